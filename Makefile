@@ -1,0 +1,60 @@
+# `make` alone prints this help.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# Whatever the caller's shell says, the suite and the demo keep to the machine's cores.
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help install demo test test-all check format serve bench browser lock clean
+
+help:  ## Print this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "evomerge needs Python 3.11 or newer; set PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@echo "Installing torch (the build that your package index gives for the version in constraints.txt) ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@echo "Installing evomerge and its tools ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable ".[worker,postgres]"
+	@touch $@
+
+install: $(VENV)/.installed  ## Create .venv and install everything into it
+
+demo: install  ## Evolve merges of real tiny models and export the winner (5 minutes)
+	@$(BIN)/python -m examples.demo
+
+test: install browser  ## Run the tests
+	@$(BIN)/python -m pytest
+
+test-all: install browser  ## Run the tests, the slow ones too
+	@$(BIN)/python -m pytest -m "slow or not slow"
+
+check: install  ## Formatting, lint, types, layers, migrations, documents
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python scripts/check_tree.py
+
+format: install  ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+serve: install  ## Serve the API and the dashboard on http://127.0.0.1:8000
+	@$(BIN)/evomerge serve
+
+bench: install  ## Run the benchmarks in their quick form
+	@$(BIN)/python -m benchmarks.demo --quick
+
+browser:  ## Find or install the browser that the dashboard's tests drive
+	@bash scripts/install_browser.sh $(BIN)/python
+
+lock: install  ## Write constraints.txt anew from what is installed
+	@$(BIN)/python scripts/write_constraints.py > constraints.txt.new && mv constraints.txt.new constraints.txt
+
+clean:  ## Remove the environment and everything that was made
+	rm -rf $(VENV) evomerge-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

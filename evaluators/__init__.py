@@ -1,0 +1,21 @@
+"""How good a model is.  Importing the package imports neither torch nor lm-eval."""
+
+from __future__ import annotations
+
+from evaluators.base import BenchmarkFacts, Evaluator
+from evaluators.benchmark import Benchmark
+from evaluators.errors import EvaluationError
+from evaluators.scores import Score
+from evaluators.splits import SPLITS, ItemShares, NamedSplits, Split
+
+__all__ = [
+    "SPLITS",
+    "Benchmark",
+    "BenchmarkFacts",
+    "EvaluationError",
+    "Evaluator",
+    "ItemShares",
+    "NamedSplits",
+    "Score",
+    "Split",
+]

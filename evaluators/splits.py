@@ -1,0 +1,75 @@
+"""The three splits of a benchmark's items, and who may see which.
+
+*search* is what the optimizer is told, *selection* picks the winner, *test* is read once, for the
+report (Akiba et al., arXiv 2403.13187, section 4; winner's curse: Cawley & Talbot, JMLR 2010).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Split = Literal["search", "selection", "test"]
+SPLITS: tuple[Split, ...] = ("search", "selection", "test")
+
+
+class NamedSplits(BaseModel):
+    """The splits are splits of the data set itself, under these names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    search: str = "search"
+    selection: str = "selection"
+    test: str = "test"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({self.search, self.selection, self.test}) < 3:
+            raise ValueError(
+                "two splits have the same name, so their items overlap; name three different ones"
+            )
+        return self
+
+
+class ItemShares(BaseModel):
+    """The splits are shares of the items that the task is evaluated on.
+
+    An item's split depends on the item's content and the seed alone, so that the same item never
+    lies in two splits, however often it occurs and however the data set is ordered.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = 0
+    search: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    selection: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.4
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        total = self.search + self.selection + self.test
+        if total > 1.0 + 1e-9:
+            raise ValueError(f"the shares add up to {total:g}, more than all items; lower one of them")
+        return self
+
+    def split_of(self, item: Mapping[str, object]) -> Split | None:
+        """Returns the split that an item lies in, or None where the shares leave it out."""
+        content = json.dumps(item, sort_keys=True, default=str)
+        digest = hashlib.sha256(f"{self.seed}\n{content}".encode()).digest()
+        position = int.from_bytes(digest[:8], "big") / 2**64
+        for split in SPLITS:
+            position -= getattr(self, split)
+            if position < 0:
+                return split
+        return None
+
+    def items_of(self, split: Split, items: Sequence[Mapping[str, object]]) -> list[int]:
+        """Returns the positions of a split's items."""
+        return [position for position, item in enumerate(items) if self.split_of(item) == split]
+
+
+SplitRule = NamedSplits | ItemShares

@@ -1,0 +1,316 @@
+"""Parameter space: how much of each parent goes into each part of the network.
+
+One gene per (searched parameter, parent, layer group, tensor filter), as in Akiba et al.
+(arXiv 2403.13187, section 3.1) and mergekit-evolve.  Layer groups are contiguous runs of layers of
+as equal length as can be; they need not divide the number of layers.  Recipes have one slice per
+group, so that they are ordinary mergekit recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from search_spaces.coefficients import coefficient, plain_weights, same_coefficients
+from search_spaces.errors import NotInSpaceError, RecipeError, SpaceDefinitionError, UnknownNameError
+from search_spaces.genome import Genome, Real, Variable
+from search_spaces.methods import Method, MethodParameter, method_named
+from search_spaces.recipe import DType, Parent, Recipe, Slice, Source
+from search_spaces.settings import Parameter, Setting, canonical_number, constant
+from search_spaces.space import Infeasible, ParentPool
+
+Bounds = tuple[float, float]
+
+
+class ParameterSpaceOptions(BaseModel):
+    """What a user says of a parameter space.
+
+    Attributes:
+        layer_groups: Runs of layers with genes of their own; 1 gives all layers the same.
+        filters: Parts of tensor names (`self_attn`, `mlp`) with genes of their own inside each group.
+        outer_genes: Gives the embeddings, final norm and head genes of their own.
+        smooth: Interpolates over depth between the groups instead of stepping.
+        search: Parameters to search; by default those that the method declares as searched.
+        bounds: Ranges other than the method's own.
+        fixed: Values of parameters that are not searched, for all parents.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["parameter"] = "parameter"
+    method: str = "task_arithmetic"
+    layer_groups: Annotated[int, Field(ge=1, le=1000)] = 1
+    filters: tuple[str, ...] = ()
+    outer_genes: bool = False
+    smooth: bool = False
+    search: tuple[str, ...] | None = None
+    bounds: dict[str, Bounds] = {}
+    fixed: dict[str, float | bool] = {}
+    dtype: DType | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a gene acts: a layer group (None: outside the layers) and a tensor filter (None: the rest)."""
+
+    group: int | None
+    filter: str | None
+
+    def __str__(self) -> str:
+        where = "outside the layers" if self.group is None else f"group {self.group}"
+        return where if self.filter is None else f"{where}, {self.filter}"
+
+
+class ParameterSpace:
+    """The parameter space of one merge method over a pool of parents."""
+
+    kind = "parameter"
+    Options = ParameterSpaceOptions
+
+    def __init__(self, options: ParameterSpaceOptions, pool: ParentPool) -> None:
+        self.options, self.pool = options, pool
+        self.method = method_named(options.method, "space.method")
+        _check_options(options, self.method, pool)
+        groups = 1 if self.method.name == "passthrough" else options.layer_groups
+        self._searched = _searched(options, self.method)
+        self._edges = [round(i * pool.layers / groups) for i in range(groups + 1)]
+        self._places = tuple(self._all_places())
+        self._owners: dict[str, tuple[Parent | None, ...]] = {
+            p.name: pool.parents if p.scope == "parent" else (None,) for p in self._searched
+        }
+        self._variables = tuple(self._all_variables())
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """One real variable per parameter, owner (a parent, or all of them) and place."""
+        return self._variables
+
+    def decode(self, genome: Genome) -> Recipe | Infeasible:
+        """Returns the recipe with these coefficients."""
+        genes = self._by_owner(genome)
+        if all(
+            float(g) == 0.0
+            for v, g in zip(self._variables, genome, strict=True)
+            if v.name.startswith("weight")
+        ):
+            weighted = any(parameter.name == "weight" for parameter in self._searched)
+            if weighted and self._divides_by_weights():
+                return Infeasible("all weights are 0 and the method divides by their sum")
+        slices = (
+            (self._slice(genes, 0, self.pool.layers, None),)
+            if self.options.smooth or len(self._edges) == 2
+            else tuple(self._slice(genes, a, b, i) for i, (a, b) in enumerate(pairwise(self._edges)))
+        )
+        return Recipe(
+            method=self.method.name,
+            slices=slices,
+            base=self.pool.base if self.method.needs_base else None,
+            parameters={name: constant(float(value)) for name, value in self._fixed().items()},
+            dtype=self.options.dtype,
+            tokenizer=self.pool.base or self.pool.parents[0],
+            seed=self.options.seed,
+        )
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """Returns the genome with the recipe's coefficients at the middle of each group.
+
+        A parent taken as it is and a weighted average are also found in the spaces of methods
+        on task vectors, which can express them.
+
+        Raises:
+            NotInSpaceError: The recipe varies where this space has one gene, uses another method,
+                or has coefficients out of bounds.
+        """
+        recipe = self._in_own_terms(recipe)
+        genes = tuple(
+            self._gene_of(recipe, variable, parameter, owner, place)
+            for variable, (parameter, owner, place) in zip(self._variables, self._axes(), strict=True)
+        )
+        again = self.decode(genes)
+        if isinstance(again, Infeasible) or not same_coefficients(recipe, again, self.pool):
+            raise NotInSpaceError(
+                "recipe", "it varies where this space has one gene", "use more layer groups or filters"
+            )
+        return genes
+
+    def _axes(self) -> Iterator[tuple[MethodParameter, Parent | None, _Place]]:
+        for parameter in self._searched:
+            for owner in self._owners[parameter.name]:
+                for place in self._places:
+                    yield parameter, owner, place
+
+    def _all_places(self) -> Iterator[_Place]:
+        for group in range(len(self._edges) - 1):
+            for name in self.options.filters:
+                yield _Place(group, name)
+            yield _Place(group, None)
+        if self.options.outer_genes:
+            yield _Place(None, None)
+
+    def _all_variables(self) -> Iterator[Real]:
+        for parameter, owner, place in self._axes():
+            low, high = self.options.bounds.get(parameter.name, (parameter.low, parameter.high))
+            start = self._start(parameter, low, high)
+            whose = "" if owner is None else f" of {self._label(owner)}"
+            yield Real(f"{parameter.name}{whose} ({place})", float(low), float(high), start)
+
+    def _start(self, parameter: MethodParameter, low: float, high: float) -> float:
+        """Weights start as a plain average, other parameters at their default or the middle."""
+        if parameter.name == "weight":
+            return min(max(1.0 / len(self.pool.parents), low), high)
+        value = parameter.default if parameter.default is not None else (low + high) / 2
+        return min(max(value, low), high)
+
+    def _label(self, parent: Parent) -> str:
+        return parent.model.rstrip("/").rsplit("/", 1)[-1]
+
+    def _fixed(self) -> dict[str, float]:
+        fixed = {name: float(value) for name, value in self.options.fixed.items()}
+        if any(p.name == "normalize" for p in self.method.parameters):
+            # The published optimum's weights sum to about 2: normalising would hide it from the search.
+            fixed.setdefault("normalize", 0.0)
+        return fixed
+
+    def _divides_by_weights(self) -> bool:
+        return self._fixed().get("normalize", 0.0) == 1.0
+
+    def _by_owner(self, genome: Genome) -> dict[tuple[str, Parent | None], dict[_Place, float]]:
+        if len(genome) != len(self._variables):
+            detail = f"{len(genome)} genes for {len(self._variables)} variables"
+            raise SpaceDefinitionError("genome", detail, "give one gene per variable")
+        genes: dict[tuple[str, Parent | None], dict[_Place, float]] = {}
+        for (parameter, owner, place), gene in zip(self._axes(), genome, strict=True):
+            genes.setdefault((parameter.name, owner), {})[place] = float(gene)
+        return genes
+
+    def _slice(
+        self,
+        genes: Mapping[tuple[str, Parent | None], Mapping[_Place, float]],
+        start: int,
+        end: int,
+        group: int | None,
+    ) -> Slice:
+        def own(owner: Parent | None) -> dict[str, Parameter]:
+            return {
+                name: self._parameter(places, group) for (name, who), places in genes.items() if who == owner
+            }
+
+        sources = [Source(parent=p, layers=(start, end), parameters=own(p)) for p in self.pool.parents]
+        if (
+            self.method.base_is_a_parent
+            and self.pool.base is not None
+            and self.pool.base not in self.pool.parents
+        ):
+            sources.insert(0, Source(parent=self.pool.base, layers=(start, end)))
+        return Slice(sources=tuple(sources), parameters=own(None))
+
+    def _parameter(self, places: Mapping[_Place, float], group: int | None) -> Parameter:
+        """The settings of one parameter in one slice: filters, the rest, then what is no layer."""
+        groups = range(len(self._edges) - 1)
+        layered = []
+        for name in (*self.options.filters, None):
+            values = tuple(places[_Place(i, name)] for i in groups)
+            value = values[group or 0] if group is not None or len(values) == 1 else values
+            layered.append(Setting(value=value, filter=name))
+        outer = places.get(_Place(None, None))
+        if outer is None:
+            return tuple(layered)
+        rest = layered[-1].model_copy(update={"filter": self.pool.layer_prefix})
+        return (*layered[:-1], rest, Setting(value=outer))
+
+    def _gene_of(
+        self,
+        recipe: Recipe,
+        variable: Variable,
+        parameter: MethodParameter,
+        owner: Parent | None,
+        place: _Place,
+    ) -> float:
+        tensor = self._tensor_at(place)
+        value = coefficient(recipe, parameter, owner, tensor, self._layer_at(place))
+        if value is None:
+            raise NotInSpaceError("recipe", f"it does not use {owner}", "give the space the same parents")
+        value = canonical_number(value)
+        if not variable.holds(value):
+            raise NotInSpaceError(
+                "recipe", f"{variable.name} is {value}, out of bounds", "widen space.bounds"
+            )
+        return value
+
+    def _layer_at(self, place: _Place) -> float | None:
+        if place.group is None:
+            return None
+        if self.options.smooth:  # a knot of the gradient, which may lie between two layers
+            return place.group / max(len(self._edges) - 2, 1) * (self.pool.layers - 1)
+        return (self._edges[place.group] + self._edges[place.group + 1] - 1) // 2
+
+    def _tensor_at(self, place: _Place) -> str:
+        layer = self._layer_at(place)
+        return "" if layer is None else f"{self.pool.layer_prefix}{round(layer)}.{place.filter or ''}"
+
+    def _in_own_terms(self, recipe: Recipe) -> Recipe:
+        """Rewrites a single parent or a weighted average as coefficients of this space's method."""
+        if recipe.method == self.method.name:
+            return recipe
+        if self.method.name in ("linear", "slerp", "passthrough"):
+            detail = f"it is a {recipe.method} recipe, the space is {self.method.name}"
+            raise NotInSpaceError("recipe", detail, "search a space of its own method")
+        weights = plain_weights(recipe, self.pool)
+        sources = tuple(
+            Source(parent=p, parameters={"weight": constant(weights.get(p, 0.0))}) for p in self.pool.parents
+        )
+        normalize = (
+            {"normalize": constant(0.0)} if "normalize" in {p.name for p in self.method.parameters} else {}
+        )
+        return Recipe(
+            method=self.method.name,
+            slices=(Slice(sources=sources),),
+            base=self.pool.base,
+            parameters=normalize,
+        )
+
+
+def _searched(options: ParameterSpaceOptions, method: Method) -> tuple[MethodParameter, ...]:
+    if options.search is None:
+        return tuple(p for p in method.parameters if p.searched and p.name not in options.fixed)
+    return tuple(method.parameter(name) for name in options.search)
+
+
+def _check_options(options: ParameterSpaceOptions, method: Method, pool: ParentPool) -> None:
+    """Refuses options that hold no recipe.
+
+    Raises:
+        SpaceDefinitionError: They contradict each other, the method or the parents.
+        UnknownNameError: They name a parameter that the method does not have.
+    """
+    known = [parameter.name for parameter in method.parameters]
+    named = [("search", n) for n in options.search or ()] + [("bounds", n) for n in options.bounds]
+    for field, name in [*named, *(("fixed", n) for n in options.fixed)]:
+        if name not in known:
+            raise UnknownNameError(f"space.{field}.{name}", f"parameter of {method.name}", name, known)
+    for name, (low, high) in options.bounds.items():
+        if not low < high:
+            raise SpaceDefinitionError(
+                f"space.bounds.{name}", f"[{low}, {high}] holds nothing", "write [low, high]"
+            )
+    if both := set(options.search or ()) & set(options.fixed):
+        raise SpaceDefinitionError("space.fixed", f"{sorted(both)} are searched as well", "name each once")
+    if options.layer_groups > pool.layers:
+        detail = f"{options.layer_groups} groups of {pool.layers} layers"
+        raise SpaceDefinitionError("space.layer_groups", detail, f"use at most {pool.layers}")
+    if method.needs_base and pool.base is None:
+        raise RecipeError("base", f"{method.name} needs a base model", "name the parents' common ancestor")
+    count = len(pool.parents) + int(method.base_is_a_parent and pool.base not in (None, *pool.parents))
+    if count < method.fewest_parents or (method.most_parents is not None and count > method.most_parents):
+        most = method.most_parents or "any number"
+        detail = f"{method.name} takes {method.fewest_parents} to {most}, got {count}"
+        raise SpaceDefinitionError("parents", detail, "change the parents or the method")
+    if not _searched(options, method):
+        raise SpaceDefinitionError(
+            "space.search", "no parameter is searched", f"search one of: {', '.join(known)}"
+        )

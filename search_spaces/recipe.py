@@ -1,0 +1,211 @@
+"""Recipe: a complete description of one merged model, and the digest that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from search_spaces.errors import RecipeError
+from search_spaces.methods import Method, method_named
+from search_spaces.settings import Parameter, Parameters, first_value
+
+DType = Literal["float32", "float16", "bfloat16"]
+MOST_LAYERS = 10_000
+
+_REFERENCE = re.compile(r"(?P<model>[^@+]+)(@(?P<revision>[^@+]+))?(\+(?P<adapter>.+))?")
+
+
+class Parent(BaseModel):
+    """An input checkpoint: a local folder or a Hub repository, at a revision.
+
+    Written as `folder`, `org/name` or `org/name@revision`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(min_length=1, max_length=1024)]
+    revision: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.startswith((".", "/", "~")):  # a folder's name may hold @ and +
+            return {"model": value}
+        match = _REFERENCE.fullmatch(value)
+        if match is None:
+            raise ValueError(
+                f"{value!r} is no model reference; write a folder, org/name or org/name@revision"
+            )
+        if match["adapter"]:
+            raise ValueError(f"{value!r} names a LoRA adapter; merge it into its model and give that folder")
+        return {"model": match["model"], "revision": match["revision"]}
+
+    @model_serializer
+    def __str__(self) -> str:
+        """Writes the reference as it is read."""
+        return self.model if self.revision is None else f"{self.model}@{self.revision}"
+
+
+class Source(BaseModel):
+    """A run of layers of one parent, with that parent's parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parent: Parent
+    layers: tuple[int, int] | None = None  # [start, end); None takes all layers
+    parameters: dict[str, Parameter] = {}
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> Self:
+        if self.layers is not None:
+            start, end = self.layers
+            if not 0 <= start < end <= MOST_LAYERS:
+                raise ValueError(
+                    f"layers [{start}, {end}) hold no layer; the first number must be the smaller"
+                )
+        return self
+
+
+class Slice(BaseModel):
+    """Some layers of the merged model: the sources that are mixed to make them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    base: Parent | None = None  # overrides the recipe's base for this slice
+    parameters: dict[str, Parameter] = {}
+
+    def parents(self, base: Parent | None) -> tuple[Source, ...]:
+        """Returns the sources that are not the base."""
+        return tuple(source for source in self.sources if source.parent != base)
+
+
+class Recipe(BaseModel):
+    """How to build one merged model from its parents.
+
+    A recipe is a value: equal recipes describe bit-identical models, so the digest names the
+    model wherever it is cached.  Slices are stacked in order.  Tensors before the layers (the
+    embeddings) belong to the first slice, tensors after them (final norm, head) to the last.
+
+    Raises:
+        RecipeError: The method cannot be used with these parents or parameters.
+        UnknownNameError: The method or one of the parameters is not declared.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+    version: Literal[1] = 1
+    method: str
+    slices: Annotated[tuple[Slice, ...], Field(min_length=1)]
+    base: Parent | None = None
+    parameters: dict[str, Parameter] = {}
+    dtype: DType | None = None  # of the arithmetic; None: the parents' own
+    out_dtype: DType | None = None
+    tokenizer: Parent | None = (
+        None  # whose tokenizer the merged model gets; None: the base's or first parent's
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        method = method_named(self.method)
+        if method.needs_base and self.base is None:
+            raise RecipeError(
+                "base", f"{self.method} needs a base model", "name the parents' common ancestor"
+            )
+        for number, part in enumerate(self.slices):
+            _check_parents(method, part, part.base or self.base, f"slices.{number}")
+        for field, parameters in self._all_parameters():
+            for name in parameters:
+                method.parameter(name)
+            _check_switches(method, parameters, field)
+        if not method.random and self.seed:
+            object.__setattr__(self, "seed", 0)  # nothing is drawn: equal models must have equal digests
+        return self
+
+    def _all_parameters(self) -> list[tuple[str, Parameters]]:
+        found: list[tuple[str, Parameters]] = [("parameters", self.parameters)]
+        for i, part in enumerate(self.slices):
+            found.append((f"slices.{i}.parameters", part.parameters))
+            found += [
+                (f"slices.{i}.sources.{j}.parameters", s.parameters) for j, s in enumerate(part.sources)
+            ]
+        return found
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256, in hexadecimal, of the canonical JSON."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    def canonical_json(self) -> str:
+        """Returns the one text that equal recipes share: sorted keys, no spaces, no defaults."""
+        content = self.model_dump(mode="json", exclude_defaults=True) | {"version": self.version}
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    @property
+    def all_parents(self) -> tuple[Parent, ...]:
+        """Every checkpoint the recipe reads, each once, in order of appearance; the base last."""
+        found = [source.parent for part in self.slices for source in part.sources]
+        found += [part.base for part in self.slices if part.base is not None]
+        found += [self.base] if self.base is not None else []
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def tokenizer_owner(self) -> Parent:
+        """The checkpoint whose configuration and tokenizer the merged model takes."""
+        return self.tokenizer or self.base or self.slices[0].sources[0].parent
+
+    def parent_value(self, name: str, part: Slice, source: Source, tensor: str, depth: float) -> float | None:
+        """Resolves a per-parent parameter: source, slice, recipe, then the method's default."""
+        levels = (source.parameters, part.parameters, self.parameters)
+        found = first_value(levels, name, tensor, depth)
+        return found if found is not None else method_named(self.method).parameter(name).default
+
+    def shared_value(self, name: str, part: Slice, tensor: str, depth: float) -> float | None:
+        """Resolves a parameter that all parents share: slice, recipe, then the method's default."""
+        found = first_value((part.parameters, self.parameters), name, tensor, depth)
+        return found if found is not None else method_named(self.method).parameter(name).default
+
+
+def _check_parents(method: Method, part: Slice, base: Parent | None, field: str) -> None:
+    parents = [source.parent for source in part.sources]
+    if len(set(parents)) < len(parents):
+        twice = next(parent for parent in parents if parents.count(parent) > 1)
+        raise RecipeError(
+            f"{field}.sources", f"{twice} stands there twice", "name each parent once per slice"
+        )
+    count = len(parents) if method.base_is_a_parent else len(part.parents(base)) or len(parents)
+    if method.base_is_a_parent and base not in parents:
+        raise RecipeError(
+            f"{field}.base", f"{method.name} starts from a parent, not from {base}", "name one of them"
+        )
+    most = method.most_parents
+    if count < method.fewest_parents or (most is not None and count > most):
+        wanted = (
+            f"exactly {most}"
+            if most == method.fewest_parents
+            else f"{method.fewest_parents} to {most or 'any'}"
+        )
+        raise RecipeError(
+            f"{field}.sources", f"{method.name} takes {wanted} parents, got {count}", "change the list"
+        )
+
+
+def _check_switches(method: Method, parameters: Parameters, field: str) -> None:
+    for name, parameter in parameters.items():
+        declared = method.parameter(name)
+        for setting in parameter:
+            values = setting.value if isinstance(setting.value, tuple) else (setting.value,)
+            if declared.kind == "switch" and any(value not in (0.0, 1.0) for value in values):
+                raise RecipeError(
+                    f"{field}.{name}", f"{name} is on or off, got {setting.value}", "write true or false"
+                )
+            if name == "density" and any(not 0.0 <= value <= 1.0 for value in values):
+                raise RecipeError(f"{field}.{name}", f"density {setting.value} is not a share", "use 0 to 1")

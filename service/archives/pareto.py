@@ -1,0 +1,63 @@
+"""Pareto archive: the front of all candidates, and the hypervolume under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+
+
+class ParetoArchive:
+    """Keeps every candidate's fitness; the front and the hypervolume are questions put to it.
+
+    All fitness is maximized.  The hypervolume is measured from a reference point that is fixed
+    once: the worst value of each objective among the baselines, so that it can be compared over
+    a whole run (Zitzler & Thiele, 1998).
+    """
+
+    def __init__(self) -> None:
+        self._fitness: dict[int, tuple[float, ...]] = {}
+        self._best: tuple[int, float] | None = None
+        self._front: tuple[int, ...] = ()
+        self.reference: tuple[float, ...] | None = None
+
+    def add(self, number: int, fitness: Sequence[float], scalar: float) -> None:
+        """Takes a candidate in; `scalar` is what a single-objective optimizer would climb."""
+        fitness = tuple(fitness)
+        self._fitness[number] = fitness
+        if self._best is None or scalar > self._best[1]:
+            self._best = (number, scalar)
+        if any(_dominates(self._fitness[n], fitness) or self._fitness[n] == fitness for n in self._front):
+            return
+        kept = tuple(n for n in self._front if not _dominates(fitness, self._fitness[n]))
+        self._front = (*kept, number)
+
+    def fix_reference(self) -> None:
+        """Makes the worst value of each objective so far the reference point."""
+        if self._fitness:
+            self.reference = tuple(float(v) for v in np.min(list(self._fitness.values()), axis=0))
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """The number and weighted mean of the best candidate; the first of equals."""
+        return self._best
+
+    @property
+    def front(self) -> tuple[int, ...]:
+        """Numbers of the candidates that no other dominates, ascending; the first of equals."""
+        return tuple(sorted(self._front))
+
+    @property
+    def hypervolume(self) -> float:
+        """Volume between the reference point and the front; 0 before the reference is fixed."""
+        if self.reference is None or not self._front:
+            return 0.0
+        points = np.array([self._fitness[n] for n in self._front])
+        return float(moocore.hypervolume(points, ref=np.array(self.reference), maximise=True))
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a >= b for a, b in zip(one, other, strict=True)) and any(
+        a > b for a, b in zip(one, other, strict=True)
+    )

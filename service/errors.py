@@ -1,0 +1,117 @@
+"""Errors of the service; each carries the HTTP status and the code that it becomes.
+
+* ServiceError                   500
+  * NotFoundError                404  no such experiment, candidate or export
+  * ConflictError                409  the thing is in a state, or has a name, that forbids it
+    * IllegalTransitionError     409
+    * NameTakenError             409
+    * LeaseLostError             409  another controller drives the experiment now
+  * InvalidSpecError             422  holds every mistake of the spec at once
+  * ReplayMismatchError          500  the optimizer no longer proposes what it proposed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong with a spec.
+
+    Attributes:
+        pointer: Where it stands, as a JSON pointer (`/parents/1`).
+        code: One word that programs can act on.
+        detail: What is wrong, with the value.
+        hint: What to do.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Writes the mistake in one line."""
+        return f"{self.pointer or '/'}: {self.detail}" + (f"; {self.hint}" if self.hint else "")
+
+
+class ServiceError(Exception):
+    """Something the service cannot do."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, detail: str, hint: str = "") -> None:
+        super().__init__(f"{detail}; {hint}" if hint else detail)
+        self.detail, self.hint = detail, hint
+
+
+class NotFoundError(ServiceError):
+    """There is no such thing."""
+
+    status = 404
+    code = "not_found"
+
+    def __init__(self, kind: str, key: object) -> None:
+        super().__init__(f"there is no {kind} {str(key)!r}", f"list the {kind}s to see what there is")
+
+
+class ConflictError(ServiceError):
+    """The thing is in a state, or has a name, that forbids it."""
+
+    status = 409
+    code = "conflict"
+
+
+class IllegalTransitionError(ConflictError):
+    """A status that may not follow the present one."""
+
+    code = "illegal_transition"
+
+    def __init__(self, what: str, current: str, wanted: str) -> None:
+        super().__init__(f"{what} is {current}; it cannot become {wanted}")
+
+
+class NameTakenError(ConflictError):
+    """Another experiment has this name."""
+
+    code = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is already an experiment called {name!r}", "choose another name")
+
+
+class LeaseLostError(ConflictError):
+    """Another controller drives the experiment now."""
+
+    code = "lease_lost"
+
+    def __init__(self, experiment: object) -> None:
+        super().__init__(f"another controller took experiment {experiment} over")
+
+
+class InvalidSpecError(ServiceError):
+    """A spec with mistakes; it holds all of them."""
+
+    status = 422
+    code = "invalid_spec"
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = len(self.mistakes)
+        super().__init__(f"the experiment has {count} mistake{'s' if count > 1 else ''}: "
+                         + " | ".join(str(mistake) for mistake in self.mistakes))  # fmt: skip
+
+
+class ReplayMismatchError(ServiceError):
+    """The optimizer no longer proposes what it proposed, so the run cannot go on honestly."""
+
+    code = "replay_mismatch"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"candidate {number} would be proposed differently now than when it was first asked for",
+            "resume with the versions of evomerge and nevergrad that began it, or start a new experiment",
+        )

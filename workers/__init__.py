@@ -1,0 +1,1 @@
+"""The GPU side.  Importing the package imports no torch."""

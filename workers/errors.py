@@ -1,0 +1,61 @@
+"""Errors of the GPU side.
+
+* WorkerError              a job cannot be done; the message says what to do
+  * CheckpointError        a checkpoint is missing, broken, or not data
+  * MismatchError          parents that do not fit together
+  * MergeError             a merge that gives no usable weights
+  * PreparationError       a worker cannot get ready for an experiment
+  * ExportError            a checkpoint cannot be written or pushed
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(ValueError):
+    """A job cannot be done.
+
+    Attributes:
+        field: What is at fault (a parent, a file, a parameter).
+        detail: What is wrong, with the value.
+        remedy: What to do.
+    """
+
+    code = "worker_failed"
+
+    def __init__(self, field: str, detail: str, remedy: str) -> None:
+        super().__init__(f"{field}: {detail}; {remedy}")
+        self.field, self.detail, self.remedy = field, detail, remedy
+
+    def __reduce__(self) -> tuple[type[WorkerError], tuple[str, str, str]]:
+        """Lets the error cross a process border unchanged."""
+        return type(self), (self.field, self.detail, self.remedy)
+
+
+class CheckpointError(WorkerError):
+    """A checkpoint is missing, broken, or not data."""
+
+    code = "bad_checkpoint"
+
+
+class MismatchError(WorkerError):
+    """Parents that do not fit together."""
+
+    code = "parents_differ"
+
+
+class MergeError(WorkerError):
+    """A merge that gives no usable weights."""
+
+    code = "merge_failed"
+
+
+class PreparationError(WorkerError):
+    """A worker cannot get ready for an experiment."""
+
+    code = "preparation_failed"
+
+
+class ExportError(WorkerError):
+    """A checkpoint cannot be written or pushed."""
+
+    code = "export_failed"

@@ -1,0 +1,59 @@
+"""Layout: what a checkpoint says of itself before any weight is read.  Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Parent
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One tensor of a checkpoint: `dtype` as safetensors writes it (`BF16`), and the file that holds it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    file: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A checkpoint's configuration and tensor table, from config.json and the safetensors headers.
+
+    Attributes:
+        layers: How many transformer layers there are.
+        layer_prefix: What precedes a layer's number in tensor names (`model.layers.`).
+    """
+
+    parent: Parent
+    folder: Path
+    config: Mapping[str, Any]
+    tensors: Mapping[str, TensorEntry]
+    layers: int
+    layer_prefix: str
+
+    @property
+    def architecture(self) -> str:
+        """The class that transformers loads it with."""
+        return str((self.config.get("architectures") or ["unknown"])[0])
+
+    @property
+    def bytes(self) -> int:
+        """The size of all tensors."""
+        return sum(entry.bytes for entry in self.tensors.values())
+
+    def layer_of(self, tensor: str) -> int | None:
+        """Returns the number of the layer a tensor lies in, or None outside the layers."""
+        if not tensor.startswith(self.layer_prefix):
+            return None
+        number = tensor[len(self.layer_prefix) :].split(".", 1)[0]
+        return int(number) if number.isdigit() else None
+
+    def in_layer(self, tensor: str, layer: int) -> str:
+        """Returns the name that a layer's tensor has in another layer."""
+        rest = tensor[len(self.layer_prefix) :].split(".", 1)[1]
+        return f"{self.layer_prefix}{layer}.{rest}"
