@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import moocore
@@ -13,7 +14,8 @@ class ParetoArchive:
 
     All fitness is maximized.  The hypervolume is measured from a reference point that is fixed
     once: the worst value of each objective among the baselines, so that it can be compared over
-    a whole run (Zitzler & Thiele, 1998).
+    a whole run (Zitzler & Thiele, 1998).  What does not beat the reference in every objective adds
+    nothing to it.
     """
 
     def __init__(self) -> None:
@@ -23,8 +25,14 @@ class ParetoArchive:
         self.reference: tuple[float, ...] | None = None
 
     def add(self, number: int, fitness: Sequence[float], scalar: float) -> None:
-        """Takes a candidate in; `scalar` is what a single-objective optimizer would climb."""
+        """Takes a candidate in; `scalar` is what a single-objective optimizer would climb.
+
+        Raises:
+            ValueError: The fitness is not finite: it could be compared with nothing.
+        """
         fitness = tuple(fitness)
+        if not all(map(math.isfinite, fitness)):
+            raise ValueError(f"candidate {number} has fitness {fitness}; only finite numbers can be kept")
         self._fitness[number] = fitness
         if self._best is None or scalar > self._best[1]:
             self._best = (number, scalar)
@@ -34,18 +42,18 @@ class ParetoArchive:
         self._front = (*kept, number)
 
     def fix_reference(self) -> None:
-        """Makes the worst value of each objective so far the reference point."""
-        if self._fitness:
+        """Makes the worst value of each objective so far the reference point, if there is none yet."""
+        if self._fitness and self.reference is None:
             self.reference = tuple(float(v) for v in np.min(list(self._fitness.values()), axis=0))
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """The number and weighted mean of the best candidate; the first of equals."""
+        """The number and weighted mean of the best candidate; of equals the first to be added."""
         return self._best
 
     @property
     def front(self) -> tuple[int, ...]:
-        """Numbers of the candidates that no other dominates, ascending; the first of equals."""
+        """Numbers of the candidates that no other dominates, ascending; of equals the first to be added."""
         return tuple(sorted(self._front))
 
     @property
@@ -58,6 +66,7 @@ class ParetoArchive:
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Says whether one is at least as good in every objective, and better in some."""
     return all(a >= b for a, b in zip(one, other, strict=True)) and any(
         a > b for a, b in zip(one, other, strict=True)
     )

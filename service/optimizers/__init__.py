@@ -1,0 +1,30 @@
+"""Optimizers: what proposes genomes and learns from their fitness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from search_spaces.errors import UnknownNameError
+from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
+from service.optimizers.cma_es import CmaEs
+from service.optimizers.nsga2 import Nsga2
+from service.optimizers.random_search import RandomSearch
+
+__all__ = ["OPTIMIZERS", "Evaluation", "Optimizer", "OptimizerSetup", "optimizer_named"]
+
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+    "cma_es": CmaEs,
+    "nsga2": Nsga2,
+    "random": RandomSearch,
+}
+
+
+def optimizer_named(name: str) -> type[Optimizer]:
+    """Returns the optimizer of this name.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    if name not in OPTIMIZERS:
+        raise UnknownNameError("optimizer.algorithm", "optimizer", name, OPTIMIZERS)
+    return OPTIMIZERS[name]

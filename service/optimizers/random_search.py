@@ -1,0 +1,22 @@
+"""Random search: the yardstick for every other optimizer."""
+
+from __future__ import annotations
+
+from search_spaces.genome import Genome
+from service.optimizers.base import Evaluation, Optimizer
+
+
+class RandomSearch(Optimizer):
+    """Draws genomes uniformly from the whole search space; learns nothing."""
+
+    @property
+    def population(self) -> int:
+        """How many candidates are proposed at once: as many as asked for, or 20."""
+        return self.setup.population or 20
+
+    def propose(self, number: int) -> Genome:
+        """Returns a genome in which every gene is drawn for itself."""
+        return self.genome_at(self.rng(number).random(len(self.variables)))
+
+    def learn(self, evaluation: Evaluation) -> None:
+        """Ignores the evaluation."""

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+
+from search_spaces.genome import Choice, Integer, Real, Variable, from_unit_cube, to_unit_cube
+from service.optimizers import Evaluation, OptimizerSetup
+from service.optimizers.cma_es import CmaEs
+from service.optimizers.covariance import CovarianceAdaptation
+from service.optimizers.random_search import RandomSearch
+from tests.service.synthetic import ellipsoid, noisy, reals, search, trade_off
+
+REPOSITORY = Path(__file__).parents[3]
+SEEDS = range(5)
+TWENTY = reals(20)
+
+
+def best(history: list[Evaluation]) -> float:
+    return max(evaluation.fitness[0] for evaluation in history)
+
+
+def test_three_hundred_candidates_come_far_closer_to_the_top_than_random_search() -> None:
+    landscape = ellipsoid(TWENTY)
+    evolved = median(best(search(CmaEs(OptimizerSetup(TWENTY, s)), landscape, 300)) for s in SEEDS)
+    drawn = median(best(search(RandomSearch(OptimizerSetup(TWENTY, s)), landscape, 300)) for s in SEEDS)
+    assert evolved > drawn / 4
+
+
+def test_noise_of_a_hundred_items_does_not_lead_it_astray() -> None:
+    skill = trade_off(TWENTY)
+
+    def found(optimizer_type: type[CmaEs | RandomSearch], seed: int) -> float:
+        setup = OptimizerSetup(TWENTY, seed, (1.0, 1.0))
+        history = search(optimizer_type(setup), noisy(skill, items=100), 300)
+        winner = max(history, key=lambda evaluation: sum(evaluation.fitness))
+        return sum(skill(winner.genome))
+
+    assert median(found(CmaEs, s) for s in SEEDS) > median(found(RandomSearch, s) for s in SEEDS) + 0.1
+
+
+def test_a_good_baseline_is_a_head_start() -> None:
+    landscape = ellipsoid(TWENTY, seed=3)
+    near = from_unit_cube(TWENTY, np.random.default_rng(3).uniform(0.15, 0.85, 20) + 0.05)
+    far = from_unit_cube(TWENTY, np.full(20, 0.95))
+    for budget in (40, 120):
+        helped, alone = (
+            median(
+                best(search(CmaEs(OptimizerSetup(TWENTY, s)), landscape, budget, baselines=b)[len(b) :])
+                for s in SEEDS
+            )
+            for b in ([far, near], [])
+        )
+        assert helped > alone
+
+
+def test_the_search_starts_around_the_best_baseline_even_if_asked_before() -> None:
+    variables = reals(6)
+    good, bad = (0.3,) * 6, (1.2,) * 6
+    baselines = [Evaluation(0, bad, (0.1,), baseline=True), Evaluation(1, good, (0.9,), baseline=True)]
+    setup = OptimizerSetup(variables, 0, sigma=0.01)
+    hasty, patient = CmaEs(setup), CmaEs(setup)
+    for baseline in baselines:
+        hasty.ask(range(3))
+        hasty.tell([baseline])
+    patient.tell(baselines)
+    assert hasty.ask(range(2, 12)) == patient.ask(range(2, 12))
+    positions = np.array([to_unit_cube(variables, genome) for genome in patient.ask(range(2, 12))])
+    np.testing.assert_allclose(positions, 0.2, atol=0.05)
+
+
+def test_without_baselines_the_search_starts_at_the_initial_values() -> None:
+    variables = tuple(Real(f"w{i}", 0.0, 1.0, 0.1 * i + 0.2) for i in range(5))
+    genomes = CmaEs(OptimizerSetup(variables, 0, sigma=0.01)).ask(range(10))
+    positions = np.array([to_unit_cube(variables, genome) for genome in genomes])
+    np.testing.assert_allclose(positions, np.tile([0.2, 0.3, 0.4, 0.5, 0.6], (10, 1)), atol=0.05)
+
+
+def test_samples_beyond_the_bounds_bounce_back() -> None:
+    variables = reals(8)
+    optimizer = CmaEs(OptimizerSetup(variables, 0, sigma=0.5))
+    optimizer.tell([Evaluation(0, (0.0,) * 8, (1.0,), baseline=True)])
+    positions = np.array([to_unit_cube(variables, genome) for genome in optimizer.ask(range(1, 200))])
+    assert positions.min() >= 0.0
+    assert positions.max() <= 1.0
+    assert np.mean((positions == 0.0) | (positions == 1.0)) < 0.01  # clipped samples would pile up there
+
+
+def test_a_converged_run_is_followed_by_a_wide_one_from_the_best_genome() -> None:
+    variables = reals(2)
+    optimizer = CmaEs(OptimizerSetup(variables, 0))
+    history = search(optimizer, ellipsoid(variables, condition=1.0), 1500)
+    spread = [
+        float(np.ptp([e.genome for e in history[i : i + optimizer.population]], axis=0).max())
+        for i in range(0, 1500, optimizer.population)
+    ]
+    narrowest = int(np.argmin(spread[:150]))
+    assert spread[narrowest] < 1e-3
+    assert max(spread[narrowest:]) > 0.1
+    again = CmaEs(OptimizerSetup(variables, 0))
+    again.tell(history)
+    assert again.ask(range(1500, 1506)) == optimizer.ask(range(1500, 1506))
+
+
+@pytest.mark.parametrize(
+    "variable", [Integer("layers", 0, 9, 0), Choice("kind", ("a", "b", "c"), "a")], ids=lambda v: v.name
+)
+def test_discrete_variables_stay_alive(variable: Variable) -> None:
+    variables = (variable, *reals(3))
+    wanted = 9 if isinstance(variable, Integer) else "c"
+    landscape = trade_off(reals(3))
+
+    def fitness(genome: tuple[float | int | str, ...]) -> tuple[float, ...]:
+        here = to_unit_cube(variables, genome)[0] - variables[0].to_unit(wanted)
+        return (sum(landscape(genome[1:])) - abs(float(here)),)
+
+    def found(seed: int) -> bool:
+        history = search(CmaEs(OptimizerSetup(variables, seed)), fitness, 200)
+        return max(history, key=lambda evaluation: evaluation.fitness).genome[0] == wanted
+
+    assert sum(found(seed) for seed in range(5)) >= 4
+
+
+def test_hundreds_of_variables_are_no_other_case() -> None:
+    variables = reals(320)
+    history = search(CmaEs(OptimizerSetup(variables, 0, sigma=0.1)), ellipsoid(variables, condition=1.0), 105)
+    assert best(history[-21:]) > best(history[:21])
+
+
+@pytest.mark.filterwarnings("ignore:inv\\(x=")
+def test_an_update_that_fails_is_not_passed_over() -> None:
+    run = CovarianceAdaptation(np.full(2, 0.5), sigma=0.1, population=4, smallest_steps=np.zeros(2))
+    for loss in range(3):
+        run.tell(np.full(2, 0.1 * loss), float(loss))
+    with pytest.raises(FloatingPointError, match="could not be updated after 4 candidates"):
+        run.tell(np.full(2, np.nan), 0.0)
+
+
+PROPOSALS = """
+from service.optimizers import OptimizerSetup
+from service.optimizers.cma_es import CmaEs
+from tests.service.synthetic import reals, search, trade_off
+
+optimizer = CmaEs(OptimizerSetup(reals(12), 0, (1.0, 1.0)))
+search(optimizer, trade_off(reals(12)), 110)
+print(optimizer.ask(range(110, 121)))
+"""
+
+
+def test_another_processor_proposes_the_same() -> None:
+    """OpenBLAS computes with other instructions when it is told that the processor is older."""
+    proposals = {
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROPOSALS],
+            cwd=REPOSITORY,
+            env=os.environ | {"OPENBLAS_CORETYPE": processor},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for processor in ("Haswell", "Prescott")
+    }
+    assert len(proposals) == 1
+
+
+def test_importing_the_optimizers_does_not_import_nevergrad() -> None:
+    """It takes seconds, which `evomerge status` has no use for."""
+    code = "import service.optimizers, sys; sys.exit('nevergrad' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0

@@ -1,0 +1,171 @@
+"""What every optimizer must keep; adding one to OPTIMIZERS adds its tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from search_spaces.errors import SpaceError, UnknownNameError
+from search_spaces.genome import Genome, Integer, Real, Variable, initial_genome, is_in_bounds
+from service.optimizers import OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup, optimizer_named
+from tests.service.synthetic import MIXED_VARIABLES, evaluations, reals, search, trade_off
+
+WEIGHTS = (1.0, 2.0)
+
+
+def build(
+    optimizer_type: type[Optimizer], variables: tuple[Variable, ...] = MIXED_VARIABLES, seed: int = 0
+) -> Optimizer:
+    return optimizer_type(OptimizerSetup(variables, seed, WEIGHTS, population=6))
+
+
+def told(optimizer: Optimizer, history: Sequence[Evaluation]) -> Optimizer:
+    optimizer.tell(history)
+    return optimizer
+
+
+def history_of(optimizer_type: type[Optimizer], budget: int = 30, seed: int = 0) -> list[Evaluation]:
+    """Two baselines and some generations, as a search loop tells them."""
+    baselines = [initial_genome(MIXED_VARIABLES), (0.0, 1, "ties", 1.0)]
+    landscape = trade_off(MIXED_VARIABLES)
+    return search(build(optimizer_type, seed=seed), landscape, budget, baselines=baselines)
+
+
+def test_genomes_lie_in_bounds(optimizer_type: type[Optimizer]) -> None:
+    history = history_of(optimizer_type, budget=120)
+    assert all(is_in_bounds(MIXED_VARIABLES, evaluation.genome) for evaluation in history)
+
+
+@pytest.mark.parametrize("variable", [Real("t", -1.0, 1.0, 0.0), Integer("layers", 1, 9, 3)])
+def test_one_variable_is_enough(optimizer_type: type[Optimizer], variable: Variable) -> None:
+    landscape = trade_off((variable,))
+    history = search(build(optimizer_type, (variable,)), landscape, 60)
+    assert all(is_in_bounds((variable,), evaluation.genome) for evaluation in history)
+    assert len({evaluation.genome for evaluation in history}) > 3
+
+
+def test_how_an_ask_is_cut_does_not_matter(optimizer_type: type[Optimizer]) -> None:
+    optimizer = told(build(optimizer_type), history_of(optimizer_type))
+    together = optimizer.ask(range(40, 46))
+    assert optimizer.ask(range(40, 42)) + optimizer.ask(range(42, 46)) == together
+    assert optimizer.ask(range(45, 39, -1)) == together[::-1]
+
+
+def test_asking_changes_nothing(optimizer_type: type[Optimizer]) -> None:
+    history = history_of(optimizer_type)
+    curious, quiet = build(optimizer_type), build(optimizer_type)
+    for place, evaluation in enumerate(history):
+        curious.ask(range(place, place + place % 4))
+        curious.tell([evaluation])
+        curious.ask([1000, 3, 7])
+    quiet.tell(history)
+    assert curious.ask(range(100, 112)) == quiet.ask(range(100, 112))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_how_a_tell_is_cut_does_not_matter(optimizer_type: type[Optimizer], data: st.DataObject) -> None:
+    history = history_of(optimizer_type)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(history) - 1))))
+    optimizer = build(optimizer_type)
+    for start, end in zip([0, *cuts], [*cuts, len(history)], strict=True):
+        optimizer.tell(history[start:end])
+    assert optimizer.ask(range(50, 56)) == told(build(optimizer_type), history).ask(range(50, 56))
+
+
+def test_a_new_instance_told_the_history_goes_on_where_the_old_one_stood(
+    optimizer_type: type[Optimizer],
+) -> None:
+    landscape, variables = trade_off(reals(5)), reals(5)
+    whole = search(build(optimizer_type, variables), landscape, 90)
+    for told_so_far in (0, 1, 17, 42):
+        first = told_so_far // 6 * 6  # the generation that was under way when the old one was killed
+        optimizer = told(build(optimizer_type, variables), whole[:first])
+        rest = []
+        for start in range(first, 90, 6):
+            rest += evaluations(landscape, range(start, start + 6), optimizer.ask(range(start, start + 6)))
+            optimizer.tell(rest[-6:])
+        assert whole[:first] + rest == whole
+
+
+def test_candidates_told_out_of_order_or_left_out_are_put_up_with(optimizer_type: type[Optimizer]) -> None:
+    landscape = trade_off(MIXED_VARIABLES)
+    optimizer = build(optimizer_type)
+    waiting: list[tuple[int, Genome]] = []
+    for number in range(60):  # four are always under way, and every seventh fails
+        waiting.append((number, optimizer.ask([number])[0]))
+        if len(waiting) == 4:
+            done, genome = waiting.pop(number % 4)
+            if done % 7:
+                optimizer.tell(evaluations(landscape, [done], [genome]))
+    assert all(is_in_bounds(MIXED_VARIABLES, genome) for genome in optimizer.ask(range(60, 70)))
+
+
+def test_another_seed_or_another_number_is_another_genome(optimizer_type: type[Optimizer]) -> None:
+    variables = reals(3)
+    first, second = (build(optimizer_type, variables, seed).ask(range(20)) for seed in (0, 1))
+    assert len({*first, *second}) == 40
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_fitness_that_is_no_number_is_refused_before_anything_is_learned(
+    optimizer_type: type[Optimizer], bad: float
+) -> None:
+    optimizer, history = build(optimizer_type), history_of(optimizer_type)
+    before = optimizer.ask(range(8))
+    spoilt = Evaluation(99, history[0].genome, (0.5, bad))
+    with pytest.raises(ValueError, match="candidate 99 was told with fitness"):
+        optimizer.tell([*history, spoilt])
+    assert optimizer.ask(range(8)) == before
+
+
+def test_a_wrong_number_of_objectives_or_genes_is_refused(optimizer_type: type[Optimizer]) -> None:
+    optimizer = build(optimizer_type)
+    with pytest.raises(ValueError, match=r"tell 2 finite number\(s\)"):
+        optimizer.tell([Evaluation(0, initial_genome(MIXED_VARIABLES), (0.5,))])
+    with pytest.raises(ValueError, match="one for each of the 4 variables"):
+        optimizer.tell([Evaluation(0, (0.5, 1), (0.5, 0.5))])
+
+
+def test_flat_fitness_does_not_stop_the_search(optimizer_type: type[Optimizer]) -> None:
+    history = search(build(optimizer_type), lambda genome: (0.25, 0.25), 120)
+    assert len({evaluation.genome for evaluation in history[-30:]}) > 20
+
+
+@pytest.mark.parametrize("size", [1e-300, -1e300])
+def test_fitness_of_any_size_is_taken(optimizer_type: type[Optimizer], size: float) -> None:
+    variables = reals(3)
+    history = search(
+        build(optimizer_type, variables), lambda genome: tuple(size * float(g) for g in genome[:2]), 60
+    )
+    assert all(is_in_bounds(variables, evaluation.genome) for evaluation in history)
+
+
+def test_a_history_of_five_thousand_is_replayed(optimizer_type: type[Optimizer]) -> None:
+    variables = reals(20)
+    genomes = [tuple(map(float, 1.5 * row)) for row in np.random.default_rng(0).random((5000, 20))]
+    history = evaluations(trade_off(variables), range(5000), genomes)
+    optimizer = told(optimizer_type(OptimizerSetup(variables, 0, WEIGHTS)), history)
+    assert all(is_in_bounds(variables, genome) for genome in optimizer.ask(range(5000, 5020)))
+
+
+def test_populations_are_as_large_as_asked_for(optimizer_type: type[Optimizer]) -> None:
+    assert build(optimizer_type).population == 6
+    assert optimizer_type(OptimizerSetup(reals(20), 0)).population >= 4
+
+
+def test_a_population_too_small_to_learn_from_is_refused() -> None:
+    with pytest.raises(SpaceError, match=r"optimizer\.population: 2 candidates .* use 3 or more"):
+        OPTIMIZERS["cma_es"](OptimizerSetup(reals(2), 0, population=2))
+
+
+def test_an_unknown_optimizer_is_answered_with_the_nearest_name() -> None:
+    assert optimizer_named("cma_es") is OPTIMIZERS["cma_es"]
+    with pytest.raises(UnknownNameError, match=r"optimizer\.algorithm: .*did you mean 'cma_es'") as refusal:
+        optimizer_named("cmaes")
+    assert refusal.value.allowed == ("cma_es", "nsga2", "random")
