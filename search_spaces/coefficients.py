@@ -21,8 +21,23 @@ def coefficient(
     return None if source is None else recipe.parent_value(parameter.name, part, source, tensor, depth)
 
 
+def with_layers_named(recipe: Recipe, pool: ParentPool) -> Recipe:
+    """Returns the recipe with `all layers` written as numbers, which depths are measured by."""
+    parts = []
+    for part in recipe.slices:
+        sources = tuple(
+            s if s.layers is not None else s.model_copy(update={"layers": (0, pool.layers)})
+            for s in part.sources
+        )
+        parts.append(part.model_copy(update={"sources": sources}))
+    return recipe.model_copy(update={"slices": tuple(parts)})
+
+
 def _slice_at(recipe: Recipe, layer: float | None) -> tuple[Slice | None, float]:
-    """The slice that a layer of the merged model lies in, and how deep inside it."""
+    """The slice that a layer of the merged model lies in, and how deep inside it.
+
+    Slices must name their layers: see `with_layers_named`.
+    """
     first = recipe.slices[0]
     if layer is None:
         return first, 0.0

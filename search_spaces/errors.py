@@ -5,11 +5,12 @@
   * RecipeError           a recipe that describes no model
   * SpaceDefinitionError  a search space that holds nothing or contradicts itself
   * NotInSpaceError       a recipe that no genome of the space decodes to
+  * RecipeFileError       a recipe's text, with all its mistakes at once
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -34,6 +35,17 @@ class SpaceError(ValueError):
     def __init__(self, field: str, detail: str, remedy: str) -> None:
         super().__init__(f"{field}: {detail}; {remedy}")
         self.field, self.detail, self.remedy = field, detail, remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Lets the error cross a process border unchanged."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[SpaceError], args: tuple[object, ...], state: dict[str, object]) -> SpaceError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UnknownNameError(SpaceError):
@@ -60,3 +72,20 @@ class NotInSpaceError(SpaceError):
     """A recipe that no genome of the space decodes to."""
 
     code = "not_in_space"
+
+
+class RecipeFileError(SpaceError):
+    """A recipe's text, with all its mistakes at once.
+
+    Attributes:
+        problems: One error per mistake, in the file's order; their fields are paths in the file.
+    """
+
+    code = "invalid_recipe_file"
+
+    def __init__(self, problems: Sequence[SpaceError]) -> None:
+        self.problems = tuple(problems)
+        many = f"{len(self.problems)} mistakes" if len(self.problems) != 1 else "a mistake"
+        listed = "\n".join(f"- {problem}" for problem in self.problems)
+        super().__init__("recipe", f"it has {many}:\n{listed}", "mend the file")
+        self.args = (f"the recipe has {many}:\n{listed}",)

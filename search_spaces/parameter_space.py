@@ -8,6 +8,7 @@ group, so that they are ordinary mergekit recipes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from search_spaces.coefficients import coefficient, plain_weights, same_coefficients
+from search_spaces.coefficients import coefficient, plain_weights, same_coefficients, with_layers_named
 from search_spaces.errors import NotInSpaceError, RecipeError, SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Genome, Real, Variable
 from search_spaces.methods import Method, MethodParameter, method_named
@@ -126,7 +127,7 @@ class ParameterSpace:
             NotInSpaceError: The recipe varies where this space has one gene, uses another method,
                 or has coefficients out of bounds.
         """
-        recipe = self._in_own_terms(recipe)
+        recipe = with_layers_named(self._in_own_terms(recipe), self.pool)
         genes = tuple(
             self._gene_of(recipe, variable, parameter, owner, place)
             for variable, (parameter, owner, place) in zip(self._variables, self._axes(), strict=True)
@@ -288,21 +289,36 @@ def _check_options(options: ParameterSpaceOptions, method: Method, pool: ParentP
         SpaceDefinitionError: They contradict each other, the method or the parents.
         UnknownNameError: They name a parameter that the method does not have.
     """
+    _check_names(options, method)
+    for name, (low, high) in options.bounds.items():
+        if not (low < high and math.isfinite(high - low)):
+            detail = f"[{low}, {high}] holds nothing, or everything"
+            raise SpaceDefinitionError(f"space.bounds.{name}", detail, "write [low, high]")
+    if options.layer_groups > pool.layers:
+        detail = f"{options.layer_groups} groups of {pool.layers} layers"
+        raise SpaceDefinitionError("space.layer_groups", detail, f"use at most {pool.layers}")
+    _check_pool(method, pool)
+
+
+def _check_names(options: ParameterSpaceOptions, method: Method) -> None:
     known = [parameter.name for parameter in method.parameters]
     named = [("search", n) for n in options.search or ()] + [("bounds", n) for n in options.bounds]
     for field, name in [*named, *(("fixed", n) for n in options.fixed)]:
         if name not in known:
             raise UnknownNameError(f"space.{field}.{name}", f"parameter of {method.name}", name, known)
-    for name, (low, high) in options.bounds.items():
-        if not low < high:
-            raise SpaceDefinitionError(
-                f"space.bounds.{name}", f"[{low}, {high}] holds nothing", "write [low, high]"
-            )
     if both := set(options.search or ()) & set(options.fixed):
         raise SpaceDefinitionError("space.fixed", f"{sorted(both)} are searched as well", "name each once")
-    if options.layer_groups > pool.layers:
-        detail = f"{options.layer_groups} groups of {pool.layers} layers"
-        raise SpaceDefinitionError("space.layer_groups", detail, f"use at most {pool.layers}")
+    searched = {parameter.name for parameter in _searched(options, method)}
+    if not searched:
+        detail = "no parameter is searched"
+        raise SpaceDefinitionError("space.search", detail, f"search one of: {', '.join(known)}")
+    for parameter in method.parameters:
+        if parameter.default is None and parameter.name not in {*searched, *options.fixed}:
+            detail = f"{parameter.name} is neither searched nor fixed, and has no default"
+            raise SpaceDefinitionError("space.search", detail, f"add {parameter.name} to search or fixed")
+
+
+def _check_pool(method: Method, pool: ParentPool) -> None:
     if method.needs_base and pool.base is None:
         raise RecipeError("base", f"{method.name} needs a base model", "name the parents' common ancestor")
     count = len(pool.parents) + int(method.base_is_a_parent and pool.base not in (None, *pool.parents))
@@ -310,7 +326,3 @@ def _check_options(options: ParameterSpaceOptions, method: Method, pool: ParentP
         most = method.most_parents or "any number"
         detail = f"{method.name} takes {method.fewest_parents} to {most}, got {count}"
         raise SpaceDefinitionError("parents", detail, "change the parents or the method")
-    if not _searched(options, method):
-        raise SpaceDefinitionError(
-            "space.search", "no parameter is searched", f"search one of: {', '.join(known)}"
-        )

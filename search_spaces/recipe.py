@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from search_spaces.errors import RecipeError
+from search_spaces.errors import RecipeError, SpaceError, UnknownNameError
 from search_spaces.methods import Method, method_named
 from search_spaces.settings import Parameter, Parameters, first_value
 
@@ -116,28 +117,31 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         method = method_named(self.method)
-        if method.needs_base and self.base is None:
-            raise RecipeError(
-                "base", f"{self.method} needs a base model", "name the parents' common ancestor"
-            )
-        for number, part in enumerate(self.slices):
-            _check_parents(method, part, part.base or self.base, f"slices.{number}")
-        for field, parameters in self._all_parameters():
-            for name in parameters:
-                method.parameter(name)
-            _check_switches(method, parameters, field)
-        if not method.random and self.seed:
-            object.__setattr__(self, "seed", 0)  # nothing is drawn: equal models must have equal digests
+        for problem in self._problems(method):
+            raise problem
+        # What changes nothing must not change the digest.
+        if not method.random:
+            object.__setattr__(self, "seed", 0)
+        if not method.needs_base:
+            object.__setattr__(self, "tokenizer", self.tokenizer or self.base)
+            object.__setattr__(self, "base", None)
+            plain = tuple(part.model_copy(update={"base": None}) for part in self.slices)
+            object.__setattr__(self, "slices", plain)
         return self
 
-    def _all_parameters(self) -> list[tuple[str, Parameters]]:
-        found: list[tuple[str, Parameters]] = [("parameters", self.parameters)]
+    def _problems(self, method: Method) -> Iterator[SpaceError]:
+        if method.needs_base and self.base is None:
+            yield missing_base(method)
         for i, part in enumerate(self.slices):
-            found.append((f"slices.{i}.parameters", part.parameters))
-            found += [
-                (f"slices.{i}.sources.{j}.parameters", s.parameters) for j, s in enumerate(part.sources)
-            ]
-        return found
+            parents = [source.parent for source in part.sources]
+            fields = (f"slices.{i}.sources", f"slices.{i}.base")
+            yield from parent_problems(method, parents, part.base or self.base, fields=fields)
+        yield from parameter_problems(method, self.parameters, "parameters")
+        for i, part in enumerate(self.slices):
+            yield from parameter_problems(method, part.parameters, f"slices.{i}.parameters")
+            for j, source in enumerate(part.sources):
+                field = f"slices.{i}.sources.{j}.parameters"
+                yield from parameter_problems(method, source.parameters, field)
 
     @cached_property
     def digest(self) -> str:
@@ -151,9 +155,14 @@ class Recipe(BaseModel):
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:
-        """Every checkpoint the recipe reads, each once, in order of appearance; the base last."""
+        """Every checkpoint the recipe reads, each once, in order of appearance; the base last.
+
+        Includes the one that only gives its tokenizer.
+        """
         found = [source.parent for part in self.slices for source in part.sources]
         found += [part.base for part in self.slices if part.base is not None]
+        found += [self.tokenizer] if self.tokenizer is not None else []
+        found = [parent for parent in found if parent != self.base]
         found += [self.base] if self.base is not None else []
         return tuple(dict.fromkeys(found))
 
@@ -174,38 +183,48 @@ class Recipe(BaseModel):
         return found if found is not None else method_named(self.method).parameter(name).default
 
 
-def _check_parents(method: Method, part: Slice, base: Parent | None, field: str) -> None:
-    parents = [source.parent for source in part.sources]
+def missing_base(method: Method, field: str = "base") -> RecipeError:
+    """Returns the complaint about a recipe without the base that its method needs."""
+    return RecipeError(field, f"{method.name} needs a base model", "name the parents' common ancestor")
+
+
+def parent_problems(
+    method: Method,
+    parents: Sequence[Parent],
+    base: Parent | None,
+    *,
+    fields: tuple[str, str] = ("sources", "base"),
+) -> Iterator[RecipeError]:
+    """Yields what keeps a method from mixing these parents; `fields` is where they and the base stand."""
     if len(set(parents)) < len(parents):
         twice = next(parent for parent in parents if parents.count(parent) > 1)
-        raise RecipeError(
-            f"{field}.sources", f"{twice} stands there twice", "name each parent once per slice"
-        )
-    count = len(parents) if method.base_is_a_parent else len(part.parents(base)) or len(parents)
-    if method.base_is_a_parent and base not in parents:
-        raise RecipeError(
-            f"{field}.base", f"{method.name} starts from a parent, not from {base}", "name one of them"
+        yield RecipeError(fields[0], f"{twice} stands there twice", "name each parent once per slice")
+    others = [parent for parent in parents if parent != base]
+    count = len(parents) if method.base_is_a_parent or not method.needs_base else len(others) or len(parents)
+    if method.base_is_a_parent and base is not None and base not in parents:
+        yield RecipeError(
+            fields[1], f"{method.name} starts from a parent, not from {base}", "name one of them"
         )
     most = method.most_parents
     if count < method.fewest_parents or (most is not None and count > most):
-        wanted = (
-            f"exactly {most}"
-            if most == method.fewest_parents
-            else f"{method.fewest_parents} to {most or 'any'}"
-        )
-        raise RecipeError(
-            f"{field}.sources", f"{method.name} takes {wanted} parents, got {count}", "change the list"
-        )
+        exact = most == method.fewest_parents
+        wanted = f"exactly {most}" if exact else f"{method.fewest_parents} to {most or 'any'}"
+        noun = "parent" if most == 1 else "parents"
+        yield RecipeError(fields[0], f"{method.name} takes {wanted} {noun}, got {count}", "change the list")
 
 
-def _check_switches(method: Method, parameters: Parameters, field: str) -> None:
+def parameter_problems(method: Method, parameters: Parameters, field: str) -> Iterator[SpaceError]:
+    """Yields the parameters that the method does not declare, and values outside their domain."""
+    declared = {parameter.name: parameter for parameter in method.parameters}
     for name, parameter in parameters.items():
-        declared = method.parameter(name)
+        if name not in declared:
+            yield UnknownNameError(f"{field}.{name}", f"parameter of {method.name}", name, declared)
+            continue
         for setting in parameter:
             values = setting.value if isinstance(setting.value, tuple) else (setting.value,)
-            if declared.kind == "switch" and any(value not in (0.0, 1.0) for value in values):
-                raise RecipeError(
-                    f"{field}.{name}", f"{name} is on or off, got {setting.value}", "write true or false"
-                )
+            if declared[name].kind == "switch" and setting.value not in (0.0, 1.0):
+                detail = f"{name} is on or off, got {setting.value}"
+                yield RecipeError(f"{field}.{name}", detail, "write true or false")
             if name == "density" and any(not 0.0 <= value <= 1.0 for value in values):
-                raise RecipeError(f"{field}.{name}", f"density {setting.value} is not a share", "use 0 to 1")
+                detail = f"density {setting.value} is not a share"
+                yield RecipeError(f"{field}.{name}", detail, "use 0 to 1")

@@ -13,7 +13,8 @@ class Ingredients:
     """Everything that one merged tensor is made of.
 
     Attributes:
-        parents: One tensor per parent, all of one shape; without the base.
+        parents: One tensor per parent, all of one shape; without the base, except for methods that
+            count it as a parent (slerp: it comes first).
         base: The common ancestor's tensor, where the method uses one.
         per_parent: Parameter name -> one number per parent (`weight`, `density`).
         shared: Parameter name -> number (`t`, `lambda`, `normalize`).
@@ -29,3 +30,6 @@ class Ingredients:
 
 
 Kernel = Callable[[Ingredients], Tensor]
+"""Returns the merged tensor in float32, or in the parents' dtype where that is wider; whoever called
+rounds it, once.  A kernel may return an input itself, unchanged, and never writes to one.
+"""

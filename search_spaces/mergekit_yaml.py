@@ -1,0 +1,115 @@
+"""Recipes as mergekit YAML, both ways.
+
+What mergekit ignores in silence (misspelt keys, parameters of other methods) is refused here.
+mergekit has no place for a recipe's seed: it stands in a comment above the recipe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from search_spaces.errors import RecipeError
+from search_spaces.methods import Method, method_named
+from search_spaces.recipe import Parent, Recipe, Slice, Source
+from search_spaces.recipe_reader import SEED_COMMENT, RecipeReader
+from search_spaces.settings import Parameter, Parameters, Setting
+from search_spaces.strict_yaml import Dumper
+
+
+def read_recipe(text: str) -> Recipe:
+    """Returns the recipe that a mergekit YAML text describes.
+
+    Raises:
+        RecipeFileError: The text describes none; holds one problem per mistake.
+    """
+    return RecipeReader(text).read()
+
+
+def write_recipe(recipe: Recipe) -> str:
+    """Returns a text that mergekit reads, and from which `read_recipe` makes an equal recipe.
+
+    Raises:
+        RecipeError: A parent's name means something else in mergekit.
+    """
+    method = method_named(recipe.method)
+    content: dict[str, Any] = {"merge_method": recipe.method}
+    base = recipe.base or _listed_owner(recipe)
+    if base is not None:
+        content["base_model"] = str(base)
+    if _covers_all_layers(recipe):
+        content["models"] = [_source(source, method, "model") for source in recipe.slices[0].sources]
+    else:
+        content["slices"] = [_slice(part, method) for part in recipe.slices]
+    if recipe.parameters:
+        content["parameters"] = _parameters(recipe.parameters, method)
+    content |= {key: value for key in ("dtype", "out_dtype") if (value := getattr(recipe, key)) is not None}
+    if recipe.tokenizer is not None and (recipe.base is not None or base is None):
+        content["tokenizer_source"] = _tokenizer(recipe.tokenizer, recipe.base)
+    comment = f"{SEED_COMMENT} {recipe.seed}\n" if recipe.seed else ""
+    return comment + yaml.dump(content, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _listed_owner(recipe: Recipe) -> Parent | None:
+    """Returns the tokenizer's owner where mergekit can be told it as the base of a method without one.
+
+    mergekit then leaves the embeddings as they are; it mixes in the base, so that must be listed.
+    """
+    everywhere = all(recipe.tokenizer in [s.parent for s in part.sources] for part in recipe.slices)
+    return recipe.tokenizer if everywhere and recipe.base is None else None
+
+
+def _covers_all_layers(recipe: Recipe) -> bool:
+    """Says whether the recipe fits mergekit's short form, `models:`."""
+    first = recipe.slices[0]
+    whole = all(source.layers is None for source in first.sources)
+    return len(recipe.slices) == 1 and whole and first.base is None and not first.parameters
+
+
+def _slice(part: Slice, method: Method) -> dict[str, Any]:
+    content: dict[str, Any] = {"sources": [_source(source, method, "model") for source in part.sources]}
+    if part.base is not None:
+        content["base_model"] = str(part.base)
+    if part.parameters:
+        content["parameters"] = _parameters(part.parameters, method)
+    return content
+
+
+def _source(source: Source, method: Method, key: str) -> dict[str, Any]:
+    content: dict[str, Any] = {key: str(source.parent)}
+    if source.layers is not None:
+        content["layer_range"] = list(source.layers)
+    if source.parameters:
+        content["parameters"] = _parameters(source.parameters, method)
+    return content
+
+
+def _parameters(parameters: Parameters, method: Method) -> dict[str, Any]:
+    return {
+        name: _settings(parameter, switch=method.parameter(name).kind == "switch")
+        for name, parameter in parameters.items()
+    }
+
+
+def _settings(parameter: Parameter, *, switch: bool) -> Any:  # noqa: ANN401 - a number, a list or mappings
+    if len(parameter) == 1 and parameter[0].filter is None:
+        return _value(parameter[0], switch=switch)
+    return [
+        ({} if setting.filter is None else {"filter": setting.filter})
+        | {"value": _value(setting, switch=switch)}
+        for setting in parameter
+    ]
+
+
+def _value(setting: Setting, *, switch: bool) -> float | bool | list[float]:
+    if isinstance(setting.value, tuple):
+        return list(setting.value)
+    return bool(setting.value) if switch else setting.value
+
+
+def _tokenizer(tokenizer: Parent, base: Parent | None) -> str:
+    name = str(tokenizer)
+    if name == "union" or (name == "base" and tokenizer != base):
+        raise RecipeError("tokenizer", f"{name!r} is a word of mergekit's", f"give the folder as ./{name}")
+    return name
