@@ -17,6 +17,11 @@ Split = Literal["search", "selection", "test"]
 SPLITS: tuple[Split, ...] = ("search", "selection", "test")
 
 
+def content_of(item: Mapping[str, object]) -> str:
+    """Returns an item's content in one canonical form: equal items, equal texts."""
+    return json.dumps(item, sort_keys=True, default=str)
+
+
 class NamedSplits(BaseModel):
     """The splits are splits of the data set itself, under these names."""
 
@@ -58,8 +63,7 @@ class ItemShares(BaseModel):
 
     def split_of(self, item: Mapping[str, object]) -> Split | None:
         """Returns the split that an item lies in, or None where the shares leave it out."""
-        content = json.dumps(item, sort_keys=True, default=str)
-        digest = hashlib.sha256(f"{self.seed}\n{content}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed}\n{content_of(item)}".encode()).digest()
         position = int.from_bytes(digest[:8], "big") / 2**64
         for split in SPLITS:
             position -= getattr(self, split)

@@ -1,0 +1,202 @@
+"""Harness: scores models in memory on lm-eval's tasks.
+
+With `task_building.py` the adapter to lm-eval: no other module imports it.  Here "task", "request",
+"metric", "filter" and "group" are lm-eval's words.
+
+lm-eval's own loop rebuilds tasks, requests and tokens for every model; here they are built once and
+only the answers change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from lm_eval.api.group import Group
+from lm_eval.api.metrics import mean, mean_stderr
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evaluators.base import BenchmarkFacts
+from evaluators.benchmark import Benchmark
+from evaluators.errors import EvaluationError, UnknownMetricError
+from evaluators.language_model import InMemoryModel, Plan
+from evaluators.scores import Score
+from evaluators.splits import SPLITS, Split
+from evaluators.task_building import BuiltBenchmark, build_benchmark
+from evaluators.task_questions import Question, Subtask
+
+_RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
+_NO_ERROR = "N/A"  # how lm-eval writes a standard error that is not known
+
+
+class Harness:
+    """An `Evaluator` that asks lm-eval's tasks.
+
+    Tasks are built by the constructor; the requests of a split when it is first asked; their tokens
+    when a tokenizer is first seen.  All are kept, no answer ever is.
+    """
+
+    def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
+        self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
+        self._batch_size = batch_size
+        self._sheets: dict[Split, _Sheet] = {}
+
+    def evaluate(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: Split
+    ) -> tuple[Score, ...]:
+        """Returns one score per benchmark, in the benchmarks' order.
+
+        Raises:
+            BadScoreError: A score, or a log-likelihood under it, is NaN or infinite.
+            EvaluationError: An item cannot be put to this model.
+        """
+        if split not in self._sheets:
+            self._sheets[split] = _Sheet(self._built, split)
+        sheet = self._sheets[split]
+        sheet.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
+        scores = tuple(map(_score, self._built, sheet.questions))
+        for score in scores:
+            score.check()
+        return scores
+
+
+def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
+    """Finds out, without any model, what each benchmark asks, or why it cannot be asked."""
+    return tuple(map(_inspect, benchmarks))
+
+
+def _inspect(benchmark: Benchmark) -> BenchmarkFacts | EvaluationError:
+    try:
+        built = build_benchmark(benchmark)
+    except EvaluationError as error:
+        return error
+    items = {split: sum(len(subtask.items[split]) for subtask in built.subtasks) for split in SPLITS}
+    return BenchmarkFacts(benchmark.name, items, built.metrics, built.higher_is_better)
+
+
+class _Sheet:
+    """The questions of all benchmarks on one split, and how the last tokenizer cut them.
+
+    Attributes:
+        questions: Per benchmark and subtask.
+    """
+
+    def __init__(self, built: Sequence[BuiltBenchmark], split: Split) -> None:
+        self.questions = [[subtask.questions(split) for subtask in one.subtasks] for one in built]
+        self._requests: dict[str, list[Any]] = {}
+        for request in self._all():
+            self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
+        self._plans: dict[str, Plan] = {}
+        self._footing: tuple[object, ...] | None = None
+
+    def ask(self, model: InMemoryModel) -> None:
+        """Puts all requests to a model; forgets what the previous one answered."""
+        for request in self._all():
+            request.resps, request.filtered_resps = [], {}
+        if self._footing != model.footing:
+            self._plans = {kind: _plan(model, kind, asked) for kind, asked in self._requests.items()}
+            self._footing = model.footing
+        for kind, requests in self._requests.items():
+            for request, answer in zip(requests, self._plans[kind].answers(model.network), strict=True):
+                request.resps.append(answer)
+
+    def _all(self) -> list[Any]:
+        return [
+            request
+            for of_benchmark in self.questions
+            for of_subtask in of_benchmark
+            for question in of_subtask
+            for request in question.requests
+        ]
+
+
+def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
+    match kind:
+        case "loglikelihood":
+            return model.plan_continuations([request.args for request in requests])
+        case "loglikelihood_rolling":
+            return model.plan_texts([request.args[0] for request in requests])
+        case "generate_until":
+            return model.plan_generations([request.args for request in requests])
+    raise EvaluationError("task", f"requests of kind {kind} cannot be asked", "choose another task")
+
+
+def _score(built: BuiltBenchmark, questions: Sequence[tuple[Question, ...]]) -> Score:
+    """Scores a benchmark whose requests have been answered."""
+    values = [_values(built, *one) for one in zip(built.subtasks, questions, strict=True)]
+    aggregates = [subtask.task.aggregation()[built.metric] for subtask in built.subtasks]
+    found = [_with_error(*one) for one in zip(values, aggregates, strict=True)]
+    value, error = found[0] if built.group is None else _of_group(built.group, built, found, values)
+    items = [item for of_task in values for item in of_task]
+    # Only a mean's items are the metric on each item; others are pairs, or logarithms of it.
+    plain = all(aggregate is mean for aggregate in aggregates) and all(map(_is_number, items))
+    per_item = tuple(map(float, items)) if plain else ()
+    return Score(built.benchmark.name, built.metrics[0], value, error, built.higher_is_better, per_item)
+
+
+def _values(built: BuiltBenchmark, subtask: Subtask, questions: tuple[Question, ...]) -> list[Any]:
+    """Returns what the metric aggregates, one value per item that has one."""
+    task, metric = subtask.task, built.metric
+    task._instances = [request for question in questions for request in question.requests]
+    task.apply_filters()
+    results = [
+        task.process_results(
+            question.item, [request.filtered_resps[built.filter] for request in question.requests]
+        )
+        for question in questions
+    ]
+    values = [result[metric] for result in results if metric in result]
+    if not values:
+        raise UnknownMetricError(
+            "metric", f"{task.config.task} gave no {metric} but {sorted(results[0])}", "ask for one of those"
+        )
+    return values
+
+
+def _with_error(values: Sequence[Any], aggregate: Callable[[Sequence[Any]], Any]) -> tuple[float, float]:
+    """Returns the aggregated value and its standard error (0 for a single item).
+
+    The mean's error is lm-eval's (sample standard deviation over the root of n); that of any other
+    aggregation is bootstrapped with a fixed seed.
+    """
+    value = _aggregated(aggregate, values)
+    if len(values) < 2 or not math.isfinite(value):
+        return value, 0.0
+    if aggregate is mean:
+        return value, float(mean_stderr(values))
+    rng = np.random.default_rng(0)
+    draws = rng.integers(len(values), size=(_RESAMPLES, len(values)))
+    found = np.array([_aggregated(aggregate, [values[n] for n in draw]) for draw in draws])
+    found = found[np.isfinite(found)]  # a resample of one class only has no correlation, say
+    return value, float(found.std(ddof=1)) if len(found) > 1 else 0.0
+
+
+def _aggregated(aggregate: Callable[[Sequence[Any]], Any], values: Sequence[Any]) -> float:
+    try:
+        return float(aggregate(values))
+    except ArithmeticError:  # the perplexity of a broken model is too large for a float
+        return math.inf
+
+
+def _of_group(
+    group: Group, built: BuiltBenchmark, found: Sequence[tuple[float, float]], values: Sequence[Sequence[Any]]
+) -> tuple[float, float]:
+    """Averages a group's tasks as the group itself lays down."""
+    value_key = built.metrics[0]
+    error_key = f"{built.metric}_stderr,{built.filter}"
+    parts = {
+        subtask.task.task_name: {
+            value_key: value,
+            error_key: error if len(items) > 1 else _NO_ERROR,
+            "sample_len": len(items),
+        }
+        for subtask, (value, error), items in zip(built.subtasks, found, values, strict=True)
+    }
+    whole = group.aggregate(parts)
+    return float(whole[value_key]), 0.0 if whole[error_key] == _NO_ERROR else float(whole[error_key])
+
+
+def _is_number(item: object) -> bool:
+    return isinstance(item, int | float | np.number | np.bool_)

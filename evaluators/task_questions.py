@@ -1,0 +1,86 @@
+"""The items of one lm-eval task, and the requests that ask them.  Here "task" is lm-eval's word."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluators.errors import EvaluationError
+from evaluators.splits import Split
+
+Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import
+Item = Any  # a row of the task's data set
+
+# The seeds that lm-eval's own command line uses, so that prompts equal those it would build.
+_RANDOM_SEED, _NUMPY_SEED, _FEWSHOT_SEED = 0, 1234, 1234
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One item and the requests that ask it."""
+
+    item: Item
+    requests: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subtask:
+    """One lm-eval task and its items per split."""
+
+    task: Task
+    items: Mapping[Split, Sequence[Item]]
+
+    def questions(self, split: Split) -> tuple[Question, ...]:
+        """Builds the requests of a split, with the few-shot examples that lm-eval would draw."""
+        self.task.set_fewshot_seed(_FEWSHOT_SEED)
+        with foreign_code(self.task.config.task):
+            return tuple(self._question(number, item) for number, item in enumerate(self.items[split]))
+
+    def _question(self, number: int, item: Item) -> Question:
+        config = self.task.config
+        context = self.task.fewshot_context(
+            item,
+            num_fewshot=config.num_fewshot,
+            system_instruction=None,
+            apply_chat_template=False,
+            fewshot_as_multiturn=False,
+            chat_template=None,
+            gen_prefix=self.task.doc_to_prefix(item),
+        )
+        made = self.task.construct_requests(
+            doc=item,
+            ctx=context,
+            metadata=(config.task, number, config.repeats),
+            apply_chat_template=False,
+            chat_template=None,
+        )
+        return Question(item, tuple(made) if isinstance(made, list) else (made,))
+
+
+@contextmanager
+def foreign_code(task: str) -> Iterator[None]:
+    """Runs code of a task, of its templates or of its data.
+
+    Whatever they raise becomes an error that says what to do; and since some tasks shuffle with the
+    global generators, these are seeded, and the caller's state comes back.
+    """
+    state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(_RANDOM_SEED)
+    np.random.seed(_NUMPY_SEED)  # noqa: NPY002
+    try:
+        yield
+    except EvaluationError:
+        raise
+    except Exception as error:
+        detail = f"{task} cannot be built: {type(error).__name__}: {error}"
+        raise EvaluationError(
+            "task", detail, "mend the task's file, or see that its data can be reached"
+        ) from error
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

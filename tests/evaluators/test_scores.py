@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import math
+import pickle
+
+import pytest
+
+from evaluators import EvaluationError, Score
+from evaluators.errors import BadScoreError, SplitError
+
+
+def test_fitness_is_larger_for_the_better_score_whatever_the_direction() -> None:
+    accuracy = [Score("a", "acc,none", value, 0.1, higher_is_better=True) for value in (0.2, 0.8)]
+    perplexity = [
+        Score("p", "word_perplexity,none", value, 0.1, higher_is_better=False) for value in (9.0, 3.0)
+    ]
+    for worse, better in (accuracy, perplexity):
+        assert better.fitness > worse.fitness
+
+
+@pytest.mark.parametrize(("value", "stderr"), [(math.nan, 0.0), (math.inf, 0.0), (0.5, math.nan)])
+def test_a_score_that_is_no_finite_number_is_refused_by_name(value: float, stderr: float) -> None:
+    with pytest.raises(BadScoreError, match="sums scored"):
+        Score("sums", "acc,none", value, stderr, higher_is_better=True).check()
+
+
+def test_errors_cross_a_process_border_unchanged() -> None:
+    error = SplitError("splits", "split test has no items", "give it a larger share")
+    copy = pickle.loads(pickle.dumps(error))
+    assert isinstance(copy, SplitError)
+    assert isinstance(copy, EvaluationError)
+    assert (copy.field, copy.detail, copy.remedy, str(copy)) == (
+        error.field,
+        error.detail,
+        error.remedy,
+        str(error),
+    )
