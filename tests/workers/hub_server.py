@@ -1,0 +1,292 @@
+"""HubServer: a small Hugging Face Hub on this machine, speaking what the real client says to it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+WRITER = "hf_canary-that-may-write"
+READER = "hf_canary-that-may-read"
+LARGE = (".safetensors", ".bin", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A state of a repository: all its files."""
+
+    oid: str
+    message: str
+    parent: str | None
+    files: dict[str, bytes]
+
+
+@dataclass(slots=True)
+class Repository:
+    """A model repository and its history, oldest commit first."""
+
+    private: bool
+    commits: list[Commit] = field(default_factory=list)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files of the newest commit."""
+        return self.commits[-1].files if self.commits else {}
+
+    def commit(self, message: str, changes: dict[str, bytes]) -> Commit:
+        """Adds a commit on top."""
+        parent = self.commits[-1].oid if self.commits else None
+        files = self.files | changes
+        text = json.dumps([parent, message, {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}])
+        self.commits.append(Commit(hashlib.sha1(text.encode()).hexdigest(), message, parent, files))
+        return self.commits[-1]
+
+
+class HubServer:
+    """A Hub for tests: repositories in memory, two tokens, and switches for what goes wrong.
+
+    Attributes:
+        refusals: Regular expression of a request (`POST /api/repos/create`) -> status to answer with.
+        requests: What was asked, as `METHOD path`, in order.
+    """
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, Repository] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.refusals: dict[str, int] = {}
+        self.requests: list[str] = []
+        hub = self
+
+        class Handler(_Handler):
+            server_state = hub
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What HF_ENDPOINT must be."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def environment(self, token: str | None = WRITER) -> dict[str, str]:
+        """Returns the variables that point the client at this server."""
+        found = {
+            "HF_ENDPOINT": self.url,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+            "no_proxy": "127.0.0.1",
+        }
+        return found | ({"HF_TOKEN": token} if token else {})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _RefusalError(Exception):
+    def __init__(self, status: int, code: str = "") -> None:
+        super().__init__(status)
+        self.status, self.code = status, code
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_state: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+        return
+
+    def _answer(self) -> None:
+        self.path_only = unquote(urlsplit(self.path).path)
+        self.query = parse_qs(urlsplit(self.path).query)
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        asked = f"{self.command} {self.path_only}"
+        self.server_state.requests.append(asked)
+        try:
+            for pattern, status in self.server_state.refusals.items():
+                if re.search(pattern, asked):
+                    raise _RefusalError(status)
+            self._route()
+        except _RefusalError as refusal:
+            headers = {"X-Error-Code": refusal.code} if refusal.code else {}
+            self._send(refusal.status, b'{"error": "refused"}', headers=headers)
+
+    def _route(self) -> None:
+        for command, pattern, method in _ROUTES:
+            match = re.fullmatch(pattern, self.path_only)
+            if match and self.command in command.split("|"):
+                method(self, *match.groups())
+                return
+        raise _RefusalError(404)
+
+    def _rights(self) -> str | None:
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        return {WRITER: "write", READER: "read"}.get(token)
+
+    def _must_write(self) -> None:
+        if self._rights() is None:
+            raise _RefusalError(401)
+        if self._rights() != "write":
+            raise _RefusalError(403)
+
+    def _repository(self, name: str) -> Repository:
+        found = self.server_state.repositories.get(name)
+        if found is None or (found.private and self._rights() is None):
+            raise _RefusalError(404 if self._rights() else 401, "RepoNotFound")
+        return found
+
+    def _commit_at(self, name: str, revision: str) -> Commit:
+        for commit in reversed(self._repository(name).commits):
+            if revision in ("main", commit.oid):
+                return commit
+        raise _RefusalError(404, "RevisionNotFound")
+
+    def create(self) -> None:
+        self._must_write()
+        asked = json.loads(self.body)
+        name = f"{asked.get('organization') or 'writer'}/{asked['name']}"
+        if name in self.server_state.repositories:
+            self._json({"url": f"{self.server_state.url}/{name}"}, status=409)
+            return
+        repository = Repository(private=asked.get("visibility") == "private" or asked.get("private") is True)
+        repository.commit("initial commit", {".gitattributes": b"*.safetensors filter=lfs\n"})
+        self.server_state.repositories[name] = repository
+        self._json({"url": f"{self.server_state.url}/{name}"})
+
+    def describe(self, name: str, revision: str | None = None) -> None:
+        commit = self._commit_at(name, revision or "main")
+        siblings = [{"rfilename": path} for path in sorted(commit.files)]
+        private = self._repository(name).private
+        self._json({"_id": "0", "id": name, "sha": commit.oid, "private": private, "siblings": siblings})
+
+    def tree(self, name: str, revision: str) -> None:
+        files = self._commit_at(name, revision).files
+        self._json([_tree_entry(path, content) for path, content in sorted(files.items())])
+
+    def validate(self) -> None:
+        self._json({"warnings": [], "errors": []})
+
+    def preupload(self, name: str, revision: str) -> None:
+        self._must_write()
+        self._commit_at(name, revision)
+        files = [
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
+                "shouldIgnore": False,
+            }
+            for file in json.loads(self.body)["files"]
+        ]
+        self._json({"files": files})
+
+    def batch(self, name: str) -> None:
+        self._must_write()
+        self._repository(name)
+        objects = []
+        for wanted in json.loads(self.body)["objects"]:
+            entry = {"oid": wanted["oid"], "size": wanted["size"]}
+            if wanted["oid"] not in self.server_state.blobs:
+                entry["actions"] = {"upload": {"href": f"{self.server_state.url}/blobs/{wanted['oid']}"}}
+            objects.append(entry)
+        self._json({"transfer": "basic", "objects": objects})
+
+    def put_blob(self, oid: str) -> None:
+        if hashlib.sha256(self.body).hexdigest() != oid:
+            raise _RefusalError(400)
+        self.server_state.blobs[oid] = self.body
+        self._send(200, b"")
+
+    def commit(self, name: str, revision: str) -> None:
+        self._must_write()
+        head, *lines = [json.loads(line) for line in self.body.splitlines() if line.strip()]
+        parent = head["value"].get("parentCommit")
+        if parent not in (None, self._commit_at(name, revision).oid):
+            raise _RefusalError(412)
+        changes = {}
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "lfsFile":
+                changes[value["path"]] = self.server_state.blobs[value["oid"]]
+            else:
+                changes[value["path"]] = base64.b64decode(value["content"])
+        made = self._repository(name).commit(head["value"]["summary"], changes)
+        url = f"{self.server_state.url}/{name}/commit/{made.oid}"
+        self._json({"success": True, "commitOid": made.oid, "commitUrl": url, "hookOutput": ""})
+
+    def resolve(self, name: str, revision: str, path: str) -> None:
+        commit = self._commit_at(name, revision)
+        if path not in commit.files:
+            raise _RefusalError(404, "EntryNotFound")
+        content = commit.files[path]
+        headers = {"X-Repo-Commit": commit.oid, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if wanted is None:
+            self._send(200, content, headers=headers)
+            return
+        start, end = int(wanted[1]), min(int(wanted[2] or len(content)), len(content) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+        self._send(206, content[start : end + 1], headers=headers)
+
+    def _json(self, value: object, *, status: int = 200) -> None:
+        self._send(status, json.dumps(value).encode(), headers={"Content-Type": "application/json"})
+
+    def _send(self, status: int, content: bytes, *, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def _tree_entry(path: str, content: bytes) -> dict[str, Any]:
+    git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    entry: dict[str, Any] = {"type": "file", "oid": git, "size": len(content), "path": path}
+    if path.endswith(LARGE):
+        entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return entry
+
+
+_NAME = r"([\w.-]+/[\w.-]+)"
+_ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
+    ("POST", r"/api/repos/create", _Handler.create),
+    ("POST", r"/api/validate-yaml", _Handler.validate),
+    ("GET", rf"/api/models/{_NAME}", _Handler.describe),
+    ("GET", rf"/api/models/{_NAME}/revision/([^/]+)", _Handler.describe),
+    ("GET", rf"/api/models/{_NAME}/tree/([^/]+)", _Handler.tree),
+    ("POST", rf"/api/models/{_NAME}/preupload/([^/]+)", _Handler.preupload),
+    ("POST", rf"/{_NAME}\.git/info/lfs/objects/batch", _Handler.batch),
+    ("PUT", r"/blobs/([0-9a-f]{64})", _Handler.put_blob),
+    ("POST", rf"/api/models/{_NAME}/commit/([^/]+)", _Handler.commit),
+    ("GET|HEAD", rf"/{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
+)

@@ -1,0 +1,100 @@
+"""Worker: what runs on the GPU side, whether Ray or this process started it.
+
+The one place that imports the torch side late: the controller imports this module too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evaluators import EvaluationError
+from workers.errors import PreparationError, WorkerError
+from workers.messages import Assignment, Errand, ErrandResult, Outcome, Workload
+
+if TYPE_CHECKING:
+    from workers.pipeline import Pipeline
+
+
+class Worker:
+    """Merges and scores one assignment at a time, for one experiment at a time.
+
+    The environment is the controller's where it must reach a process on another machine (`HF_*`).
+    """
+
+    def __init__(
+        self, name: str, *, threads: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        os.environ.update(environment or {})
+        self.name, self._threads = name, threads
+        self._pipeline: Pipeline | None = None
+
+    def prepare(self, workload: Workload) -> int:
+        """Readies the worker for an experiment and returns its process id.
+
+        Raises:
+            PreparationError: A parent or a benchmark is unusable, or the worker's libraries are missing.
+        """
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None  # before the next one: there is memory for one experiment's parents
+        try:
+            from workers.pipeline import Pipeline
+
+            self._limit_threads()
+            self._pipeline = Pipeline(workload, name=self.name)
+        except Exception as error:
+            known = _explained(error, "workload")
+            raise PreparationError(known.field, known.detail, known.remedy) from error
+        return os.getpid()
+
+    def work(self, assignment: Assignment) -> Outcome:
+        """Merges and scores one candidate; what goes wrong is in the outcome.
+
+        Raises:
+            PreparationError: `prepare` was never called.
+        """
+        if self._pipeline is None:
+            raise PreparationError("workload", "this worker is not ready", "call prepare first")
+        self._limit_threads()
+        return self._pipeline.run(assignment)
+
+    def errand(self, errand: Errand) -> ErrandResult:
+        """Does a job that needs no parents in memory.
+
+        Raises:
+            WorkerError: It could not be done.
+        """
+        try:
+            from workers.errands import run_errand
+
+            self._limit_threads()
+            return run_errand(errand)
+        except Exception as error:
+            raise _explained(error, "errand") from error
+
+    def _limit_threads(self) -> None:
+        """Keeps the calling thread to this worker's share of the cores.
+
+        More threads than cores slow each other down, tenfold at times.
+        """
+        if self._threads is None:
+            return
+        from torch import set_num_threads
+
+        set_num_threads(self._threads)
+
+
+def _explained(error: Exception, field: str) -> WorkerError:
+    """Returns an error that says what to do."""
+    if isinstance(error, WorkerError):
+        return error
+    if isinstance(error, EvaluationError):
+        return WorkerError(error.field, error.detail, error.remedy)
+    if isinstance(error, ImportError):
+        return WorkerError(
+            "installation", f"a worker's library is missing ({error})", "pip install 'evomerge[worker]'"
+        )
+    cause = str(error).strip().splitlines() or ["no message"]
+    return WorkerError(field, f"{type(error).__name__}: {cause[0][:500]}", "read the worker's log")

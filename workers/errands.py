@@ -1,0 +1,42 @@
+"""Errands: jobs that need a worker's libraries, but no parents in memory."""
+
+from __future__ import annotations
+
+from evaluators import BenchmarkFacts
+from evaluators.errors import EvaluationError
+from evaluators.harness import inspect_benchmarks
+from workers.export import export
+from workers.messages import (
+    BenchmarkInquiry,
+    BenchmarkProblem,
+    BenchmarkReport,
+    Errand,
+    ErrandResult,
+    ExportOrder,
+)
+
+
+def run_errand(errand: Errand) -> ErrandResult:
+    """Does an errand.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    match errand:
+        case ExportOrder():
+            return export(errand)
+        case BenchmarkInquiry():
+            return report_on_benchmarks(errand)
+
+
+def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:
+    """Returns what each benchmark holds, or why it cannot be built."""
+    found = inspect_benchmarks(inquiry.benchmarks)
+    named = zip((benchmark.name for benchmark in inquiry.benchmarks), found, strict=True)
+    return BenchmarkReport(tuple(_entry(name, entry) for name, entry in named))
+
+
+def _entry(name: str, found: BenchmarkFacts | EvaluationError) -> BenchmarkFacts | BenchmarkProblem:
+    if isinstance(found, BenchmarkFacts):
+        return found
+    return BenchmarkProblem(name, found.field, found.code, found.detail, found.remedy)

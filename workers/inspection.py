@@ -1,0 +1,194 @@
+"""Looks at checkpoints before any weight is read: what they are, and whether they fit together."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Parent
+from workers.errors import CheckpointError, MismatchError
+from workers.layout import Layout, TensorEntry
+from workers.tensor_table import read_json, read_tensor_table
+
+DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+HEADS = ("lm_head.weight", "embed_out.weight")
+MOST_LAYERS = 10_000
+
+
+def inspect_checkpoint(parent: Parent, folder: Path | None = None) -> Layout:
+    """Returns the layout of the checkpoint in a folder; None takes the parent's own.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, broken, or not data.
+    """
+    folder = Path(parent.model).expanduser() if folder is None else folder
+    if not folder.is_dir():
+        raise CheckpointError(
+            str(parent), f"there is no folder {folder}", "correct the path, or save the model there"
+        )
+    return layout_of(parent, folder, read_json(folder / "config.json"), read_tensor_table(folder))
+
+
+def layout_of(
+    parent: Parent, folder: Path, config: Mapping[str, Any], tensors: Mapping[str, TensorEntry]
+) -> Layout:
+    """Returns the layout that a configuration and a tensor table describe.
+
+    Raises:
+        CheckpointError: The model needs code of its own, or its layers cannot be found.
+    """
+    if config.get("auto_map"):
+        raise CheckpointError(
+            str(parent),
+            "config.json has an auto_map: the model comes with code of its own, which is not run",
+            "use a model whose architecture is part of transformers",
+        )
+    if config.get("quantization_config"):
+        raise CheckpointError(
+            str(parent),
+            "the weights are quantized, and cannot be merged",
+            "use the model before quantization",
+        )
+    layers = depth_of(parent, config)
+    return Layout(parent, folder, config, tensors, layers, _layer_prefix(parent, tensors, layers))
+
+
+def depth_of(parent: Parent, config: Mapping[str, Any]) -> int:
+    """Returns the number of layers that a configuration gives.
+
+    Raises:
+        CheckpointError: It gives none, or no sensible one.
+    """
+    for part in (config, config.get("text_config")):
+        for key in DEPTH_KEYS:
+            if isinstance(part, Mapping) and key in part:
+                layers = part[key]
+                if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
+                    raise CheckpointError(
+                        str(parent), f"{key} is {layers!r}", f"it must be 1 to {MOST_LAYERS}"
+                    )
+                return layers
+    raise CheckpointError(
+        str(parent), "config.json does not say how many layers there are", f"it needs one of {DEPTH_KEYS}"
+    )
+
+
+def _layer_prefix(parent: Parent, tensors: Mapping[str, TensorEntry], layers: int) -> str:
+    """Finds what stands before the layers' numbers: the first number in most tensor names."""
+    numbers: dict[str, set[int]] = defaultdict(set)
+    tensors_with: Counter[str] = Counter()
+    for name in tensors:
+        parts = name.split(".")
+        position = next((i for i, part in enumerate(parts) if part.isdigit()), None)
+        if position is not None:
+            prefix = ".".join(parts[:position]) + "." if position else ""
+            numbers[prefix].add(int(parts[position]))
+            tensors_with[prefix] += 1
+    fitting = [prefix for prefix, found in numbers.items() if found == set(range(layers))]
+    if not fitting:
+        counts = {prefix: len(found) for prefix, found in numbers.items()}
+        raise CheckpointError(
+            str(parent),
+            f"config.json promises {layers} layers, the tensors are numbered {counts or 'nowhere'}",
+            "correct config.json, or save the checkpoint again",
+        )
+    return max(fitting, key=lambda prefix: tensors_with[prefix])
+
+
+def compare_layouts(layouts: Sequence[Layout]) -> list[MismatchError]:
+    """Returns everything in which checkpoints differ from the first and that keeps them from merging."""
+    problems: list[MismatchError] = []
+    for other in layouts[1:]:
+        problems += _compare(layouts[0], other)
+    return problems
+
+
+def _compare(first: Layout, other: Layout) -> list[MismatchError]:
+    field = str(other.parent)
+    if other.architecture != first.architecture:
+        detail = f"is a {other.architecture}, {first.parent} is a {first.architecture}"
+        return [MismatchError(field, detail, "merge models of one architecture")]
+    problems = []
+    if other.layers != first.layers:
+        detail = f"has {other.layers} layers, {first.parent} has {first.layers}"
+        problems.append(MismatchError(field, detail, "merge models of one depth, or stack their layers"))
+    problems += _compare_tying(first, other)
+    return problems + _compare_vocabulary(first, other) + _compare_tensors(first, other)
+
+
+def _compare_tying(first: Layout, other: Layout) -> list[MismatchError]:
+    tied, others = is_tied(first), is_tied(other)
+    if tied == others:
+        return []
+    detail = f"tie_word_embeddings is {others}, {first.parent} has {tied}"
+    return [MismatchError(str(other.parent), detail, "untie the tied models first, or leave them out")]
+
+
+def is_tied(layout: Layout) -> bool:
+    """Says whether input and output embeddings are one tensor."""
+    names = [name for name in layout.tensors if name.endswith(HEADS)]
+    text = layout.config.get("text_config")
+    default = text.get("tie_word_embeddings") if isinstance(text, Mapping) else None
+    return bool(layout.config.get("tie_word_embeddings", default if default is not None else not names))
+
+
+def _compare_vocabulary(first: Layout, other: Layout) -> list[MismatchError]:
+    field = str(other.parent)
+    sizes = _vocabulary_size(first), _vocabulary_size(other)
+    if sizes[0] != sizes[1]:
+        detail = f"has a vocabulary of {sizes[1]} tokens, {first.parent} of {sizes[0]}"
+        return [MismatchError(field, detail, "merge models that share a tokenizer")]
+    tokens, others = _tokenizer_vocabulary(first.folder), _tokenizer_vocabulary(other.folder)
+    if tokens is None or others is None or tokens == others:
+        return []
+    differing = sorted(
+        token for token in tokens.keys() | others.keys() if tokens.get(token) != others.get(token)
+    )
+    detail = (
+        f"its tokenizer gives {len(differing)} tokens, such as {differing[0]!r}, another id than "
+        f"{first.parent}'s"
+    )
+    return [MismatchError(field, detail, "merge models that share a tokenizer")]
+
+
+def _vocabulary_size(layout: Layout) -> int | None:
+    text = layout.config.get("text_config")
+    found = layout.config.get("vocab_size", text.get("vocab_size") if isinstance(text, Mapping) else None)
+    return int(found) if isinstance(found, int) else None
+
+
+def _tokenizer_vocabulary(folder: Path) -> dict[str, int] | None:
+    """Returns token -> id as tokenizer.json has it, or None where it has none that can be compared."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocabulary, list):  # unigram: pairs of token and log-probability
+        vocabulary = {pair[0]: i for i, pair in enumerate(vocabulary) if isinstance(pair, list) and pair}
+    return vocabulary if isinstance(vocabulary, dict) else None
+
+
+def _compare_tensors(first: Layout, other: Layout) -> list[MismatchError]:
+    field = str(other.parent)
+    differing = first.tensors.keys() ^ other.tensors.keys()
+    if is_tied(first) or is_tied(other):  # tied models may keep a copy of the head; tying was compared before
+        differing = {name for name in differing if not name.endswith(HEADS)}
+    if differing and other.layers == first.layers:
+        name = min(differing)
+        owner, lacking = (first, other) if name in first.tensors else (other, first)
+        detail = (
+            f"{len(differing)} tensors are not in both: {lacking.parent} lacks {name!r} of {owner.parent}"
+        )
+        return [MismatchError(field, detail, "merge models of one architecture and size")]
+    vocabularies = (_vocabulary_size(first), _vocabulary_size(other))
+    for name in sorted(first.tensors.keys() & other.tensors.keys()):
+        mine, theirs = first.tensors[name].shape, other.tensors[name].shape
+        # Embeddings of unequal length were reported with the vocabularies.
+        if mine != theirs and (mine[:1], theirs[:1]) != tuple((size,) for size in vocabularies):
+            detail = f"{name!r} has shape {list(theirs)}, in {first.parent} it has {list(mine)}"
+            return [MismatchError(field, detail, "merge models of one size")]
+    return []

@@ -1,0 +1,151 @@
+"""Pipeline: assignment -> merge -> evaluate -> outcome.  Plain: no Ray, no database."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import torch
+
+from evaluators import EvaluationError, Score
+from evaluators.errors import BadScoreError
+from evaluators.registry import EVALUATORS
+from search_spaces import Recipe
+from search_spaces.errors import SpaceError
+from workers.configuration import merged_config
+from workers.errors import PreparationError, WorkerError
+from workers.hub import fetch_parent
+from workers.inspection import inspect_checkpoint
+from workers.layout import Layout
+from workers.live_model import LiveModel
+from workers.merging.plan import MergePlan, plan_merge
+from workers.merging.stream import merged_tensors
+from workers.messages import Assignment, Failed, Outcome, Scored, Workload
+from workers.outcomes import LONGEST_EXCERPT, key_of
+from workers.parents import ResidentParents
+
+
+class Pipeline:
+    """One experiment's parents, benchmarks and live models, ready to score its candidates.
+
+    What does not depend on the candidate (parents, tasks, tokens, networks) is made once.
+
+    Raises:
+        PreparationError: A parent or a benchmark is unusable.
+    """
+
+    def __init__(self, workload: Workload, *, name: str = "worker") -> None:
+        self.name, self.workload = name, workload
+        self.device = _device(workload.device)
+        with _as_preparation():
+            if workload.evaluator not in EVALUATORS:
+                known = ", ".join(sorted(EVALUATORS))
+                raise PreparationError("evaluator", f"unknown {workload.evaluator!r}", f"use one of: {known}")
+            self._evaluator = EVALUATORS[workload.evaluator](
+                workload.benchmarks, batch_size=workload.batch_size
+            )
+            layouts = {p: inspect_checkpoint(p, fetch_parent(p)) for p in workload.parents}
+            self._parents = ResidentParents(layouts, self.device)
+        self._live_models: dict[str, LiveModel] = {}
+
+    def run(self, assignment: Assignment) -> Outcome:
+        """Merges and scores one candidate.  Never raises: what went wrong is in the outcome."""
+        try:
+            return self._score(assignment)
+        except Exception as error:  # noqa: BLE001 - the border: whatever a candidate breaks, the worker goes on
+            return _failure(assignment, error, self.name)
+
+    def close(self) -> None:
+        """Lets the parents and the models go."""
+        self._parents.close()
+        self._live_models.clear()
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _score(self, assignment: Assignment) -> Scored:
+        started = perf_counter()
+        live, model = self._merge(assignment.recipe)
+        merged = perf_counter()
+        with torch.inference_mode():
+            scores = self._evaluator.evaluate(model, live.tokenizer, assignment.split)
+        self._check(scores)
+        return Scored(
+            *key_of(assignment),
+            scores=scores,
+            merge_seconds=merged - started,
+            evaluate_seconds=perf_counter() - merged,
+            worker=self.name,
+        )
+
+    def _merge(self, recipe: Recipe) -> tuple[LiveModel, object]:
+        plan: MergePlan = plan_merge(recipe, self._parents.layouts)
+        live = self._live_model(plan.owner)
+        config = merged_config(plan.owner, recipe, self._parents.layouts)
+        model = live.overwrite(config, merged_tensors(plan, self._parents.read, self.device))
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
+        return live, model
+
+    def _live_model(self, owner: Layout) -> LiveModel:
+        key = str(owner.parent)
+        if key not in self._live_models:
+            self._live_models[key] = LiveModel(owner, dtype=self.workload.dtype, device=self.device)
+        return self._live_models[key]
+
+    def _check(self, scores: tuple[Score, ...]) -> None:
+        for score in scores:
+            score.check()
+        asked = [benchmark.name for benchmark in self.workload.benchmarks]
+        if [score.benchmark for score in scores] != asked:
+            got = [score.benchmark for score in scores]
+            raise BadScoreError("benchmark", f"{asked} were asked, {got} answered", "correct the evaluator")
+
+
+def _device(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _as_preparation() -> Iterator[None]:
+    try:
+        yield
+    except (WorkerError, EvaluationError) as error:
+        raise PreparationError(error.field, error.detail, error.remedy) from error
+
+
+def _failure(assignment: Assignment, error: Exception, worker: str) -> Failed:
+    excerpt = "".join(traceback.format_exception(error))[-LONGEST_EXCERPT:]
+    if _is_out_of_memory(error):
+        torch.cuda.empty_cache()
+        code, remedy = "oom", "use a smaller batch_size, fewer workers, or smaller parents"
+        cause, retryable = f"out of memory: {_first_line(error)}", True
+    elif isinstance(error, WorkerError | EvaluationError | SpaceError):
+        code, cause, remedy = error.code, f"{error.field}: {error.detail}", error.remedy
+        retryable = False
+    else:
+        code, cause = "exception", f"{type(error).__name__}: {_first_line(error)}"
+        remedy, retryable = "read the excerpt; if the recipe is sound, report it", False
+    return Failed(
+        *key_of(assignment),
+        code=code,
+        cause=cause,
+        remedy=remedy,
+        retryable=retryable,
+        excerpt=excerpt,
+        worker=worker,
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)  # torch on the CPU
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else "no message"
