@@ -1,0 +1,47 @@
+// Buttons: those that ask the API for something, and those that copy.
+
+async function post(button, changed) {
+  const question = button.dataset.confirm;
+  if (question !== undefined && !window.confirm(question)) return;
+  button.disabled = true;
+  const problem = document.getElementById("action-problem");
+  problem.hidden = true;
+  try {
+    const response = await fetch(button.dataset.post, { method: "POST" });
+    if (!response.ok) {
+      const told = await response.json();
+      problem.textContent = told.detail ?? told.title ?? `The server answered ${response.status}.`;
+      problem.hidden = false;
+    } else {
+      changed();
+    }
+  } catch (error) {
+    problem.textContent = `The server cannot be reached (${error.message}).`;
+    problem.hidden = false;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function copy(button) {
+  const named = button.dataset.copy ? document.getElementById(button.dataset.copy) : null;
+  const source = named ?? button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    window.getSelection().selectAllChildren(source); // no clipboard here: leave it selected
+    button.textContent = "Selected";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+}
+
+/** Listens for all buttons of the page, also those that appear later. */
+export function followButtons(changed) {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button === null) return;
+    if (button.dataset.post !== undefined) post(button, changed);
+    else if (button.dataset.copy !== undefined) copy(button);
+  });
+}
