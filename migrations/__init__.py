@@ -1,0 +1,1 @@
+"""The database's migrations, oldest first; `service.store.database` runs them."""

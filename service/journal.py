@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -12,10 +12,15 @@ from workers.messages import Outcome
 
 
 class Wish(StrEnum):
-    """What people asked of a running experiment."""
+    """What is asked of a running experiment.
+
+    People pause (candidates on a worker finish) and cancel (they do not); a controller that shuts
+    down stops: it drops what is on the workers, and the next one begins there.
+    """
 
     PAUSE = "pause"
     CANCEL = "cancel"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class Progress:
     Attributes:
         best: Highest weighted mean of the objectives so far, and whose it is.
         hypervolume: Of the front, over the worst baseline in each objective.
+        reference: That worst, as fitness; None when no baseline has scores.
     """
 
     generation: int
@@ -33,6 +39,7 @@ class Progress:
     best_number: int | None
     hypervolume: float
     front: tuple[int, ...]
+    reference: tuple[float, ...] | None = None
 
 
 class Journal(Protocol):
@@ -57,3 +64,35 @@ class Journal(Protocol):
     def wish(self) -> Wish | None:
         """Returns what people ask of the experiment now, if anything."""
         ...
+
+
+class ListJournal:
+    """A journal in memory: for searches that need not survive their process."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Remembered] = {}
+        self.progress: list[Progress] = []
+        self.wished: Wish | None = None
+
+    def recall(self) -> list[Remembered]:
+        """Returns every candidate proposed so far, by number."""
+        return [self.entries[number] for number in sorted(self.entries)]
+
+    def proposed(self, candidates: Sequence[Candidate]) -> None:
+        """Notes candidates before any of them is dispatched."""
+        self.entries |= {candidate.number: Remembered(candidate) for candidate in candidates}
+
+    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:  # noqa: ARG002
+        """Notes how a candidate ended."""
+        self.entries[candidate.number] = replace(self.entries[candidate.number], outcome=outcome)
+
+    def told(self, numbers: Sequence[int], progress: Progress, seconds: float) -> None:  # noqa: ARG002
+        """Notes that the optimizer learned of these candidates, in this order."""
+        first = 1 + max((e.told for e in self.entries.values() if e.told is not None), default=-1)
+        for place, number in enumerate(numbers, first):
+            self.entries[number] = replace(self.entries[number], told=place)
+        self.progress.append(progress)
+
+    def wish(self) -> Wish | None:
+        """Returns what was asked by setting `wished`."""
+        return self.wished

@@ -83,7 +83,8 @@ def problem_view(scope: Scope, problem: Problem) -> ProblemView:
         request_id=scope.get("state", {}).get("request_id", ""),
         hint=problem.hint,
         errors=[
-            MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.hint) for m in problem.mistakes
+            MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.hint)
+            for m in problem.mistakes
         ],
     )
 

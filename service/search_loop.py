@@ -35,6 +35,10 @@ class Ending(StrEnum):
     TOO_MANY_FAILURES = "too many failures"
     PAUSED = "paused"
     CANCELLED = "cancelled"
+    STOPPED = "stopped"
+
+
+_ENDINGS = {Wish.PAUSE: Ending.PAUSED, Wish.CANCEL: Ending.CANCELLED, Wish.STOP: Ending.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +99,26 @@ class SearchLoop:
         self._remembered = {r.candidate.number: r for r in self.journal.recall()}
         started = monotonic()
         for generation, numbers in enumerate(self.plan.generations(self.optimizer.population)):
-            ending = self.turn(generation, numbers)
+            under_way = numbers.start in self._remembered  # it is finished, whatever the clock says
+            ending = None if under_way else self._reason_to_stop(started)
+            ending = ending or self.turn(generation, numbers)
             if ending is not None:
                 return ending
-            if self.plan.seconds is not None and monotonic() - started > self.plan.seconds:
-                return Ending.TIME_SPENT
         return Ending.BUDGET_SPENT
+
+    def _reason_to_stop(self, started: float) -> Ending | None:
+        """Says why no further generation should begin, if there is a reason."""
+        if self.plan.seconds is not None and monotonic() - started > self.plan.seconds:
+            return Ending.TIME_SPENT
+        wish = self.journal.wish()
+        return None if wish is None else _ENDINGS[wish]
 
     def turn(self, generation: int, numbers: range) -> Ending | None:
         """Has these candidates proposed, scored and learned from; returns why not, if so."""
         candidates, ask_seconds = self._propose(generation, numbers)
         outcomes = self.dispatcher.settle(candidates, self._remembered_outcomes(numbers), ask_seconds)
         if isinstance(outcomes, Wish):
-            return Ending.PAUSED if outcomes is Wish.PAUSE else Ending.CANCELLED
+            return _ENDINGS[outcomes]
         self._learn(generation, candidates, outcomes)
         return Ending.TOO_MANY_FAILURES if self.failures > self.plan.failures else None
 
@@ -126,9 +137,8 @@ class SearchLoop:
         for old, new in zip(known, fresh, strict=False):
             if old.genome != new.genome or old.recipe != new.recipe:
                 raise ReplayMismatchError(old.number)
-        self.journal.proposed(
-            fresh[len(known) :]
-        )  # before dispatch: a crash must not forget what is on a GPU
+        if len(fresh) > len(known):  # before dispatch: a crash must not forget what is on a GPU
+            self.journal.proposed(fresh[len(known) :])
         return known + fresh[len(known) :], ask_seconds
 
     def _ask(self, generation: int, numbers: range) -> list[Candidate]:
@@ -158,8 +168,7 @@ class SearchLoop:
                 continue
             evaluations.append(Evaluation(candidate.number, candidate.genome, fitness, candidate.is_baseline))
         self.optimizer.tell(evaluations)
-        if generation == 0:
-            self.archive.fix_reference()
+        self.archive.fix_reference()  # once: by the baselines, as far as any of them could be scored
         untold = [
             c.number for c in candidates if (r := self._remembered.get(c.number)) is None or r.told is None
         ]
@@ -190,6 +199,7 @@ class SearchLoop:
             best_number=best[0] if best else None,
             hypervolume=self.archive.hypervolume,
             front=self.archive.front,
+            reference=self.archive.reference,
         )
 
 

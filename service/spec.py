@@ -7,9 +7,9 @@ checks it against the parents on disk and the tasks that lm-eval knows.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from evaluators import Benchmark
 from evaluators.splits import SplitRule
@@ -19,7 +19,7 @@ from search_spaces.recipe import DType
 MOST_PARENTS = 32
 MOST_OBJECTIVES = 64
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Spec(BaseModel):
@@ -155,16 +155,6 @@ class ExperimentSpec(Spec):
             if labels.count(label) > 1:
                 raise ValueError(f"two objectives are called {label!r}; give one of them another `name`")
         return objectives
-
-    @model_validator(mode="after")
-    def _population_fits_budget(self) -> Self:
-        population = self.optimizer.population
-        if population is not None and population > self.budget.candidates:
-            raise ValueError(
-                f"a population of {population} is larger than the budget of {self.budget.candidates}; "
-                "raise budget.candidates or lower optimizer.population"
-            )
-        return self
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:

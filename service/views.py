@@ -267,6 +267,12 @@ class CandidatePage(Page):
     items: list[CandidateView]
 
 
+class EventPage(Page):
+    """Events, oldest first; the token is None when there is nothing newer yet."""
+
+    items: list[EventView]
+
+
 class ExportPage(Page):
     """Exports, newest first."""
 

@@ -1,0 +1,70 @@
+"""Errors of the client.
+
+* ClientError               a request that came to nothing
+  * ServerUnreachableError  nobody answers at the address
+  * ApiError                the service refused; holds its problem
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import httpx
+
+from service.errors import Mistake
+
+
+class ClientError(Exception):
+    """A request that came to nothing; `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.message, self.hint = message, hint
+
+
+class ServerUnreachableError(ClientError):
+    """Nobody answers at the address."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        super().__init__(
+            f"no evomerge service answers at {url} ({cause})",
+            "start one with `evomerge serve`, or name another with --server or EVOMERGE_URL",
+        )
+        self.url = url
+
+
+class ApiError(ClientError):
+    """The service refused a request.
+
+    Attributes:
+        status: The HTTP status.
+        code: What kind of refusal, in one word.
+        mistakes: Every mistake the service found in what was sent.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, hint: str = "", mistakes: tuple[Mistake, ...] = ()
+    ) -> None:
+        super().__init__(message, hint)
+        self.status, self.code, self.mistakes = status, code, mistakes
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        """Reads the problem that a response describes."""
+        try:
+            problem = response.json()
+            mistakes = tuple(Mistake(**mistake) for mistake in problem.get("errors", ()))
+            return cls(
+                response.status_code,
+                problem["code"],
+                problem["detail"],
+                hint=problem.get("hint", ""),
+                mistakes=mistakes,
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):  # a proxy's own page, say
+            return cls(
+                response.status_code,
+                "unexpected_answer",
+                f"{response.url} answered {response.status_code}: {response.text[:200]}",
+                hint="check that the address is an evomerge service's",
+            )

@@ -1,0 +1,1 @@
+"""The commands of `evomerge`, one file per verb or family of verbs."""

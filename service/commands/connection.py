@@ -1,0 +1,38 @@
+"""The options by which commands find a service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.client import Client
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        envvar="EVOMERGE_URL",
+        metavar="URL",
+        help="The service to ask; by default the one on this machine.",
+        show_default=False,
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        envvar="EVOMERGE_API_KEY",
+        metavar="KEY",
+        help="The service's key; better set in the environment than written here.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name or id.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
+
+
+def connect(server: str | None, api_key: str | None) -> Client:
+    """Returns a client of the service that the options name."""
+    return Client(server, api_key)

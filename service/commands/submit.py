@@ -1,0 +1,183 @@
+"""`evomerge check` and `evomerge run`: an experiment's file is checked, submitted and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.client import DEFAULT_URL, ApiError, Client, ServerUnreachableError
+from service.commands.connection import JsonOption, KeyOption, ServerOption, connect
+from service.commands.output import CommandError, Exit, data_console, note, say, say_json
+from service.commands.server import embedded_server, settings_from
+from service.commands.spec_file import SpecFile, read_spec_file
+from service.commands.tables import front_table, size
+from service.commands.watch import conclude, follow
+from service.errors import Mistake
+from service.security import url_of
+from service.views import ExperimentView, ValidationView
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE.yml", help="The experiment.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value: budget.candidates=50. May be repeated."),
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="Another name than the file's.")]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a service that is started for this.", show_default="evomerge-runs"),
+]
+
+
+@contextmanager
+def some_service(
+    server: str | None, api_key: str | None, *, home: Path | None, may_start: bool = True
+) -> Iterator[tuple[Client, bool]]:
+    """Yields a client of the named service, of this machine's, or of one started for the length of the block.
+
+    The second value says whether it was started here.
+
+    Raises:
+        ServerUnreachableError: The named service does not answer.
+        CommandError: None answers, and none may be started.
+    """
+    settings = settings_from(home=home)
+    # A folder of one's own asks for a service of one's own.
+    local = url_of(settings) if settings.port else DEFAULT_URL
+    client = connect(server or local, api_key)
+    if server is not None or (home is None and _answers(client)):
+        with client:
+            client.version()
+            yield client, False
+        return
+    client.close()
+    if not may_start:
+        hint = "start one with `evomerge serve`, then run this again"
+        raise CommandError("--detach needs a service that stays", hint, code=Exit.UNREACHABLE)
+    note("No service is running; starting one for this experiment.")
+    with embedded_server(settings) as embedded:
+        note(f"The dashboard is at {embedded.url}")
+        key = settings.api_key.get_secret_value() if settings.api_key else api_key
+        with connect(embedded.url, key) as own:
+            yield own, True
+
+
+def _answers(client: Client) -> bool:
+    try:
+        return client.version().get("name") == "evomerge"
+    except (ServerUnreachableError, ValueError):
+        return False
+    except ApiError as error:
+        # A key is missing: that is an evomerge to be told about.  Anything else is another program.
+        return error.code == "unauthorized"
+
+
+def check(
+    file: FileArgument,
+    changes: SetOption = None,
+    name: NameOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> int:
+    """Check an experiment without running it: parents, search space, tasks; no weights are read."""
+    spec = read_spec_file(file, changes or (), name=name)
+    with some_service(server, api_key, home=home) as (client, _):
+        found = client.validate(spec.content)
+    if as_json:
+        say_json(found)
+    elif found.valid:
+        say(summary(found))
+    _refuse(spec, found)
+    return Exit.OK
+
+
+def summary(found: ValidationView) -> str:
+    """Returns what an experiment would be."""
+    lines = [f"genes: {len(found.genes)}", f"baselines: {', '.join(found.baselines)}"]
+    for objective in found.objectives:
+        items = ", ".join(f"{count} {split}" for split, count in objective.items.items())
+        lines.append(f"objective {objective.name}: {objective.metric}, items: {items}")
+    if found.parameters is not None and found.parent_bytes is not None:
+        lines.append(f"parents: {found.parameters:,} parameters, {size(found.parent_bytes)} in all")
+    return "\n".join(lines)
+
+
+def _refuse(spec: SpecFile, found: ValidationView) -> None:
+    for warning in found.warnings:
+        note(f"Warning: {warning}")
+    if not found.valid:
+        mistakes = [Mistake(m.pointer, m.code, m.detail, m.hint) for m in found.mistakes]
+        raise CommandError(spec.explain(mistakes), code=Exit.INVALID)
+
+
+def run(
+    file: FileArgument,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Submit and return; needs a running service.")
+    ] = False,
+    changes: SetOption = None,
+    name: NameOption = None,
+    home: HomeOption = None,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> int:
+    """Check and submit an experiment, and watch it to its end.
+
+    Without a running service one is started for the length of the command. Paths in the file are
+    relative to the file.
+    """
+    spec = read_spec_file(file, changes or (), name=name)
+    with some_service(server, api_key, home=home, may_start=not detach) as (client, own):
+        view = submit(client, spec)
+        if detach:
+            say(view.name)
+            note(f"Submitted; watch it with `evomerge watch {view.name}`.")
+            return Exit.OK
+        try:
+            view = follow(client, str(view.id))
+        except KeyboardInterrupt:
+            note(_interrupted(view.name, own=own))
+            return Exit.INTERRUPTED
+        code = conclude(view)
+        if code is Exit.OK:
+            _show_front(client, view)
+        return code
+
+
+def submit(client: Client, spec: SpecFile) -> ExperimentView:
+    """Checks and creates an experiment.
+
+    Raises:
+        CommandError: It has mistakes; names file and line of each.
+    """
+    try:
+        found = client.validate(spec.content)
+        _refuse(spec, found)
+        return client.create(spec.content)
+    except ApiError as error:
+        if error.mistakes:
+            raise CommandError(spec.explain(error.mistakes), code=Exit.INVALID) from error
+        if error.code == "name_taken":
+            raise CommandError(error.message, "give it another with --name", code=Exit.CONFLICT) from error
+        raise
+
+
+def _interrupted(name: str, *, own: bool) -> str:
+    if own:
+        return (
+            f"\nStopped. What {name} has scored is kept: it goes on with the next `evomerge serve` "
+            "in this folder."
+        )
+    return f"\nNo longer watching; {name} goes on. Look again with `evomerge watch {name}`."
+
+
+def _show_front(client: Client, view: ExperimentView) -> None:
+    console = data_console()
+    front = client.front(view.id, "search" if view.winner is None else "test")
+    console.print(front_table(front, width=console.width))
+    note(f"Export the winner with `evomerge export {view.name} winner --to FOLDER`.")

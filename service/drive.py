@@ -1,0 +1,161 @@
+"""Drive: one controller's time with one experiment, from whatever state its rows are in.
+
+Starting, resuming and recovering after a crash are one path: rebuild the search loop from the
+rows, turn it, examine, end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from evaluators import EvaluationError
+from search_spaces.errors import SpaceError
+from service.candidate import CandidateStatus
+from service.errors import ServiceError
+from service.examination import Winner, examine
+from service.journal import Wish
+from service.lifecycle import ExperimentStatus
+from service.planning import build_optimizer_for, build_space_for, plan_for
+from service.search_loop import Ending, SearchLoop
+from service.settings import Settings
+from service.spec import ExperimentSpec
+from service.store.journal import DatabaseJournal
+from service.store.models import ExperimentRow, Json
+from service.store.repository import Repository
+from workers.errors import WorkerError
+from workers.messages import Workforce, Workload
+
+_S = ExperimentStatus
+BY_REQUEST = "by request"
+
+
+class Drive:
+    """Has an experiment searched and examined, as far as neither has been done."""
+
+    def __init__(self, journal: DatabaseJournal, workforce: Workforce, settings: Settings) -> None:
+        self.journal, self.workforce, self.settings = journal, workforce, settings
+        self.key = journal.experiment_id
+
+    def run(self) -> None:
+        """Goes on until the experiment ends, people wish otherwise, or the controller shuts down."""
+        with self.journal.database.reading() as session:
+            row = Repository(session).experiment(self.key)
+        if row.status is _S.PAUSING:  # wished while nobody was there to fulfil it
+            self.end(_S.PAUSED, reason=BY_REQUEST)
+        elif row.status is _S.CANCELLING:
+            self.end(_S.CANCELLED, reason=BY_REQUEST)
+        else:
+            spec = ExperimentSpec.model_validate(row.spec)
+            self.workforce.prepare(workload_for(row, spec, self.settings))
+            if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
+                self._examine(spec)
+
+    def end(
+        self,
+        wanted: ExperimentStatus,
+        *,
+        reason: str | None = None,
+        failure: Json | None = None,
+        winner: Winner | None = None,
+    ) -> ExperimentStatus:
+        """Gives the experiment a status, and returns it: a wish that came in between goes first."""
+        with self.journal.writing() as session:
+            repository = Repository(session)
+            row = repository.experiment(self.key)
+            if row.status is _S.CANCELLING:
+                wanted, failure, winner = _S.CANCELLED, None, None
+            if wanted is _S.PAUSED and row.status is not _S.PAUSING:
+                return row.status  # people changed their mind: the runner takes it up again
+            if wanted is _S.CANCELLED:
+                repository.cancel_candidates(self.key)
+            if winner is not None:
+                row.winner = asdict(winner)
+                repository.add_event(self.key, "examination.done", {"winner": row.winner})
+            repository.move(row, wanted, reason=reason, failure=failure)
+            return wanted
+
+    def _search(self, row: ExperimentRow, spec: ExperimentSpec) -> ExperimentStatus:
+        """Turns the search loop; returns the experiment's status after it."""
+        plan = plan_for(spec, row.facts)
+        if plan.seconds is not None:
+            plan = replace(plan, seconds=max(plan.seconds - row.search_seconds, 0.0))
+        space = build_space_for(spec, row.facts)
+        optimizer = build_optimizer_for(spec, space)
+        # Asking changes nothing, but the first time it loads libraries, for seconds: no candidate's cost.
+        optimizer.ask([len(plan.baselines)])
+        ending = SearchLoop(
+            plan, space=space, optimizer=optimizer, workforce=self.workforce, journal=self.journal
+        ).run()
+        match ending:
+            case Ending.STOPPED:
+                return _S.RUNNING
+            case Ending.PAUSED:
+                return self.end(_S.PAUSED, reason=BY_REQUEST)
+            case Ending.CANCELLED:
+                return self.end(_S.CANCELLED, reason=BY_REQUEST)
+            case Ending.TOO_MANY_FAILURES:
+                return self.end(_S.FAILED, failure=self._too_many_failures(spec))
+        if not self._evolved_something():
+            return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
+        return self.end(_S.EXAMINING, reason=ending.value)
+
+    def _examine(self, spec: ExperimentSpec) -> None:
+        match examine(self.journal, self.workforce, spec):
+            case Winner() as winner:
+                self.end(_S.SUCCEEDED, winner=winner)
+            case Wish.CANCEL:
+                self.end(_S.CANCELLED, reason=BY_REQUEST)
+            case None:
+                self.end(_S.FAILED, failure=_nothing_scored("no finalist has scores on the selection split"))
+            case _:  # the controller shuts down: the next one goes on
+                return
+
+    def _evolved_something(self) -> bool:
+        with self.journal.database.reading() as session:
+            return Repository(session).has_evolved(self.key)
+
+    def _too_many_failures(self, spec: ExperimentSpec) -> Json:
+        with self.journal.database.reading() as session:
+            failed = Repository(session).candidates(self.key, status=CandidateStatus.FAILED)
+        last = failed[-1].failure or {}
+        allowed = spec.budget.failures
+        return {
+            "code": "too_many_failures",
+            "cause": f"{len(failed)} candidates failed, {allowed} are put up with; "
+            f"the last: {last.get('cause')}",
+            "remedy": str(last.get("remedy") or "look at the candidates that failed"),
+        }
+
+
+def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -> Workload:
+    """Returns what all assignments of an experiment share."""
+    return Workload(
+        experiment=row.id,
+        parents=spec.all_parents,
+        benchmarks=spec.benchmarks,
+        dtype=spec.dtype,
+        batch_size=spec.batch_size,
+        count=settings.workers,
+        gpus_per_worker=settings.gpus_per_worker,
+    )
+
+
+def failure_of(error: Exception) -> Json:
+    """Returns why an experiment failed, and what to do, for people to read."""
+    if isinstance(error, ServiceError):
+        return {"code": error.code, "cause": error.detail, "remedy": error.hint}
+    if isinstance(error, (WorkerError, SpaceError, EvaluationError)):
+        return {"code": error.code, "cause": f"{error.field}: {error.detail}", "remedy": error.remedy}
+    return {
+        "code": "internal_error",
+        "cause": f"{type(error).__name__}: {error}"[:2000],
+        "remedy": "this is a mistake in evomerge: the service's log tells where; resume to try again",
+    }
+
+
+def _nothing_scored(cause: str) -> Json:
+    return {
+        "code": "no_feasible_candidate",
+        "cause": f"no evolved candidate could be used: {cause}",
+        "remedy": "look at the candidates' failures; widen the budget or the search space",
+    }

@@ -1,0 +1,113 @@
+"""The examination: what the finalists are worth on items that the optimizer never saw.
+
+The selection split picks the winner among the best candidates, the front and the baselines; then
+the test split is read once, for the report.  A baseline may win: then the search found nothing
+better, and the report says so.  Nothing of this is ever told to the optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluators import Split
+from search_spaces import Recipe
+from service.archives.pareto import ParetoArchive
+from service.candidate import Candidate, Remembered
+from service.dispatcher import Dispatcher
+from service.journal import Wish
+from service.spec import ExperimentSpec
+from service.store.journal import DatabaseJournal, ExaminationRecord
+from workers.messages import Outcome, Scored, Workforce
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """Who won, and by how much the search flattered it.
+
+    Attributes:
+        optimism: Search fitness minus test fitness, per objective; empty where the test failed.
+    """
+
+    number: int
+    optimism: dict[str, float]
+
+
+def examine(journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec) -> Winner | Wish | None:
+    """Returns the winner, None when no finalist could be scored, or the wish that came in between.
+
+    What was examined before a crash is not examined again.
+    """
+    remembered = journal.recall()
+    chosen = finalists(remembered, spec.weights, spec.examination.finalists)
+    selection = _scores_on("selection", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
+    if isinstance(selection, Wish):
+        return selection
+    number = best_of(selection, spec.weights)
+    if number is None:
+        return None
+    test = _scores_on("test", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
+    if isinstance(test, Wish):
+        return test
+    search = next(r.outcome for r in remembered if r.candidate.number == number)
+    return Winner(number, optimism(search, test.get(number)))
+
+
+def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:
+    """Returns who is examined: all baselines, the best candidates, and as many more of the front.
+
+    Each recipe is examined once; of equal ones the first stands for all.
+    """
+    first: dict[str, Remembered] = {}
+    for each in remembered:
+        if isinstance(each.outcome, Scored) and isinstance(each.candidate.recipe, Recipe):
+            first.setdefault(each.candidate.recipe.digest, each)
+    archive = ParetoArchive()
+    for each in first.values():
+        archive.add(each.candidate.number, fitness_of(each.outcome), mean_of(each.outcome, weights))
+    baselines = [r.candidate for r in first.values() if r.candidate.is_baseline]
+    evolved = sorted(
+        (r for r in first.values() if not r.candidate.is_baseline),
+        key=lambda r: (-mean_of(r.outcome, weights), r.candidate.number),
+    )
+    front = [r for r in evolved[count:] if r.candidate.number in archive.front]
+    chosen = [r.candidate for r in (*evolved[:count], *front[:count])]
+    return sorted((*baselines, *chosen), key=lambda candidate: candidate.number)
+
+
+def best_of(outcomes: Mapping[int, Outcome], weights: Sequence[float]) -> int | None:
+    """Returns the number with the highest weighted mean, the lowest of equals; None without scores."""
+    means = {n: mean_of(outcome, weights) for n, outcome in outcomes.items() if isinstance(outcome, Scored)}
+    return min(means, key=lambda number: (-means[number], number)) if means else None
+
+
+def optimism(search: Outcome | None, test: Outcome | None) -> dict[str, float]:
+    """Returns by how much better each objective looked in the search than it is."""
+    if not (isinstance(search, Scored) and isinstance(test, Scored)):
+        return {}
+    pairs = zip(search.scores, test.scores, strict=True)
+    return {seen.benchmark: seen.fitness - held_out.fitness for seen, held_out in pairs}
+
+
+def fitness_of(outcome: Outcome | None) -> tuple[float, ...]:
+    """Returns one number per objective, larger is better."""
+    return tuple(score.fitness for score in outcome.scores) if isinstance(outcome, Scored) else ()
+
+
+def mean_of(outcome: Outcome | None, weights: Sequence[float]) -> float:
+    """Returns the weighted mean of the objectives."""
+    return sum(w * f for w, f in zip(weights, fitness_of(outcome), strict=True)) / sum(weights)
+
+
+def _scores_on(
+    split: Split,
+    journal: DatabaseJournal,
+    workforce: Workforce,
+    *,
+    chosen: Sequence[Candidate],
+    timeout: float,
+) -> dict[int, Outcome] | Wish:
+    dispatcher = Dispatcher(workforce, ExaminationRecord(journal, split), timeout=timeout, split=split)
+    known = journal.recall_split(split)
+    numbers = {candidate.number for candidate in chosen}
+    return dispatcher.settle(chosen, {n: outcome for n, outcome in known.items() if n in numbers})

@@ -1,0 +1,181 @@
+"""From a spec and the facts about its parents to what the search loop works with.  Pure: no files.
+
+Used twice: before an experiment exists, to see that it can be planned, and whenever a controller
+drives it.  The baselines are planned once and kept among the facts, so that a run does not depend
+on files that changed in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_serializer
+
+from search_spaces import Parent, ParentPool, Recipe, SearchSpace, Slice, Source, build_space
+from search_spaces.mergekit_yaml import read_recipe
+from search_spaces.recipe import DType
+from search_spaces.settings import constant
+from service.optimizers import Optimizer, OptimizerSetup, optimizer_named
+from service.search_loop import Baseline, SearchPlan
+from service.spec import ExperimentSpec, label_of
+from service.views import ObjectiveView
+
+TASK_ARITHMETIC_WEIGHTS = (0.3, 0.5, 0.7, 1.0)  # the grid of Ilharco et al., arXiv 2212.04089, thinned
+USUAL_DENSITY = 0.5  # of TIES and DARE-TIES
+
+
+class PlannedBaseline(BaseModel):
+    """A recipe of generation 0, as it is stored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    recipe: Recipe
+
+    @field_serializer("recipe")
+    def _canonical(self, recipe: Recipe) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(recipe.canonical_json())
+        return content
+
+
+class Facts(BaseModel):
+    """What was found out about an experiment when it was created.
+
+    Attributes:
+        layers, layer_prefix: The shape that the parents share.
+        parameters: Of one parent.
+        parent_bytes: Of all parents' weights.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    objectives: tuple[ObjectiveView, ...]
+    layers: int
+    layer_prefix: str
+    parameters: int
+    parent_bytes: int
+    baselines: tuple[PlannedBaseline, ...] = ()
+
+
+def build_pool(spec: ExperimentSpec, facts: Mapping[str, Any]) -> ParentPool:
+    """Returns the parents to mix, and the shape they share."""
+    parents = tuple(parent for parent in spec.parents if parent != spec.base)
+    return ParentPool(parents, spec.base, facts["layers"], facts["layer_prefix"])
+
+
+def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpace:
+    """Returns the space to search.
+
+    Raises:
+        SpaceError: The options hold no recipe over these parents.
+    """
+    options = spec.space.model_copy(update={"dtype": dtype_of(spec)})
+    return build_space(options, build_pool(spec, facts))
+
+
+def build_optimizer_for(spec: ExperimentSpec, space: SearchSpace) -> Optimizer:
+    """Returns an optimizer that was told nothing yet.
+
+    Raises:
+        SpaceError: There is none of this name, or its settings do not suit it.
+    """
+    setup = OptimizerSetup(
+        variables=space.variables,
+        seed=spec.seed,
+        weights=spec.weights,
+        population=spec.optimizer.population,
+        sigma=spec.optimizer.sigma,
+    )
+    return optimizer_named(spec.optimizer.algorithm)(setup)
+
+
+def plan_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchPlan:
+    """Returns what the search loop is to do."""
+    stored = Facts.model_validate(facts).baselines
+    return SearchPlan(
+        baselines=tuple(Baseline(planned.label, planned.recipe) for planned in stored),
+        candidates=spec.budget.candidates,
+        seconds=spec.budget.seconds,
+        failures=spec.budget.failures,
+        timeout=spec.evaluation_timeout,
+    )
+
+
+def baselines_for(spec: ExperimentSpec, pool: ParentPool) -> tuple[Baseline, ...]:
+    """Returns generation 0: what the search must beat, each model once.
+
+    Raises:
+        RecipeFileError: One of the user's own recipes describes no model.
+    """
+    ladder = Ladder(pool, dtype=dtype_of(spec), seed=spec.space.seed)
+    found = [*ladder.parents()]
+    if spec.baselines.standard_recipes:
+        found += ladder.standard_recipes()
+    found += [Baseline(name, read_recipe(text)) for name, text in spec.baselines.recipes.items()]
+    first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
+    return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
+
+
+def dtype_of(spec: ExperimentSpec) -> DType | None:
+    """Returns the number format of every recipe: an export must be what was scored."""
+    return spec.space.dtype or spec.dtype
+
+
+def short_names(parents: Sequence[Parent]) -> dict[Parent, str]:
+    """Returns a name per parent: the last part of its path, or all of it where two end alike."""
+    short = [label_of(parent) for parent in parents]
+    return {p: name if short.count(name) == 1 else str(p) for p, name in zip(parents, short, strict=True)}
+
+
+class Ladder:
+    """The rungs of generation 0: each parent, their average, and the usual recipes."""
+
+    def __init__(self, pool: ParentPool, *, dtype: DType | None, seed: int) -> None:
+        self.pool, self.dtype, self.seed = pool, dtype, seed
+
+    def parents(self) -> Iterator[Baseline]:
+        """Yields every parent as it is, the base, and the plain average."""
+        pool = self.pool
+        known = (*pool.parents, *((pool.base,) if pool.base is not None else ()))
+        for parent, name in short_names(known).items():
+            kind = "base" if parent == pool.base else "parent"
+            yield Baseline(f"{kind}: {name}", self._recipe("passthrough", sources=(Source(parent=parent),)))
+        if len(pool.parents) > 1:
+            yield Baseline("plain average", self._recipe("linear", weight=1.0))
+
+    def standard_recipes(self) -> Iterator[Baseline]:
+        """Yields the usual recipes, as far as the parents allow them."""
+        if self.pool.base is not None:
+            for weight in TASK_ARITHMETIC_WEIGHTS:
+                label = f"task arithmetic λ={weight}"
+                yield Baseline(label, self._recipe("task_arithmetic", weight=weight, normalize=0.0))
+            for method, title in (("ties", "TIES"), ("dare_ties", "DARE-TIES")):
+                recipe = self._recipe(method, weight=1.0, density=USUAL_DENSITY, normalize=1.0)
+                yield Baseline(f"{title} (density {USUAL_DENSITY})", recipe)
+        if len(self.pool.parents) == 2:
+            yield Baseline("slerp t=0.5", self._recipe("slerp", base=self.pool.parents[0], t=0.5))
+
+    def _recipe(
+        self,
+        method: str,
+        *,
+        sources: tuple[Source, ...] | None = None,
+        base: Parent | None = None,
+        **parameters: float,
+    ) -> Recipe:
+        """Returns a recipe in which all parents and layers have the same parameters."""
+        own = {name: constant(parameters.pop(name)) for name in ("weight", "density") if name in parameters}
+        mixed = sources is None
+        return Recipe(
+            method=method,
+            slices=(
+                Slice(sources=sources or tuple(Source(parent=p, parameters=own) for p in self.pool.parents)),
+            ),
+            base=base or (self.pool.base if mixed else None),
+            parameters={name: constant(value) for name, value in parameters.items()},
+            dtype=self.dtype,
+            tokenizer=(self.pool.base or self.pool.parents[0]) if mixed else None,
+            seed=self.seed,
+        )

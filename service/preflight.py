@@ -1,0 +1,272 @@
+"""Checks a spec against the world: parents on disk, the search space over them, tasks that exist.
+
+All mistakes are found at once, whatever else is wrong, and before any weight is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from math import prod
+from typing import Any
+
+from evaluators import BenchmarkFacts
+from search_spaces import Parent, ParentPool, Recipe, SpaceOptions, build_space
+from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
+from search_spaces.genome import Real, Variable
+from search_spaces.mergekit_yaml import read_recipe
+from search_spaces.methods import METHODS
+from service.errors import InvalidSpecError, Mistake
+from service.optimizers import OptimizerSetup, optimizer_named
+from service.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
+from service.spec import MOST_PARENTS, Baselines, Budget, ExperimentSpec, Objective, OptimizerOptions
+from service.spec_reading import (
+    from_space_error,
+    is_folder,
+    pointer_to,
+    read_part,
+    read_spec,
+    with_absolute_paths,
+)
+from service.views import ObjectiveView
+from workers.errors import WorkerError
+from workers.hub import inspect_parent
+from workers.inspection import compare_layouts
+from workers.layout import Layout
+from workers.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport, Workforce
+
+MANY_LAYERS = 1000  # taken as the parents' depth where no parent can be looked at
+FEW_ITEMS = 30
+FEW_CANDIDATES_PER_GENE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A spec that can be run.
+
+    Attributes:
+        facts: `service.planning.Facts` as JSON, to be stored beside the spec.
+        genes: Names of the search space's variables.
+        warnings: What is allowed but seldom wise.
+    """
+
+    spec: ExperimentSpec
+    facts: dict[str, Any]
+    genes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check_spec(raw: Mapping[str, Any], workforce: Workforce) -> Checked:
+    """Returns the spec with absolute paths, and what was found out on the way.
+
+    Raises:
+        InvalidSpecError: The spec has mistakes; holds all of them.
+    """
+    raw = with_absolute_paths(raw)
+    spec, mistakes = read_spec(raw)
+    check = _Check(raw, mistakes)
+    check.parents()
+    check.space()
+    check.optimizer()
+    check.benchmarks(workforce)
+    check.recipes()
+    if spec is None or mistakes:
+        # What the schema refused is told once, in the order in which it stands in the spec.
+        raise InvalidSpecError(tuple({(m.pointer, m.code, m.detail): m for m in mistakes}.values()))
+    facts = check.facts(spec)
+    genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
+    return Checked(spec, facts, genes, tuple(_warnings(spec, check.entries, genes)))
+
+
+@dataclass(slots=True)
+class _Check:
+    """One check of one spec, part by part; each part that can be read is checked on its own."""
+
+    raw: Mapping[str, Any]
+    mistakes: list[Mistake]
+    layouts: dict[Parent, Layout] = field(default_factory=dict)
+    entries: list[BenchmarkFacts] = field(default_factory=list)
+    pool: ParentPool | None = None
+    variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
+
+    def named_parents(self) -> dict[Parent, str]:
+        """Returns the parents and the base that can be read, with their pointers."""
+        given = self.raw.get("parents")
+        listed = given[:MOST_PARENTS] if isinstance(given, list) else []
+        places = [(f"/parents/{i}", item) for i, item in enumerate(listed)] + [
+            ("/base", self.raw.get("base"))
+        ]
+        found: dict[Parent, str] = {}
+        for pointer, item in places:
+            if item is not None and (parent := read_part(Parent, item)) is not None:
+                found.setdefault(parent, pointer)
+        return found
+
+    def parents(self) -> None:
+        """Looks at the checkpoints, and whether they fit together."""
+        named = self.named_parents()
+        for parent, pointer in named.items():
+            try:
+                self.layouts[parent] = inspect_parent(parent)
+            except WorkerError as error:
+                self.mistakes.append(_from_worker_error(error, pointer))
+            except OSError as error:
+                hint = "correct the path, or the folder's permissions"
+                self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", hint))
+        pointers = {str(parent): pointer for parent, pointer in named.items()}
+        for mismatch in compare_layouts(list(self.layouts.values())):
+            self.mistakes.append(_from_worker_error(mismatch, pointers.get(mismatch.field, "/parents")))
+        given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
+        base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
+        layout = next(iter(self.layouts.values()), None)
+        mixed = tuple(parent for parent in named if parent != base)
+        if mixed:
+            shape = (layout.layers, layout.layer_prefix) if layout else (MANY_LAYERS, "model.layers.")
+            self.pool = ParentPool(mixed, base, *shape)
+
+    def space(self) -> None:
+        """Builds the space again and again, each time without the last option that was refused."""
+        raw = self.raw.get("space", {})
+        while self.pool is not None and (options := read_part(SpaceOptions, raw)) is not None:
+            try:
+                self.variables = build_space(options, self.pool).variables
+                return
+            except SpaceError as error:
+                mistake = from_space_error(error)
+                self.mistakes.append(mistake)
+                before, raw = raw, _without(raw, mistake.pointer)
+                if raw == before:
+                    return
+
+    def optimizer(self) -> None:
+        """Checks the optimizer's name and settings, and that the budget holds a generation."""
+        options = read_part(OptimizerOptions, self.raw.get("optimizer", {}))
+        budget = read_part(Budget, self.raw.get("budget", {}))
+        if options is None:
+            return
+        try:
+            optimizer = optimizer_named(options.algorithm)
+            setup = OptimizerSetup(self.variables, 0, population=options.population, sigma=options.sigma)
+            optimizer(setup)
+        except SpaceError as error:
+            self.mistakes.append(from_space_error(error))
+        if budget is not None and options.population is not None and options.population > budget.candidates:
+            detail = f"a population of {options.population} is larger than the budget of {budget.candidates}"
+            hint = "raise budget.candidates or lower optimizer.population"
+            self.mistakes.append(Mistake("/optimizer/population", "larger_than_budget", detail, hint))
+
+    def benchmarks(self, workforce: Workforce) -> None:
+        """Asks a worker whether the tasks can be built."""
+        given = self.raw.get("objectives")
+        items = enumerate(given) if isinstance(given, list) else ()
+        objectives = {i: o for i, item in items if (o := read_part(Objective, item)) is not None}
+        folder = self.raw.get("tasks_path")
+        if isinstance(folder, str) and not is_folder(folder):
+            hint = "name a folder with lm-eval task files"
+            self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", hint))
+            folder = None
+        inquiry = BenchmarkInquiry(tuple(o.benchmark(folder) for o in objectives.values()))
+        if not objectives:
+            return
+        try:
+            report = workforce.run_errand(inquiry)
+        except WorkerError as error:
+            self.mistakes.append(_from_worker_error(error, "/objectives"))
+            return
+        for i, entry in zip(
+            objectives, report.entries if isinstance(report, BenchmarkReport) else (), strict=True
+        ):
+            if isinstance(entry, BenchmarkProblem):
+                pointer = (
+                    "/tasks_path"
+                    if entry.field == "include_path"
+                    else pointer_to("objectives", i, entry.field)
+                )
+                self.mistakes.append(Mistake(pointer, entry.code, entry.detail, entry.remedy))
+            else:
+                self.entries.append(entry)
+
+    def recipes(self) -> None:
+        """Reads the user's own recipes, and whether the parents can cook them."""
+        baselines = read_part(Baselines, self.raw.get("baselines", {}))
+        for name, text in baselines.recipes.items() if baselines is not None else ():
+            pointer = pointer_to("baselines", "recipes", name)
+            try:
+                recipe = read_recipe(text)
+            except RecipeFileError as error:
+                for problem in error.problems:
+                    detail = f"{problem.field}: {problem.detail}"
+                    self.mistakes.append(Mistake(pointer, problem.code, detail, problem.remedy))
+            else:
+                self.mistakes += self._misfits(recipe, pointer)
+
+    def _misfits(self, recipe: Recipe, pointer: str) -> Iterator[Mistake]:
+        """Yields what a recipe takes that the experiment's parents do not have."""
+        if self.pool is None:
+            return
+        known = [str(parent) for parent in self.named_parents()]
+        for parent in recipe.all_parents:
+            if str(parent) not in known:
+                detail = f"{parent} is none of the experiment's parents"
+                yield Mistake(pointer, "unknown_parent", detail, did_you_mean(str(parent), known))
+        spans = [part.sources[0].layers or (0, self.pool.layers) for part in recipe.slices]
+        count = sum(end - start for start, end in spans)
+        if self.layouts and (count != self.pool.layers or any(end > self.pool.layers for _, end in spans)):
+            detail = f"it takes {count} layers, up to number {max(end for _, end in spans)}"
+            yield Mistake(pointer, "wrong_depth", detail, f"the parents have {self.pool.layers} layers")
+
+    def facts(self, spec: ExperimentSpec) -> dict[str, Any]:
+        """Returns what is stored beside a spec without mistakes."""
+        layout = next(iter(self.layouts.values()))
+        shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
+        planned = baselines_for(spec, build_pool(spec, shape))
+        facts = Facts(
+            objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
+            parameters=sum(prod(entry.shape) for entry in layout.tensors.values()),
+            parent_bytes=sum(each.bytes for each in self.layouts.values()),
+            baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+            **shape,
+        )
+        return facts.model_dump(mode="json")
+
+
+def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveView:
+    return ObjectiveView(
+        name=objective.label,
+        task=objective.task,
+        metric=entry.metrics[0],
+        higher_is_better=entry.higher_is_better,
+        weight=objective.weight,
+        items=entry.items,
+    )
+
+
+def _from_worker_error(error: WorkerError, pointer: str) -> Mistake:
+    return Mistake(pointer, error.code, f"{error.field}: {error.detail}", error.remedy)
+
+
+def _without(raw: object, pointer: str) -> object:
+    """Returns the space's options without what a pointer names; the same where that is not among them."""
+    keys = pointer.split("/")[2:]
+    if not isinstance(raw, dict) or not keys or not pointer.startswith("/space/") or keys[0] not in raw:
+        return raw
+    inner = raw[keys[0]]
+    if keys == ["method"]:  # what else is wrong depends on it: go on with the one that was meant
+        meant = get_close_matches(str(inner), METHODS, n=1)
+        return raw | {"method": meant[0]} if meant else raw
+    if isinstance(inner, dict) and len(keys) > 1:
+        return raw | {keys[0]: {key: value for key, value in inner.items() if key != keys[1]}}
+    if isinstance(inner, list) and len(keys) > 1 and (rest := [value for value in inner if value != keys[1]]):
+        return raw | {keys[0]: rest}
+    return {key: value for key, value in raw.items() if key != keys[0]}
+
+
+def _warnings(spec: ExperimentSpec, entries: Sequence[BenchmarkFacts], genes: Sequence[str]) -> Iterator[str]:
+    """Yields what is allowed but seldom wise."""
+    for entry in entries:
+        for split, items in entry.items.items():
+            if items < FEW_ITEMS:
+                yield f"{entry.name}: its {split} split has only {items} items, so scores will be coarse"
+    if spec.budget.candidates < FEW_CANDIDATES_PER_GENE * len(genes):
+        yield f"{spec.budget.candidates} candidates are few for {len(genes)} genes; use fewer layer groups"

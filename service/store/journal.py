@@ -1,0 +1,210 @@
+"""DatabaseJournal: the search loop's memory as rows; every write proves that the lease is still held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session, selectinload
+
+from evaluators import Split
+from service.candidate import Candidate, CandidateStatus, Remembered, Timings
+from service.errors import ConflictError, LeaseLostError
+from service.journal import Progress, Wish
+from service.lifecycle import ExperimentStatus
+from service.store.database import Database
+from service.store.leases import prove_lease
+from service.store.models import CandidateRow, EvaluationRow, ExperimentRow
+from service.store.repository import Repository
+from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
+from service.store.types import now
+from workers.messages import Failed, Outcome, Scored
+
+WISH_INTERVAL = 0.2  # seconds between two looks at the experiment's status
+_WISHES = {ExperimentStatus.PAUSING: Wish.PAUSE, ExperimentStatus.CANCELLING: Wish.CANCEL}
+
+
+class DatabaseJournal:
+    """Remembers one experiment's candidates in the database.
+
+    Attributes:
+        stopping: Says whether this controller shuts down.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        experiment_id: UUID,
+        epoch: int,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.database, self.experiment_id, self.epoch = database, experiment_id, epoch
+        self.stopping = stopping
+        self._looked = float("-inf")
+        self._wish: Wish | None = None
+        self._store_seconds: dict[int, float] = {}  # by candidate number, until its generation is told
+        self._carried = 0.0  # what it cost to note the last generation as told
+        self._clock = monotonic()
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Opens a transaction that only the lease's holder gets.
+
+        Raises:
+            LeaseLostError: Another controller drives the experiment now.
+        """
+        with self.database.session() as session:
+            prove_lease(session, self.experiment_id, self.epoch)
+            yield session
+
+    def recall(self) -> list[Remembered]:
+        """Returns every candidate proposed so far, by number."""
+        return [remembered(row) for row in self._rows()]
+
+    def recall_split(self, split: Split) -> dict[int, Outcome]:
+        """Returns the outcomes of the candidates that were evaluated on a split, by number."""
+        outcomes = {row.number: outcome_of(row, split) for row in self._rows()}
+        return {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Scored)}
+
+    def _rows(self) -> list[CandidateRow]:
+        with self.database.reading() as session:
+            query = select(CandidateRow).where(CandidateRow.experiment_id == self.experiment_id)
+            query = query.options(selectinload(CandidateRow.evaluations)).order_by(CandidateRow.number)
+            return list(session.scalars(query))
+
+    def proposed(self, candidates: Sequence[Candidate]) -> None:
+        """Notes candidates before any of them is dispatched."""
+        started = monotonic()
+        with self.writing() as session:
+            session.execute(insert(CandidateRow), [new_row(self.experiment_id, c) for c in candidates])
+        share = (monotonic() - started + self._carried) / len(candidates)
+        self._store_seconds |= {candidate.number: share for candidate in candidates}
+        self._carried = 0.0
+
+    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
+        """Notes how a candidate ended, with its scores on the search split.
+
+        Raises:
+            ConflictError: It had ended before.
+        """
+        started = monotonic()
+        with self.writing() as session:
+            found = session.execute(
+                update(CandidateRow)
+                .where(CandidateRow.id == candidate.id, CandidateRow.status == CandidateStatus.PROPOSED)
+                .values(_ended(outcome, timings))
+                .returning(CandidateRow.status)
+            ).scalar()
+            if found is None:
+                raise ConflictError(f"candidate {candidate.number} has ended before")
+            if isinstance(outcome, Scored):
+                session.execute(
+                    insert(EvaluationRow), evaluation_rows(candidate.id, "search", outcome.scores)
+                )
+            payload = {"number": candidate.number, "status": found.value}
+            Repository(session).add_event(self.experiment_id, "candidate.settled", payload)
+        self._store_seconds[candidate.number] = (
+            self._store_seconds.get(candidate.number, 0.0) + monotonic() - started
+        )
+
+    def told(self, numbers: Sequence[int], progress: Progress, seconds: float) -> None:
+        """Notes that the optimizer learned of these candidates, in this order."""
+        started = monotonic()
+        reference = {"reference": list(progress.reference)} if progress.reference else {}
+        with self.writing() as session:
+            last = session.scalar(
+                select(func.max(CandidateRow.told)).where(CandidateRow.experiment_id == self.experiment_id)
+            )
+            self._number(session, numbers, -1 if last is None else last, seconds / len(numbers))
+            searched = session.scalar(
+                update(ExperimentRow)
+                .where(ExperimentRow.id == self.experiment_id)
+                .values(search_seconds=ExperimentRow.search_seconds + (started - self._clock), **reference)
+                .returning(ExperimentRow.search_seconds)
+            )
+            payload = asdict(progress) | {"front": list(progress.front), "seconds": searched}
+            del payload["reference"]
+            Repository(session).add_event(self.experiment_id, "generation.told", payload)
+        self._clock, self._carried = started, monotonic() - started
+
+    def _number(self, session: Session, numbers: Sequence[int], last: int, tell: float) -> None:
+        """Writes the order of telling, and the seconds that are only known now."""
+        query = select(CandidateRow.number, CandidateRow.id, CandidateRow.seconds).where(
+            CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
+        )
+        rows = {number: (key, seconds) for number, key, seconds in session.execute(query)}
+        changes = []
+        for place, number in enumerate(numbers, last + 1):
+            key, seconds = rows[number]
+            store = self._store_seconds.pop(number, 0.0)
+            changes.append({"id": key, "told": place, "seconds": seconds | {"tell": tell, "store": store}})
+        session.execute(update(CandidateRow), changes)
+
+    def wish(self) -> Wish | None:
+        """Returns what is asked of the experiment now; looks at most every fifth of a second.
+
+        Raises:
+            LeaseLostError: Another controller drives the experiment now.
+        """
+        if self.stopping():
+            return Wish.STOP
+        if monotonic() - self._looked >= WISH_INTERVAL:
+            with self.database.reading() as session:
+                query = select(ExperimentRow.status, ExperimentRow.epoch)
+                status, epoch = session.execute(query.where(ExperimentRow.id == self.experiment_id)).one()
+            if epoch != self.epoch:
+                raise LeaseLostError(self.experiment_id)
+            self._looked, self._wish = monotonic(), _WISHES.get(status)
+        return self._wish
+
+
+class ExaminationRecord:
+    """Writes down what examined candidates scored on another split; they have ended long ago."""
+
+    def __init__(self, journal: DatabaseJournal, split: Split) -> None:
+        self.journal, self.split = journal, split
+
+    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:  # noqa: ARG002
+        """Notes the candidate's scores on this split, or why it has none."""
+        key, payload = self.journal.experiment_id, {"number": candidate.number, "split": self.split}
+        with self.journal.writing() as session:
+            if isinstance(outcome, Scored):
+                rows = evaluation_rows(candidate.id, self.split, outcome.scores)
+                session.execute(insert(EvaluationRow), rows)
+                Repository(session).add_event(key, "candidate.examined", payload)
+            else:
+                failure = _failure(outcome)
+                Repository(session).add_event(key, "candidate.examined", payload | {"failure": failure})
+
+    def wish(self) -> Wish | None:
+        """Returns what is asked of the experiment now."""
+        return self.journal.wish()
+
+
+def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:
+    """Returns the columns that change when a candidate ends."""
+    seconds = {"ask": timings.ask, "dispatch": timings.dispatch}
+    columns: dict[str, Any] = {"attempts": outcome.attempt, "worker": outcome.worker, "settled_at": now()}
+    if isinstance(outcome, Failed):
+        return columns | {
+            "status": CandidateStatus.FAILED,
+            "failure": _failure(outcome),
+            "seconds": seconds,
+        }
+    seconds |= {"merge": outcome.merge_seconds, "evaluate": outcome.evaluate_seconds}
+    return columns | {"status": CandidateStatus.SCORED, "seconds": seconds}
+
+
+def _failure(outcome: Failed) -> dict[str, str]:
+    return {
+        "code": outcome.code,
+        "cause": outcome.cause,
+        "remedy": outcome.remedy,
+        "excerpt": outcome.excerpt,
+    }

@@ -1,0 +1,117 @@
+"""Leases: which controller drives an experiment or writes an export, by the database's clock alone.
+
+A lease on an experiment carries a fencing token, its `epoch`: whoever takes the experiment over
+raises it, and every write of the former holder is refused from then on.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.errors import LeaseLostError
+from service.lifecycle import UNDER_WAY
+from service.store.clock import DatabaseClock
+from service.store.models import ExperimentRow, ExportRow
+
+
+def acquire_lease(session: Session, experiment_id: UUID, owner: str, *, seconds: float) -> int | None:
+    """Takes an experiment that nobody holds; returns the new epoch, or None where somebody does."""
+    statement = (
+        update(ExperimentRow)
+        .where(ExperimentRow.id == experiment_id, _is_free(ExperimentRow, owner))
+        .values(lease_owner=owner, lease_until=DatabaseClock() + seconds, epoch=ExperimentRow.epoch + 1)
+        .returning(ExperimentRow.epoch)
+    )
+    return session.scalar(statement, execution_options={"synchronize_session": False})
+
+
+def renew_lease(session: Session, experiment_id: UUID, epoch: int, *, seconds: float) -> None:
+    """Keeps an experiment for some seconds more.
+
+    Raises:
+        LeaseLostError: Another controller took it over.
+    """
+    statement = (
+        update(ExperimentRow)
+        .where(ExperimentRow.id == experiment_id, ExperimentRow.epoch == epoch)
+        .values(lease_until=DatabaseClock() + seconds)
+        .returning(ExperimentRow.id)
+    )
+    if session.scalar(statement, execution_options={"synchronize_session": False}) is None:
+        raise LeaseLostError(experiment_id)
+
+
+def release_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
+    """Lets an experiment go, if it is still held, so that nobody has to wait for the lease's end."""
+    session.execute(
+        update(ExperimentRow)
+        .where(ExperimentRow.id == experiment_id, ExperimentRow.epoch == epoch)
+        .values(lease_owner=None, lease_until=None),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def prove_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
+    """Makes sure that this transaction may write to the experiment, and that it stays so to its end.
+
+    Raises:
+        LeaseLostError: Another controller took it over.
+    """
+    query = select(ExperimentRow.id).where(ExperimentRow.id == experiment_id, ExperimentRow.epoch == epoch)
+    if session.scalar(query.with_for_update()) is None:
+        raise LeaseLostError(experiment_id)
+
+
+def next_experiment(session: Session, owner: str) -> ExperimentRow | None:
+    """Returns the oldest experiment that needs a controller and has none."""
+    return session.scalar(
+        select(ExperimentRow)
+        .where(ExperimentRow.status.in_(UNDER_WAY), _is_free(ExperimentRow, owner))
+        .order_by(ExperimentRow.id)
+        .limit(1)
+    )
+
+
+def claim_export(session: Session, owner: str, *, seconds: float) -> ExportRow | None:
+    """Takes the oldest export that waits, or whose controller fell silent; None when there is none."""
+    waiting = (
+        select(ExportRow)
+        .where(ExportRow.status.in_(("queued", "running")), _is_free(ExportRow, owner))
+        .order_by(ExportRow.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = session.scalar(waiting)
+    if row is not None:
+        row.status, row.lease_owner = "running", owner
+        renew_export(session, row.id, owner, seconds=seconds)
+    return row
+
+
+def renew_export(session: Session, export_id: UUID, owner: str, *, seconds: float) -> None:
+    """Keeps an export for some seconds more.
+
+    Raises:
+        LeaseLostError: Another controller took it over.
+    """
+    session.flush()
+    statement = (
+        update(ExportRow)
+        .where(ExportRow.id == export_id, ExportRow.lease_owner == owner)
+        .values(lease_until=DatabaseClock() + seconds)
+        .returning(ExportRow.id)
+    )
+    if session.scalar(statement, execution_options={"synchronize_session": False}) is None:
+        raise LeaseLostError(export_id)
+
+
+def _is_free(table: type[ExperimentRow | ExportRow], owner: str) -> ColumnElement[bool]:
+    return or_(
+        table.lease_owner.is_(None),
+        table.lease_until.is_(None),
+        table.lease_until < DatabaseClock(),
+        table.lease_owner == owner,
+    )

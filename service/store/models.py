@@ -1,0 +1,217 @@
+"""The tables.  One model for SQLite and Postgres: generic types only, no lazy loading.
+
+`migrations/` brings a database to this state; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from service.candidate import CandidateStatus
+from service.lifecycle import ExperimentStatus
+from service.store.types import UtcDateTime, names_of, new_id, now
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """What all tables share: how constraints are named, and which column a Python type becomes."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as it is
+        Json: JSON(none_as_null=True),
+        list[float]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+        datetime: UtcDateTime,
+        float: Double,
+        UUID: Uuid,
+        bytes: LargeBinary,
+        ExperimentStatus: names_of(ExperimentStatus),
+        CandidateStatus: names_of(CandidateStatus),
+    }
+
+
+class ExperimentRow(Base):
+    """An experiment, and who drives it.
+
+    Attributes:
+        spec: `ExperimentSpec.model_dump(mode="json")`, with absolute local paths.
+        facts: `service.planning.Facts`: what the check found out about parents and benchmarks.
+        winner: `{"number": int, "optimism": {objective: float}}` after the examination.
+        failure: `{"code", "cause", "remedy"}` of a failed experiment.
+        reference: Of the hypervolume: the worst fitness among the baselines, per objective (larger
+            is better, so the negated score where smaller scores are better).
+        search_seconds: Time spent searching, over all resumes.
+        lease_until: Seconds since 1970 by the database's clock.
+        epoch: Fencing token: grows whenever another controller takes the experiment over.
+    """
+
+    __tablename__ = "experiments"
+    __table_args__ = (Index(None, "status", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    status: Mapped[ExperimentStatus] = mapped_column(default=ExperimentStatus.QUEUED)
+    reason: Mapped[str | None] = mapped_column(Text)
+    spec: Mapped[Json]
+    facts: Mapped[Json]
+    winner: Mapped[Json | None]
+    failure: Mapped[Json | None]
+    reference: Mapped[list[float] | None]
+    search_seconds: Mapped[float] = mapped_column(default=0.0)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[float | None]
+    epoch: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class CandidateRow(Base):
+    """A candidate of an experiment.
+
+    Attributes:
+        genome: One JSON value per gene; None for a baseline that the space cannot express.
+        recipe: The recipe's canonical JSON; None where the genome is infeasible.
+        told: Its place in the order in which the optimizer was told of candidates.
+        failure: `{"code", "cause", "remedy", "excerpt"}` of a failed candidate.
+        seconds: What it cost, by where the time went: ask, merge, evaluate, dispatch, store, tell.
+    """
+
+    __tablename__ = "candidates"
+    __table_args__ = (
+        UniqueConstraint("experiment_id", "number"),
+        UniqueConstraint("experiment_id", "told"),
+        Index(None, "experiment_id", "status"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(Integer)
+    generation: Mapped[int] = mapped_column(Integer)
+    label: Mapped[str | None] = mapped_column(Text)
+    genome: Mapped[list[Any] | None]
+    recipe: Mapped[Json | None]
+    digest: Mapped[str | None] = mapped_column(String(64))
+    status: Mapped[CandidateStatus]
+    infeasible_reason: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    told: Mapped[int | None] = mapped_column(Integer)
+    failure: Mapped[Json | None]
+    worker: Mapped[str | None] = mapped_column(Text)
+    seconds: Mapped[Json] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    settled_at: Mapped[datetime | None]
+
+    evaluations: Mapped[list[EvaluationRow]] = relationship(
+        lazy="raise", order_by="(EvaluationRow.split, EvaluationRow.position)", passive_deletes="all"
+    )
+
+
+class EvaluationRow(Base):
+    """A candidate's score on one split of one benchmark.
+
+    Attributes:
+        position: The benchmark's place among the objectives.
+        items: How many items were asked.
+        per_item: The metric on each item, packed (see `service.store.packing`).
+    """
+
+    __tablename__ = "evaluations"
+
+    candidate_id: Mapped[UUID] = mapped_column(
+        ForeignKey("candidates.id", ondelete="CASCADE"), primary_key=True
+    )
+    split: Mapped[str] = mapped_column(String(20), primary_key=True)
+    benchmark: Mapped[str] = mapped_column(String(200), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+    metric: Mapped[str] = mapped_column(Text)
+    value: Mapped[float]
+    stderr: Mapped[float]
+    higher_is_better: Mapped[bool]
+    items: Mapped[int] = mapped_column(Integer)
+    per_item: Mapped[bytes]
+
+
+class EventRow(Base):
+    """Something that happened; ids grow in the order in which events became visible."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "experiment_id", "kind", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    experiment_id: Mapped[UUID | None] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(50))
+    payload: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ExportRow(Base):
+    """A checkpoint to be written, or written.
+
+    Attributes:
+        status: `queued`, `running`, `succeeded` or `failed`.
+        options: `{"private": bool, "replace": bool}`.
+        lease_until: Until when the controller that writes it is trusted to be alive.
+    """
+
+    __tablename__ = "exports"
+    __table_args__ = (Index(None, "experiment_id", "id"), Index(None, "status", "id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    candidate_number: Mapped[int] = mapped_column(Integer)
+    target: Mapped[str] = mapped_column(Text)
+    options: Mapped[Json] = mapped_column(default=dict)
+    status: Mapped[str] = mapped_column(String(20), default="queued")
+    folder: Mapped[str | None] = mapped_column(Text)
+    url: Mapped[str | None] = mapped_column(Text)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(String(128))
+    failure: Mapped[Json | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[float | None]
+
+
+class IdempotencyKeyRow(Base):
+    """An answer that was given to a request with an `Idempotency-Key`.
+
+    Attributes:
+        key: The client's key, with the route it was sent to.
+        digest: Of the request's body: the same key with another body is a mistake.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int] = mapped_column(Integer)
+    body: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(default=now)

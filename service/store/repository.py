@@ -1,0 +1,276 @@
+"""Repository: every query of the service, over one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, defer, selectinload
+
+from service.candidate import CandidateStatus
+from service.errors import ConflictError, NameTakenError, NotFoundError
+from service.lifecycle import ENDED, ExperimentStatus, check_move
+from service.store.models import (
+    CandidateRow,
+    EvaluationRow,
+    EventRow,
+    ExperimentRow,
+    ExportRow,
+    IdempotencyKeyRow,
+    Json,
+)
+from service.store.types import now
+
+_EVENT_LOCK = 0x65766E74  # any number that no one else locks
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationPoint:
+    """Where the search stood after a generation was told."""
+
+    generation: int
+    settled: int
+    hypervolume: float
+    best: float | None
+    best_number: int | None
+    front: tuple[int, ...]
+
+
+class Repository:
+    """Reads and writes rows.  Commits nothing: the transaction belongs to the caller."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def create_experiment(self, name: str, spec: Json, *, facts: Json) -> ExperimentRow:
+        """Adds an experiment to the queue.
+
+        Raises:
+            NameTakenError: Another has this name.
+        """
+        row = ExperimentRow(name=name, spec=spec, facts=facts, status=ExperimentStatus.QUEUED)
+        try:
+            with self.session.begin_nested():
+                self.session.add(row)
+        except IntegrityError as error:
+            raise NameTakenError(name) from error
+        self.add_event(row.id, "experiment.created", {"name": name})
+        return row
+
+    def experiment(self, key: str | UUID) -> ExperimentRow:
+        """Returns the experiment with this id or name.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        row = None
+        if (found := _as_uuid(key)) is not None:
+            row = self.session.get(ExperimentRow, found)
+        if row is None and isinstance(key, str):
+            row = self.session.scalar(select(ExperimentRow).where(ExperimentRow.name == key))
+        if row is None:
+            raise NotFoundError("experiment", key)
+        return row
+
+    def experiments(self, *, limit: int, before: ExperimentRow | UUID | None = None) -> list[ExperimentRow]:
+        """Returns experiments, newest first; `before` goes on after the last of a page."""
+        query = select(ExperimentRow).order_by(ExperimentRow.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(ExperimentRow.id < (before if isinstance(before, UUID) else before.id))
+        return list(self.session.scalars(query))
+
+    def move(
+        self,
+        experiment: ExperimentRow,
+        wanted: ExperimentStatus,
+        *,
+        reason: str | None = None,
+        failure: Json | None = None,
+    ) -> None:
+        """Gives the experiment another status, and notes it as an event.
+
+        Raises:
+            IllegalTransitionError: The status may not follow the present one.
+        """
+        self.session.refresh(experiment, with_for_update=True)  # decide on what is true now
+        check_move(f"experiment {experiment.name}", experiment.status, wanted)
+        experiment.status, experiment.reason, experiment.failure = wanted, reason, failure
+        if wanted is ExperimentStatus.RUNNING and experiment.started_at is None:
+            experiment.started_at = now()
+        experiment.ended_at = now() if wanted in ENDED else None
+        payload = {"status": wanted.value, "reason": reason} | ({"failure": failure} if failure else {})
+        self.add_event(experiment.id, "experiment.status", payload)
+
+    def candidates(
+        self,
+        experiment_id: UUID,
+        *,
+        after: int = -1,
+        limit: int | None = None,
+        status: CandidateStatus | None = None,
+    ) -> list[CandidateRow]:
+        """Returns candidates by number, with their evaluations (but not each item's result)."""
+        query = _with_scores(experiment_id).where(CandidateRow.number > after)
+        if status is not None:
+            query = query.where(CandidateRow.status == status)
+        return list(self.session.scalars(query.order_by(CandidateRow.number).limit(limit)))
+
+    def candidate(self, experiment_id: UUID, number: int) -> CandidateRow:
+        """Returns a candidate with its evaluations (but not each item's result).
+
+        Raises:
+            NotFoundError: There is none with this number.
+        """
+        row = self.session.scalar(_with_scores(experiment_id).where(CandidateRow.number == number))
+        if row is None:
+            raise NotFoundError("candidate", number)
+        return row
+
+    def counts(self, experiment_id: UUID) -> dict[CandidateStatus, int]:
+        """Returns how many candidates have each status; statuses nobody has are left out."""
+        query = (
+            select(CandidateRow.status, func.count())
+            .where(CandidateRow.experiment_id == experiment_id)
+            .group_by(CandidateRow.status)
+        )
+        return {status: count for status, count in self.session.execute(query)}  # noqa: C416 - rows, not pairs
+
+    def has_evolved(self, experiment_id: UUID) -> bool:
+        """Says whether any candidate that an optimizer proposed has scores."""
+        query = select(CandidateRow.id).where(
+            CandidateRow.experiment_id == experiment_id,
+            CandidateRow.status == CandidateStatus.SCORED,
+            CandidateRow.label.is_(None),
+        )
+        return self.session.scalar(query.limit(1)) is not None
+
+    def cancel_candidates(self, experiment_id: UUID) -> None:
+        """Ends all candidates that have not ended."""
+        self.session.execute(
+            update(CandidateRow)
+            .where(
+                CandidateRow.experiment_id == experiment_id, CandidateRow.status == CandidateStatus.PROPOSED
+            )
+            .values(status=CandidateStatus.CANCELLED, settled_at=now())
+        )
+
+    def generations(self, experiment_id: UUID) -> list[GenerationPoint]:
+        """Returns where the search stood after each generation, in order."""
+        query = select(EventRow.payload).where(
+            EventRow.experiment_id == experiment_id, EventRow.kind == "generation.told"
+        )
+        return [
+            GenerationPoint(
+                generation=payload["generation"],
+                settled=payload["settled"],
+                hypervolume=payload["hypervolume"],
+                best=payload["best"],
+                best_number=payload["best_number"],
+                front=tuple(payload["front"]),
+            )
+            for payload in self.session.scalars(query.order_by(EventRow.id))
+        ]
+
+    def events(
+        self, *, experiment_id: UUID | None = None, after: int = 0, limit: int = 500
+    ) -> list[EventRow]:
+        """Returns events in order, of one experiment or of all."""
+        query = select(EventRow).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+        if experiment_id is not None:
+            query = query.where(EventRow.experiment_id == experiment_id)
+        return list(self.session.scalars(query))
+
+    def last_event(self) -> int:
+        """Returns the newest event's id, 0 when nothing ever happened."""
+        return self.session.scalar(select(func.max(EventRow.id))) or 0
+
+    def add_event(self, experiment_id: UUID | None, kind: str, payload: Json) -> None:
+        """Notes that something happened.  Call it last in a transaction: it makes other writers wait."""
+        if self.session.get_bind().dialect.name == "postgresql":
+            # Numbers are drawn in the order of commits, so that a reader who asks for "all after n"
+            # never misses one that was drawn earlier and committed later.
+            self.session.execute(select(func.pg_advisory_xact_lock(_EVENT_LOCK)))
+        self.session.add(EventRow(experiment_id=experiment_id, kind=kind, payload=payload))
+        self.session.flush()
+
+    def create_export(
+        self, experiment_id: UUID, candidate_number: int, target: str, options: Json
+    ) -> ExportRow:
+        """Adds an export to the queue."""
+        row = ExportRow(
+            experiment_id=experiment_id, candidate_number=candidate_number, target=target, options=options
+        )
+        self.session.add(row)
+        self.session.flush()
+        self.note_export(row)
+        return row
+
+    def export(self, key: UUID | str) -> ExportRow:
+        """Returns the export with this id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        found = _as_uuid(key)
+        row = None if found is None else self.session.get(ExportRow, found)
+        if row is None:
+            raise NotFoundError("export", key)
+        return row
+
+    def exports(
+        self, experiment_id: UUID | None = None, *, limit: int, before: ExportRow | UUID | None = None
+    ) -> list[ExportRow]:
+        """Returns exports, newest first; `before` goes on after the last of a page."""
+        query = select(ExportRow).order_by(ExportRow.id.desc()).limit(limit)
+        if experiment_id is not None:
+            query = query.where(ExportRow.experiment_id == experiment_id)
+        if before is not None:
+            query = query.where(ExportRow.id < (before if isinstance(before, UUID) else before.id))
+        return list(self.session.scalars(query))
+
+    def end_export(self, row: ExportRow, status: str, **result: Any) -> None:  # noqa: ANN401 - any column
+        """Notes how an export ended: `folder`, `url`, `bytes`, `digest` or `failure`."""
+        row.status, row.ended_at, row.lease_owner, row.lease_until = status, now(), None, None
+        for column, value in result.items():
+            setattr(row, column, value)
+        self.note_export(row)
+
+    def note_export(self, row: ExportRow) -> None:
+        """Notes an export's status as an event."""
+        payload = {"export": str(row.id), "candidate": row.candidate_number, "status": row.status}
+        self.add_event(row.experiment_id, "export.status", payload)
+
+    def answer_given(self, key: str) -> IdempotencyKeyRow | None:
+        """Returns the answer that was given to an earlier request with this key."""
+        return self.session.get(IdempotencyKeyRow, key)
+
+    def remember_answer(self, key: str, *, digest: str, status: int, body: Json) -> None:
+        """Remembers the answer to a request in the transaction that carried it out.
+
+        Raises:
+            ConflictError: The same request is being carried out at this moment.
+        """
+        try:
+            with self.session.begin_nested():
+                self.session.add(IdempotencyKeyRow(key=key, digest=digest, status=status, body=body))
+        except IntegrityError as error:
+            raise ConflictError("the same request is under way", "wait for its answer") from error
+
+
+def _with_scores(experiment_id: UUID) -> Select[CandidateRow]:
+    scores = selectinload(CandidateRow.evaluations)
+    without_items: Sequence[Any] = [scores, scores.options(defer(EvaluationRow.per_item, raiseload=True))]
+    return select(CandidateRow).where(CandidateRow.experiment_id == experiment_id).options(*without_items)
+
+
+def _as_uuid(key: str | UUID) -> UUID | None:
+    if isinstance(key, UUID):
+        return key
+    try:
+        return UUID(key)
+    except ValueError:
+        return None

@@ -1,0 +1,113 @@
+"""Between rows and the values that the search loop speaks in."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from evaluators import Score, Split
+from search_spaces import Infeasible, Recipe
+from service.candidate import Candidate, CandidateStatus, Remembered
+from service.store.models import CandidateRow, EvaluationRow, Json
+from service.store.types import now
+from workers.messages import Failed, Outcome, Scored
+
+
+def pack(values: Sequence[float]) -> bytes:
+    """Returns one blob: little-endian float32, compressed."""
+    return zlib.compress(np.asarray(values, dtype="<f4").tobytes(), level=1)
+
+
+def unpack(blob: bytes) -> tuple[float, ...]:
+    """Returns the numbers of a blob that `pack` made."""
+    return tuple(np.frombuffer(zlib.decompress(blob), dtype="<f4").tolist())
+
+
+def recipe_json(recipe: Recipe) -> Json:
+    """Returns the recipe's canonical JSON, from which an equal recipe is read again."""
+    content: Json = json.loads(recipe.canonical_json())
+    return content
+
+
+def new_row(experiment_id: UUID, candidate: Candidate) -> dict[str, Any]:
+    """Returns the columns of a candidate that was just proposed; an infeasible one ends here."""
+    recipe = candidate.recipe
+    infeasible = isinstance(recipe, Infeasible)
+    moment = now()
+    return {
+        "id": candidate.id,
+        "experiment_id": experiment_id,
+        "number": candidate.number,
+        "generation": candidate.generation,
+        "label": candidate.label,
+        "genome": None if candidate.genome is None else list(candidate.genome),
+        "recipe": None if isinstance(recipe, Infeasible) else recipe_json(recipe),
+        "digest": None if isinstance(recipe, Infeasible) else recipe.digest,
+        "status": CandidateStatus.INFEASIBLE if infeasible else CandidateStatus.PROPOSED,
+        "infeasible_reason": recipe.reason if isinstance(recipe, Infeasible) else None,
+        "attempts": 0,
+        "seconds": {},
+        "created_at": moment,
+        "settled_at": moment if infeasible else None,
+    }
+
+
+def evaluation_rows(candidate_id: UUID, split: Split, scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Returns the columns of one evaluation per benchmark."""
+    return [
+        {
+            "candidate_id": candidate_id,
+            "split": split,
+            "benchmark": score.benchmark,
+            "position": position,
+            "metric": score.metric,
+            "value": score.value,
+            "stderr": score.stderr,
+            "higher_is_better": score.higher_is_better,
+            "items": len(score.per_item),
+            "per_item": pack(score.per_item),
+        }
+        for position, score in enumerate(scores)
+    ]
+
+
+def candidate_of(row: CandidateRow) -> Candidate:
+    """Returns the candidate that a row holds."""
+    recipe = (
+        Infeasible(row.infeasible_reason or "") if row.recipe is None else Recipe.model_validate(row.recipe)
+    )
+    genome = None if row.genome is None else tuple(row.genome)
+    return Candidate(row.id, row.number, row.generation, genome, recipe, row.label)
+
+
+def outcome_of(row: CandidateRow, split: Split = "search") -> Outcome | None:
+    """Returns how a candidate did on a split; None where it was not evaluated there."""
+    if row.status is CandidateStatus.FAILED and row.failure is not None:
+        reasons = {key: row.failure.get(key, "") for key in ("code", "cause", "remedy", "excerpt")}
+        return Failed(row.id, row.attempts, **reasons, worker=row.worker or "")
+    scores = tuple(_score(evaluation) for evaluation in row.evaluations if evaluation.split == split)
+    if not scores:
+        return None
+    merge, evaluate = row.seconds.get("merge", 0.0), row.seconds.get("evaluate", 0.0)
+    return Scored(row.id, row.attempts, scores, merge, evaluate, row.worker or "")
+
+
+def remembered(row: CandidateRow) -> Remembered:
+    """Returns what the search loop must know of a candidate when it starts again."""
+    return Remembered(candidate_of(row), outcome_of(row), row.told)
+
+
+def _score(row: EvaluationRow) -> Score:
+    return Score(
+        benchmark=row.benchmark,
+        metric=row.metric,
+        value=row.value,
+        stderr=row.stderr,
+        higher_is_better=row.higher_is_better,
+        per_item=unpack(row.per_item),
+    )

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+
+@pytest.fixture
+def schema(finished: TestClient) -> dict[str, Any]:
+    content: dict[str, Any] = finished.get("/openapi.json").json()
+    return content
+
+
+def operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, verbs in schema["paths"].items():
+        for verb, operation in verbs.items():
+            yield f"{verb} {path}", operation
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(schema: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(schema)]
+    assert len(names) == len(set(names)) >= 17
+    for where, operation in operations(schema):
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", operation["operationId"]), where
+        assert 0 < len(operation["summary"]) <= 60, where
+        assert operation["description"], where
+
+
+def test_every_error_is_a_problem(schema: dict[str, Any]) -> None:
+    for where, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert list(response["content"]) == ["application/problem+json"], where
+
+
+def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
+    references = set(re.findall(r"#/components/schemas/([^\"']+)[\"']", repr(schema)))
+    assert references <= schema["components"]["schemas"].keys()
+    assert "ExperimentSpec" in references
+
+
+def test_the_page_about_the_interface_needs_nothing_from_elsewhere(finished: TestClient) -> None:
+    page = finished.get("/docs")
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "/api/v1/experiments/{key}/front" in page.text
+    assert "http" not in page.text.replace("http-equiv", "")
+    assert "<script" not in page.text

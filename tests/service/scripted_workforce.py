@@ -1,0 +1,148 @@
+"""A workforce without models: scores follow from the recipe's numbers, mishaps follow a script."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluators import Benchmark, BenchmarkFacts, Score, Split
+from search_spaces import Recipe
+from workers.errors import WorkerError
+from workers.messages import (
+    Assignment,
+    BenchmarkInquiry,
+    BenchmarkProblem,
+    BenchmarkReport,
+    Errand,
+    ErrandResult,
+    Exported,
+    Failed,
+    Outcome,
+    Scored,
+    Workload,
+)
+
+ITEMS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """What happens to an assignment instead of scores.  A `nan` mishap gives scores, but bad ones."""
+
+    code: str = "merge_failed"
+    retryable: bool = False
+
+
+LOST = Mishap("worker_lost", retryable=True)
+NAN = Mishap("nan")
+
+
+class ScriptedWorkforce:
+    """Scores recipes at once and the same way every time.
+
+    Attributes:
+        script: Mishaps by candidate number and attempt, or by number alone for every attempt.
+        order: Which of several assignments under way is answered first: `first`, `last` or `any`.
+        submitted: All assignments, in order.
+        prepared: All workloads, in order.
+        errands: All errands, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int = 1,
+        script: Mapping[int | tuple[int, int], Mishap] | None = None,
+        order: str = "first",
+        benchmarks: Sequence[str] = ("words",),
+    ) -> None:
+        self.slots, self.script, self.order = slots, dict(script or {}), order
+        self.known_tasks = set(benchmarks)
+        self.submitted: list[Assignment] = []
+        self.prepared: list[Workload] = []
+        self.errands: list[Errand] = []
+        self.prepare_error: Exception | None = None
+        self.errand_error: WorkerError | None = None
+        self.under_way: list[Assignment] = []
+        self._rng = np.random.default_rng(0)
+
+    def prepare(self, workload: Workload) -> None:
+        """Remembers the workload, or raises `prepare_error`."""
+        self.prepared.append(workload)
+        if self.prepare_error is not None:
+            raise self.prepare_error
+
+    def submit(self, assignment: Assignment) -> None:
+        """Takes an assignment."""
+        self.submitted.append(assignment)
+        self.under_way.append(assignment)
+
+    def next_outcome(self, timeout: float) -> Outcome | None:
+        """Answers one of the assignments under way."""
+        if not self.under_way:
+            return None
+        places = {"first": 0, "last": -1}
+        place = places.get(self.order, int(self._rng.integers(len(self.under_way))))
+        return self.answer(self.under_way.pop(place))
+
+    def answer(self, assignment: Assignment) -> Outcome:
+        """Returns the outcome of an assignment."""
+        key, attempt = assignment.candidate, assignment.attempt
+        mishap = self.script.get((assignment.number, attempt)) or self.script.get(assignment.number)
+        if mishap is not None and mishap is not NAN:
+            remedy = "look at the script"
+            return Failed(key, attempt, mishap.code, "it was scripted", remedy, mishap.retryable, "...", "w0")
+        names = [b.name for b in self.prepared[-1].benchmarks] if self.prepared else sorted(self.known_tasks)
+        scores = tuple(score_of(assignment.recipe, name, assignment.split) for name in names)
+        if mishap is NAN:
+            scores = tuple(Score(s.benchmark, s.metric, math.nan, 0.0, True) for s in scores)
+        return Scored(key, attempt, scores, 0.002, 0.01, "w0")
+
+    def drop(self) -> None:
+        """Forgets the assignments under way."""
+        self.under_way.clear()
+
+    def run_errand(self, errand: Errand) -> ErrandResult:
+        """Answers inquiries about tasks it knows; pretends to export."""
+        self.errands.append(errand)
+        if self.errand_error is not None:
+            raise self.errand_error
+        if isinstance(errand, BenchmarkInquiry):
+            return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in errand.benchmarks))
+        return Exported(errand.folder, ("config.json", "model.safetensors"), 1000, errand.recipe.digest)
+
+    def close(self) -> None:
+        """Lets everything go."""
+        self.drop()
+
+    def _look_up(self, benchmark: Benchmark) -> BenchmarkFacts | BenchmarkProblem:
+        name = benchmark.name
+        if benchmark.task not in self.known_tasks:
+            detail = f"there is no task {benchmark.task!r}"
+            return BenchmarkProblem(name, "task", "unknown_task", detail, f"use one of {self.known_tasks}")
+        if benchmark.metric not in (None, "acc", "acc,none"):
+            detail = f"{benchmark.task} has no metric {benchmark.metric!r}"
+            return BenchmarkProblem(name, "metric", "unknown_metric", detail, "use acc")
+        items: dict[Split, int] = {"search": ITEMS, "selection": ITEMS, "test": ITEMS}
+        return BenchmarkFacts(name, items, ("acc,none",), higher_is_better=True)
+
+
+def score_of(recipe: Recipe, benchmark: str, split: Split = "search") -> Score:
+    """Returns a score from 0 to 1: the higher, the nearer the recipe's numbers are to the benchmark's own."""
+    numbers = [setting.value for part in recipe.slices for source in part.sources
+               for parameter in source.parameters.values() for setting in parameter]  # fmt: skip
+    top = 0.2 + 0.9 * _chance("top", benchmark)
+    near = [math.exp(-((float(np.mean(n)) - top * (1 + 0.3 * (i % 2))) ** 2)) for i, n in enumerate(numbers)]
+    value = 0.9 * float(np.mean(near)) if near else 0.3 * _chance(recipe.digest, benchmark)
+    value += 0.05 * _chance(recipe.digest, benchmark, split)
+    right = round(value * ITEMS)
+    stderr = math.sqrt(value * (1 - value) / ITEMS)
+    return Score(benchmark, "acc,none", value, stderr, True, (1.0,) * right + (0.0,) * (ITEMS - right))
+
+
+def _chance(*parts: object) -> float:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6], "big") / 2**48

@@ -1,0 +1,99 @@
+"""Experiments that are over in a moment: two parents, a base, few candidates, no files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.planning import Facts, PlannedBaseline, baselines_for, build_pool
+from service.spec import ExperimentSpec
+from service.store.database import Database
+from service.store.models import ExperimentRow
+from service.store.repository import Repository
+from service.views import ObjectiveView
+from tests.service.scripted_workforce import ITEMS
+
+SHAPE = {"layers": 4, "layer_prefix": "model.layers."}
+
+
+def small_spec(**changes: Any) -> ExperimentSpec:
+    """Returns a spec with two objectives, and with `changes` on top."""
+    content: dict[str, Any] = {
+        "name": "small",
+        "parents": ["/models/left", "/models/right"],
+        "base": "/models/base",
+        "objectives": [{"task": "words"}, {"task": "sums", "weight": 2.0}],
+        "space": {"layer_groups": 2},
+        "optimizer": {"algorithm": "cma_es", "population": 4},
+        "budget": {"candidates": 8, "failures": 3},
+        "baselines": {"standard_recipes": False},
+        "examination": {"finalists": 2},
+        "seed": 7,
+    }
+    return ExperimentSpec.model_validate(content | changes)
+
+
+def facts_for(spec: ExperimentSpec) -> dict[str, Any]:
+    """Returns the facts that a check would have found."""
+    planned = baselines_for(spec, build_pool(spec, SHAPE))
+    objectives = [
+        ObjectiveView(
+            name=objective.label,
+            task=objective.task,
+            metric="acc,none",
+            higher_is_better=True,
+            weight=objective.weight,
+            items={"search": ITEMS, "selection": ITEMS, "test": ITEMS},
+        )
+        for objective in spec.objectives
+    ]
+    facts = Facts(
+        objectives=tuple(objectives),
+        parameters=1000,
+        parent_bytes=12_000,
+        baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+        **SHAPE,
+    )
+    return facts.model_dump(mode="json")
+
+
+def add_experiment(database: Database, spec: ExperimentSpec | None = None, **changes: Any) -> ExperimentRow:
+    """Puts an experiment into the queue."""
+    spec = spec or small_spec(**changes)
+    with database.session() as session:
+        return Repository(session).create_experiment(
+            spec.name, spec.model_dump(mode="json"), facts=facts_for(spec)
+        )
+
+
+def reload(database: Database, row: ExperimentRow) -> ExperimentRow:
+    """Returns the experiment as it is now."""
+    with database.reading() as session:
+        return Repository(session).experiment(row.id)
+
+
+def final_state(database: Database, row: ExperimentRow) -> dict[str, Any]:
+    """Returns all that must not depend on crashes, resumes, workers or the clock."""
+    with database.reading() as session:
+        repository = Repository(session)
+        again = repository.experiment(row.id)
+        candidates = [
+            {
+                "number": c.number,
+                "generation": c.generation,
+                "label": c.label,
+                "genome": c.genome,
+                "digest": c.digest,
+                "status": c.status.value,
+                "told": c.told,
+                "scores": {(e.split, e.benchmark): (e.value, e.stderr) for e in c.evaluations},
+            }
+            for c in repository.candidates(row.id)
+        ]
+        return {
+            "status": again.status.value,
+            "failure": again.failure,
+            "winner": again.winner,
+            "reference": again.reference,
+            "candidates": candidates,
+            "generations": repository.generations(row.id),
+        }

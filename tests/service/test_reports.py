@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from evaluators import Split
+from service import reports
+from service.axes import Axes
+from service.lifecycle import ExperimentStatus
+from service.runner import Runner
+from service.store.database import Database
+from service.store.models import EvaluationRow
+from service.store.repository import Repository
+from service.views import ObjectiveView
+from tests.service.running import settings_in
+from tests.service.scripted_workforce import ScriptedWorkforce
+from tests.service.small_experiments import add_experiment
+
+_S = ExperimentStatus
+
+
+def objective(name: str, *, higher: bool = True, weight: float = 1.0) -> ObjectiveView:
+    return ObjectiveView(name=name, task=name, metric="m", higher_is_better=higher, weight=weight, items={})
+
+
+def evaluation(benchmark: str, value: float, split: str = "search") -> EvaluationRow:
+    return EvaluationRow(split=split, benchmark=benchmark, value=value)
+
+
+def test_fitness_is_a_score_with_its_sign() -> None:
+    axes = Axes((objective("acc"), objective("loss", higher=False, weight=3.0)))
+    rows = [evaluation("loss", 0.5), evaluation("acc", 0.8), evaluation("acc", 0.1, "test")]
+    assert axes.fitness(rows, "search") == (0.8, -0.5)
+    assert axes.fitness(rows, "test") is None
+    assert axes.scalar((0.8, -0.5)) == pytest.approx((0.8 - 1.5) / 4)
+    assert axes.in_own_units((0.8, -0.5)) == [0.8, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("status", "verbs"),
+    [
+        (_S.QUEUED, ["pause", "cancel"]),
+        (_S.RUNNING, ["pause", "cancel"]),
+        (_S.PAUSING, ["resume", "cancel"]),
+        (_S.PAUSED, ["resume", "cancel"]),
+        (_S.EXAMINING, ["cancel"]),
+        (_S.CANCELLING, []),
+        (_S.SUCCEEDED, []),
+        (_S.FAILED, ["resume"]),
+        (_S.CANCELLED, []),
+    ],
+)
+def test_what_may_be_asked_follows_from_the_status(status: ExperimentStatus, verbs: list[str]) -> None:
+    assert reports.verbs_of(status, scored=False) == verbs
+    assert reports.verbs_of(status, scored=True) == [*verbs, "export"]
+
+
+def test_the_rate_is_that_of_the_last_minute_of_work() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    slow = [start + timedelta(seconds=100 * i) for i in range(5)]
+    fast = [slow[-1] + timedelta(seconds=500 + i / 2) for i in range(41)]
+    assert reports.rate_of([*slow, *fast], _S.PAUSED) == pytest.approx(2.0)
+    assert reports.rate_of([], _S.RUNNING) is None
+    assert reports.rate_of(slow[:1], _S.PAUSED) is None
+
+
+def test_a_run_that_stands_still_has_no_rate() -> None:
+    long_ago = [datetime.now(UTC) - timedelta(hours=1, seconds=i) for i in range(10)]
+    assert reports.rate_of(long_ago, _S.RUNNING) is None
+
+
+def test_reports_of_a_finished_run_agree_with_each_other(database: Database, tmp_path: Path) -> None:
+    row = add_experiment(database)
+    workforce = ScriptedWorkforce(benchmarks=("words", "sums"))
+    assert Runner(database, workforce, settings_in(tmp_path)).drive_next()
+    with database.reading() as session:
+        repository = Repository(session)
+        row = repository.experiment(row.id)
+        detail = reports.experiment_detail(repository, row)
+        splits: tuple[Split, ...] = ("search", "selection", "test")
+        fronts = {split: reports.front_view(repository, row, split) for split in splits}
+        front = reports.front_numbers(repository, row.id)
+    assert detail.status is _S.SUCCEEDED
+    assert detail.winner is not None
+    assert front == {point.number for point in fronts["search"].front}
+    assert fronts["search"].hypervolume == pytest.approx(detail.progress.hypervolume[-1].hypervolume)
+    everyone = {p.number for v in (fronts["search"],) for p in (*v.front, *v.dominated, *v.baselines)}
+    assert everyone == set(range(12))
+    assert detail.winner.number in {p.number for p in (*fronts["test"].front, *fronts["test"].dominated,
+                                                       *fronts["test"].baselines)}  # fmt: skip
