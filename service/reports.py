@@ -14,6 +14,7 @@ from evaluators import SPLITS, Split
 from search_spaces import Recipe
 from search_spaces.mergekit_yaml import write_recipe
 from service.archives.pareto import ParetoArchive
+from service.axes import Axes
 from service.axes import axes_of as axes_of  # whoever reports asks here for the objectives, too
 from service.candidate import CandidateStatus
 from service.errors import InvalidSpecError
@@ -22,7 +23,7 @@ from service.planning import Facts, build_space_for
 from service.preflight import Checked
 from service.spec import ExperimentSpec
 from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow, ExportRow, Json
-from service.store.repository import Repository
+from service.store.repository import GenerationPoint, Repository
 from service.views import (
     CandidateDetail,
     CandidateView,
@@ -129,13 +130,17 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
         best_number=points[-1].best_number if points else None,
         best_baseline=max((axes.scalar(f) for f in fitness if f is not None), default=None),
         generation=points[-1].generation if points else 0,
-        hypervolume=[
-            HypervolumePoint(
-                generation=p.generation, candidates=p.settled, hypervolume=p.hypervolume, best=p.best
-            )
-            for p in points
-        ],
+        hypervolume=[_hypervolume_point(point) for point in points],
         reference=axes.in_own_units(row.reference),
+    )
+
+
+def _hypervolume_point(point: GenerationPoint) -> HypervolumePoint:
+    return HypervolumePoint(
+        generation=point.generation,
+        candidates=point.settled,
+        hypervolume=point.hypervolume,
+        best=point.best,
     )
 
 
@@ -226,24 +231,15 @@ def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
 def front_view(repository: Repository, row: ExperimentRow, split: Split) -> FrontView:
     """Returns the front on a split, measured from the worst baseline in each objective."""
     axes = axes_of(row)
-    archive = ParetoArchive()
-    points: dict[int, FrontPoint] = {}
     scored = repository.candidates(row.id, status=CandidateStatus.SCORED)
-    # The baselines first: among equals the front keeps the first, and the reference is theirs.
-    for candidate in sorted(scored, key=lambda c: (c.label is None, c.number)):
-        fitness = axes.fitness(candidate.evaluations, split)
-        if fitness is None:
-            continue
-        if archive.reference is None and candidate.label is None:
-            archive.fix_reference()
-        archive.add(candidate.number, fitness, axes.scalar(fitness))
-        points[candidate.number] = FrontPoint(
-            number=candidate.number, label=candidate.label, scores=score_views(candidate.evaluations)
-        )
+    archive = _archive(axes, scored, split)
     if split == "search" and row.reference is not None:
         archive.reference = tuple(row.reference)
-    elif archive.reference is None:
-        archive.fix_reference()
+    points = {
+        c.number: FrontPoint(number=c.number, label=c.label, scores=score_views(c.evaluations))
+        for c in scored
+        if axes.fitness(c.evaluations, split) is not None
+    }
     front = set(archive.front)
     return FrontView(
         split=split,
@@ -255,6 +251,22 @@ def front_view(repository: Repository, row: ExperimentRow, split: Split) -> Fron
         hypervolume=archive.hypervolume,
         winner=row.winner["number"] if row.winner else None,
     )
+
+
+def _archive(axes: Axes, scored: Iterable[CandidateRow], split: Split) -> ParetoArchive:
+    """Returns the archive of all that was scored on a split."""
+    archive = ParetoArchive()
+    # The baselines first: among equals the front keeps the first, and the reference is theirs.
+    for candidate in sorted(scored, key=lambda c: (c.label is None, c.number)):
+        fitness = axes.fitness(candidate.evaluations, split)
+        if fitness is None:
+            continue
+        if archive.reference is None and candidate.label is None:
+            archive.fix_reference()
+        archive.add(candidate.number, fitness, axes.scalar(fitness))
+    if archive.reference is None:
+        archive.fix_reference()
+    return archive
 
 
 def validation_view(found: Checked | InvalidSpecError) -> ValidationView:

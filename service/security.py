@@ -73,10 +73,7 @@ class Gatekeeper:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                _add_headers(message, request_id)
             await send(message)
 
         structlog.contextvars.clear_contextvars()
@@ -142,6 +139,13 @@ class Gatekeeper:
             "set EVOMERGE_API_KEY, send `Authorization: Bearer KEY`, or give the key as the password",
             headers={"WWW-Authenticate": 'Basic realm="evomerge", charset="UTF-8"'},
         )
+
+
+def _add_headers(message: Message, request_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Request-ID"] = request_id
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
 
 
 def _given_key(authorization: str) -> bytes:

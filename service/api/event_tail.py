@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import anyio.to_thread
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.lifecycle import ENDED, ExperimentStatus
 from service.reports import event_view
@@ -76,17 +76,23 @@ class EventTail:
 
     async def _watch(self) -> None:
         """Looks for news until nobody listens any more."""
-        while self._listeners:
-            try:
-                newest = await anyio.to_thread.run_sync(self._last_event, limiter=self._threads)
-            except OperationalError:  # busy, or away for a moment: the next look will tell
-                newest = self._newest
-            if newest != self._newest or self.stopping.is_set():
-                self._newest = newest
-                self._news.set()
-                self._news = asyncio.Event()
-            await asyncio.sleep(GLANCE)
-        self._task = None
+        try:
+            while self._listeners:
+                await self._look()
+                await asyncio.sleep(GLANCE)
+        finally:
+            self._task = None
+
+    async def _look(self) -> None:
+        """Wakes all who listen when there is something new."""
+        try:
+            newest = await anyio.to_thread.run_sync(self._last_event, limiter=self._threads)
+        except SQLAlchemyError:  # busy, or away for a moment: the next look will tell
+            newest = self._newest
+        if newest != self._newest or self.stopping.is_set():
+            self._newest = newest
+            self._news.set()
+            self._news = asyncio.Event()
 
     def _last_event(self) -> int:
         with self.database.reading() as session:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import database, database_url, new_postgres, sqlite_database, sqlite_url
-from tests.service.paper_parents import write_paper_parent
+from tests.service.paper_checkpoints import write_checkpoint
 
 __all__ = ["database", "database_url", "new_postgres", "sqlite_database", "sqlite_url"]
 
@@ -16,4 +16,4 @@ __all__ = ["database", "database_url", "new_postgres", "sqlite_database", "sqlit
 def paper_parents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A base and two parents that can be inspected, but hold nothing but zeros."""
     folder = tmp_path_factory.mktemp("paper")
-    return {name: write_paper_parent(folder / name) for name in ("base", "left", "right")}
+    return {name: write_checkpoint(folder / name) for name in ("base", "left", "right")}

@@ -25,18 +25,25 @@ PATIENCE = 30.0
 
 
 class SteeredWorkforce(ScriptedWorkforce):
-    """A scripted workforce that answers only while its gate is open, and writes what it exports."""
+    """A scripted workforce that answers only while its gate is open, and writes what it exports.
+
+    Attributes:
+        pace: Seconds per answer.  Controllers look for wishes every so often: a run that is over in
+            no time cannot be paused.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"benchmarks": ("words", "sums")} | options)
         self.gate, self.errand_gate = threading.Event(), threading.Event()
         self.gate.set()
         self.errand_gate.set()
+        self.pace = 0.0
 
     def next_outcome(self, timeout: float) -> Outcome | None:
         """Waits for the gate before it answers."""
         if not self.gate.wait(min(timeout, 0.05)):
             return None
+        time.sleep(self.pace)
         return super().next_outcome(timeout)
 
     def run_errand(self, errand: Errand) -> ErrandResult:

@@ -24,11 +24,11 @@ import service.cli  # the command line too
 from pathlib import Path
 from starlette.testclient import TestClient
 from service.app import create_app
-from tests.service.paper_parents import write_paper_parent
+from tests.service.paper_checkpoints import write_checkpoint
 from tests.service.running import SteeredWorkforce, Steps, settings_in, spec_over
 
 folder = Path(sys.argv[1])
-parents = {name: write_paper_parent(folder / name) for name in ("base", "left", "right")}
+parents = {name: write_checkpoint(folder / name) for name in ("base", "left", "right")}
 app = create_app(settings_in(folder / "home"), workforce=SteeredWorkforce())
 with TestClient(app, base_url="http://localhost") as http:
     steps = Steps(http)
@@ -47,6 +47,27 @@ def test_the_controller_works_where_no_model_library_is_installed(tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["succeeded", "succeeded", "200"]
+
+
+def test_the_service_works_on_either_database(
+    database_url: str, tmp_path: Path, paper_parents: dict[str, Path]
+) -> None:
+    app = create_app(settings_in(tmp_path, database_url=database_url), workforce=SteeredWorkforce())
+    with TestClient(app, base_url="http://localhost") as http:
+        steps = Steps(http)
+        for _ in range(2):
+            answer = http.post(
+                "/api/v1/experiments", json=spec_over(paper_parents), headers={"Idempotency-Key": "k"}
+            )
+            assert answer.status_code == 201
+        assert answer.headers["Idempotency-Replayed"] == "true"
+        steps.wait("small", "succeeded")
+        assert "stream.ended" in http.get("/api/v1/experiments/small/events/stream").text
+        assert steps.get("/api/v1/experiments/small/front?split=test")["front"]
+        table = http.get("/api/v1/experiments/small/candidates", headers={"Accept": "text/csv"}).text
+        assert table.count("\n") == 13
+        export = http.post("/api/v1/experiments/small/exports", json={}).json()
+        assert steps.exported(export["id"])["status"] == "succeeded"
 
 
 def test_a_service_that_runs_is_ready(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_wishes_come_true(client: Client, workforce: SteeredWorkforce, paper_par
     key = client.create(spec_over(paper_parents)).id
     reached(client, str(key), ExperimentStatus.RUNNING)
     assert client.pause(key).status is ExperimentStatus.PAUSING
+    workforce.pace = 0.1
     workforce.gate.set()  # what is on a worker finishes first
     reached(client, str(key), ExperimentStatus.PAUSED)
     workforce.gate.clear()

@@ -102,8 +102,10 @@ def test_a_running_experiment_is_paused_and_goes_on(
     steps.wait("small", "running")
     asked = steps.http.post("/api/v1/experiments/small/pause")
     assert (asked.status_code, asked.json()["status"]) == (202, "pausing")
+    workforce.pace = 0.1
     workforce.gate.set()
     assert "resume" in steps.wait("small", "paused")["may"]
+    workforce.pace = 0.0
     assert steps.http.post("/api/v1/experiments/small/resume").status_code == 202
     assert steps.wait("small", "succeeded")["progress"]["settled"] == 12
 
