@@ -1,4 +1,4 @@
-"""Checks the rules that no linter has: lengths, names, commits of database sessions, the map.
+"""Checks the rules that no linter has: lengths, names, the map.
 
 Run by `make check`.  Exit status 1 and one line per finding when something is wrong.
 """
@@ -45,16 +45,6 @@ def empty_names() -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}: the name does not say what is inside"
 
 
-def global_randomness() -> Iterator[str]:
-    """Yields uses of numpy's global generator: results must depend on seeds alone."""
-    pattern = re.compile(r"\bnp\.random\.(?!default_rng|Generator|RandomState|SeedSequence|Philox|PCG64)\w+")
-    for path in tracked((".py",)):
-        if path.parts[len(ROOT.parts)] in (*PACKAGES, "tests") and (
-            found := pattern.search(path.read_text())
-        ):
-            yield f"{path.relative_to(ROOT)}: {found[0]} draws from a global generator; pass an rng"
-
-
 def unmapped_modules() -> Iterator[str]:
     """Yields disagreements between ARCHITECTURE.md's map and the tree."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -71,7 +61,7 @@ def unmapped_modules() -> Iterator[str]:
 
 def main() -> int:
     """Prints every finding."""
-    findings = [*long_files(), *empty_names(), *global_randomness(), *unmapped_modules()]
+    findings = [*long_files(), *empty_names(), *unmapped_modules()]
     for finding in findings:
         sys.stderr.write(finding + "\n")
     return 1 if findings else 0

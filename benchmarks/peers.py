@@ -1,0 +1,77 @@
+"""Peers live in environments of their own, so that their dependencies never touch ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
+CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
+
+
+class PeerUnavailableError(RuntimeError):
+    """The peer could not be installed here; the message says what was tried."""
+
+
+def peer_python(name: str, packages: Sequence[str]) -> Path:
+    """Returns the interpreter of an environment that holds the peer, made on first use.
+
+    Raises:
+        PeerUnavailableError: The packages cannot be installed.
+    """
+    folder = ENVIRONMENTS / name
+    python, mark = folder / "bin" / "python", folder / ".installed"
+    wanted = " ".join(packages)
+    if mark.exists() and mark.read_text() == wanted:
+        return python
+    print(f"installing the peer: {wanted}", file=sys.stderr)
+    torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
+    for command in (
+        [sys.executable, "-m", "venv", str(folder)],
+        [str(python), "-m", "pip", "install", "--quiet", torch],  # first, so that nothing pulls another build
+        [str(python), "-m", "pip", "install", "--quiet", *packages],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PeerUnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+    mark.write_text(wanted)
+    return python
+
+
+class PeerProcess:
+    """A peer that stays running and answers one JSON line per JSON line, so that imports are not timed."""
+
+    def __init__(self, python: Path, script: Path) -> None:
+        self._process = subprocess.Popen(
+            [str(python), str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sends a request and waits for its answer.
+
+        Raises:
+            PeerUnavailableError: The peer ended instead of answering.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise PeerUnavailableError("the peer has no pipes")
+        stdin.write(json.dumps(request) + "\n")
+        stdin.flush()
+        for line in stdout:
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        raise PeerUnavailableError("the peer ended; its error stands above")
+
+    def __enter__(self) -> Self:
+        """Returns the running peer."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the peer."""
+        self._process.kill()
+        self._process.wait()

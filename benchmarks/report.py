@@ -1,0 +1,75 @@
+"""How a benchmark measures and what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Seconds of repeated runs."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the slowest and the fastest, as a share of the median."""
+        return (max(self.seconds) - min(self.seconds)) / 2 / self.median if self.median else 0.0
+
+
+def interleaved(repeats: int, *runs: Callable[[], float]) -> list[Samples]:
+    """Runs A B A B ..., so that a machine that slows down does so for both.
+
+    Each run returns the seconds that count, its own set-up left out.
+    """
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats):
+        for place, run in enumerate(runs):
+            seconds[place].append(run())
+    return [Samples(tuple(s)) for s in seconds]
+
+
+def timed(run: Callable[[], object]) -> Callable[[], float]:
+    """Returns a run that measures all of itself."""
+
+    def measure() -> float:
+        start = perf_counter()
+        run()
+        return perf_counter() - start
+
+    return measure
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints aligned columns."""
+    cells = [[str(c) for c in row] for row in (header, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    print(f"\n{title}")
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_result(
+    ratios: Mapping[str, float], *, limit: Mapping[str, object], spread: Mapping[str, float], **more: object
+) -> None:
+    """Prints the last line: one JSON object with ratios (peer's time over ours), limit and spread."""
+    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "processor": platform.machine()}
+    result = {
+        "ratios": {name: round(value, 3) for name, value in ratios.items()},
+        "limit": dict(limit),
+        "spread": {name: round(value, 3) for name, value in spread.items()},
+        "machine": machine,
+        **more,
+    }
+    print(json.dumps(result))

@@ -1,0 +1,1 @@
+"""The demo, and the miniature problem that it solves."""
