@@ -33,6 +33,7 @@ from workers.tensor_table import read_json
 PUBLIC_HUB = "https://huggingface.co"
 DESCRIPTIONS = ("*.json", "tokenizer.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.jinja")
 WEIGHTS = ("*.safetensors",)
+NO_FOLDER = "there is no such folder here, and on the Hub: "  # `parents/left` may have been meant as either
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
 _UNREADABLE = (NotASafetensorsRepoError, SafetensorsParsingError)
 _BY_STATUS = {
@@ -62,7 +63,7 @@ def inspect_parent(parent: Parent) -> Layout:
     folder = local_folder(parent)
     if folder is not None:
         return inspect_checkpoint(parent, folder)
-    with _translated(CheckpointError, str(parent)):
+    with _translated(CheckpointError, str(parent), NO_FOLDER):
         folder = _download(parent, DESCRIPTIONS)
         metadata = _api().get_safetensors_metadata(parent.model, revision=folder.name)
         tensors = {
@@ -82,7 +83,7 @@ def fetch_parent(parent: Parent) -> Path:
     folder = local_folder(parent)
     if folder is not None:
         return folder
-    with _translated(CheckpointError, str(parent)):
+    with _translated(CheckpointError, str(parent), NO_FOLDER):
         return _download(parent, DESCRIPTIONS + WEIGHTS)
 
 
@@ -153,7 +154,7 @@ def _entry(path: Path, described: Any) -> TensorEntry:  # noqa: ANN401 - the cli
 
 
 @contextmanager
-def _translated(error_type: type[WorkerError], field: str) -> Iterator[None]:
+def _translated(error_type: type[WorkerError], field: str, before: str = "") -> Iterator[None]:
     """Turns the client's errors into ours; its own words may hold request headers, so they stay behind."""
     try:
         yield
@@ -162,7 +163,8 @@ def _translated(error_type: type[WorkerError], field: str) -> Iterator[None]:
     except (HTTPError, OSError, RuntimeError, ValueError, *_UNREADABLE) as error:
         # Uploads in parallel wrap what happened to one of them.
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-        raise error_type(field, *_explain(cause)) from None
+        detail, remedy = _explain(cause)
+        raise error_type(field, before + detail, remedy) from None
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
