@@ -8,7 +8,8 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,33 @@ class Cluster:
         _set_environment(state_folder, local=self.address is None)
         self._ray = _import_ray()
         self._started = not self._ray.is_initialized()
+        self._over = threading.Event()
         if self._started:
-            with _signal_handlers_kept():
-                self._connect()
+            self._connect_for_good()
         resources = self._ray.cluster_resources()
         self.cpus = max(int(resources.get("CPU", 1)), 1)
         self.gpus = int(resources.get("GPU", 0))
         self.memory = int(resources.get("memory", 0))
+
+    def _connect_for_good(self) -> None:
+        """Connects on a thread that stays until the cluster is closed.
+
+        Linux kills Ray's processes with the *thread* that started them (PR_SET_PDEATHSIG), and who
+        asks for a cluster may be a short-lived one, such as a thread that answers a request.
+        """
+        connected: Future[None] = Future()
+
+        def connect_and_stay() -> None:
+            try:
+                self._connect()
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+                connected.set_exception(error)
+                return
+            connected.set_result(None)
+            self._over.wait()
+
+        threading.Thread(target=connect_and_stay, name="evomerge-ray", daemon=True).start()
+        connected.result()
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {
@@ -135,6 +156,7 @@ class Cluster:
         """Ends the Ray that this object started, or the connection."""
         if self._started:
             self._ray.shutdown()
+        self._over.set()
 
 
 def _import_ray() -> Any:  # noqa: ANN401 - a module without types
@@ -166,18 +188,3 @@ def _token_file(state_folder: Path) -> Path:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
     return path
-
-
-@contextlib.contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Puts back the handlers that Ray replaces: the service's own end it in an orderly way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            if handler is not None:
-                signal.signal(number, handler)

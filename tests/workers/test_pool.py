@@ -20,6 +20,7 @@ import pytest
 
 from evaluators import Benchmark, BenchmarkFacts
 from search_spaces import Recipe
+from tests.conftest import REPOSITORY
 from tests.tiny_models import save_tiny_model, write_word_task
 from tests.workers.hub_server import WRITER, HubServer
 from tests.workers.recipes import exploding_recipe, linear_recipe, parent_at
@@ -296,3 +297,26 @@ def test_the_controllers_side_imports_neither_torch_nor_ray(module: str) -> None
     script = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+SHORT_LIVED_THREAD = """
+import sys, threading, time
+from pathlib import Path
+import psutil
+from workers.ray_pool import RayPool
+
+pool = RayPool(Path(sys.argv[1]))
+thread = threading.Thread(target=lambda: pool.cluster)
+thread.start()
+thread.join()
+time.sleep(1)  # the kernel's signal would have come long since
+print([c.name() for c in psutil.Process().children(recursive=True) if c.status() != psutil.STATUS_ZOMBIE])
+pool.close()
+"""
+
+
+def test_ray_outlives_the_thread_that_first_needed_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SHORT_LIVED_THREAD, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert "gcs_server" in done.stdout
+    assert "raylet" in done.stdout
