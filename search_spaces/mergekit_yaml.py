@@ -41,7 +41,7 @@ def write_recipe(recipe: Recipe) -> str:
     if _covers_all_layers(recipe):
         content["models"] = [_source(source, method, "model") for source in recipe.slices[0].sources]
     else:
-        content["slices"] = [_slice(part, method) for part in recipe.slices]
+        content["slices"] = [_slice(part, method, part.base or recipe.base) for part in recipe.slices]
     if recipe.parameters:
         content["parameters"] = _parameters(recipe.parameters, method)
     content |= {key: value for key in ("dtype", "out_dtype") if (value := getattr(recipe, key)) is not None}
@@ -67,8 +67,12 @@ def _covers_all_layers(recipe: Recipe) -> bool:
     return len(recipe.slices) == 1 and whole and first.base is None and not first.parameters
 
 
-def _slice(part: Slice, method: Method) -> dict[str, Any]:
+def _slice(part: Slice, method: Method, base: Parent | None) -> dict[str, Any]:
     content: dict[str, Any] = {"sources": [_source(source, method, "model") for source in part.sources]}
+    if base is not None and all(source.parent != base for source in part.sources):
+        # mergekit 0.1.5 wants to see the base in every slice; a recipe does not.
+        listed = Source(parent=base, layers=part.sources[0].layers)
+        content["sources"].append(_source(listed, method, "model"))
     if part.base is not None:
         content["base_model"] = str(part.base)
     if part.parameters:

@@ -127,6 +127,9 @@ class Recipe(BaseModel):
             object.__setattr__(self, "base", None)
             plain = tuple(part.model_copy(update={"base": None}) for part in self.slices)
             object.__setattr__(self, "slices", plain)
+        elif not method.base_is_a_parent:
+            without = tuple(_without_listed_base(part, part.base or self.base) for part in self.slices)
+            object.__setattr__(self, "slices", without)
         return self
 
     def _problems(self, method: Method) -> Iterator[SpaceError]:
@@ -181,6 +184,15 @@ class Recipe(BaseModel):
         """Resolves a parameter that all parents share: slice, recipe, then the method's default."""
         found = first_value((part.parameters, self.parameters), name, tensor, depth)
         return found if found is not None else method_named(self.method).parameter(name).default
+
+
+def _without_listed_base(part: Slice, base: Parent | None) -> Slice:
+    """Drops a base that is listed with the parents' layers, as mergekit asks: it is read anyway."""
+    others = part.parents(base)
+    listed = [source for source in part.sources if source.parent == base]
+    if not listed or not others or listed[0].layers != others[0].layers:
+        return part
+    return part.model_copy(update={"sources": others})
 
 
 def missing_base(method: Method, field: str = "base") -> RecipeError:

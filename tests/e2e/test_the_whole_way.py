@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from examples.demo import DemoOptions, submit
 from examples.service_process import ServiceProcess, start_service
 from service.client import Client
 from service.lifecycle import ENDED, ExperimentStatus
+from service.views import ExportView
 from tests.conftest import REPOSITORY
+from tests.workers.hub_server import WRITER, HubServer
 
 PATIENCE = 240.0  # seconds for a run on two busy cores
 
@@ -55,6 +58,16 @@ def what_came_out(client: Client, key: str) -> list[tuple[Any, ...]]:
     return rows
 
 
+def exported(client: Client, key: str, *, target: str | None = None) -> ExportView:
+    """Has the winner exported and waits for it."""
+    state = client.export(key, "winner", target=target)
+    while state.status in ("queued", "running"):
+        time.sleep(0.2)
+        state = client.export_state(state.id)
+    assert state.status == "succeeded", state.failure
+    return state
+
+
 def run_to_the_end(
     home: Path, files: Path, *, kill_after: int | None
 ) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
@@ -68,11 +81,8 @@ def run_to_the_end(
                 service = killed_and_restarted(service, client, key, home=home, after=kill_after)
         with Client(service.url) as client:
             assert wait_until_ended(client, key) is ExperimentStatus.SUCCEEDED
-            state = client.export(key, "winner")
-            while state.status in ("queued", "running"):
-                time.sleep(0.2)
-                state = client.export_state(state.id)
-            assert state.status == "succeeded", state.failure
+            state = exported(client, key)
+            exported(client, key, target="hub:somebody/merged")
             front = client.front(key)
             winner = next(
                 p for p in (*front.front, *front.baselines, *front.dominated) if p.number == front.winner
@@ -99,21 +109,35 @@ def killed_and_restarted(
     return restarted
 
 
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A Hub on this machine, for the services that are started while it is there."""
+    with HubServer() as server:
+        for name, value in server.environment(WRITER).items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
 @pytest.mark.timeout(900)
 def test_a_killed_controller_ends_with_the_same_candidates_and_a_checkpoint_that_rescores(
-    demo_files: Path, tmp_path: Path
+    demo_files: Path, tmp_path: Path, hub: HubServer
 ) -> None:
     whole, _ = run_to_the_end(tmp_path / "whole", demo_files, kill_after=None)
-    # Eight are in the middle of generation 1: some of its candidates are scored, none is told.
+    # In the middle of generation 1: some of its candidates are scored, none is told.
     baselines = sum(1 for row in whole if row[2] is not None)
-    interrupted, exported = run_to_the_end(tmp_path / "killed", demo_files, kill_after=baselines + 2)
+    interrupted, result = run_to_the_end(tmp_path / "killed", demo_files, kill_after=baselines + 2)
+
+    pushed = hub.repositories["somebody/merged"]
+    assert pushed.private
+    assert pushed.files["model.safetensors"] == (Path(result["folder"]) / "model.safetensors").read_bytes()
+    assert WRITER not in (tmp_path / "killed" / "service.log").read_text()
 
     assert interrupted == whole
     assert {row[3] for row in whole} == {"scored"}
 
-    command = [sys.executable, "-m", "examples.rescore", exported["folder"], str(demo_files / "tasks")]
+    command = [sys.executable, "-m", "examples.rescore", result["folder"], str(demo_files / "tasks")]
     done = subprocess.run(
-        [*command, *exported["stored"]], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [*command, *result["stored"]], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     again = json.loads(done.stdout.strip().splitlines()[-1])
-    assert again == pytest.approx(exported["stored"], abs=1e-12)
+    assert again == pytest.approx(result["stored"], abs=1e-12)

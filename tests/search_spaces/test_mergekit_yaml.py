@@ -110,6 +110,23 @@ def test_any_yaml_reader_understands_what_is_written() -> None:
     assert content["parameters"]["normalize"] is False
 
 
+def test_a_sliced_recipe_lists_the_base_in_every_slice_for_mergekit_and_is_still_the_same_recipe() -> None:
+    base, parent = Parent.model_validate("org/base"), Parent.model_validate("org/left")
+    spans = ((0, 2), (2, 5))
+    mine = [Source(parent=parent, layers=span, parameters={"weight": constant(0.5)}) for span in spans]
+    plain = Recipe(method="ties", base=base, slices=tuple(Slice(sources=(source,)) for source in mine))
+    listed = tuple(
+        Slice(sources=(m, Source(parent=base, layers=span))) for m, span in zip(mine, spans, strict=True)
+    )
+    assert Recipe(method="ties", base=base, slices=listed).digest == plain.digest
+
+    written = yaml.safe_load(write_recipe(plain))
+    models = [[source["model"] for source in part["sources"]] for part in written["slices"]]
+    assert models == [["org/left", "org/base"]] * 2
+    assert written["slices"][1]["sources"][1]["layer_range"] == [2, 5]
+    assert read_recipe(write_recipe(plain)) == plain
+
+
 def test_the_owner_of_an_averages_tokenizer_is_written_as_mergekits_base_where_that_changes_nothing() -> None:
     def average(tokenizer: str) -> dict[str, object]:
         sources = tuple(
