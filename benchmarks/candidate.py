@@ -18,6 +18,7 @@ from statistics import median
 from time import perf_counter
 
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from benchmarks.peers import PeerProcess, PeerUnavailableError, peer_python
@@ -111,7 +112,7 @@ def against_mergekit(text: str, repeats: int) -> tuple[Samples, Samples]:
     ours, weights = live_merge(recipe)
     with tempfile.TemporaryDirectory(prefix="evomerge-bench-") as folder:
         written = Path(folder) / "recipe.yml"
-        written.write_text(text)
+        written.write_text(without_tokenizer(text))
         request = {"recipe": str(written), "out": f"{folder}/merged"}
         script = Path(__file__).parent / "mergekit_peer.py"
         with PeerProcess(peer_python("mergekit", MERGEKIT), script) as peer:
@@ -120,6 +121,13 @@ def against_mergekit(text: str, repeats: int) -> tuple[Samples, Samples]:
             check_equal(weights(), load_file(f"{folder}/merged/model.safetensors"))
             mine, theirs = interleaved(repeats, ours, lambda: float(peer.ask(request)["seconds"]))
     return mine, theirs
+
+
+def without_tokenizer(text: str) -> str:
+    """Drops the choice of a tokenizer: the parents share theirs, and mergekit would compare them in its time."""
+    content = yaml.safe_load(text)
+    content.pop("tokenizer_source", None)
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def check_equal(mine: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
@@ -143,7 +151,7 @@ def main() -> None:
     overhead = print_parts(found)
     limit = {"controller_seconds_goal": 0.02, "copy_seconds": round(copy_seconds(read_recipe(text)), 6)}
     try:
-        mine, theirs = against_mergekit(text, 3 if quick else 10)
+        mine, theirs = against_mergekit(text, 5 if quick else 40)
     except PeerUnavailableError as error:
         print(f"no ratio: {error}")
         print_result({}, limit=limit, spread={}, controller_seconds=round(overhead, 5))
