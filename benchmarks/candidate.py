@@ -124,7 +124,7 @@ def against_mergekit(text: str, repeats: int) -> tuple[Samples, Samples]:
 
 
 def without_tokenizer(text: str) -> str:
-    """Drops the choice of a tokenizer: the parents share theirs, and mergekit would compare them in its time."""
+    """Drops the choice of a tokenizer: parents share theirs, and mergekit would take time to compare them."""
     content = yaml.safe_load(text)
     content.pop("tokenizer_source", None)
     return yaml.safe_dump(content, sort_keys=False)
