@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from transformers.utils import logging
 
 from examples.language_and_arithmetic import make_everything
@@ -23,16 +23,16 @@ def main() -> None:
     console = Console()
     columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bars = {
-            name: progress.add_task(name, total=None, start=False)
-            for name in ("base", "arithmetic", "language")
-        }
+        bars: dict[str, TaskID] = {}
 
         def on_progress(name: str, done: int, steps: int) -> None:
-            progress.start_task(bars[name])
-            progress.update(bars[name], completed=done, total=steps)
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=steps)
+            progress.update(bars[name], completed=done)
 
         files = make_everything(options.out, options.seed, quick=options.quick, on_progress=on_progress)
+    if not bars:
+        console.print("all there already, made with the same settings")
     for folder in (files.base, *files.experts.values(), files.tasks):
         console.print(str(folder), soft_wrap=True)
 
