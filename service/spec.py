@@ -17,7 +17,7 @@ from search_spaces import Parent, SpaceOptions
 from search_spaces.recipe import DType
 
 MOST_PARENTS = 32
-MOST_OBJECTIVES = 64
+MOST_OBJECTIVES = 20  # more than the hypervolume can be estimated for in reasonable time
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import moocore
 import numpy as np
 
+MOST_EXACT = 6  # objectives
+SAMPLES = 2**15
+
 
 class ParetoArchive:
     """Keeps every candidate's fitness; the front and the hypervolume are questions put to it.
@@ -58,11 +61,18 @@ class ParetoArchive:
 
     @property
     def hypervolume(self) -> float:
-        """Volume between the reference point and the front; 0 before the reference is fixed."""
+        """Volume between the reference point and the front; 0 before the reference is fixed.
+
+        Exact up to six objectives.  Beyond, the exact volume takes minutes, and it is estimated by a
+        rule without randomness, to about two digits (moocore's `hv_approx`).
+        """
         if self.reference is None or not self._front:
             return 0.0
         points = np.array([self._fitness[n] for n in self._front])
-        return float(moocore.hypervolume(points, ref=np.array(self.reference), maximise=True))
+        reference = np.array(self.reference)
+        if len(reference) <= MOST_EXACT:
+            return float(moocore.hypervolume(points, ref=reference, maximise=True))
+        return float(moocore.hv_approx(points, ref=reference, maximise=True, nsamples=SAMPLES))
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

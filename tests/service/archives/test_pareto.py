@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.archives.pareto import ParetoArchive
+from service.spec import MOST_OBJECTIVES
 
 Fitness = tuple[float, ...]
 
@@ -130,3 +131,25 @@ def test_the_hypervolume_counts_the_cells_that_the_front_covers(fitness: list[Fi
     archive.fix_reference()
     covered = {(x, y) for x in range(4) for y in range(4) if any(a > x and b > y for a, b in fitness)}
     assert archive.hypervolume == pytest.approx(len(covered))
+
+
+def test_the_hypervolume_of_many_objectives_is_estimated_close_to_the_truth_and_always_the_same() -> None:
+    # A box has a known volume in any number of dimensions; a dominated point adds nothing to it.
+    volumes = []
+    for _ in range(2):
+        archive = ParetoArchive()
+        archive.add(0, (0.0,) * 9, 0.0)
+        archive.fix_reference()
+        archive.add(1, (0.9,) * 9, 0.9)
+        archive.add(2, (0.5,) * 9, 0.5)
+        volumes.append(archive.hypervolume)
+    assert volumes[0] == pytest.approx(0.9**9, rel=0.01)
+    assert volumes[0] == volumes[1]
+
+
+def test_the_most_objectives_that_a_spec_may_have_are_no_trouble() -> None:
+    archive = ParetoArchive()
+    archive.add(0, (0.0,) * MOST_OBJECTIVES, 0.0)
+    archive.fix_reference()
+    archive.add(1, (1.0,) * MOST_OBJECTIVES, 1.0)
+    assert archive.hypervolume == pytest.approx(1.0, rel=0.05)
