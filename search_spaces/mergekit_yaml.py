@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from search_spaces.errors import RecipeError
-from search_spaces.methods import Method, method_named
+from search_spaces.methods import Method, MethodParameter, method_named
 from search_spaces.recipe import Parent, Recipe, Slice, Source
 from search_spaces.recipe_reader import SEED_COMMENT, RecipeReader
 from search_spaces.settings import Parameter, Parameters, Setting
@@ -90,26 +90,24 @@ def _source(source: Source, method: Method, key: str) -> dict[str, Any]:
 
 
 def _parameters(parameters: Parameters, method: Method) -> dict[str, Any]:
-    return {
-        name: _settings(parameter, switch=method.parameter(name).kind == "switch")
-        for name, parameter in parameters.items()
-    }
+    return {name: _settings(parameter, method.parameter(name)) for name, parameter in parameters.items()}
 
 
-def _settings(parameter: Parameter, *, switch: bool) -> Any:  # noqa: ANN401 - a number, a list or mappings
+def _settings(parameter: Parameter, declared: MethodParameter) -> Any:  # noqa: ANN401 - a number, a list or mappings
     if len(parameter) == 1 and parameter[0].filter is None:
-        return _value(parameter[0], switch=switch)
+        return _value(parameter[0], declared)
     return [
-        ({} if setting.filter is None else {"filter": setting.filter})
-        | {"value": _value(setting, switch=switch)}
+        ({} if setting.filter is None else {"filter": setting.filter}) | {"value": _value(setting, declared)}
         for setting in parameter
     ]
 
 
-def _value(setting: Setting, *, switch: bool) -> float | bool | list[float]:
+def _value(setting: Setting, declared: MethodParameter) -> float | bool | str | list[float]:
     if isinstance(setting.value, tuple):
         return list(setting.value)
-    return bool(setting.value) if switch else setting.value
+    if declared.kind == "choice":
+        return declared.choices[int(setting.value)]
+    return bool(setting.value) if declared.kind == "switch" else setting.value
 
 
 def _tokenizer(tokenizer: Parent, base: Parent | None) -> str:

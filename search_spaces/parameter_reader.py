@@ -72,10 +72,14 @@ class ParameterReader:
 
     def _number(self, value: object, field: str, name: str) -> float:
         """Reads one number; returns 0 where it is none, after saying so."""
-        switches = (
-            () if self._method is None else (p.name for p in self._method.parameters if p.kind == "switch")
-        )
-        if isinstance(value, bool) and self._method is not None and name not in switches:
+        declared = {} if self._method is None else {p.name: p for p in self._method.parameters}
+        own = declared.get(name)
+        if own is not None and own.kind == "choice":
+            if isinstance(value, str) and value in own.choices:
+                return float(own.choices.index(value))
+            self._problems.unknown(field, name, value, own.choices)
+            return 0.0
+        if isinstance(value, bool) and declared and (own is None or own.kind != "switch"):
             self._problems.refuse(field, f"{str(value).lower()} is no number", "write a number")
             return 0.0
         if isinstance(value, (int, float)) and abs(value) < 1e300 and math.isfinite(value):

@@ -50,7 +50,7 @@ class ParameterSpaceOptions(BaseModel):
     smooth: bool = False
     search: tuple[str, ...] | None = None
     bounds: dict[str, Bounds] = {}
-    fixed: dict[str, float | bool] = {}
+    fixed: dict[str, float | bool | str] = {}
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
@@ -110,7 +110,7 @@ class ParameterSpace:
         return Recipe(
             method=self.method.name,
             slices=slices,
-            base=self.pool.base if self.method.needs_base else None,
+            base=self.pool.base if self.method.needs_base or self.method.takes_base else None,
             parameters={name: constant(float(value)) for name, value in self._fixed().items()},
             dtype=self.options.dtype,
             tokenizer=self.pool.base or self.pool.parents[0],
@@ -171,7 +171,9 @@ class ParameterSpace:
         return parent.model.rstrip("/").rsplit("/", 1)[-1]
 
     def _fixed(self) -> dict[str, float]:
-        fixed = {name: float(value) for name, value in self.options.fixed.items()}
+        fixed = {
+            name: _number(self.method.parameter(name), value) for name, value in self.options.fixed.items()
+        }
         if any(p.name == "normalize" for p in self.method.parameters):
             # The published optimum's weights sum to about 2: normalising would hide it from the search.
             fixed.setdefault("normalize", 0.0)
@@ -276,6 +278,23 @@ class ParameterSpace:
         )
 
 
+def _number(parameter: MethodParameter, value: float | bool | str) -> float:
+    """Returns a fixed value as recipes hold it: a choice is the number of its word.
+
+    Raises:
+        SpaceDefinitionError: It is no value of this parameter.
+    """
+    field = f"space.fixed.{parameter.name}"
+    if parameter.kind == "choice":
+        if value not in parameter.choices:
+            words = ", ".join(parameter.choices)
+            raise SpaceDefinitionError(field, f"{value!r} is none of its words", f"write one of: {words}")
+        return float(parameter.choices.index(str(value)))
+    if isinstance(value, str):
+        raise SpaceDefinitionError(field, f"{value!r} is no number", "write a number")
+    return float(value)
+
+
 def _searched(options: ParameterSpaceOptions, method: Method) -> tuple[MethodParameter, ...]:
     if options.search is None:
         return tuple(p for p in method.parameters if p.searched and p.name not in options.fixed)
@@ -306,6 +325,8 @@ def _check_names(options: ParameterSpaceOptions, method: Method) -> None:
     for field, name in [*named, *(("fixed", n) for n in options.fixed)]:
         if name not in known:
             raise UnknownNameError(f"space.{field}.{name}", f"parameter of {method.name}", name, known)
+    for name, value in options.fixed.items():
+        _number(method.parameter(name), value)
     if both := set(options.search or ()) & set(options.fixed):
         raise SpaceDefinitionError("space.fixed", f"{sorted(both)} are searched as well", "name each once")
     searched = {parameter.name for parameter in _searched(options, method)}

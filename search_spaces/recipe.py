@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from search_spaces.errors import RecipeError, SpaceError, UnknownNameError
-from search_spaces.methods import Method, method_named
-from search_spaces.settings import Parameter, Parameters, first_value
+from search_spaces.methods import Method, MethodParameter, method_named
+from search_spaces.settings import Parameter, Parameters, Setting, first_value
 
 DType = Literal["float32", "float16", "bfloat16"]
 MOST_LAYERS = 10_000
@@ -122,12 +122,12 @@ class Recipe(BaseModel):
         # What changes nothing must not change the digest.
         if not method.random:
             object.__setattr__(self, "seed", 0)
-        if not method.needs_base:
+        if not method.needs_base and not method.takes_base:
             object.__setattr__(self, "tokenizer", self.tokenizer or self.base)
             object.__setattr__(self, "base", None)
             plain = tuple(part.model_copy(update={"base": None}) for part in self.slices)
             object.__setattr__(self, "slices", plain)
-        elif not method.base_is_a_parent:
+        elif method.needs_base and not method.base_is_a_parent:
             without = tuple(_without_listed_base(part, part.base or self.base) for part in self.slices)
             object.__setattr__(self, "slices", without)
         return self
@@ -233,10 +233,27 @@ def parameter_problems(method: Method, parameters: Parameters, field: str) -> It
             yield UnknownNameError(f"{field}.{name}", f"parameter of {method.name}", name, declared)
             continue
         for setting in parameter:
-            values = setting.value if isinstance(setting.value, tuple) else (setting.value,)
-            if declared[name].kind == "switch" and setting.value not in (0.0, 1.0):
-                detail = f"{name} is on or off, got {setting.value}"
-                yield RecipeError(f"{field}.{name}", detail, "write true or false")
-            if name == "density" and any(not 0.0 <= value <= 1.0 for value in values):
-                detail = f"density {setting.value} is not a share"
-                yield RecipeError(f"{field}.{name}", detail, "use 0 to 1")
+            problem = _value_problem(declared[name], setting, f"{field}.{name}")
+            if problem is not None:
+                yield problem
+
+
+def _value_problem(declared: MethodParameter, setting: Setting, field: str) -> RecipeError | None:
+    values = setting.value if isinstance(setting.value, tuple) else (setting.value,)
+    if declared.kind == "switch" and setting.value not in (0.0, 1.0):
+        return RecipeError(field, f"{declared.name} is on or off, got {setting.value}", "write true or false")
+    if declared.kind == "choice" and setting.value not in range(len(declared.choices)):
+        words = ", ".join(declared.choices)
+        return RecipeError(
+            field, f"{declared.name} is one of a few words, got {setting.value}", f"write {words}"
+        )
+    least, most = declared.least, declared.most
+    outside = [v for v in values if (least is not None and v < least) or (most is not None and v > most)]
+    if outside:
+        allowed = (
+            f"at least {least:g}" if most is None else f"{0.0 if least is None else least:g} to {most:g}"
+        )
+        if least is None and most is not None:
+            allowed = f"at most {most:g}"
+        return RecipeError(field, f"{declared.name} is {outside[0]:g}, out of its range", f"use {allowed}")
+    return None

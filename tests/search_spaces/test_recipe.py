@@ -146,7 +146,7 @@ def test_all_parents_are_named_once_with_the_tokenizers_and_the_base_last() -> N
         (
             {"method": "ties", "slices": whole(LEFT, density=1.5), "base": BASE},
             "slices.0.sources.0.parameters.density",
-            "density 1.5 is not a share; use 0 to 1",
+            "density is 1.5, out of its range; use 0 to 1",
         ),
     ],
 )

@@ -48,6 +48,7 @@ class TensorPlan:
         base: The common ancestor's tensor, for methods on task vectors.
         per_parent: Parameter -> one number per input.
         shared: Parameter -> number.
+        choices: Parameter -> the word chosen.
         seeds: One per input, 64 bits, where the method draws masks.
         dtype: What inputs are cast to first, as torch names it; None leaves them as they are.
         out_dtype: What the result is rounded to, once.
@@ -60,6 +61,7 @@ class TensorPlan:
     base: Input | None = None
     per_parent: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     shared: Mapping[str, float] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     dtype: str | None = None
     out_dtype: str | None = None
@@ -148,7 +150,8 @@ class _Planner:
         check_same_length(ranges, f"slice {number}")
         starts = {parent: start for parent, (start, _) in ranges}
         start, end = ranges[0][1]
-        base = part.base or self.recipe.base if self.method.needs_base else None
+        with_base = self.method.needs_base or self.method.takes_base
+        base = part.base or self.recipe.base if with_base else None
         if base is not None and base not in starts:
             # A base that is not listed gives the layers of the first source.
             if end > self.layouts[base].layers:
@@ -219,7 +222,7 @@ class _Planner:
         sources = list(block.part.sources)
         if self.method.base_is_a_parent:  # the base is where the path starts
             sources.sort(key=lambda source: source.parent != block.base)
-        elif self.method.needs_base:
+        elif self.method.needs_base or self.method.takes_base:
             sources = [source for source in sources if source.parent != block.base]
         inputs = tuple(Input(source.parent, names[source.parent]) for source in sources)
         with_base = block.base is not None and not self.method.base_is_a_parent
@@ -231,6 +234,7 @@ class _Planner:
             base=Input(block.base, names[block.base]) if with_base and block.base else None,
             per_parent=self._per_parent(name, sources, names, place),
             shared=self._shared(name, place),
+            choices=self._choices(name, place),
             seeds=self._seeds(inputs),
             dtype=recipe.dtype,
             out_dtype=recipe.out_dtype or recipe.dtype or TORCH_NAMES[entry.dtype],
@@ -252,9 +256,18 @@ class _Planner:
 
     def _shared(self, name: str, place: _Place) -> dict[str, float]:
         """Resolves the parameters that all sources share; filters see the merged tensor's name."""
-        labels = [parameter.name for parameter in self.method.parameters if parameter.scope == "shared"]
+        labels = [p.name for p in self.method.parameters if p.scope == "shared" and p.kind != "choice"]
         values = {n: self.recipe.shared_value(n, place.block.part, name, place.depth) for n in labels}
         return {label: self._said(value, label, name, None) for label, value in values.items()}
+
+    def _choices(self, name: str, place: _Place) -> dict[str, str]:
+        """Resolves the parameters that are words."""
+        found = {}
+        for parameter in self.method.parameters:
+            if parameter.kind == "choice":
+                value = self.recipe.shared_value(parameter.name, place.block.part, name, place.depth)
+                found[parameter.name] = parameter.choices[int(value or 0)]
+        return found
 
     def _seeds(self, inputs: tuple[Input, ...]) -> tuple[int, ...]:
         if not self.method.random:

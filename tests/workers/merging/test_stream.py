@@ -13,7 +13,7 @@ from workers.errors import MergeError
 from workers.layout import Layout
 from workers.merging.plan import Input, MergePlan, TensorPlan
 from workers.merging.precision import check_finite
-from workers.merging.stream import merge_tensor, merged_tensors
+from workers.merging.stream import Sources, merge_tensor, merged_tensors
 
 LEFT, RIGHT = Parent(model="org/left"), Parent(model="org/right")
 
@@ -43,27 +43,27 @@ def average(weights: tuple[float, float] = (0.5, 0.5), **fields: str | None) -> 
 
 def test_the_result_is_rounded_once_to_the_format_asked_for() -> None:
     shelf = Shelf(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.001, 2.0, 3.0]))
-    merged = merge_tensor(average(out_dtype="bfloat16"), shelf.read)
+    merged = merge_tensor(average(out_dtype="bfloat16"), Sources(shelf.read))
     assert merged.dtype == torch.bfloat16
     assert torch.equal(merged, torch.tensor([1.0005, 2.0, 3.0]).bfloat16())
 
 
 def test_inputs_are_cast_to_the_recipes_format_first() -> None:
     shelf = Shelf(torch.full((3,), 1.001), torch.full((3,), 1.001))
-    merged = merge_tensor(average(dtype="bfloat16"), shelf.read)
+    merged = merge_tensor(average(dtype="bfloat16"), Sources(shelf.read))
     assert merged.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_tensors_without_a_kernel_are_copied() -> None:
     shelf = Shelf(torch.arange(3), torch.zeros(3))
     plan = TensorPlan(name="ids", shape=(3,), kernel=None, inputs=(Input(LEFT, "w"),))
-    assert merge_tensor(plan, shelf.read).tolist() == [0, 1, 2]
+    assert merge_tensor(plan, Sources(shelf.read)).tolist() == [0, 1, 2]
 
 
 def test_a_kernels_complaint_names_the_tensor() -> None:
     shelf = Shelf(torch.ones(3), torch.ones(3))
     with pytest.raises(MergeError, match=r"^out\.w: weight: the weights \[0\.5, -0\.5\] sum to 0") as caught:
-        merge_tensor(average((0.5, -0.5)), shelf.read)
+        merge_tensor(average((0.5, -0.5)), Sources(shelf.read))
     assert caught.value.field == "out.w"
 
 
@@ -71,13 +71,13 @@ def test_a_kernels_complaint_names_the_tensor() -> None:
 def test_a_broken_input_is_refused_with_its_parent_and_tensor(broken: float) -> None:
     shelf = Shelf(torch.ones(3), torch.tensor([1.0, broken, 1.0]))
     with pytest.raises(MergeError, match=r"w of org/right: 1 of 3 values are NaN or infinite"):
-        merge_tensor(average(), shelf.read)
+        merge_tensor(average(), Sources(shelf.read))
 
 
 def test_an_overflow_is_told_from_a_broken_input() -> None:
     shelf = Shelf(torch.full((3,), 6e4), torch.full((3,), 1e5))
     with pytest.raises(MergeError, match=r"out\.w: the merged values overflow float16"):
-        merge_tensor(average(out_dtype="float16"), shelf.read)
+        merge_tensor(average(out_dtype="float16"), Sources(shelf.read))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.int64])
@@ -109,8 +109,8 @@ def test_the_order_of_the_tensors_changes_no_bit() -> None:
     def read(parent: Parent, name: str) -> Tensor:
         return tensors[name] if parent == LEFT else base
 
-    forward = {plan.name: merge_tensor(plan, read) for plan in plans}
-    backward = {plan.name: merge_tensor(plan, read) for plan in reversed(plans)}
+    forward = {plan.name: merge_tensor(plan, Sources(read)) for plan in plans}
+    backward = {plan.name: merge_tensor(plan, Sources(read)) for plan in reversed(plans)}
     assert all(torch.equal(forward[name], backward[name]) for name in tensors)
 
 

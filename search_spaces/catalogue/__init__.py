@@ -1,0 +1,1 @@
+"""The declarations of all merge methods, a file per family; `search_spaces.methods` joins them."""
