@@ -100,6 +100,8 @@ def plan_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchPlan:
         seconds=spec.budget.seconds,
         failures=spec.budget.failures,
         timeout=spec.evaluation_timeout,
+        target=spec.budget.target,
+        stagnation=spec.budget.stagnation,
     )
 
 

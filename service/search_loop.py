@@ -32,6 +32,8 @@ class Ending(StrEnum):
 
     BUDGET_SPENT = "budget spent"
     TIME_SPENT = "time spent"
+    TARGET_REACHED = "target reached"
+    STAGNATED = "nothing better for a while"
     TOO_MANY_FAILURES = "too many failures"
     PAUSED = "paused"
     CANCELLED = "cancelled"
@@ -58,6 +60,8 @@ class SearchPlan:
         seconds: Wall-clock limit; a generation under way is finished.
         failures: Failed candidates that are put up with.
         timeout: Seconds that one evaluation may take.
+        target: Weighted mean of the objectives at which the search ends.
+        stagnation: Evolved candidates in a row that improve nothing, after which it ends.
     """
 
     baselines: tuple[Baseline, ...]
@@ -65,6 +69,8 @@ class SearchPlan:
     seconds: float | None = None
     failures: int = 20
     timeout: float = 3600.0
+    target: float | None = None
+    stagnation: int | None = None
 
     def generations(self, population: int) -> Iterator[range]:
         """Yields the candidate numbers of each generation; generation 0 holds the baselines."""
@@ -91,6 +97,7 @@ class SearchLoop:
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout)
         self.archive = ParetoArchive()
         self.failures = 0
+        self._fruitless = 0  # evolved candidates told since one improved something
         self._worst: tuple[float, ...] | None = None
         self._remembered: dict[int, Remembered] = {}
 
@@ -100,7 +107,7 @@ class SearchLoop:
         started = monotonic()
         for generation, numbers in enumerate(self.plan.generations(self.optimizer.population)):
             under_way = numbers.start in self._remembered  # it is finished, whatever the clock says
-            ending = None if under_way else self._reason_to_stop(started)
+            ending = None if under_way else self._enough() or self._reason_to_stop(started)
             ending = ending or self.turn(generation, numbers)
             if ending is not None:
                 return ending
@@ -112,6 +119,15 @@ class SearchLoop:
             return Ending.TIME_SPENT
         wish = self.journal.wish()
         return None if wish is None else _ENDINGS[wish]
+
+    def _enough(self) -> Ending | None:
+        """Says whether what is known leaves nothing to hope for; the same after every restart."""
+        best, plan = self.archive.best, self.plan
+        if plan.target is not None and best is not None and best[1] >= plan.target:
+            return Ending.TARGET_REACHED
+        if plan.stagnation is not None and self._fruitless >= plan.stagnation:
+            return Ending.STAGNATED
+        return None
 
     def turn(self, generation: int, numbers: range) -> Ending | None:
         """Has these candidates proposed, scored and learned from; returns why not, if so."""
@@ -183,6 +199,11 @@ class SearchLoop:
             self.archive.add(candidate.number, fitness, self.optimizer.scalar(fitness))
         elif isinstance(outcome, Failed):
             self.failures += 1
+        best = self.archive.best
+        improved = candidate.number in self.archive.front or (
+            best is not None and best[0] == candidate.number
+        )
+        self._fruitless = 0 if improved or candidate.is_baseline else self._fruitless + 1
 
     def _fitness(self, outcome: Outcome | None) -> tuple[float, ...] | None:
         """A candidate without scores is told as the worst seen so far, in every objective."""

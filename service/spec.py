@@ -83,11 +83,17 @@ class Budget(Spec):
         candidates: Evolved candidates, the baselines of generation 0 not counted.
         seconds: Wall-clock time of searching, if limited; a generation under way is finished.
         failures: Failed candidates after which the experiment is given up.
+        target: Weighted mean of the objectives (as fitness: what is minimized counts negative) at
+            which the search has done enough.
+        stagnation: Evolved candidates in a row without a better one, or a larger front, after which
+            nothing more is expected.
     """
 
     candidates: Annotated[int, Field(ge=1, le=1_000_000)]
     seconds: Annotated[float, Field(gt=0)] | None = None
     failures: Annotated[int, Field(ge=0)] = 20
+    target: float | None = None
+    stagnation: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class Examination(Spec):

@@ -7,15 +7,21 @@ from collections.abc import Mapping
 from search_spaces.errors import UnknownNameError
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
 from service.optimizers.cma_es import CmaEs
+from service.optimizers.differential_evolution import DifferentialEvolution
 from service.optimizers.nsga2 import Nsga2
+from service.optimizers.quasi_random import QuasiRandomSearch
 from service.optimizers.random_search import RandomSearch
+from service.optimizers.separable_cma_es import SeparableCmaEs
 
 __all__ = ["OPTIMIZERS", "Evaluation", "Optimizer", "OptimizerSetup", "optimizer_named"]
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "cma_es": CmaEs,
+    "separable_cma_es": SeparableCmaEs,
+    "differential_evolution": DifferentialEvolution,
     "nsga2": Nsga2,
     "random": RandomSearch,
+    "quasi_random": QuasiRandomSearch,
 }
 
 

@@ -24,6 +24,7 @@ class CmaEs(Optimizer):
     """
 
     smallest_population: ClassVar[int] = 3
+    diagonal: ClassVar[bool] = False
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
@@ -75,6 +76,7 @@ class CmaEs(Optimizer):
             np.concatenate([self._best[1], idle]),
             sigma=self.setup.sigma,
             population=self.population,
+            diagonal=self.diagonal,
             smallest_steps=np.concatenate([[_smallest_step(v) for v in self.variables], 0 * idle]),
         )
 

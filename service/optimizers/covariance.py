@@ -25,6 +25,7 @@ class CovarianceAdaptation:
         start: First mean, shape [dimensions].
         sigma: First step, the same in all dimensions.
         population: Points between two updates, at least 3.
+        diagonal: Keeps to the axes, which costs O(n) instead of O(n^2).
         smallest_steps: What each dimension's step may not fall below, shape [dimensions]; 0 allows any.
     """
 
@@ -35,9 +36,12 @@ class CovarianceAdaptation:
         sigma: float,
         population: int,
         smallest_steps: NDArray[np.float64],
+        diagonal: bool = False,
     ) -> None:
         self._start, self._sigma = start, sigma
-        self._nevergrad = _build(start, sigma, population, (smallest_steps / sigma).tolist())
+        self._nevergrad = _build(
+            start, sigma, population, (smallest_steps / sigma).tolist(), diagonal=diagonal
+        )
         self._es = self._nevergrad.es
         self._population = population
         self._told = 0
@@ -81,7 +85,9 @@ class CovarianceAdaptation:
         self._es.ask(1)
 
 
-def _build(start: NDArray[np.float64], sigma: float, population: int, minstd: Sequence[float]) -> Any:  # noqa: ANN401
+def _build(
+    start: NDArray[np.float64], sigma: float, population: int, minstd: Sequence[float], *, diagonal: bool
+) -> Any:  # noqa: ANN401
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Could not import matplotlib")
         import cma.sigma_adaptation  # here, not above: seconds of importing that only a search needs
@@ -95,4 +101,6 @@ def _build(start: NDArray[np.float64], sigma: float, population: int, minstd: Se
     }
     parametrization = nevergrad.p.Array(init=start).set_mutation(sigma=sigma)
     parametrization.random_state = np.random.RandomState(0)  # no genome depends on it
-    return nevergrad.optimizers.ParametrizedCMA(popsize=population, inopts=options)(parametrization)
+    return nevergrad.optimizers.ParametrizedCMA(popsize=population, diagonal=diagonal, inopts=options)(
+        parametrization
+    )

@@ -237,3 +237,32 @@ def test_workers_that_are_being_restarted_are_waited_for() -> None:
     workforce = Restarting(slots=0, benchmarks=OBJECTIVES)
     assert loop_over(ListJournal(), workforce).run() is Ending.BUDGET_SPENT
     assert workforce.waits == 3
+
+
+def test_a_search_ends_after_the_generation_that_reaches_the_target() -> None:
+    whole, _ = run(budget={"candidates": 40})
+    means = [progress.best for progress in whole.progress]
+    target = means[3]
+    assert target is not None
+    journal, ending = run(budget={"candidates": 40, "target": target})
+    assert ending is Ending.TARGET_REACHED
+    assert len(journal.progress) == 1 + next(i for i, best in enumerate(means) if (best or 0.0) >= target)
+
+
+def test_a_search_ends_when_nothing_better_came_for_a_while() -> None:
+    flat = dict.fromkeys(range(4, 60), Mishap())  # what fails improves nothing
+    journal, ending = run(script=flat, budget={"candidates": 40, "failures": 99, "stagnation": 10})
+    assert ending is Ending.STAGNATED
+    evolved = [e for e in journal.recall() if not e.candidate.is_baseline]
+    assert 10 <= len(evolved) < 20
+
+
+def test_a_search_that_stagnated_stays_so_after_a_restart() -> None:
+    flat = dict.fromkeys(range(4, 60), Mishap())
+    budget = {"candidates": 40, "failures": 99, "stagnation": 10}
+    journal, _ = run(script=flat, budget=budget)
+    before = essence(journal)
+    workforce = ScriptedWorkforce(benchmarks=OBJECTIVES)
+    assert loop_over(journal, workforce, budget=budget).run() is Ending.STAGNATED
+    assert essence(journal) == before
+    assert not workforce.submitted

@@ -168,4 +168,4 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest_name() -> None:
     assert optimizer_named("cma_es") is OPTIMIZERS["cma_es"]
     with pytest.raises(UnknownNameError, match=r"optimizer\.algorithm: .*did you mean 'cma_es'") as refusal:
         optimizer_named("cmaes")
-    assert refusal.value.allowed == ("cma_es", "nsga2", "random")
+    assert refusal.value.allowed == tuple(sorted(OPTIMIZERS))

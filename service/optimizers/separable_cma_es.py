@@ -1,0 +1,17 @@
+"""Separable CMA-ES: for genomes too long for a full covariance matrix."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from service.optimizers.cma_es import CmaEs
+
+
+class SeparableCmaEs(CmaEs):
+    """CMA-ES whose distribution keeps to the axes (Ros and Hansen, PPSN 2008).
+
+    An update costs O(n) instead of O(n^2), and learns n + 2 times faster.  It does not see that two
+    genes must change together.
+    """
+
+    diagonal: ClassVar[bool] = True
