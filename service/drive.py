@@ -80,7 +80,7 @@ class Drive:
         if plan.seconds is not None:
             plan = replace(plan, seconds=max(plan.seconds - row.search_seconds, 0.0))
         space = build_space_for(spec, row.facts)
-        optimizer = build_optimizer_for(spec, space)
+        optimizer = build_optimizer_for(spec, space, str(row.facts.get("algorithm", "")))
         # Asking changes nothing, but the first time it loads libraries, for seconds: no candidate's cost.
         optimizer.ask([len(plan.baselines)])
         ending = SearchLoop(

@@ -17,7 +17,13 @@ from search_spaces import Parent, ParentPool, Recipe, SearchSpace, Slice, Source
 from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.recipe import DType
 from search_spaces.settings import constant
-from service.optimizers import Optimizer, OptimizerSetup, optimizer_named
+from service.optimizers import (
+    ChosenAlgorithm,
+    Optimizer,
+    OptimizerSetup,
+    choose_algorithm,
+    optimizer_named,
+)
 from service.search_loop import Baseline, SearchPlan
 from service.spec import ExperimentSpec, label_of
 from service.views import ObjectiveView
@@ -44,6 +50,8 @@ class Facts(BaseModel):
     """What was found out about an experiment when it was created.
 
     Attributes:
+        algorithm, algorithm_reason: Who searches, and why; kept, so that a run does not change horses
+            when a later version would choose otherwise.
         layers, layer_prefix: The shape that the parents share.
         parameters: Of one parent.
         parent_bytes: Of all parents' weights.
@@ -52,6 +60,8 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     objectives: tuple[ObjectiveView, ...]
+    algorithm: str = ""
+    algorithm_reason: str = ""
     layers: int
     layer_prefix: str
     parameters: int
@@ -75,8 +85,8 @@ def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpa
     return build_space(options, build_pool(spec, facts))
 
 
-def build_optimizer_for(spec: ExperimentSpec, space: SearchSpace) -> Optimizer:
-    """Returns an optimizer that was told nothing yet.
+def build_optimizer_for(spec: ExperimentSpec, space: SearchSpace, chosen: str = "") -> Optimizer:
+    """Returns an optimizer that was told nothing yet; `chosen` is what the facts say, if they do.
 
     Raises:
         SpaceError: There is none of this name, or its settings do not suit it.
@@ -88,7 +98,13 @@ def build_optimizer_for(spec: ExperimentSpec, space: SearchSpace) -> Optimizer:
         population=spec.optimizer.population,
         sigma=spec.optimizer.sigma,
     )
-    return optimizer_named(spec.optimizer.algorithm)(setup)
+    name = chosen or algorithm_for(spec, space).name
+    return optimizer_named(name)(setup)
+
+
+def algorithm_for(spec: ExperimentSpec, space: SearchSpace) -> ChosenAlgorithm:
+    """Returns who searches, and why."""
+    return choose_algorithm(spec.optimizer.algorithm, space.variables, len(spec.objectives))
 
 
 def plan_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchPlan:

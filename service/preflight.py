@@ -18,7 +18,7 @@ from search_spaces.genome import Real, Variable
 from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.methods import METHODS
 from service.errors import InvalidSpecError, Mistake
-from service.optimizers import OptimizerSetup, optimizer_named
+from service.optimizers import OptimizerSetup, choose_algorithm, optimizer_named
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
 from service.spec import MOST_PARENTS, Baselines, Budget, ExperimentSpec, Objective, OptimizerOptions
 from service.spec_reading import (
@@ -146,7 +146,10 @@ class _Check:
         if options is None:
             return
         try:
-            optimizer = optimizer_named(options.algorithm)
+            objectives = self.raw.get("objectives")
+            count = len(objectives) if isinstance(objectives, list) else 1
+            chosen = choose_algorithm(options.algorithm, self.variables, count)
+            optimizer = optimizer_named(chosen.name)
             setup = OptimizerSetup(self.variables, 0, population=options.population, sigma=options.sigma)
             optimizer(setup)
         except SpaceError as error:
@@ -221,7 +224,10 @@ class _Check:
         layout = next(iter(self.layouts.values()))
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
         planned = baselines_for(spec, build_pool(spec, shape))
+        chosen = choose_algorithm(spec.optimizer.algorithm, self.variables, len(spec.objectives))
         facts = Facts(
+            algorithm=chosen.name,
+            algorithm_reason=chosen.reason,
             objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
             parameters=sum(prod(entry.shape) for entry in layout.tensors.values()),
             parent_bytes=sum(each.bytes for each in self.layouts.values()),

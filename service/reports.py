@@ -85,7 +85,8 @@ def _experiment(repository: Repository, row: ExperimentRow) -> dict[str, object]
         "name": row.name,
         "status": row.status,
         "reason": row.reason,
-        "algorithm": row.spec["optimizer"]["algorithm"],
+        "algorithm": row.facts.get("algorithm") or row.spec["optimizer"]["algorithm"],
+        "algorithm_reason": row.facts.get("algorithm_reason", ""),
         "created_at": row.created_at,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
@@ -295,6 +296,8 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
         genes=list(found.genes),
         baselines=[baseline.label for baseline in facts.baselines],
         objectives=list(facts.objectives),
+        algorithm=facts.algorithm,
+        algorithm_reason=facts.algorithm_reason,
         parameters=facts.parameters,
         parent_bytes=facts.parent_bytes,
     )

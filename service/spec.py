@@ -66,12 +66,12 @@ class OptimizerOptions(Spec):
     """Which optimizer, and its settings.
 
     Attributes:
-        algorithm: A key of `service.optimizers.OPTIMIZERS`.
+        algorithm: A key of `service.optimizers.OPTIMIZERS`, or `auto`: the one that suits the problem.
         population: Candidates per generation; None leaves it to the algorithm.
         sigma: First step of CMA-ES as a share of each range (Akiba et al. use 1/6).
     """
 
-    algorithm: str = "cma_es"
+    algorithm: str = "auto"
     population: Annotated[int, Field(ge=2, le=10_000)] | None = None
     sigma: Annotated[float, Field(gt=0, le=1)] = 1 / 6
 

@@ -150,6 +150,7 @@ class ExperimentView(View):
     status: ExperimentStatus
     reason: str | None
     algorithm: str
+    algorithm_reason: str = ""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -246,6 +247,8 @@ class ValidationView(View):
     baselines: list[str]
     objectives: list[ObjectiveView]
     parameters: int | None
+    algorithm: str | None = None
+    algorithm_reason: str | None = None
     parent_bytes: int | None
 
 

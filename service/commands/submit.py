@@ -102,6 +102,8 @@ def summary(found: ValidationView) -> str:
     for objective in found.objectives:
         items = ", ".join(f"{count} {split}" for split, count in objective.items.items())
         lines.append(f"objective {objective.name}: {objective.metric}, items: {items}")
+    if found.algorithm:
+        lines.append(f"optimizer: {found.algorithm} ({found.algorithm_reason})")
     if found.parameters is not None and found.parent_bytes is not None:
         lines.append(f"parents: {found.parameters:,} parameters, {size(found.parent_bytes)} in all")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from search_spaces.errors import UnknownNameError
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
+from service.optimizers.choice import AUTO, ChosenAlgorithm, choose_algorithm
 from service.optimizers.cma_es import CmaEs
 from service.optimizers.differential_evolution import DifferentialEvolution
 from service.optimizers.nsga2 import Nsga2
@@ -13,7 +14,16 @@ from service.optimizers.quasi_random import QuasiRandomSearch
 from service.optimizers.random_search import RandomSearch
 from service.optimizers.separable_cma_es import SeparableCmaEs
 
-__all__ = ["OPTIMIZERS", "Evaluation", "Optimizer", "OptimizerSetup", "optimizer_named"]
+__all__ = [
+    "AUTO",
+    "OPTIMIZERS",
+    "ChosenAlgorithm",
+    "Evaluation",
+    "Optimizer",
+    "OptimizerSetup",
+    "choose_algorithm",
+    "optimizer_named",
+]
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "cma_es": CmaEs,
@@ -32,5 +42,5 @@ def optimizer_named(name: str) -> type[Optimizer]:
         UnknownNameError: There is none.
     """
     if name not in OPTIMIZERS:
-        raise UnknownNameError("optimizer.algorithm", "optimizer", name, OPTIMIZERS)
+        raise UnknownNameError("optimizer.algorithm", "optimizer", name, (*OPTIMIZERS, AUTO))
     return OPTIMIZERS[name]

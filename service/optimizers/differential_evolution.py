@@ -21,7 +21,7 @@ class DifferentialEvolution(Optimizer):
     need be remembered of an ask.  The baselines are the first members.
     """
 
-    smallest_population: ClassVar[int] = 4
+    smallest_population: ClassVar[int] = 3
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)

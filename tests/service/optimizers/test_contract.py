@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from search_spaces.errors import SpaceError, UnknownNameError
 from search_spaces.genome import Genome, Integer, Real, Variable, initial_genome, is_in_bounds
-from service.optimizers import OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup, optimizer_named
+from service.optimizers import AUTO, OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup, optimizer_named
 from tests.service.synthetic import MIXED_VARIABLES, evaluations, reals, search, trade_off
 
 WEIGHTS = (1.0, 2.0)
@@ -168,4 +168,4 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest_name() -> None:
     assert optimizer_named("cma_es") is OPTIMIZERS["cma_es"]
     with pytest.raises(UnknownNameError, match=r"optimizer\.algorithm: .*did you mean 'cma_es'") as refusal:
         optimizer_named("cmaes")
-    assert refusal.value.allowed == tuple(sorted(OPTIMIZERS))
+    assert refusal.value.allowed == tuple(sorted((*OPTIMIZERS, AUTO)))
