@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from evaluators import Split
 from search_spaces import Parent
@@ -74,10 +73,7 @@ def _front_matter(subject: Subject) -> str:
 
 
 def _hub_name(reference: str) -> str | None:
-    try:
-        name = Parent.model_validate(reference).model
-    except ValidationError:  # a spec of an earlier version may hold what is refused today
-        return None
+    name = Parent.model_validate(reference).model
     return name if "/" in name and _HUB_NAME.fullmatch(name) else None
 
 

@@ -149,5 +149,5 @@ def test_a_recipe_cannot_leave_its_fence() -> None:
 
 
 def test_a_name_cannot_leave_the_metadata() -> None:
-    card = model_card(subject(experiment=experiment(parents=["org/left\n---\nevil: 1", "org/right"])))
+    card = model_card(subject(experiment=experiment(parents=["org/left: 1 --- # evil", "org/right"])))
     assert metadata(card)["base_model"] == ["org/right", "org/base"]
