@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from search_spaces.errors import SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Genome, Variable
 from search_spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
-from search_spaces.recipe import Parent, Recipe, Slice, Source
+from search_spaces.parent import Parent
+from search_spaces.recipe import Recipe, Slice, Source
 from search_spaces.space import Infeasible, ParentPool, SearchSpace
 
 __all__ = [

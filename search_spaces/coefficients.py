@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from search_spaces.errors import NotInSpaceError
 from search_spaces.methods import MethodParameter, method_named
-from search_spaces.recipe import Parent, Recipe, Slice
+from search_spaces.parent import Parent
+from search_spaces.recipe import Recipe, Slice
 from search_spaces.space import ParentPool
 
 

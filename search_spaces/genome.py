@@ -20,6 +20,21 @@ Genome = tuple[Gene, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Axis:
+    """What a gene means, for optimizers that breed coefficients instead of anonymous numbers.
+
+    Attributes:
+        parameter: The merge method's parameter (`weight`, `density` ...).
+        owner: The parent's place in the pool; None where the parameter is all parents'.
+        place: Where in the network it acts, counted from the input to the output.
+    """
+
+    parameter: str
+    owner: int | None
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class Real:
     """A number between two bounds."""
 
@@ -27,6 +42,7 @@ class Real:
     low: float
     high: float
     initial: float
+    axis: Axis | None = None
 
     def __post_init__(self) -> None:
         _check_bounds(self.name, self.low, self.high, self.initial)
@@ -52,6 +68,7 @@ class Integer:
     low: int
     high: int
     initial: int
+    axis: Axis | None = None
 
     def __post_init__(self) -> None:
         _check_bounds(self.name, self.low, self.high, self.initial)
@@ -77,6 +94,7 @@ class Choice:
     name: str
     options: tuple[str, ...]
     initial: str
+    axis: Axis | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.options)) < 2 or self.initial not in self.options:

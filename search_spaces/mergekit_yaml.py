@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from search_spaces.errors import RecipeError
 from search_spaces.methods import Method, MethodParameter, method_named
-from search_spaces.recipe import Parent, Recipe, Slice, Source
+from search_spaces.parent import Parent
+from search_spaces.recipe import Recipe, Slice, Source
 from search_spaces.recipe_reader import SEED_COMMENT, RecipeReader
 from search_spaces.settings import Parameter, Parameters, Setting
 from search_spaces.strict_yaml import Dumper
+from search_spaces.tokenizer_writer import tokenizer_keys
 
 
 def read_recipe(text: str) -> Recipe:
@@ -35,7 +36,7 @@ def write_recipe(recipe: Recipe) -> str:
     """
     method = method_named(recipe.method)
     content: dict[str, Any] = {"merge_method": recipe.method}
-    base = recipe.base or _listed_owner(recipe)
+    base = recipe.base or (None if method.takes_base else _listed_owner(recipe))
     if base is not None:
         content["base_model"] = str(base)
     if _covers_all_layers(recipe):
@@ -45,8 +46,7 @@ def write_recipe(recipe: Recipe) -> str:
     if recipe.parameters:
         content["parameters"] = _parameters(recipe.parameters, method)
     content |= {key: value for key in ("dtype", "out_dtype") if (value := getattr(recipe, key)) is not None}
-    if recipe.tokenizer is not None and (recipe.base is not None or base is None):
-        content["tokenizer_source"] = _tokenizer(recipe.tokenizer, recipe.base)
+    content |= tokenizer_keys(recipe, owner_is_base=recipe.base is None and base is not None)
     comment = f"{SEED_COMMENT} {recipe.seed}\n" if recipe.seed else ""
     return comment + yaml.dump(content, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=100)
 
@@ -108,10 +108,3 @@ def _value(setting: Setting, declared: MethodParameter) -> float | bool | str | 
     if declared.kind == "choice":
         return declared.choices[int(setting.value)]
     return bool(setting.value) if declared.kind == "switch" else setting.value
-
-
-def _tokenizer(tokenizer: Parent, base: Parent | None) -> str:
-    name = str(tokenizer)
-    if name == "union" or (name == "base" and tokenizer != base):
-        raise RecipeError("tokenizer", f"{name!r} is a word of mergekit's", f"give the folder as ./{name}")
-    return name

@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from search_spaces.coefficients import coefficient, plain_weights, same_coefficients, with_layers_named
 from search_spaces.errors import NotInSpaceError, RecipeError, SpaceDefinitionError, UnknownNameError
-from search_spaces.genome import Genome, Real, Variable
+from search_spaces.genome import Axis, Genome, Real, Variable
 from search_spaces.methods import Method, MethodParameter, method_named
-from search_spaces.recipe import DType, Parent, Recipe, Slice, Source
+from search_spaces.parent import Parent
+from search_spaces.recipe import DType, Recipe, Slice, Source
 from search_spaces.settings import Parameter, Setting, canonical_number, constant
 from search_spaces.space import Infeasible, ParentPool
 
@@ -158,7 +159,12 @@ class ParameterSpace:
             low, high = self.options.bounds.get(parameter.name, (parameter.low, parameter.high))
             start = self._start(parameter, low, high)
             whose = "" if owner is None else f" of {self._label(owner)}"
-            yield Real(f"{parameter.name}{whose} ({place})", float(low), float(high), start)
+            axis = Axis(
+                parameter.name,
+                None if owner is None else self.pool.parents.index(owner),
+                self._places.index(place),
+            )
+            yield Real(f"{parameter.name}{whose} ({place})", float(low), float(high), start, axis)
 
     def _start(self, parameter: MethodParameter, low: float, high: float) -> float:
         """Weights start as a plain average, other parameters at their default or the middle."""
@@ -180,7 +186,9 @@ class ParameterSpace:
         return fixed
 
     def _divides_by_weights(self) -> bool:
-        return self._fixed().get("normalize", 0.0) == 1.0
+        said = {parameter.name: parameter.default for parameter in self.method.parameters} | self._fixed()
+        by_switch = any(said.get(name) == 1.0 for name in ("normalize", "normalize_weights"))
+        return by_switch or self.method.name == "karcher"  # which always does
 
     def _by_owner(self, genome: Genome) -> dict[tuple[str, Parent | None], dict[_Place, float]]:
         if len(genome) != len(self._variables):
@@ -325,6 +333,10 @@ def _check_names(options: ParameterSpaceOptions, method: Method) -> None:
     for field, name in [*named, *(("fixed", n) for n in options.fixed)]:
         if name not in known:
             raise UnknownNameError(f"space.{field}.{name}", f"parameter of {method.name}", name, known)
+    for field, name in named:
+        if method.parameter(name).kind != "number":
+            detail = f"{name} is a {method.parameter(name).kind}, and a search moves numbers"
+            raise SpaceDefinitionError(f"space.{field}.{name}", detail, f"set it in fixed: {{{name}: ...}}")
     for name, value in options.fixed.items():
         _number(method.parameter(name), value)
     if both := set(options.search or ()) & set(options.fixed):

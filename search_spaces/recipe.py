@@ -4,54 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from search_spaces.errors import RecipeError, SpaceError, UnknownNameError
 from search_spaces.methods import Method, MethodParameter, method_named
+from search_spaces.parent import Parent
 from search_spaces.settings import Parameter, Parameters, Setting, first_value
 
 DType = Literal["float32", "float16", "bfloat16"]
 MOST_LAYERS = 10_000
-
-_REFERENCE = re.compile(r"(?P<model>[^@+]+)(@(?P<revision>[^@+]+))?(\+(?P<adapter>.+))?")
-
-
-class Parent(BaseModel):
-    """An input checkpoint: a local folder or a Hub repository, at a revision.
-
-    Written as `folder`, `org/name` or `org/name@revision`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: Annotated[str, Field(min_length=1, max_length=1024)]
-    revision: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if value.startswith((".", "/", "~")):  # a folder's name may hold @ and +
-            return {"model": value}
-        match = _REFERENCE.fullmatch(value)
-        if match is None:
-            raise ValueError(
-                f"{value!r} is no model reference; write a folder, org/name or org/name@revision"
-            )
-        if match["adapter"]:
-            raise ValueError(f"{value!r} names a LoRA adapter; merge it into its model and give that folder")
-        return {"model": match["model"], "revision": match["revision"]}
-
-    @model_serializer
-    def __str__(self) -> str:
-        """Writes the reference as it is read."""
-        return self.model if self.revision is None else f"{self.model}@{self.revision}"
 
 
 class Source(BaseModel):
@@ -109,9 +74,11 @@ class Recipe(BaseModel):
     parameters: dict[str, Parameter] = {}
     dtype: DType | None = None  # of the arithmetic; None: the parents' own
     out_dtype: DType | None = None
-    tokenizer: Parent | None = (
-        None  # whose tokenizer the merged model gets; None: the base's or first parent's
-    )
+    tokenizer: Parent | None = None  # whose vocabulary the model gets; None: the one that all parents share
+    vocabulary: Literal["union"] | None = None  # union: the tokenizer's, then what the others have beyond it
+    pad_to_multiple_of: Annotated[int, Field(ge=1, le=65_536)] | None = None  # rows of the embeddings
+    untie_embeddings: bool = False  # gives tied parents a head of their own, a copy of the embeddings
+    chat_template: Literal["auto"] | Parent | None = None  # None: the tokenizer owner's, if it has one
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
@@ -122,12 +89,14 @@ class Recipe(BaseModel):
         # What changes nothing must not change the digest.
         if not method.random:
             object.__setattr__(self, "seed", 0)
+        if self.vocabulary is not None and self.tokenizer == (self.base or self.slices[0].sources[0].parent):
+            object.__setattr__(self, "tokenizer", None)
         if not method.needs_base and not method.takes_base:
             object.__setattr__(self, "tokenizer", self.tokenizer or self.base)
             object.__setattr__(self, "base", None)
             plain = tuple(part.model_copy(update={"base": None}) for part in self.slices)
             object.__setattr__(self, "slices", plain)
-        elif method.needs_base and not method.base_is_a_parent:
+        elif not method.base_is_a_parent:
             without = tuple(_without_listed_base(part, part.base or self.base) for part in self.slices)
             object.__setattr__(self, "slices", without)
         return self
@@ -160,14 +129,25 @@ class Recipe(BaseModel):
     def all_parents(self) -> tuple[Parent, ...]:
         """Every checkpoint the recipe reads, each once, in order of appearance; the base last.
 
-        Includes the one that only gives its tokenizer.
+        Includes those that only give their tokenizer or chat template.
         """
-        found = [source.parent for part in self.slices for source in part.sources]
-        found += [part.base for part in self.slices if part.base is not None]
+        found = list(self._mixed())
         found += [self.tokenizer] if self.tokenizer is not None else []
-        found = [parent for parent in found if parent != self.base]
-        found += [self.base] if self.base is not None else []
-        return tuple(dict.fromkeys(found))
+        found += [self.chat_template] if isinstance(self.chat_template, Parent) else []
+        return self._with_base_last(found)
+
+    @property
+    def merged_parents(self) -> tuple[Parent, ...]:
+        """Those of `all_parents` whose weights are merged, or which they are merged around."""
+        return self._with_base_last(self._mixed())
+
+    def _mixed(self) -> Iterator[Parent]:
+        yield from (source.parent for part in self.slices for source in part.sources)
+        yield from (part.base for part in self.slices if part.base is not None)
+
+    def _with_base_last(self, parents: Iterable[Parent]) -> tuple[Parent, ...]:
+        found = [parent for parent in parents if parent != self.base]
+        return tuple(dict.fromkeys((*found, *([self.base] if self.base is not None else []))))
 
     @property
     def tokenizer_owner(self) -> Parent:
@@ -212,7 +192,8 @@ def parent_problems(
         twice = next(parent for parent in parents if parents.count(parent) > 1)
         yield RecipeError(fields[0], f"{twice} stands there twice", "name each parent once per slice")
     others = [parent for parent in parents if parent != base]
-    count = len(parents) if method.base_is_a_parent or not method.needs_base else len(others) or len(parents)
+    apart = (method.needs_base or method.takes_base) and not method.base_is_a_parent
+    count = (len(others) or len(parents)) if apart else len(parents)
     if method.base_is_a_parent and base is not None and base not in parents:
         yield RecipeError(
             fields[1], f"{method.name} starts from a parent, not from {base}", "name one of them"

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from search_spaces.errors import RecipeFileError, UnknownNameError
 from search_spaces.methods import METHODS, Method
 from search_spaces.parameter_reader import ParameterReader, ReadParameters
+from search_spaces.parent import Parent
 from search_spaces.problems import Problems, kind_of, unwrap
 from search_spaces.recipe import (
     DType,
-    Parent,
     Recipe,
     Slice,
     Source,
@@ -22,6 +22,7 @@ from search_spaces.recipe import (
     parent_problems,
 )
 from search_spaces.strict_yaml import load_yaml
+from search_spaces.tokenizer_reader import TOKENIZER_KEYS, TokenizerReader
 
 SEED_COMMENT = "# evomerge seed:"
 
@@ -33,13 +34,12 @@ _KEYS = (
     "parameters",
     "dtype",
     "out_dtype",
-    "tokenizer_source",
+    *TOKENIZER_KEYS,
 )
 _NOT_READ = {
     "modules": ("merges of several modules are not read", "write models or slices"),
-    "tokenizer": ("vocabularies are not rebuilt", "write tokenizer_source: base, or a model"),
-    "chat_template": ("it comes with the tokenizer", "leave it out"),
 }
+_BASE_IS_ONE_MORE_MODEL = ("karcher", "linear")  # where they are given a base_model that is not listed
 _SEED = re.compile(r"#\s*evomerge seed:\s*(?P<seed>\S+)\s*")
 
 
@@ -74,7 +74,7 @@ class RecipeReader:
             "parameters": parameters,
             "dtype": self._dtype(content, "dtype"),
             "out_dtype": self._dtype(content, "out_dtype"),
-            "tokenizer": self._tokenizer(content),
+            **TokenizerReader(self._problems, self._model, self._base).read(content),
             "seed": self._seed(),
         }
         self._check_base(slices, given=content.get("base_model") is not None)
@@ -127,24 +127,6 @@ class RecipeReader:
             self._problems.unknown(key, "number format", value, known)
             return None
         return value
-
-    def _tokenizer(self, content: Mapping[str, Any]) -> Parent | None:
-        value = content.get("tokenizer_source")
-        if value is None:
-            return None
-        if value == "union":
-            detail = "a union of vocabularies is not built yet"
-            self._problems.refuse(
-                "tokenizer_source", detail, "write base, or the model whose tokenizer to take"
-            )
-            return None
-        if value == "base":
-            if content.get("base_model") is None:
-                self._problems.refuse(
-                    "tokenizer_source", "base is asked for and there is no base_model", "name a model"
-                )
-            return self._base
-        return self._model(value, "tokenizer_source")
 
     def _seed(self) -> int:
         """Reads the seed from the comments above the recipe."""
@@ -202,6 +184,8 @@ class RecipeReader:
         sources = [source for source in read if source is not None]
         if self._method is None or not sources or len(sources) < len(entries):
             return None
+        if short and self._base_joins(sources, levels[0]):
+            sources.append(Source(parent=self._base))
         effective = base or self._base
         fields = (f"{path}{sources_key}", "base_model" if base is None else f"{path}base_model")
         self._problems.add(
@@ -209,6 +193,14 @@ class RecipeReader:
         )
         self._check_required(sources, effective, (own, *levels), f"{path}{sources_key}")
         return Slice(sources=tuple(sources), base=base, parameters=own)
+
+    def _base_joins(self, sources: Sequence[Source], shared: ReadParameters) -> bool:
+        """Says whether a base_model that is not listed is one more model, as mergekit has it."""
+        if self._method is None or self._base is None or self._method.name not in _BASE_IS_ONE_MORE_MODEL:
+            return False
+        required = [p.name for p in self._method.parameters if p.scope == "parent" and p.default is None]
+        unlisted = all(source.parent != self._base for source in sources)
+        return unlisted and all(name in shared for name in required)
 
     def _source(self, content: object, path: str, *, layered: bool) -> Source | None:
         if not isinstance(content, Mapping):
@@ -264,7 +256,8 @@ class RecipeReader:
                 )
                 continue
             for i, source in enumerate(sources):
-                needed = method is not None and (not method.needs_base or source.parent != base)
+                apart = method is not None and (method.needs_base or method.takes_base)
+                needed = not apart or source.parent != base
                 if needed and parameter.name not in source.parameters:
                     place = f"{field}.{i}.parameters.{parameter.name}"
                     self._problems.refuse(place, f"{source.parent} has none", f"add it: {parameter.meaning}")
@@ -275,6 +268,7 @@ class RecipeReader:
         if self._method.needs_base and not given:
             self._problems.add([missing_base(self._method, "base_model")])
         listed = all(self._base in [source.parent for source in part.sources] for part in slices)
-        if self._base is not None and not self._method.needs_base and not listed:
+        used = self._method.needs_base or self._method.takes_base
+        if self._base is not None and not used and not listed:
             detail = f"{self._method.name} has no use for a base, and {self._base} is not among its models"
             self._problems.refuse("base_model", detail, "list it, or write it as tokenizer_source")

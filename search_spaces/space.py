@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces.genome import Genome, Variable
-from search_spaces.recipe import Parent, Recipe
+from search_spaces.parent import Parent
+from search_spaces.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

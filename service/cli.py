@@ -1,22 +1,169 @@
-"""`evomerge`: the command line.  Speaks REST, so that it does nothing that a program could not do."""
+"""`evomerge`: the command line.  Speaks REST, so that it does nothing that a program could not do.
+
+A command's module is imported when the command is called: help and merges must not wait for a web server.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from service.client import ClientError
-from service.commands import checkpoints, doctor, look, server, steer, submit, watch
+from service.client_errors import ClientError
 from service.commands.output import Exit, exit_code, note, report, say
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: where its function is, what the list of commands says of it, and examples of its use."""
+
+    place: str  # module:function, inside service.commands
+    summary: str
+    examples: tuple[str, ...]
+
+
+COMMANDS: Mapping[str, Command] = {
+    "serve": Command(
+        "server:serve",
+        "Serve the REST interface and the dashboard, and run experiments.",
+        ("evomerge serve", "evomerge serve --home runs --port 8080 --open"),
+    ),
+    "run": Command(
+        "submit:run",
+        "Check and submit an experiment, and watch it to its end.",
+        (
+            "evomerge run experiment.yml",
+            "evomerge run experiment.yml --name second --set budget.candidates=50",
+        ),
+    ),
+    "check": Command(
+        "submit:check", "Check an experiment without running it.", ("evomerge check experiment.yml",)
+    ),
+    "list": Command(
+        "look:list_experiments", "List experiments, newest first.", ("evomerge list", "evomerge list --json")
+    ),
+    "status": Command("look:status", "Show how far an experiment is.", ("evomerge status skills",)),
+    "watch": Command(
+        "watch:watch", "Watch an experiment's progress until it has ended.", ("evomerge watch skills",)
+    ),
+    "front": Command(
+        "look:front",
+        "Show the front and the baselines, with scores on every split.",
+        ("evomerge front skills --split test", "evomerge front skills --csv > front.csv"),
+    ),
+    "pause": Command("steer:pause", "Have an experiment stop proposing.", ("evomerge pause skills",)),
+    "resume": Command(
+        "steer:resume",
+        "Have a paused or failed experiment go on where it stopped.",
+        ("evomerge resume skills",),
+    ),
+    "cancel": Command("steer:cancel", "End an experiment for good.", ("evomerge cancel skills",)),
+    "recipe": Command(
+        "look:recipe",
+        "Write a candidate's recipe as mergekit YAML.",
+        ("evomerge recipe skills 17 > best.yml",),
+    ),
+    "export": Command(
+        "checkpoints:export",
+        "Export a candidate as an ordinary Hugging Face checkpoint.",
+        ("evomerge export skills winner --to merged", "evomerge export skills 17 --to hub:org/name"),
+    ),
+    "compose": Command(
+        "compose:compose",
+        "Write a recipe that a paper gave a name to.",
+        (
+            "evomerge compose chat-vector org/base org/base-chat org/base-japanese > recipe.yml",
+            "evomerge compose layer-swap org/japanese org/math --bottom 5 --top 4 --out recipe.yml",
+            "evomerge compose layer-swap --help",
+        ),
+    ),
+    "preflight": Command(
+        "preflight:preflight",
+        "Say what a merge's parents are, and what will not work.",
+        ("evomerge preflight recipe.yml", "evomerge preflight org/base org/math@v2 ./code+./adapter --json"),
+    ),
+    "merge": Command(
+        "merge:merge",
+        "Merge one recipe to disk, without a service.",
+        ("evomerge merge recipe.yml merged", "evomerge merge recipe.yml merged --memory-limit 4GB"),
+    ),
+    "calibrate": Command(
+        "calibrate:calibrate",
+        "Record what merge methods need to know of a model.",
+        (
+            "evomerge calibrate ./math --texts math.txt",
+            "evomerge calibrate mistralai/Mixtral-8x7B-v0.1 --texts wiki.jsonl --record routing",
+        ),
+    ),
+    "learn": Command(
+        "calibrate:learn",
+        "Learn a recipe's coefficients by gradient, from texts.",
+        (
+            "evomerge learn ./math ./code --base ./base --texts unlabelled.txt > recipe.yml",
+            "evomerge learn recipe.yml --texts labelled.txt --scope tensor --objective cross_entropy",
+        ),
+    ),
+    "align": Command(
+        "transform:align",
+        "Reorder a model's units so that they match another model's.",
+        ("evomerge align finetuned --to base --out aligned",),
+    ),
+    "partial-merge": Command(
+        "transform:partial_merge",
+        "Merge two models of different origin; keep the units that match worst.",
+        ("evomerge partial-merge first second --ratio 0.25 --out merged",),
+    ),
+    "merge-experts": Command(
+        "transform:merge_experts",
+        "Merge a mixture's experts into fewer.",
+        ("evomerge merge-experts mixtral --experts 4 --out smaller",),
+    ),
+    "merge-adapters": Command(
+        "transform:merge_adapters",
+        "Merge LoRA adapters into one.",
+        (
+            "evomerge merge-adapters code math --out both",
+            "evomerge merge-adapters code math --rank 16 --out both",
+        ),
+    ),
+    "transplant": Command(
+        "transform:transplant",
+        "Give an instruct model the vocabulary of an adapted base.",
+        ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
+    ),
+    "doctor": Command(
+        "doctor:doctor",
+        "Check what evomerge needs on this machine.",
+        ("evomerge doctor", "evomerge doctor --json"),
+    ),
+}
 
 
 class FriendlyGroup(TyperGroup):
     """Runs commands; an error becomes two lines and an exit code, a traceback only on demand."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - the framework's
+        super().__init__(**attributes)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names alone, for what was misspelt
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - the framework's
+        """Returns the commands' names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - the framework's
+        """Imports a command; None where there is no such command."""
+        found = COMMANDS.get(cmd_name)
+        return None if found is None else _load(cmd_name, found)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - the framework's
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the framework's
         """Runs the chosen command; what it returns is the exit code."""
@@ -35,6 +182,18 @@ class FriendlyGroup(TyperGroup):
         return code
 
 
+def _load(name: str, command: Command) -> Any:  # noqa: ANN401 - the framework's
+    module, function = command.place.split(":")
+    epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in command.examples)
+    found = getattr(import_module(f"service.commands.{module}"), function)
+    if isinstance(found, typer.Typer):  # a group of commands
+        found.info.name, found.info.epilog = name, epilog
+        return typer.main.get_command(found)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name, epilog=epilog)(found)
+    return typer.main.get_command(alone)
+
+
 app = typer.Typer(
     cls=FriendlyGroup,
     no_args_is_help=True,
@@ -48,6 +207,8 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # slow, and wanted by nobody else
+
         say(f"evomerge {version('evomerge')}")
         raise typer.Exit
 
@@ -60,37 +221,6 @@ def options(
     ] = False,
 ) -> None:
     """Takes what all commands share."""
-
-
-COMMANDS: dict[str, tuple[Callable[..., object], tuple[str, ...]]] = {
-    "serve": (server.serve, ("evomerge serve", "evomerge serve --home runs --port 8080 --open")),
-    "run": (
-        submit.run,
-        (
-            "evomerge run experiment.yml",
-            "evomerge run experiment.yml --name second --set budget.candidates=50",
-        ),
-    ),
-    "check": (submit.check, ("evomerge check experiment.yml",)),
-    "list": (look.list_experiments, ("evomerge list", "evomerge list --json")),
-    "status": (look.status, ("evomerge status skills",)),
-    "watch": (watch.watch, ("evomerge watch skills",)),
-    "front": (look.front, ("evomerge front skills --split test", "evomerge front skills --csv > front.csv")),
-    "pause": (steer.pause, ("evomerge pause skills",)),
-    "resume": (steer.resume, ("evomerge resume skills",)),
-    "cancel": (steer.cancel, ("evomerge cancel skills",)),
-    "recipe": (look.recipe, ("evomerge recipe skills 17 > best.yml",)),
-    "export": (
-        checkpoints.export,
-        ("evomerge export skills winner --to merged", "evomerge export skills 17 --to hub:org/name"),
-    ),
-    "merge": (checkpoints.merge, ("evomerge merge recipe.yml merged",)),
-    "doctor": (doctor.doctor, ("evomerge doctor", "evomerge doctor --json")),
-}
-
-for _name, (_command, _examples) in COMMANDS.items():
-    _epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in _examples)
-    app.command(_name, epilog=_epilog)(_command)
 
 
 def main() -> None:

@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-import httpx
+from typing import TYPE_CHECKING, Self
 
 from service.errors import Mistake
+
+if TYPE_CHECKING:
+    import httpx  # slow to import, and only named here
 
 
 class ClientError(Exception):

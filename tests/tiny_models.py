@@ -9,13 +9,22 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
+    GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
+    Olmo2Config,
+    Phi3Config,
     PretrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen2MoeConfig,
+    Qwen3Config,
+    Qwen3MoeConfig,
 )
 
 WORDS = ("<pad>", "<s>", "</s>", "<unk>", *(f"w{i}" for i in range(28)))
@@ -35,7 +44,24 @@ ARCHITECTURES: dict[str, PretrainedConfig] = {
     "llama": LlamaConfig(**_COMMON),
     "mistral": MistralConfig(**_COMMON),
     "qwen2": Qwen2Config(**_COMMON),
+    "qwen3": Qwen3Config(**_COMMON, head_dim=4),
     "gemma": GemmaConfig(**_COMMON, head_dim=4),
+    "gemma2": Gemma2Config(**_COMMON, head_dim=4, sliding_window=8),
+    "gemma3": Gemma3TextConfig(**_COMMON, head_dim=4, sliding_window=8),
+    "phi3": Phi3Config(**_COMMON),
+    "olmo2": Olmo2Config(**_COMMON),
+    "gpt_neox": GPTNeoXConfig(**_COMMON),
+    "mixtral": MixtralConfig(**_COMMON, num_local_experts=4, num_experts_per_tok=2),
+    "qwen2_moe": Qwen2MoeConfig(
+        **_COMMON,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=8,
+        shared_expert_intermediate_size=8,
+    ),
+    "qwen3_moe": Qwen3MoeConfig(
+        **_COMMON, head_dim=4, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=8
+    ),
     "gpt2": GPT2Config(
         vocab_size=len(WORDS), n_embd=16, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2
     ),

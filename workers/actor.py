@@ -10,8 +10,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evaluators import EvaluationError
+from workers.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder, ProgressOf
 from workers.errors import PreparationError, WorkerError
-from workers.messages import Assignment, Errand, ErrandResult, Outcome, Workload
+from workers.messages import (
+    Announce,
+    Assignment,
+    Errand,
+    ErrandResult,
+    Exported,
+    ExportOrder,
+    Outcome,
+    Progress,
+    Workload,
+)
 
 if TYPE_CHECKING:
     from workers.pipeline import Pipeline
@@ -84,6 +95,50 @@ class Worker:
         from torch import set_num_threads
 
         set_num_threads(self._threads)
+
+
+def merge_here(order: ExportOrder, progress: Progress, announce: Announce) -> Exported:
+    """Carries out an export order in this process, and tells how far it is.
+
+    Unlike an errand it imports nothing but what a merge needs: who merges waits for no evaluator.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.export import export
+
+        return export(order, progress, announce)
+    except Exception as error:
+        raise _explained(error, "merge") from error
+
+
+def calibrate_here(order: CalibrationOrder, progress: ProgressOf) -> Calibrated:
+    """Carries out a calibration order in this process, and tells how far it is.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.calibration.calibrate import calibrate
+
+        return calibrate(order, progress)
+    except Exception as error:
+        raise _explained(error, "calibration") from error
+
+
+def learn_here(order: LearningOrder, progress: ProgressOf) -> Learned:
+    """Carries out a learning order in this process, and tells how far it is.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.calibration.learn import learn
+
+        return learn(order, progress)
+    except Exception as error:
+        raise _explained(error, "learning") from error
 
 
 def _explained(error: Exception, field: str) -> WorkerError:

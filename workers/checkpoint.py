@@ -1,8 +1,7 @@
 """Writes ordinary Hugging Face checkpoint folders, tensor by tensor, complete or not at all.
 
 The folder is made beside its final place under another name, written, flushed to disk, and renamed.
-Memory is bounded by the largest tensor: sizes are known before any tensor is merged, so that a
-file's header can be written first.
+Memory is bounded by the tensors under way, or by their rows where they come in pieces.
 """
 
 from __future__ import annotations
@@ -11,21 +10,31 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from workers.configuration import SAFETENSORS_NAMES
-from workers.errors import ExportError, MergeError
-from workers.messages import Exported
-from workers.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
-from workers.tensor_table import BITS, INDEX_FILE, SINGLE_FILE
+from workers.errors import CheckpointError, ExportError, WorkerError
+from workers.merge_journal import Journal, Written
+from workers.messages import Exported, Progress
+from workers.shard_writer import Piece, ShardWriter
+from workers.shards import Shard, StoredTensor, cut_into_shards
+from workers.staging import dispose_of_leftovers, name_of_partial, put_in_place, shared_partial, sync
+from workers.tensor_table import INDEX_FILE, check_inside
+
+__all__ = [
+    "Contents",
+    "Progress",
+    "StoredTensor",
+    "continue_checkpoint",
+    "tokenizer_files",
+    "write_checkpoint",
+]
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -39,23 +48,18 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+STORED_NAMES: Mapping[str, str] = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0", "int64": "I64", "int32": "I32", "int16": "I16",
+    "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+LARGEST_COPIED = 256 * 2**20  # bytes
 ROOM_TO_SPARE = 64 * 2**20  # bytes
 
-Progress = Callable[[int, int], None]  # tensors written, bytes written
+_FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
 
-
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor that will be written: `dtype` as safetensors writes it."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def bytes(self) -> int:
-        """Its size in the file."""
-        return int(torch.Size(self.shape).numel()) * BITS[self.dtype] // 8
+Tensors = Iterable[tuple[str, Tensor]]
+"""In the announced order; a tensor may come in several pieces, each some of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Contents:
 
 def write_checkpoint(
     contents: Contents,
-    tensors: Iterable[tuple[str, Tensor]],
+    tensors: Tensors,
     folder: Path,
     *,
     replace: bool = False,
@@ -91,90 +95,145 @@ def write_checkpoint(
         MergeError: The tensors are not those that were announced.
     """
     with _explained(folder):
-        folder = folder.expanduser().absolute()
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        dispose_of_leftovers(folder)
-        _check_place(folder, replace=replace)
+        folder = _place(folder, replace=replace)
         _check_room(folder.parent, contents)
         partial = name_of_partial(folder)
         try:
             partial.mkdir()
-            _write_weights(contents, iter(tensors), partial, progress or (lambda *_: None))
-            _write_descriptions(contents, partial)
-            exported = _describe(partial, folder)
-            sync(partial)
-            put_in_place(partial, folder)
+            shards = cut_into_shards(contents.tensors, contents.shard_bytes)
+            writer = ShardWriter(partial, shards, Journal.none(), Written(), progress or (lambda *_: None))
+            return _fill(writer, contents, shards, tensors, _Places(partial, folder))
         finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def continue_checkpoint(
+    contents: Contents,
+    tensors_from: Callable[[int], Tensors],
+    folder: Path,
+    *,
+    key: str,
+    restart: bool = False,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes a checkpoint folder, after the last tensor that a killed process completed under this key.
+
+    The unfinished folder stays when the process is killed or interrupted, or the disk is full.  It
+    is deleted when the tensors cannot be made.
+
+    Args:
+        contents: What goes into the folder.
+        tensors_from: Returns the tensors from this number on.
+        folder: The final place.
+        key: Changes with everything that the weights depend on.
+        restart: Begin anew, whatever is there.
+        replace: Replace a folder that exists.
+        progress: Hears of every tensor, at first of the last one that was there.
+
+    Raises:
+        ExportError: The folder exists already or is being written by another process, the disk is
+            full, or nothing can be written there.
+        MergeError: The tensors are not those that were announced.
+    """
+    with _explained(folder):
+        folder = _place(folder, replace=replace)
+        with shared_partial(folder) as partial:
+            if restart:
+                _empty(partial)
+            shards = cut_into_shards(contents.tensors, contents.shard_bytes)
+            (partial / _FILES).mkdir(exist_ok=True)
+            journal, written = Journal.go_on(partial / _JOURNAL, key, shards, partial / _FILES)
+            told = progress or (lambda *_: None)
+            writer = ShardWriter(partial / _FILES, shards, journal, written, told)
+            try:
+                _check_room(folder.parent, contents, spared=writer.bytes)
+                if written.tensors:
+                    told(written.tensors, writer.bytes)
+                tensors = tensors_from(written.tensors)
+                exported = _fill(writer, contents, shards, tensors, _Places(partial / _FILES, folder))
+            except BaseException as error:
+                if isinstance(error, WorkerError) or not written.tensors:
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
+            finally:
+                journal.close()
             shutil.rmtree(partial, ignore_errors=True)
         return exported
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a folder is made, and where it will be."""
+
+    partial: Path
+    final: Path
+
+
+def _place(folder: Path, *, replace: bool) -> Path:
+    """Readies the folder's surroundings; returns where it will be."""
+    folder = folder.expanduser().absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    dispose_of_leftovers(folder)
+    _check_place(folder, replace=replace)
+    return folder
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _fill(
+    writer: ShardWriter, contents: Contents, shards: Sequence[Shard], tensors: Tensors, places: _Places
+) -> Exported:
+    """Writes everything, and gives the folder its final name."""
+    with writer:
+        for name, tensor in tensors:
+            writer.put(_piece(name, tensor))
+            del tensor  # written by another thread, and then free
+        writer.finish()
+    _write_index(contents, shards, places.partial)
+    _write_descriptions(contents, places.partial)
+    exported = _describe(places, writer.digests)
+    sync(places.partial)
+    put_in_place(places.partial, places.final)
+    return exported
+
+
 def tokenizer_files(folder: Path) -> list[Path]:
-    """Returns a checkpoint's tokenizer and generation files."""
-    return [folder / n for n in (*TOKENIZER_FILES, "generation_config.json") if (folder / n).is_file()]
+    """Returns a checkpoint's tokenizer and generation files.
+
+    Raises:
+        CheckpointError: One is too large for what it is, or a link out of the folder.
+    """
+    found = [folder / n for n in (*TOKENIZER_FILES, "generation_config.json") if (folder / n).is_file()]
+    for path in found:
+        check_inside(path)
+        if path.stat().st_size > LARGEST_COPIED:
+            raise CheckpointError(
+                str(path),
+                f"{path.stat().st_size} bytes, more than {LARGEST_COPIED} for a tokenizer's file",
+                "download or save the checkpoint again",
+            )
+    return found
 
 
-def shards_of(tensors: Sequence[StoredTensor], shard_bytes: int) -> list[list[StoredTensor]]:
-    """Cuts the tensors, in order, into files of at most `shard_bytes`, or of one tensor."""
-    shards: list[list[StoredTensor]] = [[]]
-    filled = 0
-    for tensor in tensors:
-        if shards[-1] and filled + tensor.bytes > shard_bytes:
-            shards.append([])
-            filled = 0
-        shards[-1].append(tensor)
-        filled += tensor.bytes
-    return shards
+def _piece(name: str, tensor: Tensor) -> Piece:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
+    content = flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+    return Piece(name, tuple(tensor.shape), STORED_NAMES.get(dtype, dtype), content)
 
 
-def _write_weights(
-    contents: Contents, tensors: Iterator[tuple[str, Tensor]], partial: Path, progress: Progress
-) -> None:
-    shards = shards_of(contents.tensors, contents.shard_bytes)
-    total = sum(tensor.bytes for tensor in contents.tensors)
-    count, written = 0, 0
-    weight_map = {}
-    for number, shard in enumerate(shards, start=1):
-        single = len(shards) == 1
-        name = SINGLE_FILE if single else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        with (partial / name).open("wb") as file:
-            _write_header(file, shard)
-            for stored in shard:
-                _write_tensor(file, stored, next(tensors, None))
-                weight_map[stored.name] = name
-                count, written = count + 1, written + stored.bytes
-                progress(count, written)
-    surplus = next(tensors, None)
-    if surplus is not None:
-        raise MergeError(surplus[0], "was not announced", "report this as a mistake of evomerge")
+def _write_index(contents: Contents, shards: Sequence[Shard], partial: Path) -> None:
     if len(shards) > 1:
+        total = sum(tensor.bytes for tensor in contents.tensors)
+        weight_map = {tensor.name: shard.name for shard in shards for tensor in shard.tensors}
         _write_json(partial / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": weight_map})
-
-
-def _write_header(file: BinaryIO, shard: Sequence[StoredTensor]) -> None:
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for tensor in shard:
-        places = [position, position + tensor.bytes]
-        header[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": places}
-        position += tensor.bytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the data begins at a multiple of eight
-    file.write(struct.pack("<Q", len(text)) + text)
-
-
-def _write_tensor(file: BinaryIO, stored: StoredTensor, item: tuple[str, Tensor] | None) -> None:
-    name, tensor = item if item is not None else ("nothing", torch.empty(0))
-    found = SAFETENSORS_NAMES.get(str(tensor.dtype).removeprefix("torch."), stored.dtype)
-    if (name, tuple(tensor.shape), found) != (stored.name, stored.shape, stored.dtype):
-        raise MergeError(
-            stored.name,
-            f"announced with shape {list(stored.shape)} as {stored.dtype}, got {name} with shape "
-            f"{list(tensor.shape)} as {found}",
-            "report this as a mistake of evomerge",
-        )
-    raw = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
-    file.write(raw.numpy().data)
 
 
 def _write_descriptions(contents: Contents, partial: Path) -> None:
@@ -191,16 +250,15 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _describe(partial: Path, folder: Path) -> Exported:
+def _describe(places: _Places, known: Mapping[str, str]) -> Exported:
     """Names the files, their size, and one digest over all of them."""
-    paths = sorted(partial.iterdir())
+    paths = sorted(places.partial.iterdir())
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = known.get(path.name) or hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{content}  {path.name}\n".encode())
     size = sum(path.stat().st_size for path in paths)
-    return Exported(str(folder), tuple(path.name for path in paths), size, digest.hexdigest())
+    return Exported(str(places.final), tuple(path.name for path in paths), size, digest.hexdigest())
 
 
 def _check_place(folder: Path, *, replace: bool) -> None:
@@ -211,8 +269,8 @@ def _check_place(folder: Path, *, replace: bool) -> None:
         raise ExportError(str(folder), "is a file", "choose another name")
 
 
-def _check_room(place: Path, contents: Contents) -> None:
-    needed = sum(tensor.bytes for tensor in contents.tensors) + ROOM_TO_SPARE
+def _check_room(place: Path, contents: Contents, *, spared: int = 0) -> None:
+    needed = sum(tensor.bytes for tensor in contents.tensors) + ROOM_TO_SPARE - spared
     free = shutil.disk_usage(place).free
     if free < needed:
         raise ExportError(

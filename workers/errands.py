@@ -5,6 +5,7 @@ from __future__ import annotations
 from evaluators import BenchmarkFacts
 from evaluators.errors import EvaluationError
 from evaluators.harness import inspect_benchmarks
+from workers.calibration_orders import CalibrationOrder, LearningOrder
 from workers.export import export
 from workers.messages import (
     BenchmarkInquiry,
@@ -13,6 +14,13 @@ from workers.messages import (
     Errand,
     ErrandResult,
     ExportOrder,
+)
+from workers.transform_orders import (
+    AdapterMergeOrder,
+    ExpertMergeOrder,
+    PartialMergeOrder,
+    TransplantOrder,
+    WeightMatchingOrder,
 )
 
 
@@ -27,6 +35,24 @@ def run_errand(errand: Errand) -> ErrandResult:
             return export(errand)
         case BenchmarkInquiry():
             return report_on_benchmarks(errand)
+        case (
+            WeightMatchingOrder()
+            | PartialMergeOrder()
+            | ExpertMergeOrder()
+            | AdapterMergeOrder()
+            | TransplantOrder()
+        ):
+            from workers.operations.carry_out import transform  # scipy is slow to import
+
+            return transform(errand)
+        case CalibrationOrder():
+            from workers.calibration.calibrate import calibrate  # transformers is slow to import
+
+            return calibrate(errand)
+        case LearningOrder():
+            from workers.calibration.learn import learn
+
+            return learn(errand)
 
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:

@@ -1,63 +1,140 @@
-"""Merges a recipe to disk: parents are read as needed, nothing but one tensor is in memory."""
+"""Merges a recipe to disk: parents are read as needed, one tensor or some of its rows at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from search_spaces import Parent, Recipe
 from search_spaces.mergekit_yaml import write_recipe
-from workers.checkpoint import Contents, Progress, StoredTensor, tokenizer_files, write_checkpoint
+from workers.checkpoint import Contents, StoredTensor, continue_checkpoint, tokenizer_files
 from workers.configuration import SAFETENSORS_NAMES, merged_config
-from workers.hub import fetch_parent, push_folder
-from workers.inspection import inspect_checkpoint
+from workers.errors import CheckpointError, ExportError
+from workers.fitted_parents import fit_parents
+from workers.fitted_reader import FittedReader
+from workers.hub import fetch_layout, push_folder
 from workers.layout import Layout
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
-from workers.merging.stream import merged_tensors
-from workers.messages import Exported, ExportOrder
+from workers.messages import Announce, Exported, ExportOrder, Progress
 from workers.parents import CheckpointReader
+from workers.records import Records
+from workers.tensor_stream import TensorStream, within_limit
 
 RECIPE_FILE = "mergekit_config.yml"
 CARD_FILE = "README.md"
 
 
-def export(order: ExportOrder, progress: Progress | None = None) -> Exported:
+def export(
+    order: ExportOrder, progress: Progress | None = None, announce: Announce | None = None
+) -> Exported:
     """Writes a recipe's checkpoint, and pushes it to the Hub where that is asked for.
 
     Raises:
         WorkerError: A parent cannot be read, the merge fails, or nothing can be written or pushed.
     """
-    exported = merge_to_disk(order, progress)
+    exported = merge_to_disk(order, progress, announce)
     if order.hub is None:
         return exported
     return replace(exported, url=push_folder(Path(exported.folder), order.hub).url)
 
 
-def merge_to_disk(order: ExportOrder, progress: Progress | None = None) -> Exported:
-    """Writes a recipe's checkpoint into the order's folder; `progress` hears of every tensor.
+def merge_to_disk(
+    order: ExportOrder, progress: Progress | None = None, announce: Announce | None = None
+) -> Exported:
+    """Writes a recipe's checkpoint into the order's folder.
+
+    Where an earlier process was killed at the same order, its tensors are kept.
 
     Raises:
-        WorkerError: A parent cannot be read, the merge fails, or nothing can be written.
+        WorkerError: A parent cannot be read, the merge fails, nothing can be written, or the memory
+            limit is too low.
     """
-    layouts = find_parents(order.recipe)
+    stored = find_parents(order.recipe)
+    check_apart(stored, Path(order.folder))
+    fitted = fit_parents(order.recipe, stored)
+    layouts = fitted.layouts
     plan = plan_merge(order.recipe, layouts)
     contents = Contents(
         config=merged_config(plan.owner, order.recipe, layouts),
         tensors=stored_tensors(plan, layouts),
-        copied=tokenizer_files(plan.owner.folder),
+        copied=[p for p in tokenizer_files(plan.owner.folder) if p.name not in fitted.tokenizer.left_out],
         texts={
+            **fitted.tokenizer.texts,
             RECIPE_FILE: write_recipe(order.recipe),
             **({CARD_FILE: order.card} if order.card else {}),
             **order.extra_files,
         },
         shard_bytes=order.shard_bytes,
     )
-    with CheckpointReader(layouts) as parents:
-        tensors = merged_tensors(plan, parents.read)
-        return write_checkpoint(
-            contents, tensors, Path(order.folder), replace=order.replace, progress=progress
+    files = fingerprints(layouts)
+    with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
+        stream = TensorStream(plan, layouts, parents, within_limit(order.memory_limit), records.record)
+        if announce is not None:
+            announce(sum(tensor.bytes for tensor in contents.tensors))
+
+        def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
+            yield from stream.tensors_from(number)
+            check_unchanged(layouts, files)
+
+        return continue_checkpoint(
+            contents,
+            tensors_from,
+            Path(order.folder),
+            key=key_of(order, contents, files),
+            restart=order.restart,
+            replace=order.replace,
+            progress=progress,
         )
+
+
+def key_of(order: ExportOrder, contents: Contents, files: Mapping[str, str]) -> str:
+    """Returns what an unfinished merge must agree in with this one: all that its weights depend on."""
+    told = {
+        "evomerge": version("evomerge"),
+        "torch": torch.__version__,
+        "recipe": order.recipe.digest,
+        "parents": dict(files),
+        "tensors": [[tensor.name, list(tensor.shape), tensor.dtype] for tensor in contents.tensors],
+        "shard_bytes": order.shard_bytes,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprints(layouts: Mapping[Parent, Layout]) -> dict[str, str]:
+    """Returns size and time of change of every file that the parents' weights lie in."""
+    entries = [entry for layout in layouts.values() for entry in layout.tensors.values()]
+    paths = {entry.file for entry in entries} | {e.change.file for e in entries if e.change is not None}
+    return {str(path): _fingerprint(path) for path in sorted(paths)}
+
+
+def check_unchanged(layouts: Mapping[Parent, Layout], before: Mapping[str, str]) -> None:
+    """Refuses what was merged while a parent was being replaced.
+
+    Raises:
+        CheckpointError: Names the file.
+    """
+    for path, now in fingerprints(layouts).items():
+        if now != before[path]:
+            raise CheckpointError(
+                path, "changed while it was being merged", "merge again when nobody writes to it"
+            )
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise CheckpointError(
+            str(path), f"cannot be read ({error.strerror})", "leave the parents where they are"
+        ) from error
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
 
 
 def find_parents(recipe: Recipe) -> dict[Parent, Layout]:
@@ -67,7 +144,21 @@ def find_parents(recipe: Recipe) -> dict[Parent, Layout]:
         CheckpointError: One is missing or broken.
     """
     needed = dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
-    return {parent: inspect_checkpoint(parent, fetch_parent(parent)) for parent in needed}
+    return {parent: fetch_layout(parent) for parent in needed}
+
+
+def check_apart(layouts: Mapping[Parent, Layout], folder: Path) -> None:
+    """Refuses to write a merged model where one of its parents lies.
+
+    Raises:
+        ExportError: Names the parent.
+    """
+    target = folder.expanduser().resolve()
+    for parent, layout in layouts.items():
+        own = layout.folder.resolve()
+        if target == own or target in own.parents:
+            detail = f"is where the parent {parent} lies, or holds it"
+            raise ExportError(str(folder), detail, "write to another folder")
 
 
 def stored_tensors(plan: MergePlan, layouts: Mapping[Parent, Layout]) -> list[StoredTensor]:

@@ -24,6 +24,9 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 )
 
 from search_spaces import Parent
+from workers.adapters import CONFIG_FILE as ADAPTER_CONFIG
+from workers.adapters import WEIGHTS_FILE as ADAPTER_WEIGHTS
+from workers.adapters import AdapterFiles, read_adapter, with_adapter
 from workers.errors import CheckpointError, ExportError, WorkerError
 from workers.inspection import inspect_checkpoint, layout_of
 from workers.layout import Layout, TensorEntry
@@ -33,6 +36,7 @@ from workers.tensor_table import read_json
 PUBLIC_HUB = "https://huggingface.co"
 DESCRIPTIONS = ("*.json", "tokenizer.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.jinja")
 WEIGHTS = ("*.safetensors",)
+LARGEST_TEXT = 2**20  # bytes
 NO_FOLDER = "there is no such folder here, and on the Hub: "  # `parents/left` may have been meant as either
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
 _UNREADABLE = (NotASafetensorsRepoError, SafetensorsParsingError)
@@ -60,6 +64,9 @@ def inspect_parent(parent: Parent) -> Layout:
     Raises:
         CheckpointError: It is missing, cannot be reached, is broken, or not data.
     """
+    if parent.adapter_as_parent is not None:
+        adapter = _inspect_adapter(parent.adapter_as_parent)
+        return with_adapter(inspect_parent(parent.without_adapter), adapter, parent)
     folder = local_folder(parent)
     if folder is not None:
         return inspect_checkpoint(parent, folder)
@@ -74,8 +81,59 @@ def inspect_parent(parent: Parent) -> Layout:
     return layout_of(parent, folder, read_json(folder / "config.json"), tensors)
 
 
+def _inspect_adapter(adapter: Parent) -> AdapterFiles:
+    folder = local_folder(adapter)
+    if folder is not None:
+        return read_adapter(adapter, folder)
+    with _translated(CheckpointError, str(adapter), NO_FOLDER):
+        folder = _download(adapter, (ADAPTER_CONFIG,))
+        described = _api().parse_safetensors_file_metadata(
+            adapter.model, ADAPTER_WEIGHTS, revision=folder.name
+        )
+        tensors = {name: _entry(folder / ADAPTER_WEIGHTS, entry) for name, entry in described.tensors.items()}
+    return AdapterFiles(adapter, read_json(folder / ADAPTER_CONFIG), tensors)
+
+
+def description_folder(parent: Parent, name: str) -> Path | None:
+    """Returns the folder with a parent's file of this name, None where it has none that can be had."""
+    try:
+        folder = local_folder(parent) or _download(parent, (name,))
+    except (WorkerError, HTTPError, OSError, RuntimeError, ValueError):
+        return None
+    return folder if (folder / name).is_file() else None
+
+
+def read_description(parent: Parent, folder: Path, name: str) -> str | None:
+    """Returns a text beside a parent's weights, such as its README, None where there is none.
+
+    Args:
+        parent: The model.
+        folder: Where its other files are.
+        name: The file's.
+    """
+    path = folder / name
+    if not path.is_file() and local_folder(parent) is None:
+        found = description_folder(parent, name)
+        path = found / name if found is not None else path
+    if not path.is_file() or path.stat().st_size > LARGEST_TEXT:
+        return None
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def fetch_layout(parent: Parent) -> Layout:
+    """Returns the layout of a parent whose files are here; what lies on the Hub is downloaded once.
+
+    Raises:
+        CheckpointError: It is missing, cannot be reached, is broken, or not data.
+        MismatchError: Its adapter was made for another model.
+    """
+    if parent.adapter_as_parent is None:
+        return inspect_checkpoint(parent, fetch_parent(parent))
+    return inspect_checkpoint(parent, fetch_parent(parent), fetch_parent(parent.adapter_as_parent))
+
+
 def fetch_parent(parent: Parent) -> Path:
-    """Returns the folder with a parent's files; a Hub repository is downloaded once.
+    """Returns the folder with a model's files, without its adapter; a Hub repository is downloaded once.
 
     Raises:
         CheckpointError: It is missing or cannot be reached.

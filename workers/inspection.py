@@ -8,21 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Parent
+from workers.adapters import read_adapter, with_adapter
 from workers.errors import CheckpointError, MismatchError
 from workers.layout import Layout, TensorEntry
 from workers.tensor_table import read_json, read_tensor_table
+from workers.vocabulary import read_vocabulary, vocabulary_size
 
 DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 HEADS = ("lm_head.weight", "embed_out.weight")
 MOST_LAYERS = 10_000
 
 
-def inspect_checkpoint(parent: Parent, folder: Path | None = None) -> Layout:
-    """Returns the layout of the checkpoint in a folder; None takes the parent's own.
+def inspect_checkpoint(
+    parent: Parent, folder: Path | None = None, adapter_folder: Path | None = None
+) -> Layout:
+    """Returns the layout of the checkpoint in a folder, and of its adapter; None takes the parent's own.
 
     Raises:
-        CheckpointError: The checkpoint is missing, broken, or not data.
+        CheckpointError: The checkpoint or its adapter is missing, broken, or not data.
+        MismatchError: The adapter was made for another model.
     """
+    if parent.adapter_as_parent is not None:
+        adapter_folder = adapter_folder or Path(parent.adapter_as_parent.model).expanduser()
+        adapter = read_adapter(parent.adapter_as_parent, adapter_folder)
+        return with_adapter(inspect_checkpoint(parent.without_adapter, folder), adapter, parent)
     folder = Path(parent.model).expanduser() if folder is None else folder
     if not folder.is_dir():
         raise CheckpointError(
@@ -97,25 +106,34 @@ def _layer_prefix(parent: Parent, tensors: Mapping[str, TensorEntry], layers: in
     return max(fitting, key=lambda prefix: tensors_with[prefix])
 
 
-def compare_layouts(layouts: Sequence[Layout]) -> list[MismatchError]:
-    """Returns everything in which checkpoints differ from the first and that keeps them from merging."""
+def compare_layouts(
+    layouts: Sequence[Layout], *, vocabularies: bool = True, depths: bool = True
+) -> list[MismatchError]:
+    """Returns everything in which checkpoints differ from the first and that keeps them from merging.
+
+    Args:
+        layouts: Of the checkpoints.
+        vocabularies: Whether their tokens must be the same.
+        depths: Whether they must have equally many layers.
+    """
     problems: list[MismatchError] = []
     for other in layouts[1:]:
-        problems += _compare(layouts[0], other)
+        problems += _compare(layouts[0], other, vocabularies=vocabularies, depths=depths)
     return problems
 
 
-def _compare(first: Layout, other: Layout) -> list[MismatchError]:
+def _compare(first: Layout, other: Layout, *, vocabularies: bool, depths: bool) -> list[MismatchError]:
     field = str(other.parent)
     if other.architecture != first.architecture:
         detail = f"is a {other.architecture}, {first.parent} is a {first.architecture}"
         return [MismatchError(field, detail, "merge models of one architecture")]
     problems = []
-    if other.layers != first.layers:
+    if other.layers != first.layers and depths:
         detail = f"has {other.layers} layers, {first.parent} has {first.layers}"
         problems.append(MismatchError(field, detail, "merge models of one depth, or stack their layers"))
     problems += _compare_tying(first, other)
-    return problems + _compare_vocabulary(first, other) + _compare_tensors(first, other)
+    problems += _compare_vocabulary(first, other) if vocabularies else []
+    return problems + _compare_tensors(first, other)
 
 
 def _compare_tying(first: Layout, other: Layout) -> list[MismatchError]:
@@ -136,40 +154,19 @@ def is_tied(layout: Layout) -> bool:
 
 def _compare_vocabulary(first: Layout, other: Layout) -> list[MismatchError]:
     field = str(other.parent)
-    sizes = _vocabulary_size(first), _vocabulary_size(other)
+    sizes = vocabulary_size(first.config), vocabulary_size(other.config)
     if sizes[0] != sizes[1]:
         detail = f"has a vocabulary of {sizes[1]} tokens, {first.parent} of {sizes[0]}"
         return [MismatchError(field, detail, "merge models that share a tokenizer")]
-    tokens, others = _tokenizer_vocabulary(first.folder), _tokenizer_vocabulary(other.folder)
-    if tokens is None or others is None or tokens == others:
+    mine, theirs = read_vocabulary(first.folder), read_vocabulary(other.folder)
+    differing = mine.differing(theirs) if mine is not None and theirs is not None else []
+    if not differing:
         return []
-    differing = sorted(
-        token for token in tokens.keys() | others.keys() if tokens.get(token) != others.get(token)
-    )
     detail = (
         f"its tokenizer gives {len(differing)} tokens, such as {differing[0]!r}, another id than "
         f"{first.parent}'s"
     )
     return [MismatchError(field, detail, "merge models that share a tokenizer")]
-
-
-def _vocabulary_size(layout: Layout) -> int | None:
-    text = layout.config.get("text_config")
-    found = layout.config.get("vocab_size", text.get("vocab_size") if isinstance(text, Mapping) else None)
-    return int(found) if isinstance(found, int) else None
-
-
-def _tokenizer_vocabulary(folder: Path) -> dict[str, int] | None:
-    """Returns token -> id as tokenizer.json has it, or None where it has none that can be compared."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        return None
-    content = read_json(path)
-    model = content.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    if isinstance(vocabulary, list):  # unigram: pairs of token and log-probability
-        vocabulary = {pair[0]: i for i, pair in enumerate(vocabulary) if isinstance(pair, list) and pair}
-    return vocabulary if isinstance(vocabulary, dict) else None
 
 
 def _compare_tensors(first: Layout, other: Layout) -> list[MismatchError]:
@@ -184,11 +181,11 @@ def _compare_tensors(first: Layout, other: Layout) -> list[MismatchError]:
             f"{len(differing)} tensors are not in both: {lacking.parent} lacks {name!r} of {owner.parent}"
         )
         return [MismatchError(field, detail, "merge models of one architecture and size")]
-    vocabularies = (_vocabulary_size(first), _vocabulary_size(other))
+    sizes = (vocabulary_size(first.config), vocabulary_size(other.config))
     for name in sorted(first.tensors.keys() & other.tensors.keys()):
         mine, theirs = first.tensors[name].shape, other.tensors[name].shape
         # Embeddings of unequal length were reported with the vocabularies.
-        if mine != theirs and (mine[:1], theirs[:1]) != tuple((size,) for size in vocabularies):
+        if mine != theirs and (mine[:1], theirs[:1]) != tuple((size,) for size in sizes):
             detail = f"{name!r} has shape {list(theirs)}, in {first.parent} it has {list(mine)}"
             return [MismatchError(field, detail, "merge models of one size")]
     return []

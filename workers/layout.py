@@ -11,13 +11,40 @@ from search_spaces import Parent
 
 
 @dataclass(frozen=True, slots=True)
+class LowRankChange:
+    """What an adapter adds to a weight: scale * up @ down.
+
+    Attributes:
+        file: The safetensors file that holds both factors.
+        down: The name of A, [rank, in].
+        up: The name of B, [out, rank].
+        transposed: The weight is stored [in, out], as Conv1D layers and embeddings are.
+    """
+
+    file: Path
+    down: str
+    up: str
+    scale: float
+    transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One tensor of a checkpoint: `dtype` as safetensors writes it (`BF16`), and the file that holds it."""
+    """One tensor of a checkpoint: `dtype` as safetensors writes it (`BF16`), and the file that holds it.
+
+    Attributes:
+        stored_as: Its name in the file, where that is another one.
+        change: What an adapter adds to it when it is read.
+        arrangement: Names the order of its rows, where that is not the file's.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     file: Path
     bytes: int
+    stored_as: str | None = None
+    change: LowRankChange | None = None
+    arrangement: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +54,7 @@ class Layout:
     Attributes:
         layers: How many transformer layers there are.
         layer_prefix: What precedes a layer's number in tensor names (`model.layers.`).
+        copied: Tensors that are taken over as they are, because other parents have none like them.
     """
 
     parent: Parent
@@ -35,6 +63,7 @@ class Layout:
     tensors: Mapping[str, TensorEntry]
     layers: int
     layer_prefix: str
+    copied: frozenset[str] = frozenset()
 
     @property
     def architecture(self) -> str:

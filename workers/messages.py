@@ -7,12 +7,15 @@ memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
-from evaluators import Benchmark, BenchmarkFacts, Score, Split
+from evaluators import Benchmark, BenchmarkFacts, Items, Race, Score, Split
 from search_spaces import Parent, Recipe
+from workers.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
+from workers.transform_orders import TransformOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,13 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One candidate to merge and score; the attempt tells a repeated one from the first."""
+    """One candidate to merge and score; the attempt tells a repeated one from the first.
+
+    Attributes:
+        items: Per benchmark, the places of the items to ask in the split's order; None asks all.
+        race: Whom the candidate races: it is asked in batches, and no more once it has lost.
+        known: Earlier scores of the same recipe on the same split: their items are not asked again.
+    """
 
     candidate: UUID
     number: int
@@ -49,11 +58,19 @@ class Assignment:
     split: Split = "search"
     attempt: int = 1
     timeout: float = 3600.0  # seconds, then the worker is killed
+    items: Items | None = None
+    race: Race | None = None
+    known: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The candidate's scores, one per benchmark, and the seconds they took."""
+    """The candidate's scores, one per benchmark, and the seconds they took.
+
+    Attributes:
+        pruned: It lost a race: its values are estimates from the items in `Score.items`.
+        asked: How many items were put to the model; None where it was not counted.
+    """
 
     candidate: UUID
     attempt: int
@@ -61,6 +78,8 @@ class Scored:
     merge_seconds: float
     evaluate_seconds: float
     worker: str
+    pruned: bool = False
+    asked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +107,12 @@ class Failed:
 Outcome = Scored | Failed
 
 
+Progress = Callable[[int, int], None]
+"""Hears of every tensor of a checkpoint that is written: how many now are, and their bytes."""
+Announce = Callable[[int], None]
+"""Hears at the beginning how many bytes there will be."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubTarget:
     """A repository on the Hugging Face Hub.  The token comes from the environment, never from here."""
@@ -106,6 +131,8 @@ class ExportOrder:
         card: The text of its README.md.
         extra_files: Further texts to lay beside it, by file name.
         hub: Where to push it, if anywhere.
+        memory_limit: Bytes that the process may have resident; None sets no limit.
+        restart: Begin anew where an earlier process was killed, instead of going on.
     """
 
     recipe: Recipe
@@ -115,6 +142,8 @@ class ExportOrder:
     shard_bytes: int = 5_000_000_000
     replace: bool = False
     hub: HubTarget | None = None
+    memory_limit: int | None = None
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +155,14 @@ class Exported:
     bytes: int
     digest: str
     url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """A checkpoint that an operation on checkpoints made, and the operation's report as JSON text."""
+
+    exported: Exported
+    report: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +191,8 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Errand = ExportOrder | BenchmarkInquiry
-ErrandResult = Exported | BenchmarkReport
+Errand = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder
+ErrandResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned
 WorkforceKind = Literal["ray", "inline"]
 
 

@@ -1,4 +1,4 @@
-"""Parents resident in memory: every tensor is read once and stays for all candidates."""
+"""Reads parents' tensors from their files, as they are asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from search_spaces import Parent
 from workers.errors import CheckpointError
-from workers.layout import Layout
+from workers.layout import Layout, LowRankChange
 
 
 class CheckpointReader:
@@ -23,6 +23,8 @@ class CheckpointReader:
     def __init__(self, layouts: Mapping[Parent, Layout], *, device: str = "cpu") -> None:
         self._layouts, self._device = layouts, device
         self._open: dict[Path, Any] = {}
+        # Of weights that an adapter changes the last is kept: it may be asked for piece by piece.
+        self._latest: dict[Parent, tuple[str, Tensor]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -44,7 +46,16 @@ class CheckpointReader:
             raise CheckpointError(
                 str(parent), f"has no tensor {name!r}", "merge models of one architecture and size"
             )
-        path = layout.tensors[name].file
+        entry = layout.tensors[name]
+        stored = self._stored(entry.file, entry.stored_as or name)
+        if entry.change is None:
+            return stored
+        if self._latest.get(parent, ("",))[0] != name:
+            self._latest[parent] = name, self._changed(stored, entry.change)
+        return self._latest[parent][1]
+
+    def _stored(self, path: Path, name: str) -> Tensor:
+        """Returns a tensor as it stands in a file."""
         try:
             if path not in self._open:
                 self._open[path] = self._stack.enter_context(
@@ -57,43 +68,19 @@ class CheckpointReader:
             ) from error
         return tensor
 
+    def _changed(self, weight: Tensor, change: LowRankChange) -> Tensor:
+        """Returns weight + scale * up @ down in the weight's format, added up in float32 or wider."""
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        up, down = (self._stored(change.file, name).to(wide) for name in (change.up, change.down))
+        added = up @ down
+        summed = torch.add(weight.to(wide), added.T if change.transposed else added, alpha=change.scale)
+        return summed.to(weight.dtype)
+
     def close(self) -> None:
         """Closes the files."""
         self._stack.close()
         self._open.clear()
-
-
-class ResidentParents:
-    """All tensors of the parents, in memory for as long as an experiment lasts.
-
-    On the CPU the files are mapped into memory, so that workers on one machine share them.  On a
-    GPU they lie beside the live model where there is room for both, and in main memory otherwise.
-    """
-
-    def __init__(self, layouts: Mapping[Parent, Layout], device: str = "cpu") -> None:
-        self.layouts = dict(layouts)
-        self.device = device if _fits(layouts, device) else "cpu"
-        self._reader = CheckpointReader(self.layouts, device=self.device)
-        self._tensors: dict[tuple[Parent, str], Tensor] = {}
-        for parent, layout in self.layouts.items():
-            for name in layout.tensors:
-                tensor = self._reader.read(parent, name)
-                check_finite(parent, name, tensor)
-                self._tensors[parent, name] = tensor
-
-    def read(self, parent: Parent, name: str) -> Tensor:
-        """Returns a parent's tensor; it must not be changed.
-
-        Raises:
-            CheckpointError: The parent has no such tensor.
-        """
-        found = self._tensors.get((parent, name))
-        return found if found is not None else self._reader.read(parent, name)
-
-    def close(self) -> None:
-        """Lets the tensors go."""
-        self._tensors.clear()
-        self._reader.close()
+        self._latest.clear()
 
 
 def check_finite(parent: Parent, name: str, tensor: Tensor) -> None:
@@ -109,12 +96,3 @@ def check_finite(parent: Parent, name: str, tensor: Tensor) -> None:
             f"tensor {name!r} holds {bad} values that are NaN or infinite",
             "use another checkpoint",
         )
-
-
-def _fits(layouts: Mapping[Parent, Layout], device: str) -> bool:
-    if not device.startswith("cuda"):
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    largest = max(layout.bytes for layout in layouts.values())
-    # The live model and its activations need about twice a parent's size.
-    return sum(layout.bytes for layout in layouts.values()) + 2 * largest < 0.9 * free

@@ -20,11 +20,12 @@ from workers.hub import fetch_parent
 from workers.inspection import inspect_checkpoint
 from workers.layout import Layout
 from workers.live_model import LiveModel
+from workers.merging.fast.caches import Caches
 from workers.merging.plan import MergePlan, plan_merge
-from workers.merging.stream import merged_tensors
 from workers.messages import Assignment, Failed, Outcome, Scored, Workload
 from workers.outcomes import LONGEST_EXCERPT, key_of
-from workers.parents import ResidentParents
+from workers.records import Records
+from workers.residency import ResidentParents, cache_limit
 
 
 class Pipeline:
@@ -47,8 +48,15 @@ class Pipeline:
                 workload.benchmarks, batch_size=workload.batch_size
             )
             layouts = {p: inspect_checkpoint(p, fetch_parent(p)) for p in workload.parents}
-            self._parents = ResidentParents(layouts, self.device)
+            self._records = Records(layouts)
+            self._parents = ResidentParents(layouts, self.device, record=self._records.record)
         self._live_models: dict[str, LiveModel] = {}
+        self._caches = Caches(cache_limit())
+
+    @property
+    def placement(self) -> str:
+        """Where the parents lie, in a sentence."""
+        return str(self._parents.placement)
 
     def run(self, assignment: Assignment) -> Outcome:
         """Merges and scores one candidate.  Never raises: what went wrong is in the outcome."""
@@ -60,7 +68,9 @@ class Pipeline:
     def close(self) -> None:
         """Lets the parents and the models go."""
         self._parents.close()
+        self._records.close()
         self._live_models.clear()
+        self._caches.clear()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -83,7 +93,7 @@ class Pipeline:
         plan: MergePlan = plan_merge(recipe, self._parents.layouts)
         live = self._live_model(plan.owner)
         config = merged_config(plan.owner, recipe, self._parents.layouts)
-        model = live.overwrite(config, merged_tensors(plan, self._parents.read, self.device))
+        model = live.overwrite(config, plan, self._parents.sources)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)
         return live, model
@@ -91,7 +101,9 @@ class Pipeline:
     def _live_model(self, owner: Layout) -> LiveModel:
         key = str(owner.parent)
         if key not in self._live_models:
-            self._live_models[key] = LiveModel(owner, dtype=self.workload.dtype, device=self.device)
+            self._live_models[key] = LiveModel(
+                owner, dtype=self.workload.dtype, device=self.device, caches=self._caches
+            )
         return self._live_models[key]
 
     def _check(self, scores: tuple[Score, ...]) -> None:

@@ -1,15 +1,20 @@
 """Folders that appear complete or not at all.
 
-A folder is written under a hidden name beside its final place, which tells whose it is, and is
-renamed when it is done.
+A folder is written under a hidden name beside its final place, and is renamed when it is done.  The
+name tells whose it is; or, where another process may go on with it, it is the same for all and locked.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from workers.errors import ExportError
 
 _OURS = re.compile(r"(?P<pid>\d+)-\d+")
 _copies = iter(range(2**62))
@@ -18,6 +23,41 @@ _copies = iter(range(2**62))
 def name_of_partial(folder: Path) -> Path:
     """Returns a name for an unfinished folder, one that no other writer has."""
     return folder.parent / f".{folder.name}.partial-{os.getpid()}-{next(_copies)}"
+
+
+@contextmanager
+def shared_partial(folder: Path) -> Iterator[Path]:
+    """Gives the unfinished folder that processes may continue one after the other; one has it at a time.
+
+    It stays when the context is left.
+
+    Raises:
+        ExportError: Another process is at it.
+    """
+    partial = folder.parent / f".{folder.name}.partial-merge"
+    while True:
+        partial.mkdir(exist_ok=True)
+        lock = os.open(partial, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(partial, lock):  # the one before may have deleted it meanwhile
+                yield partial
+                return
+        except BlockingIOError as error:
+            raise ExportError(
+                str(folder),
+                "is being written by another merge",
+                "wait for it, or choose another folder",
+            ) from error
+        finally:
+            os.close(lock)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def dispose_of_leftovers(folder: Path) -> None:

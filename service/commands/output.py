@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-from rich.console import Console
+from service.client_errors import ApiError, ClientError, ServerUnreachableError
 
-from service.client import ApiError, ClientError, ServerUnreachableError
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
 
 # Escape sequences and text that runs backwards come from other people's names and errors.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -47,6 +49,8 @@ class CommandError(ClientError):
 
 def data_console() -> Console:
     """Returns the console for what was asked for; what goes into a file or a pipe is not folded."""
+    from rich.console import Console  # slow to import; most of what is said needs none
+
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDE
@@ -55,6 +59,8 @@ def data_console() -> Console:
 
 def note_console() -> Console:
     """Returns the console for progress and remarks."""
+    from rich.console import Console
+
     return Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 

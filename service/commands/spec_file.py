@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
-from search_spaces import Recipe
+from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError, SpaceError
 from search_spaces.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.strict_yaml import Loader, load_yaml
@@ -127,10 +128,24 @@ def _absolute(text: str, folder: Path) -> Path:
 
 def _parent(parent: Any, folder: Path) -> Any:  # noqa: ANN401 - the service says what is wrong with it
     if isinstance(parent, dict) and isinstance(parent.get("model"), str):
-        return parent | {"model": _parent(parent["model"], folder)}
-    if isinstance(parent, str) and (parent.startswith((".", "~")) or _absolute(parent, folder).is_dir()):
+        return parent | {key: _parent(parent[key], folder) for key in ("model", "adapter") if parent.get(key)}
+    if not isinstance(parent, str):
+        return parent
+    if _absolute(parent, folder).is_dir():
         return str(_absolute(parent, folder))
-    return parent
+    divided = _divided(parent)
+    if divided is not None:
+        return str(Parent.model_validate(_parent(divided, folder)))
+    return str(_absolute(parent, folder)) if parent.startswith((".", "~")) else parent
+
+
+def _divided(text: str) -> dict[str, str | None] | None:
+    """Returns the parts of `model+adapter`; None where there is no adapter, or the text is no reference."""
+    try:
+        parent = Parent.model_validate(text)
+    except ValidationError:
+        return None
+    return dict(parent) if parent.adapter is not None else None
 
 
 def _recipe(text: Any, folder: Path) -> Any:  # noqa: ANN401 - the service says what is wrong with it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from search_spaces.errors import UnknownNameError
-from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
+from service.optimizers.base import Evaluation, MeasureAxis, Optimizer, OptimizerSetup, Origin
 from service.optimizers.choice import AUTO, ChosenAlgorithm, choose_algorithm
 from service.optimizers.cma_es import CmaEs
 from service.optimizers.differential_evolution import DifferentialEvolution
@@ -19,8 +19,10 @@ __all__ = [
     "OPTIMIZERS",
     "ChosenAlgorithm",
     "Evaluation",
+    "MeasureAxis",
     "Optimizer",
     "OptimizerSetup",
+    "Origin",
     "choose_algorithm",
     "optimizer_named",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from search_spaces.errors import SpaceError
 from search_spaces.genome import Genome, Variable, from_unit_cube, to_unit_cube
+from service.optimizers.options import Option, OptionValue, checked_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,53 @@ class Evaluation:
     Attributes:
         fitness: One number per objective, larger is better.
         baseline: Proposed by no optimizer: a parent, an average, a user's own recipe.
+        items: Per objective, the fitness of each item of its benchmark; empty where it was not kept.
+        measures: One per measure of the setup; empty where the candidate has none (it failed).
+        violation: By how much the constraints are broken, summed; 0 is feasible.
     """
 
     number: int
     genome: Genome
     fitness: tuple[float, ...]
     baseline: bool = False
+    items: tuple[tuple[float, ...], ...] = ()
+    measures: tuple[float, ...] = ()
+    violation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a candidate comes from.
+
+    Attributes:
+        operator: What made it (`crossover`, `sample` ...).
+        ancestors: Numbers of the candidates it was made of, the first mentioned first.
+    """
+
+    operator: str
+    ancestors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureAxis:
+    """A measure's range, cut into cells: one axis of an archive.
+
+    Raises:
+        SpaceError: The range holds nothing, or there are no cells.
+    """
+
+    name: str
+    low: float
+    high: float
+    cells: int
+
+    def __post_init__(self) -> None:
+        where = f"measures.{self.name}"
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            detail = f"the range [{self.low}, {self.high}] holds nothing"
+            raise SpaceError(where, detail, "give a finite range, its lower end first")
+        if self.cells < 1:
+            raise SpaceError(where, f"{self.cells} cells hold nothing", "use 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +80,12 @@ class OptimizerSetup:
         weights: One per objective: the sum that single-objective optimizers climb.
         population: Candidates per generation; None leaves it to the algorithm.
         sigma: First step as a share of each variable's range.
+        measures: What places a candidate in an archive, beside its fitness.
+        parents: How many parents the pool has; 0 where nobody said.
+        options: Settings that only this algorithm has.
+        budget: How many candidates will be asked for, where that is known.
+        kinship: How alike any two parents are, -1 to 1, shape [parents, parents]; None where nobody
+            measured it.
     """
 
     variables: tuple[Variable, ...]
@@ -45,6 +93,11 @@ class OptimizerSetup:
     weights: tuple[float, ...] = (1.0,)
     population: int | None = None
     sigma: float = 1 / 6
+    measures: tuple[MeasureAxis, ...] = ()
+    parents: int = 0
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    budget: int | None = None
+    kinship: tuple[tuple[float, ...], ...] | None = None
 
 
 class Optimizer(ABC):
@@ -59,15 +112,27 @@ class Optimizer(ABC):
     other half is up to `propose`: whatever it draws it draws from `rng(number)`, and it changes
     nothing.
 
+    A candidate that breaks a constraint is worse than every one that keeps them all, and the worse
+    the more it breaks them, whatever its fitness (Deb, 2000): `rank` and `penalised` say so.
+
     Raises:
-        SpaceError: The setup asks for a smaller population than the algorithm works with.
+        SpaceError: The setup asks for a smaller population than the algorithm works with, for a
+            setting that it does not have, or does not say what it needs.
     """
 
     smallest_population: ClassVar[int] = 1
+    operator: ClassVar[str] = "sample"
+    needs_measures: ClassVar[bool] = False
+    declared_options: ClassVar[Mapping[str, Option]] = {}
 
     def __init__(self, setup: OptimizerSetup) -> None:
         self.setup = setup
         self.variables = setup.variables
+        self.options = checked_options(self.declared_options, setup.options)
+        if self.needs_measures and not setup.measures:
+            raise SpaceError(
+                "measures", "none are given", "name one or more with range and cells, or another algorithm"
+            )
         if setup.population is not None and setup.population < self.smallest_population:
             raise SpaceError(
                 "optimizer.population",
@@ -88,8 +153,8 @@ class Optimizer(ABC):
         """Learns from evaluations; how they are cut into calls does not matter, their order does.
 
         Raises:
-            ValueError: An evaluation does not have one finite number per objective and one gene per
-                variable; nothing was learned from any of them.
+            ValueError: An evaluation does not have one finite number per objective and measure and one
+                gene per variable, or its violation is no number from 0; nothing was learned from any of them.
         """
         for evaluation in evaluations:
             self._check(evaluation)
@@ -99,6 +164,11 @@ class Optimizer(ABC):
     @abstractmethod
     def propose(self, number: int) -> Genome:
         """Returns the genome of one candidate, drawn from `rng(number)`.  Changes nothing."""
+
+    def origin(self, number: int) -> Origin:
+        """Returns where the genome that `propose` returns now comes from.  Changes nothing."""
+        del number
+        return Origin(self.operator)
 
     @abstractmethod
     def learn(self, evaluation: Evaluation) -> None:
@@ -112,6 +182,23 @@ class Optimizer(ABC):
         """Returns the weighted mean of the objectives, for optimizers that climb one number."""
         weights = np.asarray(self.setup.weights, dtype=np.float64)
         return float(np.dot(weights, fitness) / weights.sum())
+
+    def rank(self, evaluation: Evaluation) -> tuple[float, float]:
+        """Returns what compares candidates where one number is climbed: the larger is the better one.
+
+        Feasible ones are ordered by their scalar, infeasible ones come after them by violation.
+        """
+        return (-evaluation.violation, self.scalar(evaluation.fitness))
+
+    def penalised(self, evaluations: Sequence[Evaluation]) -> list[float]:
+        """Returns one number per evaluation: the scalar, or of infeasible ones less than any feasible's."""
+        scalars = [self.scalar(evaluation.fitness) for evaluation in evaluations]
+        floor = min((s for s, e in zip(scalars, evaluations, strict=True) if not e.violation), default=0.0)
+        unit = max(abs(floor), 1.0)
+        return [
+            floor - unit * (1 + e.violation / (1 + e.violation)) if e.violation else s
+            for s, e in zip(scalars, evaluations, strict=True)
+        ]
 
     def genome_at(self, position: NDArray[np.float64]) -> Genome:
         """Returns the genome at a point of the unit cube, shape [variables], to nine decimals.
@@ -136,4 +223,18 @@ class Optimizer(ABC):
             raise ValueError(
                 f"candidate {number} was told with {len(evaluation.genome)} genes; "
                 f"tell one for each of the {len(self.variables)} variables"
+            )
+        self._check_place(evaluation)
+
+    def _check_place(self, evaluation: Evaluation) -> None:
+        number, measures, violation = evaluation.number, evaluation.measures, evaluation.violation
+        if measures and (len(measures) != len(self.setup.measures) or not all(map(math.isfinite, measures))):
+            raise ValueError(
+                f"candidate {number} was told with measures {measures}; "
+                f"tell {len(self.setup.measures)} finite number(s), one per measure, or none"
+            )
+        if not (math.isfinite(violation) and violation >= 0):
+            raise ValueError(
+                f"candidate {number} was told with a violation of {violation}; "
+                "tell a finite number, 0 where all constraints hold"
             )

@@ -28,7 +28,8 @@ class CmaEs(Optimizer):
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
-        self._best = (-math.inf, self.position_of(initial_genome(self.variables)))
+        self._best = ((-math.inf, -math.inf), self.position_of(initial_genome(self.variables)))
+        self._generation: list[tuple[Evaluation, NDArray[np.float64]]] = []
         self._run: CovarianceAdaptation | None = None  # begun when first needed: importing takes seconds
         self._has_learned = False
 
@@ -43,16 +44,26 @@ class CmaEs(Optimizer):
 
     def learn(self, evaluation: Evaluation) -> None:
         """Adapts the distribution to an evolved candidate; a baseline may become the first mean."""
-        position, scalar = self.position_of(evaluation.genome), self.scalar(evaluation.fitness)
+        position, rank = self.position_of(evaluation.genome), self.rank(evaluation)
         if not evaluation.baseline:
-            run = self._current_run()
-            run.tell(self._padded(position, evaluation.number), -scalar)
+            self._current_run()  # begins from the best so far, which must not yet be this one
+            self._generation.append((evaluation, self._padded(position, evaluation.number)))
             self._has_learned = True
-        if scalar > self._best[0]:
-            self._best = (scalar, position)
+        if rank > self._best[0]:
+            self._best = (rank, position)
         if not self._has_learned:
             self._run = None  # an ask may have begun it from another mean
-        elif self._current_run().finished:
+        elif len(self._generation) == self.population:
+            self._adapt()
+
+    def _adapt(self) -> None:
+        """Tells the run a whole generation, in which infeasible candidates come last."""
+        run = self._current_run()
+        scalars = self.penalised([evaluation for evaluation, _ in self._generation])
+        for (_, point), scalar in zip(self._generation, scalars, strict=True):
+            run.tell(point, -scalar)
+        self._generation = []
+        if run.finished:
             self._run = self._begin()
 
     def _sample(self, number: int) -> NDArray[np.float64]:

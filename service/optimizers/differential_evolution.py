@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.genome import Genome
-from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
+from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
 
 CROSSOVER_RATE = 0.9
 SMALLEST_STEP, LARGEST_STEP = 0.5, 1.0  # dithered: Das, Konar and Chakraborty, 2005
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    rank: tuple[float, float]
+    position: NDArray[np.float64]
+    number: int
 
 
 class DifferentialEvolution(Optimizer):
@@ -22,10 +30,11 @@ class DifferentialEvolution(Optimizer):
     """
 
     smallest_population: ClassVar[int] = 3
+    operator: ClassVar[str] = "difference"
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
-        self._members: dict[int, tuple[float, NDArray[np.float64]]] = {}
+        self._members: dict[int, _Member] = {}
 
     @property
     def population(self) -> int:
@@ -35,25 +44,39 @@ class DifferentialEvolution(Optimizer):
     def propose(self, number: int) -> Genome:
         """Returns a member's child, or a random genome while the population is filling up."""
         rng = self.rng(number)
-        place = number % self.population
-        if place not in self._members or len(self._members) < self.smallest_population:
+        parents = self._parents(number, rng)
+        if parents is None:
             return self.genome_at(rng.random(len(self.variables)))
-        own = self._members[place][1]
-        others = sorted(key for key in self._members if key != place)
-        one, other = (self._members[others[i]][1] for i in rng.choice(len(others), size=2, replace=False))
-        best = max(self._members.items(), key=lambda item: (item[1][0], -item[0]))[1][1]
+        own, best, one, other = (parent.position for parent in parents)
         step = rng.uniform(SMALLEST_STEP, LARGEST_STEP)
         trial = _bounced(own + step * (best - own) + step * (one - other), own)
         crossed = rng.random(len(own)) < CROSSOVER_RATE
         crossed[rng.integers(len(own))] = True
         return self.genome_at(np.where(crossed, trial, own))
 
+    def origin(self, number: int) -> Origin:
+        """Returns the members that the candidate steps from and along."""
+        parents = self._parents(number, self.rng(number))
+        if parents is None:
+            return Origin("random")
+        return Origin(self.operator, tuple(dict.fromkeys(parent.number for parent in parents)))
+
+    def _parents(self, number: int, rng: np.random.Generator) -> tuple[_Member, ...] | None:
+        """Returns the place's member, the best one and two others; None while there are too few."""
+        place = number % self.population
+        if place not in self._members or len(self._members) < self.smallest_population:
+            return None
+        others = sorted(key for key in self._members if key != place)
+        one, other = (self._members[others[i]] for i in rng.choice(len(others), size=2, replace=False))
+        best = max(self._members.items(), key=lambda item: (item[1].rank, -item[0]))[1]
+        return self._members[place], best, one, other
+
     def learn(self, evaluation: Evaluation) -> None:
         """Puts the candidate in its place where it is at least as good as the member there."""
-        scalar = self.scalar(evaluation.fitness)
-        place = evaluation.number % self.population
-        if place not in self._members or scalar >= self._members[place][0]:
-            self._members[place] = (scalar, self.position_of(evaluation.genome))
+        rank, number = self.rank(evaluation), evaluation.number
+        place = number % self.population
+        if place not in self._members or rank >= self._members[place].rank:
+            self._members[place] = _Member(rank, self.position_of(evaluation.genome), number)
 
 
 def _bounced(trial: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.genome import Genome, Real
-from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
+from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
 
 CROSSOVER_PROBABILITY = 0.9
 CROSSOVER_ETA = 15.0
@@ -22,10 +22,12 @@ class Nsga2(Optimizer):
     """Breeds from the least dominated candidates, those in thin regions of the front first.
 
     Baselines are members of the population from the start.  Evolved candidates compete with the
-    members once a generation of them has been told.
+    members once a generation of them has been told.  Whoever keeps the constraints dominates those
+    who break them, and of two who break them the one who breaks them less (section VI-A).
     """
 
     smallest_population: ClassVar[int] = 2
+    operator: ClassVar[str] = "crossover and mutation"
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
@@ -47,7 +49,9 @@ class Nsga2(Optimizer):
         self._tried.add(evaluation.genome)
         if evaluation.baseline:
             self._members.append(evaluation)
-            self._ranks, self._crowding = ranks_and_crowding([m.fitness for m in self._members])
+            self._ranks, self._crowding = ranks_and_crowding(
+                [m.fitness for m in self._members], [m.violation for m in self._members]
+            )
             return
         self._pending.append(evaluation)
         if len(self._pending) == self.population:
@@ -57,38 +61,49 @@ class Nsga2(Optimizer):
 
     def _select(self, rivals: Sequence[Evaluation]) -> None:
         """Keeps the best `population` of the rivals: by rank, then by crowding distance."""
-        ranks, crowding = ranks_and_crowding([rival.fitness for rival in rivals])
+        ranks, crowding = ranks_and_crowding(
+            [rival.fitness for rival in rivals], [rival.violation for rival in rivals]
+        )
         kept = np.lexsort((-crowding, ranks))[: self.population]
         self._members = [rivals[i] for i in kept]
         self._ranks, self._crowding = ranks[kept], crowding[kept]
 
     def propose(self, number: int) -> Genome:
         """Returns a child of two members, or of the first generation a random genome."""
+        return self._new(number)[0]
+
+    def origin(self, number: int) -> Origin:
+        """Returns the members that the candidate was bred from."""
+        return self._new(number)[1]
+
+    def _new(self, number: int) -> tuple[Genome, Origin]:
+        """Returns a genome that was not tried yet, as far as a few attempts find one."""
         rng = self.rng(number)
-        genome = self._draw(rng)
+        genome, origin = self._draw(rng)
         for _ in range(MOST_ATTEMPTS):
             if genome not in self._tried:
                 break
-            genome = self._draw(rng)
-        return genome
+            genome, origin = self._draw(rng)
+        return genome, origin
 
-    def _draw(self, rng: np.random.Generator) -> Genome:
+    def _draw(self, rng: np.random.Generator) -> tuple[Genome, Origin]:
         if not self._has_selected:
-            return self.genome_at(self._first(rng))
+            return self._first(rng)
         one, other = (self._tournament(rng) for _ in range(2))
         child = crossover(self.position_of(one.genome), self.position_of(other.genome), rng)
-        return self.genome_at(mutation(child, self._is_real, rng))
+        origin = Origin(self.operator, tuple(dict.fromkeys((one.number, other.number))))
+        return self.genome_at(mutation(child, self._is_real, rng)), origin
 
-    def _first(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _first(self, rng: np.random.Generator) -> tuple[Genome, Origin]:
         """Returns a point of the first generation: half of them anywhere, half between two baselines."""
         count = len(self.variables)
         if len(self._members) < 2 or rng.random() < 0.5:
-            return rng.random(count)
-        one, other = rng.choice(len(self._members), size=2, replace=False)
-        start, end = (self.position_of(self._members[i].genome) for i in (one, other))
+            return self.genome_at(rng.random(count)), Origin("random")
+        one, other = (self._members[i] for i in rng.choice(len(self._members), size=2, replace=False))
+        start, end = self.position_of(one.genome), self.position_of(other.genome)
         noise = rng.normal(scale=self.setup.sigma / 2, size=count)
-        between: NDArray[np.float64] = np.clip(start + rng.random(count) * (end - start) + noise, 0.0, 1.0)
-        return between
+        between = np.clip(start + rng.random(count) * (end - start) + noise, 0.0, 1.0)
+        return self.genome_at(between), Origin("between baselines", (one.number, other.number))
 
     def _tournament(self, rng: np.random.Generator) -> Evaluation:
         """Returns the better of two members: of lower rank, or of the same rank and less crowded."""
@@ -99,15 +114,21 @@ class Nsga2(Optimizer):
 
 
 def ranks_and_crowding(
-    fitness: Sequence[tuple[float, ...]],
+    fitness: Sequence[tuple[float, ...]], violations: Sequence[float] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Returns each point's front (0 is dominated by none) and its crowding distance within it.
 
     The crowding distance is the sum, over the objectives, of the gap between a point's neighbours as
-    a share of the front's extent; infinite at the ends (Deb et al., 2002, section III-B).
+    a share of the front's extent; infinite at the ends (Deb et al., 2002, section III-B).  Points with
+    a violation come after all others, a front for each size of it.
     """
     points = np.array(fitness, dtype=np.float64)
-    ranks = np.asarray(moocore.pareto_rank(points, maximise=True), dtype=np.int64)
+    broken = np.array(violations or [0.0] * len(points))
+    ranks = np.zeros(len(points), dtype=np.int64)
+    if (broken == 0).any():
+        ranks[broken == 0] = moocore.pareto_rank(points[broken == 0], maximise=True)
+    sizes = np.unique(broken[broken > 0])
+    ranks[broken > 0] = ranks.max(initial=0) + 1 + np.searchsorted(sizes, broken[broken > 0])
     crowding = np.zeros(len(points))
     for rank in np.unique(ranks):
         front = np.flatnonzero(ranks == rank)

@@ -21,6 +21,8 @@ class QuasiRandomSearch(Optimizer):
     draw from it; the better yardstick where there are up to some dozens of variables.
     """
 
+    operator = "quasi-random"
+
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
         self._dimensions = len(self.variables)

@@ -9,6 +9,8 @@ from service.optimizers.base import Evaluation, Optimizer
 class RandomSearch(Optimizer):
     """Draws genomes uniformly from the whole search space; learns nothing."""
 
+    operator = "random"
+
     @property
     def population(self) -> int:
         """How many candidates are proposed at once: as many as asked for, or 20."""

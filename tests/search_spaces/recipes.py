@@ -22,12 +22,18 @@ _FILTERS = st.sampled_from(["mlp", "*", "", "layers.3.", "1e5", "on", "a: [b", "
 def _numbers(parameter: MethodParameter) -> st.SearchStrategy[float]:
     if parameter.kind == "switch":
         return st.sampled_from([0.0, 1.0])
-    return st.floats(0.0, 1.0) if parameter.name == "density" else _NUMBERS
+    if parameter.kind == "choice":
+        return st.sampled_from([float(i) for i in range(len(parameter.choices))])
+    least, most = parameter.least, parameter.most
+    if least is None and most is None:
+        return _NUMBERS
+    low = most - 3.0 if least is None and most is not None else least
+    return st.floats(low, most if most is not None else (low or 0.0) + 3.0, allow_subnormal=False)
 
 
 def _values(parameter: MethodParameter) -> st.SearchStrategy[Any]:
     numbers = _numbers(parameter)
-    if parameter.kind == "switch":
+    if parameter.kind != "number":
         return numbers
     return numbers | st.lists(numbers, min_size=1, max_size=4).map(tuple)
 
@@ -58,7 +64,7 @@ def slices(draw: st.DrawFn, method: Method, *, layered: bool) -> Slice:
     base = None
     if method.base_is_a_parent:
         parents[draw(st.integers(0, len(parents) - 1))] = BASE
-    elif layered and method.needs_base and draw(st.booleans()):
+    elif layered and (method.needs_base or method.takes_base) and draw(st.booleans()):
         base = Parent(model="org/other-base")
     layers = draw(st.tuples(st.integers(0, 9), st.integers(10, 20))) if layered else None
     return Slice(

@@ -162,7 +162,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place_and_remedy() -> None:
             parameters: {weight: heavy, density: 1.5}
         parameters: {normalize: 0.5, lambda: .nan}
         dtype: bf16
-        tokenizer_source: union
+        tokenizer_source: 3
         """
     )
     assert found.keys() == {
@@ -204,16 +204,16 @@ LINEAR = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
     [
         ("", "file", "it holds nothing"),
         ("- a\n", "file", "it holds a list"),
-        ("models: [{model: a}]", "merge_method", "it is missing; write one of: dare_linear"),
+        ("models: [{model: a}]", "merge_method", "it is missing; write one of: arcee_fusion"),
         ("merge_method: [linear]\nmodels: [{model: a}]", "merge_method", "unknown merge method"),
-        ("merge_method: della\nmodels: [{model: a}]", "merge_method", "unknown merge method 'della'"),
+        ("merge_method: delta\nmodels: [{model: a}]", "merge_method", "unknown merge method 'delta'"),
         ("merge_method: linear\n", "models", "there are no models"),
         (LINEAR + "slices: []\n", "models", "models and slices are both there"),
         ("merge_method: linear\nmodels: {a: b}", "models", "a mapping instead of a list"),
         ("merge_method: linear\nmodels: [a]", "models.0", "'a' is no entry"),
         ("merge_method: linear\nmodels: [{parameters: {weight: 1}}]", "models.0.model", "it is missing"),
         ("merge_method: linear\nmodels: [{model: {path: a}}]", "models.0.model", "a mapping is no model"),
-        ("merge_method: linear\nmodels: [{model: a+lora}]", "models.0.model", "names a LoRA adapter"),
+        ("merge_method: linear\nmodels: [{model: a+lora}]", "models.0.model", "'lora' is no adapter"),
         ("merge_method: linear\nmodels: [{model: '@'}]", "models.0.model", "is no model reference"),
         ("merge_method: linear\nmodels: [{model: a}]", "models.0.parameters.weight", "a has none; add it"),
         (LINEAR.replace("1", "true"), "models.0.parameters.weight", "true is no number"),
@@ -238,8 +238,16 @@ LINEAR = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
         ),
         (LINEAR + "tokenizer_source: base", "tokenizer_source", "there is no base_model"),
         (LINEAR + "modules: {}", "modules", "write models or slices"),
-        (LINEAR + "tokenizer: {source: union}", "tokenizer", "tokenizer_source"),
-        (LINEAR + "chat_template: auto", "chat_template", "leave it out"),
+        (LINEAR + "tokenizer: union", "tokenizer", "'union' is no mapping"),
+        (LINEAR + "tokenizer: {}", "tokenizer.source", "it is missing"),
+        (LINEAR + "tokenizer: {source: union, tokens: {a: b}}", "tokenizer.tokens", "are not read"),
+        (LINEAR + "tokenizer: {source: a, pad_to_multiple_of: 0}", "tokenizer.pad_to_multiple_of", "from 1"),
+        (LINEAR + "tokenizer: {source: a}\ntokenizer_source: a", "tokenizer", "keep one of them"),
+        (LINEAR + "tokenizer: {source: a, force: 1}", "tokenizer.force", "unknown key"),
+        (LINEAR + "tokenizer_source: https://a.test/b", "tokenizer_source", "never fetched"),
+        (LINEAR + "untie_embeddings: 3", "untie_embeddings", "true or false"),
+        (LINEAR + "chat_template: '{{ x }}'", "chat_template", "own text is not read"),
+        (LINEAR + "chat_template: base", "chat_template", "there is no base_model"),
         ("# evomerge seed: -1\n" + LINEAR, "seed", "'-1' is no seed"),
         ("# evomerge seed: 99999999999999999999999\n" + LINEAR, "seed", "is no seed"),
         (

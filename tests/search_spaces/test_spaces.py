@@ -9,7 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces import SPACES, Infeasible, Parent, ParentPool, Recipe, SearchSpace, build_space
+from search_spaces import (
+    SPACES,
+    Infeasible,
+    Parent,
+    ParentPool,
+    Recipe,
+    SearchSpace,
+    SpaceDefinitionError,
+    build_space,
+)
 from search_spaces.genome import Genome, Real, from_unit_cube, initial_genome, is_in_bounds, to_unit_cube
 from search_spaces.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.methods import METHODS
@@ -31,13 +40,17 @@ def space_of(method: str, form: str) -> SearchSpace:
     declared = METHODS[method]
     count = (declared.most_parents or 3) - int(declared.base_is_a_parent)
     pool = ParentPool(PARENTS[:count], BASE, layers=7)
-    search = (
-        {} if any(p.searched for p in declared.parameters) else {"search": (declared.parameters[0].name,)}
-    )
+    numbers = _numbers_of(method)
+    search = {} if any(p.searched for p in declared.parameters) else {"search": numbers[:1]}
     return build_space(ParameterSpaceOptions(method=method, seed=5, **FORMS[form], **search), pool)
 
 
-SPACES_UNDER_TEST = {f"{method}, {form}": (method, form) for method in sorted(METHODS) for form in FORMS}
+def _numbers_of(method: str) -> tuple[str, ...]:
+    return tuple(p.name for p in METHODS[method].parameters if p.kind == "number")
+
+
+SEARCHABLE = [method for method in sorted(METHODS) if _numbers_of(method)]
+SPACES_UNDER_TEST = {f"{method}, {form}": (method, form) for method in SEARCHABLE for form in FORMS}
 
 
 @pytest.fixture(params=SPACES_UNDER_TEST)
@@ -56,6 +69,22 @@ def genomes(space: SearchSpace) -> st.SearchStrategy[Genome]:
 
 def test_every_space_is_tested() -> None:
     assert SPACES.keys() == {"parameter"}
+
+
+@pytest.mark.parametrize("parameter", ["normalize", "int8_mask"])
+def test_switches_are_not_searched(parameter: str) -> None:
+    pool = ParentPool(PARENTS, BASE, layers=7)
+    with pytest.raises(SpaceDefinitionError, match="is a switch, and a search moves numbers"):
+        build_space(ParameterSpaceOptions(method="ties", search=(parameter,)), pool)
+
+
+def test_a_method_without_numbers_has_nothing_to_search() -> None:
+    pool = ParentPool(PARENTS, BASE, layers=7)
+    assert "model_stock" not in SEARCHABLE
+    with pytest.raises(SpaceDefinitionError, match="no parameter is searched"):
+        build_space(ParameterSpaceOptions(method="model_stock"), pool)
+    with pytest.raises(SpaceDefinitionError, match="granularity is a choice"):
+        build_space(ParameterSpaceOptions(method="model_stock", search=("granularity",)), pool)
 
 
 @given(data=st.data())

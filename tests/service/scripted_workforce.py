@@ -20,6 +20,7 @@ from workers.messages import (
     Errand,
     ErrandResult,
     Exported,
+    ExportOrder,
     Failed,
     Outcome,
     Scored,
@@ -113,6 +114,8 @@ class ScriptedWorkforce:
             raise self.errand_error
         if isinstance(errand, BenchmarkInquiry):
             return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in errand.benchmarks))
+        if not isinstance(errand, ExportOrder):
+            raise TypeError(f"the script has no answer to a {type(errand).__name__}")
         return Exported(errand.folder, ("config.json", "model.safetensors"), 1000, errand.recipe.digest)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ from workers.configuration import merged_config
 from workers.errors import CheckpointError, MergeError
 from workers.export import find_parents, merge_to_disk
 from workers.live_model import LiveModel
-from workers.merging.plan import plan_merge
-from workers.merging.stream import merged_tensors
+from workers.merging.plan import TensorPlan, plan_merge
 from workers.messages import ExportOrder
-from workers.parents import ResidentParents
+from workers.residency import ResidentParents
 
 TOKENS = torch.arange(12)[None]
 
@@ -34,7 +34,7 @@ class Bench:
     def model(self, recipe: Recipe) -> Any:
         plan = plan_merge(recipe, self.layouts)
         config = merged_config(plan.owner, recipe, self.layouts)
-        return self.live.overwrite(config, merged_tensors(plan, self.parents.read))
+        return self.live.overwrite(config, plan, self.parents.sources)
 
     def logits(self, recipe: Recipe) -> Tensor:
         return logits(self.model(recipe))
@@ -106,13 +106,18 @@ def test_a_network_that_is_not_wholly_written_is_refused(tiny_parents: dict[str,
     bench = Bench(recipe)
     plan = plan_merge(recipe, bench.layouts)
     config = merged_config(plan.owner, recipe, bench.layouts)
-    some = [item for item in merged_tensors(plan, bench.parents.read) if item[0] != "model.norm.weight"]
+
+    def overwrite(*tensors: TensorPlan) -> None:
+        bench.live.overwrite(config, replace(plan, tensors=tensors), bench.parents.sources)
+
+    some = [tensor for tensor in plan.tensors if tensor.name != "model.norm.weight"]
+    (norm,) = (tensor for tensor in plan.tensors if tensor not in some)
     with pytest.raises(MergeError, match=r"model\.norm\.weight: is in the network and not in the checkpoint"):
-        bench.live.overwrite(config, some)
+        overwrite(*some)
     with pytest.raises(MergeError, match="has no such tensor"):
-        bench.live.overwrite(config, [("model.unheard_of.weight", torch.zeros(3))])
+        overwrite(*some, replace(norm, name="model.unheard_of.weight"))
     with pytest.raises(MergeError, match="has shape"):
-        bench.live.overwrite(config, [("model.norm.weight", torch.zeros(3))])
+        overwrite(*some, replace(norm, shape=(3,)))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -14,8 +14,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from workers.merging.kernel import Ingredients
-from workers.merging.sparsify import keep_at_random
-from workers.merging.task_vectors import add_task_vectors
+from workers.merging.random_dropping import drop_at_random
+from workers.merging.task_vectors import add_task_vectors, rescaled
 
 
 def dare_linear(ingredients: Ingredients) -> Tensor:
@@ -24,4 +24,4 @@ def dare_linear(ingredients: Ingredients) -> Tensor:
     Raises:
         MergeError: The weights sum to zero and `normalize` is on.
     """
-    return add_task_vectors(ingredients, keep_at_random)
+    return add_task_vectors(ingredients, rescaled(drop_at_random))

@@ -14,10 +14,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from workers.merging.kernel import Ingredients
+from workers.merging.random_dropping import drop_at_random
 from workers.merging.sign_election import merge_by_elected_sign
-from workers.merging.sparsify import keep_at_random
+from workers.merging.task_vectors import rescaled
 
 
 def dare_ties(ingredients: Ingredients) -> Tensor:
     """Returns the base plus the randomly thinned task vectors where they agree in sign."""
-    return merge_by_elected_sign(ingredients, keep_at_random)
+    return merge_by_elected_sign(ingredients, rescaled(drop_at_random))

@@ -113,6 +113,7 @@ class Scalars:
         gram: Inner products [n, n] in float64 of the mixture's vectors: of the parents (then the
             base, where there is one), or of the task vectors.
         size: How many entries a vector has.
+        findings: What the method's survey of the whole model found.
     """
 
     per_parent: Mapping[str, tuple[float, ...]]
@@ -121,6 +122,7 @@ class Scalars:
     gram: np.ndarray[tuple[int, int], np.dtype[np.float64]]
     with_base: bool
     size: int
+    findings: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,21 @@ W_i [...] any shape, the same for all parents; w_i a number.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from workers.merging.kernel import Ingredients
-from workers.merging.precision import accumulation_dtype
+from workers.merging.kernel import Mixture, Scalars
+from workers.merging.mixtures import kernel_of
 from workers.merging.weighting import normalizer
 
 
-def linear(ingredients: Ingredients) -> Tensor:
-    """Returns the weighted average of the parents.
+def _weights(scalars: Scalars) -> tuple[float, ...]:
+    """Returns the weights as they are said, or divided by their sum.
 
     Raises:
         MergeError: The weights sum to zero and `normalize` is on.
     """
-    weights = ingredients.per_parent["weight"]
-    divisor = normalizer(weights) if ingredients.shared["normalize"] else 1.0
-    first = ingredients.parents[0]
-    total = torch.zeros_like(first, dtype=accumulation_dtype(first))
-    for parent, weight in zip(ingredients.parents, weights, strict=True):
-        if weight:
-            total.add_(parent.to(total.dtype), alpha=weight / divisor)
-    return total
+    weights = scalars.per_parent["weight"]
+    divisor = normalizer(weights) if scalars.shared["normalize"] else 1.0
+    return tuple(weight / divisor for weight in weights)
+
+
+LINEAR = Mixture(_weights, "nothing")
+linear = kernel_of(LINEAR)

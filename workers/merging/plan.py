@@ -6,7 +6,7 @@ Made from the parents' layouts, before any weight is read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Parent, Recipe, Slice, Source
@@ -31,10 +31,16 @@ _BEFORE_THE_LAYERS = ("embed", "wte", "wpe", "project_in")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A parent's tensor that goes into a merged one."""
+    """A parent's tensor that goes into a merged one.
+
+    Attributes:
+        arrangement: Names the order of its rows, where that is not the checkpoint's: tensors of one
+            name and different arrangements are different tensors.
+    """
 
     parent: Parent
     tensor: str
+    arrangement: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,17 @@ def plan_merge(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> MergePlan:
 
     Raises:
         MismatchError: The parents do not fit together, or the recipe asks for layers they lack.
-        MergeError: A parameter has no value for some tensor.
+        MergeError: A parameter has no value for some tensor, or a filter is part of no tensor's name.
     """
-    needed = dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
+    needed = dict.fromkeys((*recipe.merged_parents, recipe.tokenizer_owner))
     for parent in needed:
         if parent not in layouts:
             known = ", ".join(str(known) for known in layouts)
             raise MismatchError(str(parent), "was not loaded", f"the recipe can use: {known}")
     check_structure([layouts[parent] for parent in needed])
-    return _Planner(recipe, {parent: layouts[parent] for parent in needed}).plan()
+    plan = _Planner(recipe, {parent: layouts[parent] for parent in needed}).plan()
+    check_filters(recipe, plan.tensors)
+    return plan
 
 
 def mask_seed(seed: int, parent: Parent, tensor: str) -> int:
@@ -175,6 +183,11 @@ class _Planner:
                 continue
             if tied and role.endswith(_HEADS):
                 continue
+            if place.layer is None and any(role in layout.copied for layout in members):
+                if role in self.owner.copied:
+                    entry = self.owner.tensors[role]
+                    yield _copy(role, Member(self.owner, role, entry), entry)
+                continue
             plan = self._tensor(role, [self._member(layout, role, place) for layout in members], place)
             if plan is not None:
                 yield plan
@@ -224,14 +237,14 @@ class _Planner:
             sources.sort(key=lambda source: source.parent != block.base)
         elif self.method.needs_base or self.method.takes_base:
             sources = [source for source in sources if source.parent != block.base]
-        inputs = tuple(Input(source.parent, names[source.parent]) for source in sources)
+        inputs = tuple(self._input(source.parent, names) for source in sources)
         with_base = block.base is not None and not self.method.base_is_a_parent
         return TensorPlan(
             name=name,
             shape=entry.shape,
             kernel=self.method.name,
             inputs=inputs,
-            base=Input(block.base, names[block.base]) if with_base and block.base else None,
+            base=self._input(block.base, names) if with_base and block.base else None,
             per_parent=self._per_parent(name, sources, names, place),
             shared=self._shared(name, place),
             choices=self._choices(name, place),
@@ -239,6 +252,10 @@ class _Planner:
             dtype=recipe.dtype,
             out_dtype=recipe.out_dtype or recipe.dtype or TORCH_NAMES[entry.dtype],
         )
+
+    def _input(self, parent: Parent, names: Mapping[Parent, str]) -> Input:
+        entry = self.layouts[parent].tensors[names[parent]]
+        return Input(parent, names[parent], entry.arrangement)
 
     def _per_parent(
         self, name: str, sources: list[Source], names: Mapping[Parent, str], place: _Place
@@ -283,6 +300,23 @@ class _Planner:
                 f"add {parameter}, or end its list with a value that has no filter",
             )
         return value
+
+
+def check_filters(recipe: Recipe, tensors: Sequence[TensorPlan]) -> None:
+    """Refuses filters that choose nothing: mostly a misspelt name, or another architecture's.
+
+    Raises:
+        MergeError: Names the filter.
+    """
+    levels = [recipe.parameters, *(part.parameters for part in recipe.slices)]
+    levels += [source.parameters for part in recipe.slices for source in part.sources]
+    found = {(label, s.filter): None for level in levels for label in level for s in level[label] if s.filter}
+    names = [name for plan in tensors for name in (plan.name, *(item.tensor for item in plan.inputs))]
+    text = "\n".join(dict.fromkeys(names))
+    for label, part in found:
+        if part != "*" and part not in text:
+            detail = f"the filter {part[:80]!r} is part of no tensor's name"
+            raise MergeError(f"parameters.{label}", detail, f"use a part of a name such as {names[-1]!r}")
 
 
 def _by_layer(layout: Layout) -> dict[int | None, list[str]]:

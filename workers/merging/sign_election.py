@@ -17,13 +17,15 @@ class _Camps:
 
     With v_i = w_i d_i, P = sum of the positive v_i and N = sum of the negative ones, the elected
     sum is P where sum_i v_i >= 0 and N elsewhere.  So no v_i need be kept until the sign is known,
-    and memory does not grow with the number of parents.
+    and memory does not grow with the number of parents.  The same goes for the largest v_i.
     """
 
-    def __init__(self, like: Tensor, *, normalize: bool) -> None:
+    def __init__(self, like: Tensor, *, merge_function: str, normalize: bool) -> None:
         self.total, self.above, self.below = (torch.zeros_like(like) for _ in range(3))
+        self._largest = merge_function == "max"
         self._weights: list[float] = []
-        self._shares = (torch.zeros_like(like), torch.zeros_like(like)) if normalize else None
+        divided = merge_function == "mean" and normalize
+        self._shares = (torch.zeros_like(like), torch.zeros_like(like)) if divided else None
 
     def add(self, weight: float, delta: Tensor) -> None:
         """Takes in one parent's contribution; overwrites `delta`."""
@@ -34,13 +36,20 @@ class _Camps:
             self._shares[0].add_(contribution > 0, alpha=weight)
             self._shares[1].add_(contribution < 0, alpha=weight)
         positive = contribution.clamp(min=0.0)
-        self.above += positive
-        self.below += contribution.sub_(positive)
+        negative = contribution.sub_(positive)
+        if self._largest:
+            self.above = torch.maximum(self.above, positive, out=positive)
+            self.below = torch.minimum(self.below, negative, out=self.below)
+        else:
+            self.above += positive
+            self.below += negative
 
-    def elected(self) -> Tensor:
-        """Returns the sum [...] of the contributions with the elected sign; a tie elects plus."""
+    def elected(self, at_zero: float = 1.0) -> Tensor:
+        """Returns the contributions [...] with the elected sign, merged; a tie elects `at_zero`."""
         # NaN must stay in the result, where it is found: `total < 0` is false there and `above` is NaN.
         lost = self.total < 0
+        if at_zero < 0.0:
+            lost |= self.total == 0.0
         merged = torch.where(lost, self.below, self.above)
         if self._shares is not None:
             divisor = torch.where(lost, self._shares[1], self._shares[0])
@@ -49,15 +58,23 @@ class _Camps:
         return merged
 
 
-def merge_by_elected_sign(ingredients: Ingredients, sparsify: Sparsifier) -> Tensor:
+def merge_by_elected_sign(
+    ingredients: Ingredients, sparsify: Sparsifier, *, merge_function: str = "mean", at_zero: float = 1.0
+) -> Tensor:
     """Returns W_0 + lambda sum_i m_i w_i d_i; with `normalize`, divided by sum_i m_i w_i elementwise.
 
-    m_i [...] is 1 where w_i d_i has the sign of sum_j w_j d_j (plus where that is zero) and 0
-    elsewhere, also where d_i is exactly zero.  Where nobody takes part, or weights of both signs
-    cancel, nothing is divided.
+    m_i [...] is 1 where w_i d_i has the sign of sum_j w_j d_j and 0 elsewhere, also where d_i is exactly
+    zero.  Where nobody takes part, or weights of both signs cancel, nothing is divided.
+
+    Args:
+        ingredients: Of the merged tensor.
+        sparsify: Thins the task vectors out.
+        merge_function: `mean` is the above; `sum` is never divided; `max` is the m_i w_i d_i of largest
+            magnitude.
+        at_zero: The sign that is elected where sum_j w_j d_j is zero.
     """
     base = base_tensor(ingredients)
-    camps = _Camps(base, normalize=bool(ingredients.shared["normalize"]))
+    camps = _Camps(base, merge_function=merge_function, normalize=bool(ingredients.shared["normalize"]))
     for weight, delta in weighted_task_vectors(ingredients, base, sparsify):
         camps.add(weight, delta)
-    return camps.elected().mul_(ingredients.shared["lambda"]).add_(base)
+    return camps.elected(at_zero).mul_(ingredients.shared["lambda"]).add_(base)

@@ -14,36 +14,41 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
-
-from workers.merging.kernel import Ingredients
-from workers.merging.precision import accumulation_dtype, dot
+from workers.merging.kernel import Mixture, Scalars
+from workers.merging.mixtures import Gram, kernel_of
 
 _PARALLEL = 0.9995
 _SHORTEST = 1e-8  # a shorter vector has no direction
 
 
-def slerp(ingredients: Ingredients) -> Tensor:
-    """Returns the point at `t` of the arc from the first parent to the second."""
-    start, end = ingredients.parents
-    dtype = torch.promote_types(accumulation_dtype(start), end.dtype)
-    start, end = start.to(dtype), end.to(dtype)
-    of_start, of_end = arc_shares(_cosine(start, end), ingredients.shared["t"])
-    return torch.mul(start, of_start).add_(end, alpha=of_end)
+def arc_shares(cosine: float, t: float, *, parallel: float = _PARALLEL) -> tuple[float, float]:
+    """Returns the factors of the two ends for a point of the arc between them.
 
-
-def arc_shares(cosine: float, t: float) -> tuple[float, float]:
-    """Returns the factors of the two ends for a point of the arc between them."""
-    if abs(cosine) > _PARALLEL:
+    Args:
+        cosine: Of the angle between the ends.
+        t: The point: 0 is the first end, 1 the second.
+        parallel: From what |cosine| on the straight line is taken.
+    """
+    if abs(cosine) > parallel:
         return 1.0 - t, t
     angle = math.acos(cosine)
     return math.sin((1.0 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
-def _cosine(start: Tensor, end: Tensor) -> float:
-    """The cosine between two tensors; a vector without length stands at a right angle to all."""
-    lengths = (math.sqrt(dot(start, start)), math.sqrt(dot(end, end)))
-    if min(lengths) <= _SHORTEST:
+def cosine_in(gram: Gram, *, shortest: float = _SHORTEST) -> float:
+    """Returns the cosine between the first two vectors of a Gram matrix.
+
+    A vector no longer than `shortest` has no direction and stands at a right angle to all.
+    """
+    lengths = math.sqrt(gram[0, 0]), math.sqrt(gram[1, 1])
+    if min(lengths) <= shortest:
         return 0.0
-    return min(max(dot(start, end) / lengths[0] / lengths[1], -1.0), 1.0)
+    return min(max(float(gram[0, 1]) / lengths[0] / lengths[1], -1.0), 1.0)
+
+
+def _weights(scalars: Scalars) -> tuple[float, ...]:
+    return arc_shares(cosine_in(scalars.gram), scalars.shared["t"])
+
+
+SLERP = Mixture(_weights, "inputs")
+slerp = kernel_of(SLERP)

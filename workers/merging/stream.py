@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +13,13 @@ from search_spaces import Parent
 from search_spaces.methods import METHODS
 from workers.errors import MergeError
 from workers.merging import KERNELS, SURVEYS
+from workers.merging.fast.caches import Caches
+from workers.merging.fast.engine import merge_fast
+from workers.merging.fast.threads import Map, together
 from workers.merging.kernel import Ingredients
 from workers.merging.plan import Input, MergePlan, TensorPlan
 from workers.merging.precision import check_finite, is_finite
+from workers.merging.recorded import missing_record
 
 Read = Callable[[Parent, str], Tensor]
 ReadRecord = Callable[[Parent, str, str], Tensor | None]
@@ -22,8 +27,12 @@ ReadRecord = Callable[[Parent, str, str], Tensor | None]
 
 
 def no_records(parent: Parent, kind: str, tensor: str) -> Tensor | None:  # noqa: ARG001 - a ReadRecord
-    """Knows of no record."""
-    return None
+    """Stands where nobody said where records lie; only methods that need some ask.
+
+    Raises:
+        MergeError: Always.
+    """
+    raise missing_record(str(parent), kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +119,93 @@ def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None) ->
         MergeError: The recipe's numbers give no tensor, or one with NaN or infinity; the message
             names the tensor, and the parent where one is at fault.
     """
-    if plan.kernel is None:
-        (source,) = plan.inputs
-        return sources.read(source.parent, source.tensor).to(sources.device)
+    return _merged(plan, sources, findings, None, together)
+
+
+@torch.no_grad()
+def merge_into(
+    target: Tensor,
+    plan: TensorPlan,
+    sources: Sources,
+    findings: object = None,
+    caches: Caches | None = None,
+    work: Map = together,
+) -> None:
+    """Writes one tensor of the merged model in place.
+
+    Args:
+        target: Of the plan's shape; where its format is not the plan's `out_dtype`, the tensor is
+            rounded to that first.
+        plan: Of the tensor.
+        sources: Of the weights.
+        findings: What the survey found.
+        caches: What is remembered between candidates.
+        work: How to go through the stretches of the tensor.
+
+    Raises:
+        MergeError: As `merge_tensor`; the target holds no usable numbers then.
+    """
+    if copied_from(plan) is None and target.dtype == _dtype(plan.out_dtype):
+        with _naming(plan):
+            finite = merge_fast(plan, load(plan, sources, findings), target, caches, work)
+        if finite is not None:
+            _check(plan, sources, finite)
+            return
+    target.copy_(_merged(plan, sources, findings, caches, work))
+
+
+def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches | None, work: Map) -> Tensor:
+    """As `merge_tensor`, with what `merge_into` may use."""
+    source = copied_from(plan)
+    if source is not None:
+        result = _cast(plan, source, sources)
+        result = result if plan.out_dtype is None else result.to(_dtype(plan.out_dtype))
+        _check(plan, sources, plan.kernel is None or is_finite(result))
+        return result
+    with _naming(plan):
+        ingredients = load(plan, sources, findings)
+        result = torch.empty(plan.shape, dtype=_dtype(plan.out_dtype), device=sources.device)
+        finite = merge_fast(plan, ingredients, result, caches, work)
+        if finite is None:
+            result = KERNELS[plan.kernel or ""](ingredients).to(result.dtype)
+            finite = is_finite(result)
+    _check(plan, sources, finite)
+    return result
+
+
+def copied_from(plan: TensorPlan) -> Input | None:
+    """Returns the one input that a tensor is a copy of, or None where it must be computed."""
+    unchanged = plan.kernel == "passthrough" and plan.per_parent.get("scale") == (1.0,)
+    return plan.inputs[0] if plan.kernel is None or unchanged else None
+
+
+@contextmanager
+def _naming(plan: TensorPlan) -> Iterator[None]:
+    """Has complaints of a kernel name the tensor."""
     try:
-        merged = KERNELS[plan.kernel](load(plan, sources, findings))
+        yield
     except MergeError as error:
         if error.field == plan.name:
             raise
         raise MergeError(plan.name, f"{error.field}: {error.detail}", error.remedy) from error
-    result = merged.to(getattr(torch, str(plan.out_dtype)))
-    if not is_finite(result):
-        _check_inputs(plan, sources.read)
-        raise MergeError(
-            plan.name,
-            f"the merged values overflow {plan.out_dtype}",
-            "use smaller weights, or a wider out_dtype",
-        )
-    return result
+
+
+def _check(plan: TensorPlan, sources: Sources, finite: bool) -> None:
+    """Refuses a merged tensor that holds NaN or infinity."""
+    if finite:
+        return
+    for item in (*plan.inputs, *([plan.base] if plan.base is not None else [])):
+        check_finite(f"{item.tensor} of {item.parent}", sources.read(item.parent, item.tensor))
+    raise MergeError(
+        plan.name,
+        f"the merged values overflow {plan.out_dtype}",
+        "use smaller weights, or a wider out_dtype",
+    )
+
+
+def _dtype(name: str | None) -> torch.dtype:
+    found: torch.dtype = getattr(torch, str(name))
+    return found
 
 
 def load(plan: TensorPlan, sources: Sources, findings: object = None) -> Ingredients:
@@ -155,9 +233,3 @@ def load(plan: TensorPlan, sources: Sources, findings: object = None) -> Ingredi
 def _cast(plan: TensorPlan, item: Input, sources: Sources) -> Tensor:
     tensor = sources.read(item.parent, item.tensor)
     return tensor.to(device=sources.device, dtype=getattr(torch, plan.dtype) if plan.dtype else tensor.dtype)
-
-
-def _check_inputs(plan: TensorPlan, read: Read) -> None:
-    """Raises for the parent that brought NaN or infinity in, if one did."""
-    for item in (*plan.inputs, *([plan.base] if plan.base is not None else [])):
-        check_finite(f"{item.tensor} of {item.parent}", read(item.parent, item.tensor))

@@ -14,8 +14,10 @@ from workers.merging.kernel import Ingredients
 from workers.merging.precision import accumulation_dtype, l1_norm
 from workers.merging.weighting import normalizer
 
-Sparsifier = Callable[[Tensor, float, int], Tensor]
-"""Sets entries of a task vector to zero, in place: (task vector, density, seed) -> the same tensor."""
+Sparsifier = Callable[[Tensor, Ingredients, int], Tensor]
+"""Sets entries of a parent's task vector to zero, in place: (task vector, ingredients, the parent's
+number) -> the same tensor.  It finds its parameters, seed and thresholds under that number.
+"""
 
 
 def base_tensor(ingredients: Ingredients) -> Tensor:
@@ -28,28 +30,46 @@ def base_tensor(ingredients: Ingredients) -> Tensor:
 def weighted_task_vectors(
     ingredients: Ingredients, base: Tensor, sparsify: Sparsifier | None = None
 ) -> Iterator[tuple[float, Tensor]]:
-    """Yields each parent's weight and task vector [...], sparsified to the parent's density.
+    """Yields each parent's weight and task vector [...], sparsified.
 
     Parents that add nothing (weight or density 0) are left out.  Only one task vector is alive at
     a time, and whoever takes it may overwrite it.
+
+    Raises:
+        MergeError: The sparsifier cannot work with the parent's numbers.
     """
-    weights, densities = ingredients.per_parent["weight"], ingredients.per_parent["density"]
-    seeds = ingredients.seeds or (0,) * len(weights)
-    for parent, weight, density, seed in zip(ingredients.parents, weights, densities, seeds, strict=True):
-        if weight == 0.0 or (sparsify is not None and density <= 0.0):
+    weights = ingredients.per_parent["weight"]
+    for number, (parent, weight) in enumerate(zip(ingredients.parents, weights, strict=True)):
+        dropped = sparsify is not None and ingredients.per_parent["density"][number] <= 0.0
+        if weight == 0.0 or dropped:
             continue
-        delta = _task_vector(parent, base)
-        if sparsify is not None and density < 1.0:
-            before = l1_norm(delta) if ingredients.shared["rescale"] else 0.0
-            delta = sparsify(delta, density, seed)
-            if before:
-                restore_l1(delta, before)
-        yield weight, delta
+        delta = task_vector(parent, base)
+        yield weight, delta if sparsify is None else sparsify(delta, ingredients, number)
 
 
-def _task_vector(parent: Tensor, base: Tensor) -> Tensor:
+def task_vector(parent: Tensor, base: Tensor) -> Tensor:
+    """Returns W_i - W_0 [...], contiguous, a tensor of its own.
+
+    Args:
+        parent: [...], of any dtype.
+        base: [...], in the precision of the sums.
+    """
     own = parent.to(base.dtype)
-    return torch.sub(own, base) if own is parent else own.sub_(base)
+    delta = torch.sub(own, base) if own is parent else own.sub_(base)
+    return delta.contiguous()
+
+
+def rescaled(sparsify: Sparsifier) -> Sparsifier:
+    """Returns the sparsifier that, with `rescale`, stretches what is left to the L1 norm from before."""
+
+    def sparsify_and_stretch(delta: Tensor, ingredients: Ingredients, parent: int) -> Tensor:
+        before = l1_norm(delta) if ingredients.shared["rescale"] else 0.0
+        delta = sparsify(delta, ingredients, parent)
+        if before:
+            restore_l1(delta, before)
+        return delta
+
+    return sparsify_and_stretch
 
 
 def restore_l1(delta: Tensor, norm: float) -> None:
@@ -62,14 +82,16 @@ def restore_l1(delta: Tensor, norm: float) -> None:
 def add_task_vectors(ingredients: Ingredients, sparsify: Sparsifier | None = None) -> Tensor:
     """Returns W_0 + lambda sum_i w_i d_i; with `normalize`, the sum is divided by sum_i w_i.
 
+    Methods that declare no `normalize` are not divided.
+
     Raises:
-        MergeError: The weights sum to zero and `normalize` is on.
+        MergeError: The weights sum to zero and `normalize` is on, or the sparsifier cannot work.
     """
     base = base_tensor(ingredients)
     if not ingredients.parents:
         return base
     factor = ingredients.shared["lambda"]
-    if ingredients.shared["normalize"]:
+    if ingredients.shared.get("normalize", 0.0):
         factor /= normalizer(ingredients.per_parent["weight"])
     total: Tensor | None = None
     for weight, delta in weighted_task_vectors(ingredients, base, sparsify):

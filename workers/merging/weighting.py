@@ -15,8 +15,8 @@ def cancels(total: float, weights: Sequence[float]) -> bool:
     return abs(total) <= _NOTHING * math.fsum(abs(weight) for weight in weights)
 
 
-def normalizer(weights: Sequence[float]) -> float:
-    """Returns the sum of the weights.
+def normalizer(weights: Sequence[float], *, switch: str = "normalize") -> float:
+    """Returns the sum of the weights, by which the method divides because of `switch`.
 
     Raises:
         MergeError: It is zero.
@@ -25,7 +25,7 @@ def normalizer(weights: Sequence[float]) -> float:
     if cancels(total, weights):
         raise MergeError(
             "weight",
-            f"the weights {list(weights)} sum to 0 and normalize divides by their sum",
-            "change a weight or write normalize: false",
+            f"the weights {list(weights)} sum to 0 and {switch} divides by their sum",
+            f"change a weight or write {switch}: false",
         )
     return total

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from search_spaces.genome import Choice, Real
+from search_spaces.genome import Choice, Real, Variable
 from service.optimizers import OPTIMIZERS, choose_algorithm
 
 ONE = tuple(Real(f"weight {i}", 0.0, 1.0, 0.5) for i in range(10))
 MANY = tuple(Real(f"weight {i}", 0.0, 1.0, 0.5) for i in range(500))
-WORDS = (*ONE, Choice("method", ("ties", "linear"), "ties"))
+WORDS: tuple[Variable, ...] = (*ONE, Choice("method", ("ties", "linear"), "ties"))
 
 
 def test_the_problem_decides_and_the_reason_is_told() -> None:

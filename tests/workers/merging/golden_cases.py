@@ -59,10 +59,10 @@ class GoldenCase:
         return dict(merged_tensors(self.plan(), lambda parent, tensor: loaded[parent][tensor]))
 
 
-def golden_cases(*, seeded: bool) -> list[GoldenCase]:
+def golden_cases(*, seeded: bool, beside: bool = True) -> list[GoldenCase]:
     """Returns the cases kept here and, where they lie beside the repository, all others."""
     found: dict[str, GoldenCase] = {}
-    for root in (OWN, GOLDEN / "mergekit"):
+    for root in (OWN, GOLDEN / "mergekit") if beside else (OWN,):
         for recipe in sorted(path for method in _METHODS for path in root.glob(f"{method}/*/recipe.yml")):
             case = GoldenCase(root, recipe.parent)
             if recipe.parent.name.startswith("seeded") == seeded:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from workers.merging.counter_random import random_words
 from workers.merging.precision import chunk_length
-from workers.merging.sparsify import keep_at_random, keep_largest
+from workers.merging.sparsify import (
+    drop_smallest,
+    keep_at_random,
+    keep_at_random_by_rank,
+    keep_between,
+    keep_largest,
+    keep_ranks,
+)
 
 
 def test_the_largest_magnitudes_are_kept() -> None:
@@ -29,6 +36,70 @@ def test_a_vector_too_short_for_its_density_keeps_one_entry() -> None:
 
 
 @given(
+    rows=st.lists(st.lists(st.integers(-4, 4), min_size=7, max_size=7), min_size=1, max_size=6),
+    first=st.integers(0, 7),
+    stop=st.integers(0, 8),
+    by_row=st.booleans(),
+)
+@settings(deadline=None)
+def test_exactly_the_declared_ranks_are_kept(
+    rows: list[list[int]],
+    first: int,
+    stop: int,
+    by_row: bool,
+) -> None:
+    delta = torch.tensor(rows, dtype=torch.float32)
+    groups = rows if by_row else [[value for row in rows for value in row]]
+    expected = []
+    for group in groups:
+        ranked = sorted(range(len(group)), key=lambda i: (-abs(group[i]), i))[first : max(first, stop)]
+        expected += [float(value) if i in ranked else 0.0 for i, value in enumerate(group)]
+    assert keep_ranks(delta, first, stop, by_row=by_row).view(-1).tolist() == expected
+
+
+@pytest.mark.parametrize("step", [1e-9, 0.25])
+def test_ranks_of_long_vectors_are_exact_too(step: float) -> None:
+    numbers = torch.randn(300_000, generator=torch.Generator().manual_seed(1))
+    numbers = (numbers / step).round() * step  # a coarse step makes masses of equal magnitudes
+    order = numbers.abs().argsort(descending=True, stable=True)
+    expected = torch.zeros_like(numbers)
+    expected[order[1000:90_000]] = numbers[order[1000:90_000]]
+    assert torch.equal(keep_ranks(numbers.clone(), 1000, 90_000), expected)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_kept_whatever_its_rank(broken: float) -> None:
+    values = [3.0, broken, 2.0, 1.0]
+    for kept in (
+        keep_ranks(torch.tensor(values), 1, 2),
+        keep_between(torch.tensor(values), 2.5, 3.5),
+        drop_smallest(torch.tensor(values), 4),
+        keep_at_random_by_rank(torch.tensor(values), 1e-9, 0.0, seed=1),
+    ):
+        assert kept.isfinite().tolist() == [True, False, True, True]
+
+
+def test_dropping_the_smallest_drops_their_equals_too() -> None:
+    values = [1.0, -1.0, 2.0, 1.0, 0.5]
+    assert drop_smallest(torch.tensor(values), 2).tolist() == [0.0, 0.0, 2.0, 0.0, 0.0]
+    assert drop_smallest(torch.tensor(values), 1).tolist() == [1.0, -1.0, 2.0, 1.0, 0.0]
+    assert drop_smallest(torch.tensor(values), 0).tolist() == values
+
+
+def test_a_mask_by_rank_does_not_depend_on_the_portions() -> None:
+    width = 3000
+    rows = chunk_length(torch.device("cpu")) // width + 2  # more than are treated at once
+    delta = torch.randn(rows, width, generator=torch.Generator().manual_seed(1))
+    kept = keep_at_random_by_rank(delta.clone(), 0.45, 0.15, seed=3)
+    last = delta[-1].abs().argsort(descending=True, stable=True)
+    shifts = torch.linspace(0.15, -0.15, width, dtype=torch.float64).mul(2**16).round()
+    bounds = (shifts + round(0.45 * 2**16)) * 2**16 - 2**31
+    words = random_words(3, (rows - 1) * width, width)
+    expected = torch.zeros(width).scatter(0, last, (words[last] < bounds).float())
+    assert torch.equal(kept[-1] != 0, expected != 0)
+
+
+@given(
     values=st.lists(st.integers(-4, 4), min_size=1, max_size=60),
     density=st.floats(0.001, 0.999),
 )
@@ -41,11 +112,26 @@ def test_exactly_the_declared_number_is_kept(values: list[int], density: float) 
     assert keep_largest(delta, density).tolist() == expected
 
 
-def test_random_words_are_those_of_splitmix64() -> None:
-    # The published sequence from seed 1234567.
-    published = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    words = random_words(1234567, 0, 6)
-    assert words.view(torch.int64).tolist() == [n - 2**64 if n >= 2**63 else n for n in published]
+def splitmix64(seed: int) -> int:
+    """The published generator's first number, in plain whole numbers."""
+    state = (seed + 0x9E3779B97F4A7C15) % 2**64
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    state = (state ^ state >> 27) * 0x94D049BB133111EB % 2**64
+    return state ^ state >> 31
+
+
+def test_random_words_follow_the_declared_formula() -> None:
+    assert splitmix64(1234567) == 6457827717110365317  # as published
+    seed = 1234567
+    s, z = splitmix64(seed) % 2**32, splitmix64(seed) >> 32
+    expected = []
+    for i in range(1000, 1100):
+        h = (i * 0x9E3779B9 + s) % 2**32
+        h = (h ^ h >> 16) * 0x21F0AAAD % 2**32
+        h = (h ^ h >> 15 ^ z) * 0x735A2D97 % 2**32
+        h ^= h >> 15
+        expected.append(h - 2**32 if h >= 2**31 else h)
+    assert random_words(seed, 1000, 100).tolist() == expected
 
 
 @pytest.mark.parametrize(("start", "count"), [(0, 1), (1, 1), (3, 8), (4, 7), (1001, 513)])
@@ -62,6 +148,13 @@ def test_random_bits_are_fair_and_do_not_follow_each_other() -> None:
     signs = (words >= 0).double() * 2 - 1
     for distance in (1, 2, 3, 64):
         assert abs(float((signs[distance:] * signs[:-distance]).sum())) <= 5 * 256
+
+
+def test_the_words_go_on_where_the_index_outgrows_32_bits() -> None:
+    across = random_words(5, 2**32 - 3, 6)
+    assert torch.equal(across[:3], random_words(5, 2**32 - 3, 3))
+    assert torch.equal(across[3:], random_words(5, 2**32, 3))
+    assert not torch.equal(across[3:], random_words(5, 0, 3))
 
 
 def test_masks_of_neighbouring_seeds_are_independent() -> None:
@@ -93,4 +186,4 @@ def test_a_mask_does_not_depend_on_the_shape_or_on_the_portions() -> None:
 
 def test_masks_are_those_of_yesterday() -> None:
     kept = keep_at_random(torch.ones(16), 0.5, seed=2024)
-    assert "".join(str(int(bit)) for bit in kept.tolist()) == "1100001001011011"
+    assert "".join(str(int(bit)) for bit in kept.tolist()) == "0111101101111010"

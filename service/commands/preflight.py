@@ -1,0 +1,147 @@
+"""`evomerge preflight`: what the parents of a merge are, and what will not work; reads no weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.table import Table
+
+from search_spaces import Parent, Recipe
+from search_spaces.errors import RecipeFileError, SpaceError
+from search_spaces.mergekit_yaml import read_recipe
+from search_spaces.problems import unwrap
+from service.commands.connection import JsonOption
+from service.commands.output import CommandError, Exit, clean, data_console, say
+from service.commands.spec_file import RECIPE_ENDINGS, with_absolute_parents
+from service.commands.tables import size
+from workers.parent_facts import ParentFacts
+from workers.preflight import (
+    Comparison,
+    Finding,
+    Needs,
+    Preflight,
+    as_json,
+    preflight_models,
+    preflight_recipe,
+)
+
+REFUSED = 2
+
+
+def preflight(
+    what: Annotated[
+        list[str], typer.Argument(metavar="RECIPE.yml|MODEL...", help="A recipe, or models to compare.")
+    ],
+    as_json_text: JsonOption = False,
+) -> int:
+    """Say what the parents of a merge are, what it needs, and what will not work.
+
+    Reads configs, tokenizers, the headers of safetensors and a few kilobytes of weights. Ends with
+    code 2 when the merge cannot work.
+    """
+    if len(what) == 1 and what[0].endswith(RECIPE_ENDINGS):
+        found = preflight_recipe(_recipe(Path(what[0])))
+    else:
+        found = preflight_models([_model(text) for text in what])
+    if as_json_text:
+        say(json.dumps(as_json(found), indent=2, default=str))
+    else:
+        _show(found)
+    return REFUSED if found.refusals else Exit.OK
+
+
+def _recipe(path: Path) -> Recipe:
+    try:
+        recipe = read_recipe(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        raise CommandError(f"{path}: {cause}", "check the path", code=Exit.INVALID) from error
+    except RecipeFileError as error:
+        listed = "\n".join(f"  {problem}" for problem in error.problems)
+        raise CommandError(f"{path} has mistakes:\n{listed}", code=Exit.INVALID) from error
+    except SpaceError as error:
+        raise CommandError(f"{path}: {error}", code=Exit.INVALID) from error
+    return with_absolute_parents(recipe, path.absolute().parent)
+
+
+def _model(text: str) -> Parent:
+    try:
+        return Parent.model_validate(text)
+    except ValidationError as error:
+        problem = unwrap(error, "model")[0]
+        raise CommandError(problem.detail, problem.remedy, code=Exit.INVALID) from error
+
+
+def _show(found: Preflight) -> None:
+    console = data_console()
+    if found.parents:
+        console.print(_parents_table(found.parents))
+    if found.comparisons:
+        console.print(_comparisons_table(found.comparisons))
+    if found.needs is not None:
+        console.print(_needs_table(found.needs))
+    for heading, findings in (("Refused", found.refusals), ("Mind", found.warnings)):
+        if findings:
+            console.print(f"\n{heading}:")
+            for finding in findings:
+                console.print(f"  {_sentence(finding)}")
+    if not found.refusals:
+        console.print("\nNothing stands in the way.")
+
+
+def _sentence(finding: Finding) -> str:
+    return clean(f"{finding.field}: {finding.detail}; {finding.remedy}")
+
+
+def _parents_table(parents: Iterable[ParentFacts]) -> Table:
+    table = _table(
+        "PARENT", "ARCHITECTURE", "LAYERS", "PARAMETERS", "SIZE", "TYPE", "TOKENS", "CONTEXT", "LICENCE"
+    )
+    for each in parents:
+        tied = ", tied" if each.tied else ""
+        table.add_row(
+            clean(each.parent),
+            clean(each.architecture),
+            str(each.layers),
+            f"{each.parameters / 1e6:,.1f} M",
+            size(each.bytes),
+            "/".join(each.dtypes),
+            f"{each.tokens or '–'} in {each.rows} rows{tied}",
+            str(each.context or "–"),
+            clean(each.licence or "–"),
+        )
+    return table
+
+
+def _comparisons_table(comparisons: Iterable[Comparison]) -> Table:
+    table = _table("\nCOMPARED", "\nWITH", "\nTOKENS THAT DIFFER", "\nEVIDENCE")
+    for each in comparisons:
+        tokens = "–" if each.differing_tokens is None else str(each.differing_tokens)
+        table.add_row(clean(each.parent), clean(each.other), tokens, clean("; ".join(each.evidence)))
+    return table
+
+
+def _needs_table(needs: Needs) -> Table:
+    rows: Mapping[str, str] = {
+        "download": size(needs.download),
+        "read": size(needs.read),
+        "write": size(needs.write),
+        "memory, all in it": f"{size(needs.live)}, and what an evaluation takes",
+        "memory, streamed": f"about {size(needs.streamed)}; less with a limit, if a method goes row by row",
+    }
+    table = _table("\nNEEDED", "")
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table

@@ -1,0 +1,1 @@
+"""Looking at models through texts: what merge methods need to know of them, and learned coefficients."""

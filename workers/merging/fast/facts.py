@@ -1,0 +1,180 @@
+"""What the fast passes must know of a tensor before they run, found once and remembered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from workers.merging.counter_random import seed_words
+from workers.merging.fast import random_masks
+from workers.merging.fast.caches import Caches
+from workers.merging.fast.kept import Kept, Kind, cut
+from workers.merging.fast.lengths import length_at_random, length_between, length_by_key, peak
+from workers.merging.fast.magnitudes import Level, MagnitudeTable, find_level, magnitude_table, place_after
+from workers.merging.fast.products import Gram, inner_products
+from workers.merging.fast.storage import Array
+from workers.merging.fast.threads import STRETCH, Map, stretches
+from workers.merging.plan import TensorPlan
+from workers.merging.sparsify import rank_shifts
+
+_Value = TypeVar("_Value")
+_MANY = 1 << 17
+"""Entries from which on a table of lengths costs less than counting anew for every candidate."""
+
+_UNIT_BITS = 30
+"""Of the largest magnitude in units: 2^32 entries of this size do not overflow 63 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What can be known of one merged tensor's inputs.
+
+    Attributes:
+        plan: Of the tensor.
+        parents: Flat, one per input.
+        base: Flat; empty where there is none.
+        caches: What is remembered between candidates; None where there is but one.
+        work: How to go through the stretches of a tensor.
+    """
+
+    plan: TensorPlan
+    parents: tuple[Array, ...]
+    base: Array
+    caches: Caches | None
+    work: Map
+
+    @property
+    def count(self) -> int:
+        """How many entries the tensor has."""
+        return int(np.prod(self.plan.shape, dtype=np.int64))
+
+    def gram(self, *, with_base: bool, around_base: bool) -> Gram:
+        """Returns the inner products of the parents, of the base too, or of the differences from it."""
+        vectors = (*self.parents, self.base) if with_base and len(self.base) else self.parents
+        origin = self.base if around_base else self.base[:0]
+        key = ("gram", self.plan.inputs, self.plan.base, with_base, around_base)
+        return self._remembered(key, lambda: inner_products(vectors, origin, self.work))
+
+    def levels(self, parent: int, ranks: Iterable[int]) -> dict[int, Level]:
+        """Returns the magnitudes of a task vector that have these ranks; rank 0 is the largest."""
+        own, base = self.parents[parent], self.base
+        if self.caches is None:
+            return {rank: find_level(own, base, rank, self.work) for rank in ranks}
+        table: MagnitudeTable = self._remembered(
+            ("magnitudes", *self._vector(parent)),
+            lambda: magnitude_table(own, base),
+            lambda found: found.nbytes,
+        )
+        return {rank: table.level(rank) for rank in ranks}
+
+    def place_after(self, parent: int, level: Level, rank: int) -> int:
+        """Returns the place behind the entry of this rank, which has this level; equals rank as they lie."""
+        among = rank - level.above + 1
+        if among == level.equal:
+            return self.count
+        key = ("place", *self._vector(parent), level.bits, among)
+        return self._remembered(
+            key, lambda: int(place_after(self.parents[parent], self.base, np.uint32(level.bits), among))
+        )
+
+    def keys(self, parent: int, epsilon: float) -> Array:
+        """Returns the keys of MagPrune, uint16 [entries]."""
+        key = ("keys", *self._vector(parent), self.plan.seeds[parent], epsilon)
+        return self._remembered(key, lambda: self._make_keys(parent, epsilon), lambda found: found.nbytes)
+
+    def length(self, parent: int, kept: Kept) -> int:
+        """Returns the L1 norm of what is kept of a task vector, in units of its own.
+
+        The units of a task vector are the same for all that may be kept of it.
+        """
+        if self.caches is not None and kept.by_chance and self.count >= _MANY:
+            return int(self._lengths(parent, kept)[kept.code])
+        if kept.kind is Kind.BY_KEY:
+            return self._count_length(parent, kept)
+        key = ("length", *self._vector(parent), kept.kind, kept.least, kept.most, kept.seed, kept.code)
+        return self._remembered(key, lambda: self._count_length(parent, kept))
+
+    def whole_length(self, parent: int) -> int:
+        """Returns the L1 norm of a whole task vector, in its units."""
+        key = ("length", *self._vector(parent))
+        return self._remembered(key, lambda: self._count_length(parent, Kept(Kind.BY_MAGNITUDE)))
+
+    def _units(self, parent: int) -> float:
+        """How many units make 1; 0 where the task vector is zero, or holds NaN or infinity."""
+        largest = self._remembered(("peak", *self._vector(parent)), lambda: self._find_peak(parent))
+        if not 0.0 < largest < math.inf:
+            return 0.0
+        return math.ldexp(1.0, _UNIT_BITS - math.frexp(largest)[1])
+
+    def _find_peak(self, parent: int) -> float:
+        def part(start: int) -> np.uint32:
+            inside = slice(start, start + STRETCH)
+            return peak(self.parents[parent][inside], self.base[inside])
+
+        return float(np.uint32(max(self.work(part, stretches(self.count)))).view(np.float32))
+
+    def _lengths(self, parent: int, kept: Kept) -> Array:
+        """The table of lengths by code, int64 [2^16 + 1]."""
+        own, base, units = self.parents[parent], self.base, self._units(parent)
+        key: tuple[Hashable, ...] = (*self._vector(parent), self.plan.seeds[parent])
+        if kept.kind is Kind.AT_RANDOM:
+            start, extra = (np.uint32(word) for word in kept.seed)
+            return self._remembered(
+                ("lengths by word", *key),
+                lambda: random_masks.lengths_by_word(own, base, units, start, extra),
+                lambda found: found.nbytes,
+            )
+        return self._remembered(
+            ("lengths by key", *key, self.plan.per_parent["epsilon"][parent]),
+            lambda: random_masks.lengths_by_key(own, base, units, kept.keys),
+            lambda found: found.nbytes,
+        )
+
+    def _count_length(self, parent: int, kept: Kept) -> int:
+        units = self._units(parent)
+
+        def part(start: int) -> int:
+            stop = min(start + STRETCH, self.count)
+            own, base = self.parents[parent][start:stop], self.base[start:stop]
+            if kept.kind is Kind.AT_RANDOM:
+                word, extra = (np.uint32(number) for number in kept.seed)
+                first, last = np.uint32(start), np.int32(kept.last_word)
+                return length_at_random(own, base, units, first, word, extra, last)
+            if kept.kind is Kind.BY_KEY:
+                return length_by_key(own, base, units, kept.keys[start:stop], np.uint32(kept.code))
+            total = 0
+            for begin, end in cut(start, stop, (kept,)):
+                least, most = (np.uint32(bound) for bound in kept.bounds(end))
+                inside = slice(begin - start, end - start)
+                total += length_between(own[inside], base[inside], units, least, most)
+            return total
+
+        return sum(self.work(part, stretches(self.count)))
+
+    def _make_keys(self, parent: int, epsilon: float) -> Array:
+        width = self.plan.shape[-1] if self.plan.shape else 1
+        shifts = rank_shifts(epsilon, width).numpy()
+        start, extra = (np.uint32(word) for word in seed_words(self.plan.seeds[parent]))
+        rows = max(1, STRETCH // width) * width
+
+        def part(first: int) -> Array:
+            own, base = self.parents[parent][first : first + rows], self.base[first : first + rows]
+            return random_masks.rank_keys(own, base, width, first, shifts, start, extra)
+
+        return np.concatenate(self.work(part, range(0, self.count, rows)))
+
+    def _vector(self, parent: int) -> tuple[Hashable, ...]:
+        """What a task vector is known by."""
+        return self.plan.inputs[parent], self.plan.base, self.plan.dtype
+
+    def _remembered(
+        self,
+        key: tuple[Hashable, ...],
+        make: Callable[[], _Value],
+        size: Callable[[_Value], int] = lambda _value: 256,
+    ) -> _Value:
+        return make() if self.caches is None else self.caches.remembered(key, make, size)
