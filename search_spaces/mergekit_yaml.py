@@ -2,6 +2,10 @@
 
 What mergekit ignores in silence (misspelt keys, parameters of other methods) is refused here.
 mergekit has no place for a recipe's seed: it stands in a comment above the recipe.
+
+mergekit can neither scale a slice's input nor copy a slice inside another method's merge.  It would
+ignore the keys `input_scale` and `merge_method` of a slice, and make another model.  So a recipe that
+has them is written as `merge_method: evomerge:NAME`, which mergekit refuses and `read_recipe` reads.
 """
 
 from __future__ import annotations
@@ -13,10 +17,14 @@ import yaml
 from search_spaces.methods import Method, MethodParameter, method_named
 from search_spaces.parent import Parent
 from search_spaces.recipe import Recipe, Slice, Source
-from search_spaces.recipe_reader import SEED_COMMENT, RecipeReader
+from search_spaces.recipe_reader import OWN_METHODS, SEED_COMMENT, RecipeReader
 from search_spaces.settings import Parameter, Parameters, Setting
 from search_spaces.strict_yaml import Dumper
 from search_spaces.tokenizer_writer import tokenizer_keys
+
+_FOR_EVOMERGE = (
+    "# for `evomerge merge`, which folds input_scale into the weights; mergekit cannot make this model\n"
+)
 
 
 def read_recipe(text: str) -> Recipe:
@@ -35,7 +43,8 @@ def write_recipe(recipe: Recipe) -> str:
         RecipeError: A parent's name means something else in mergekit.
     """
     method = method_named(recipe.method)
-    content: dict[str, Any] = {"merge_method": recipe.method}
+    own = not is_mergekits(recipe)
+    content: dict[str, Any] = {"merge_method": f"{OWN_METHODS if own else ''}{recipe.method}"}
     base = recipe.base or (None if method.takes_base else _listed_owner(recipe))
     if base is not None:
         content["base_model"] = str(base)
@@ -48,7 +57,13 @@ def write_recipe(recipe: Recipe) -> str:
     content |= {key: value for key in ("dtype", "out_dtype") if (value := getattr(recipe, key)) is not None}
     content |= tokenizer_keys(recipe, owner_is_base=recipe.base is None and base is not None)
     comment = f"{SEED_COMMENT} {recipe.seed}\n" if recipe.seed else ""
+    comment += _FOR_EVOMERGE if own else ""
     return comment + yaml.dump(content, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=100)
+
+
+def is_mergekits(recipe: Recipe) -> bool:
+    """Says whether mergekit makes the same model of the recipe's text."""
+    return not recipe.has_scales and all(part.method is None for part in recipe.slices)
 
 
 def _listed_owner(recipe: Recipe) -> Parent | None:
@@ -64,12 +79,18 @@ def _covers_all_layers(recipe: Recipe) -> bool:
     """Says whether the recipe fits mergekit's short form, `models:`."""
     first = recipe.slices[0]
     whole = all(source.layers is None for source in first.sources)
-    return len(recipe.slices) == 1 and whole and first.base is None and not first.parameters
+    plain = first.base is None and not first.parameters and first.method is None
+    return len(recipe.slices) == 1 and whole and plain
 
 
 def _slice(part: Slice, method: Method, base: Parent | None) -> dict[str, Any]:
     content: dict[str, Any] = {"sources": [_source(source, method, "model") for source in part.sources]}
-    if base is not None and all(source.parent != base for source in part.sources):
+    if part.method is not None:
+        content["merge_method"] = part.method
+    if part.input_scale != 1.0:
+        content["input_scale"] = part.input_scale
+    copied = part.method is not None
+    if base is not None and not copied and all(source.parent != base for source in part.sources):
         # mergekit 0.1.5 wants to see the base in every slice; a recipe does not.
         listed = Source(parent=base, layers=part.sources[0].layers)
         content["sources"].append(_source(listed, method, "model"))

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from search_spaces.errors import RecipeError, SpaceError, UnknownNameError
 from search_spaces.methods import Method, MethodParameter, method_named
 from search_spaces.parent import Parent
-from search_spaces.settings import Parameter, Parameters, Setting, first_value
+from search_spaces.settings import Number, Parameter, Parameters, Setting, first_value
 
 DType = Literal["float32", "float16", "bfloat16"]
 MOST_LAYERS = 10_000
+NO_LAYERS = (0, 0)
 
 
 class Source(BaseModel):
@@ -25,14 +26,14 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parent: Parent
-    layers: tuple[int, int] | None = None  # [start, end); None takes all layers
+    layers: tuple[int, int] | None = None  # [start, end); None takes all; NO_LAYERS: what is outside them
     parameters: dict[str, Parameter] = {}
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
         if self.layers is not None:
             start, end = self.layers
-            if not 0 <= start < end <= MOST_LAYERS:
+            if not 0 <= start < end <= MOST_LAYERS and self.layers != NO_LAYERS:
                 raise ValueError(
                     f"layers [{start}, {end}) hold no layer; the first number must be the smaller"
                 )
@@ -40,11 +41,19 @@ class Source(BaseModel):
 
 
 class Slice(BaseModel):
-    """Some layers of the merged model: the sources that are mixed to make them."""
+    """Some layers of the merged model: the sources that are mixed to make them.
+
+    Attributes:
+        method: `passthrough` takes the one source as it is, whatever the recipe's method does elsewhere.
+        input_scale: The hidden states are multiplied by it before they enter the slice's first layer
+            (Akiba et al., arXiv 2403.13187, section 3.2).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    method: Literal["passthrough"] | None = None
+    input_scale: Annotated[Number, Field(gt=0)] = 1.0
     base: Parent | None = None  # overrides the recipe's base for this slice
     parameters: dict[str, Parameter] = {}
 
@@ -52,13 +61,19 @@ class Slice(BaseModel):
         """Returns the sources that are not the base."""
         return tuple(source for source in self.sources if source.parent != base)
 
+    @property
+    def has_layers(self) -> bool:
+        """Says whether it is more than what lies outside the layers."""
+        return self.sources[0].layers != NO_LAYERS
+
 
 class Recipe(BaseModel):
     """How to build one merged model from its parents.
 
     A recipe is a value: equal recipes describe bit-identical models, so the digest names the
     model wherever it is cached.  Slices are stacked in order.  Tensors before the layers (the
-    embeddings) belong to the first slice, tensors after them (final norm, head) to the last.
+    embeddings) belong to the first slice, tensors after them (final norm, head) to the last; a slice
+    of no layers is there for these alone.
 
     Raises:
         RecipeError: The method cannot be used with these parents or parameters.
@@ -87,6 +102,9 @@ class Recipe(BaseModel):
         for problem in self._problems(method):
             raise problem
         # What changes nothing must not change the digest.
+        if self.method == "passthrough":
+            said = tuple(part.model_copy(update={"method": None}) for part in self.slices)
+            object.__setattr__(self, "slices", said)
         if not method.random:
             object.__setattr__(self, "seed", 0)
         if self.vocabulary is not None and self.tokenizer == (self.base or self.slices[0].sources[0].parent):
@@ -97,14 +115,21 @@ class Recipe(BaseModel):
             plain = tuple(part.model_copy(update={"base": None}) for part in self.slices)
             object.__setattr__(self, "slices", plain)
         elif not method.base_is_a_parent:
-            without = tuple(_without_listed_base(part, part.base or self.base) for part in self.slices)
+            without = tuple(
+                part if part.method is not None else _without_listed_base(part, part.base or self.base)
+                for part in self.slices
+            )
             object.__setattr__(self, "slices", without)
         return self
 
     def _problems(self, method: Method) -> Iterator[SpaceError]:
         if method.needs_base and self.base is None:
             yield missing_base(method)
+        yield from stacking_problems(self.slices)
         for i, part in enumerate(self.slices):
+            if part.method is not None and self.method != "passthrough":
+                yield from copying_problems(part, f"slices.{i}")
+                continue
             parents = [source.parent for source in part.sources]
             fields = (f"slices.{i}.sources", f"slices.{i}.base")
             yield from parent_problems(method, parents, part.base or self.base, fields=fields)
@@ -124,6 +149,11 @@ class Recipe(BaseModel):
         """Returns the one text that equal recipes share: sorted keys, no spaces, no defaults."""
         content = self.model_dump(mode="json", exclude_defaults=True) | {"version": self.version}
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    @property
+    def has_scales(self) -> bool:
+        """Says whether hidden states are scaled on their way."""
+        return any(part.input_scale != 1.0 for part in self.slices)
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:
@@ -178,6 +208,34 @@ def _without_listed_base(part: Slice, base: Parent | None) -> Slice:
 def missing_base(method: Method, field: str = "base") -> RecipeError:
     """Returns the complaint about a recipe without the base that its method needs."""
     return RecipeError(field, f"{method.name} needs a base model", "name the parents' common ancestor")
+
+
+def stacking_problems(slices: Sequence[Slice]) -> Iterator[RecipeError]:
+    """Yields what keeps slices from standing on each other."""
+    first = next((i for i, part in enumerate(slices) if part.has_layers), None)
+    if first is None:
+        yield RecipeError("slices", "they hold no layer", "give one of them a range of layers")
+    for i, part in enumerate(slices):
+        ranges = [source.layers or () for source in part.sources]
+        if NO_LAYERS in ranges and set(ranges) != {NO_LAYERS}:
+            yield RecipeError(
+                f"slices.{i}.sources", "some have layers and some have none", "give all of them as many"
+            )
+        if part.input_scale != 1.0 and (i == first or not part.has_layers):
+            # A small scale on the embeddings would meet the first norm's epsilon.
+            what = "what enters the first layer" if part.has_layers else "the input of no layer"
+            detail = f"{part.input_scale:g} scales {what}"
+            yield RecipeError(f"slices.{i}.input_scale", detail, "leave it out here; scale a later slice")
+
+
+def copying_problems(part: Slice, field: str) -> Iterator[RecipeError]:
+    """Yields what keeps a slice of method `passthrough` in another method's recipe from being a copy."""
+    if len(part.sources) != 1:
+        detail = f"passthrough takes exactly 1 parent, got {len(part.sources)}"
+        yield RecipeError(f"{field}.sources", detail, "keep one of them, or leave the slice's method out")
+    if part.parameters or part.sources[0].parameters or part.base is not None:
+        remedy = "leave base and parameters out"
+        yield RecipeError(field, "a slice that is copied has no base and no parameters", remedy)
 
 
 def parent_problems(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -21,10 +22,12 @@ from search_spaces.recipe import (
     missing_base,
     parent_problems,
 )
+from search_spaces.settings import canonical_number
 from search_spaces.strict_yaml import load_yaml
 from search_spaces.tokenizer_reader import TOKENIZER_KEYS, TokenizerReader
 
 SEED_COMMENT = "# evomerge seed:"
+OWN_METHODS = "evomerge:"  # before a method's name where mergekit would make another model of the text
 
 _KEYS = (
     "merge_method",
@@ -36,6 +39,7 @@ _KEYS = (
     "out_dtype",
     *TOKENIZER_KEYS,
 )
+_SLICE_KEYS = ("sources", "base_model", "parameters", "merge_method", "input_scale")
 _NOT_READ = {
     "modules": ("merges of several modules are not read", "write models or slices"),
 }
@@ -81,7 +85,8 @@ class RecipeReader:
         if self._problems:
             raise RecipeFileError(self._problems.found)
         try:
-            return Recipe(method=content["merge_method"], slices=tuple(slices), base=self._base, **rest)
+            method = content["merge_method"].removeprefix(OWN_METHODS)
+            return Recipe(method=method, slices=tuple(slices), base=self._base, **rest)
         except ValidationError as error:
             raise RecipeFileError(unwrap(error, "recipe")) from error
 
@@ -98,10 +103,10 @@ class RecipeReader:
             self._problems.refuse(
                 "merge_method", "it is missing", f"write one of: {', '.join(sorted(METHODS))}"
             )
-        elif not isinstance(name, str) or name not in METHODS:
+        elif not isinstance(name, str) or name.removeprefix(OWN_METHODS) not in METHODS:
             self._problems.unknown("merge_method", "merge method", name, METHODS)
         else:
-            return METHODS[name]
+            return METHODS[name.removeprefix(OWN_METHODS)]
         return None
 
     def _model(self, value: object, field: str) -> Parent | None:
@@ -161,10 +166,36 @@ class RecipeReader:
                     f"slices.{i}", f"{kind_of(part)} is no slice", "write a mapping with sources"
                 )
                 continue
-            self._problems.check_keys(part, ("sources", "base_model", "parameters"), path)
-            one = self._slice(part, path=path, sources_key="sources", levels=(shared,))
-            found += [one] if one else []
+            self._problems.check_keys(part, _SLICE_KEYS, path)
+            copied = part.get("merge_method") is not None
+            one = (
+                self._copied_slice(part, path)
+                if copied
+                else self._slice(part, path=path, sources_key="sources", levels=(shared,))
+            )
+            scale = self._input_scale(part.get("input_scale", 1.0), f"{path}input_scale")
+            found += [one.model_copy(update={"input_scale": scale})] if one else []
         return found
+
+    def _copied_slice(self, content: Mapping[str, Any], path: str) -> Slice | None:
+        """Reads a slice that is taken as it is, whatever the file's method."""
+        name = content["merge_method"]
+        if name != "passthrough":
+            self._problems.unknown(f"{path}merge_method", "method of a single slice", name, ["passthrough"])
+            return None
+        entries = self._list(content.get("sources"), f"{path}sources")
+        sources = [self._source(one, f"{path}sources.{i}.", layered=True) for i, one in enumerate(entries)]
+        read = tuple(source for source in sources if source is not None)
+        if not read or len(read) < len(sources):
+            return None
+        base, own = self._optional_model(content, path), self._parameters.read(content, path)
+        return Slice(sources=read, method="passthrough", base=base, parameters=own)
+
+    def _input_scale(self, value: object, field: str) -> float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
+            return canonical_number(float(value))
+        self._problems.refuse(field, f"{kind_of(value)} is no scale", "write a number above 0")
+        return 1.0
 
     def _slice(
         self, content: Mapping[str, Any], *, path: str, sources_key: str, levels: tuple[ReadParameters, ...]

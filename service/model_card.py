@@ -79,7 +79,7 @@ def _hub_name(reference: str) -> str | None:
 
 def _origin(subject: Subject) -> str:
     experiment, candidate = subject.experiment, subject.candidate
-    method = subject.recipe.partition("merge_method:")[2].split("\n", 1)[0].strip()
+    method = subject.recipe.partition("merge_method:")[2].split("\n", 1)[0].strip().removeprefix("evomerge:")
     tried = experiment.progress.settled
     how = (
         f"baseline “{escape(candidate.label)}”"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.methods import METHODS, Method, MethodParameter
-from search_spaces.settings import Parameter, Setting
+from search_spaces.settings import Parameter, Setting, canonical_number
 
 BASE = Parent(model="org/base")
 NAMES = ("org/left", "org/right@v1.0", "./a folder/c@d+e", "/models/ünïcode: x", "1e5", "~")
@@ -78,11 +78,28 @@ def slices(draw: st.DrawFn, method: Method, *, layered: bool) -> Slice:
 
 
 @st.composite
+def copies(draw: st.DrawFn) -> Slice:
+    """A slice that is taken as it is, in a recipe of any method."""
+    layers = draw(st.tuples(st.integers(0, 9), st.integers(10, 20)))
+    parent = Parent.model_validate(draw(st.sampled_from([*NAMES, str(BASE)])))
+    return Slice(sources=(Source(parent=parent, layers=layers),), method="passthrough")
+
+
+@st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     """Any recipe that can be written down."""
     method = METHODS[draw(st.sampled_from(sorted(METHODS)))]
     layered = draw(st.booleans())
     parts = draw(st.lists(slices(method, layered=layered), min_size=1, max_size=3 if layered else 1))
+    if layered:
+        parts += draw(st.lists(copies(), max_size=2))
+        scales = draw(st.lists(st.none() | st.floats(0.2, 5.0), min_size=len(parts), max_size=len(parts)))
+        parts = [
+            part
+            if scale is None or i == 0
+            else part.model_copy(update={"input_scale": canonical_number(scale)})
+            for i, (part, scale) in enumerate(zip(parts, scales, strict=True))
+        ]
     formats = st.sampled_from([None, "float32", "bfloat16", "float16"])
     return Recipe(
         method=method.name,
