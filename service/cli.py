@@ -87,6 +87,11 @@ COMMANDS: Mapping[str, Command] = {
         "Say what a merge's parents are, and what will not work.",
         ("evomerge preflight recipe.yml", "evomerge preflight org/base org/math@v2 ./code+./adapter --json"),
     ),
+    "kinship": Command(
+        "kinship:kinship",
+        "Say how alike fine-tuned models are.",
+        ("evomerge kinship ./math ./code ./japanese --base ./base",),
+    ),
     "merge": Command(
         "merge:merge",
         "Merge one recipe to disk, without a service.",

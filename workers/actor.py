@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from evaluators import EvaluationError
 from workers.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder, ProgressOf
 from workers.errors import PreparationError, WorkerError
+from workers.kinship_orders import KinshipInquiry, KinshipReport
 from workers.messages import (
     Announce,
     Assignment,
@@ -139,6 +140,20 @@ def learn_here(order: LearningOrder, progress: ProgressOf) -> Learned:
         return learn(order, progress)
     except Exception as error:
         raise _explained(error, "learning") from error
+
+
+def kinship_here(inquiry: KinshipInquiry) -> KinshipReport:
+    """Answers an inquiry in this process.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.kinship import kinship
+
+        return kinship(inquiry)
+    except Exception as error:
+        raise _explained(error, "kinship") from error
 
 
 def _explained(error: Exception, field: str) -> WorkerError:

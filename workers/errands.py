@@ -7,6 +7,8 @@ from evaluators.errors import EvaluationError
 from evaluators.harness import inspect_benchmarks
 from workers.calibration_orders import CalibrationOrder, LearningOrder
 from workers.export import export
+from workers.kinship import kinship
+from workers.kinship_orders import KinshipInquiry
 from workers.messages import (
     BenchmarkInquiry,
     BenchmarkProblem,
@@ -45,6 +47,8 @@ def run_errand(errand: Errand) -> ErrandResult:
             from workers.operations.carry_out import transform  # scipy is slow to import
 
             return transform(errand)
+        case KinshipInquiry():
+            return kinship(errand)
         case CalibrationOrder():
             from workers.calibration.calibrate import calibrate  # transformers is slow to import
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from evaluators import Benchmark, BenchmarkFacts, Items, Race, Score, Split
 from search_spaces import Parent, Recipe
 from workers.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
+from workers.kinship_orders import KinshipInquiry, KinshipReport
 from workers.transform_orders import TransformOrder
 
 
@@ -191,8 +192,8 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Errand = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder
-ErrandResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned
+Errand = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder | KinshipInquiry
+ErrandResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
 WorkforceKind = Literal["ray", "inline"]
 
 

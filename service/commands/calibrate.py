@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import typer
-from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from search_spaces import Parent, Recipe
-from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.mergekit_yaml import read_recipe, write_recipe
+from search_spaces import Parent
+from search_spaces.mergekit_yaml import write_recipe
+from service.commands.named_models import parent_named, recipe_in
 from service.commands.output import CommandError, Exit, note, note_console, say
-from service.commands.spec_file import RECIPE_ENDINGS, with_absolute_parents
+from service.commands.spec_file import RECIPE_ENDINGS
 from service.commands.tables import size
 from workers.actor import calibrate_here, learn_here
 from workers.calibration_orders import (
@@ -57,7 +56,7 @@ def calibrate(
     lies beside the model, or in ~/.cache/evomerge/records where that is not ours to write to.
     """
     order = CalibrationOrder(
-        parent=_parent(model),
+        parent=parent_named(model),
         texts=_texts(texts, count, length, seed),
         kinds=_kinds(record),
         device=device,
@@ -176,36 +175,14 @@ def _models(models: list[str], base: str | None) -> tuple[Parent, tuple[Parent, 
         CommandError: There is no base, or the recipe cannot be read.
     """
     if len(models) == 1 and models[0].endswith(RECIPE_ENDINGS):
-        recipe = _recipe(Path(models[0]))
-        own = recipe.base if base is None else _parent(base)
+        recipe = recipe_in(Path(models[0]))
+        own = recipe.base if base is None else parent_named(base)
         parents = tuple(parent for parent in recipe.all_parents if parent not in (recipe.base, own))
     else:
-        own, parents = None if base is None else _parent(base), tuple(_parent(model) for model in models)
+        own, parents = (
+            None if base is None else parent_named(base),
+            tuple(parent_named(model) for model in models),
+        )
     if own is None:
         raise CommandError("there is no base", "name the models' ancestor with --base", code=Exit.INVALID)
     return own, parents
-
-
-def _recipe(path: Path) -> Recipe:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return with_absolute_parents(read_recipe(text), path.absolute().parent)
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
-        raise CommandError(f"{path}: {cause}", "check the path", code=Exit.INVALID) from error
-    except RecipeFileError as error:
-        listed = "\n".join(f"  {problem}" for problem in error.problems)
-        raise CommandError(f"{path} has mistakes:\n{listed}", code=Exit.INVALID) from error
-    except SpaceError as error:
-        raise CommandError(f"{path}: {error}", code=Exit.INVALID) from error
-
-
-def _parent(text: str) -> Parent:
-    """Returns the parent that a word names, a folder by its absolute path."""
-    if Path(text).expanduser().is_dir():
-        return Parent(model=str(Path(text).expanduser().absolute()))
-    try:
-        return Parent.model_validate(text)
-    except ValidationError as error:
-        remedy = "name a folder, org/name or org/name@revision"
-        raise CommandError(f"{text!r}: {error.errors()[0]['msg']}", remedy, code=Exit.INVALID) from error

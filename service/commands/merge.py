@@ -18,11 +18,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from search_spaces import Recipe
-from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.mergekit_yaml import read_recipe
-from service.commands.output import CommandError, Exit, note, note_console, say
-from service.commands.spec_file import with_absolute_parents
+from service.commands.named_models import recipe_in
+from service.commands.output import CommandError, note, note_console, say
 from service.commands.tables import duration, size
 from workers.actor import merge_here
 from workers.errors import WorkerError
@@ -58,7 +55,7 @@ def merge(
     killed goes on where it stopped when the same command is given again.
     """
     order = ExportOrder(
-        recipe=_read(recipe_file),
+        recipe=recipe_in(recipe_file),
         folder=str(folder.expanduser().absolute()),
         shard_bytes=int(shard_gigabytes * 1e9),
         replace=replace,
@@ -87,20 +84,6 @@ def bytes_in(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no size; write it as 4GB or 512MB")
     return int(float(match["number"]) * _UNITS[match["unit"].lower()])
-
-
-def _read(path: Path) -> Recipe:
-    try:
-        recipe = read_recipe(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
-        raise CommandError(f"{path}: {cause}", "check the path", code=Exit.INVALID) from error
-    except RecipeFileError as error:
-        listed = "\n".join(f"  {problem}" for problem in error.problems)
-        raise CommandError(f"{path} has mistakes:\n{listed}", code=Exit.INVALID) from error
-    except SpaceError as error:
-        raise CommandError(f"{path}: {error}", code=Exit.INVALID) from error
-    return with_absolute_parents(recipe, path.absolute().parent)
 
 
 class ProgressLines:

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.table import Table
 
-from search_spaces import Parent, Recipe
-from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.mergekit_yaml import read_recipe
-from search_spaces.problems import unwrap
 from service.commands.connection import JsonOption
-from service.commands.output import CommandError, Exit, clean, data_console, say
-from service.commands.spec_file import RECIPE_ENDINGS, with_absolute_parents
+from service.commands.named_models import parent_named, recipe_in
+from service.commands.output import Exit, clean, data_console, say
+from service.commands.spec_file import RECIPE_ENDINGS
 from service.commands.tables import size
 from workers.parent_facts import ParentFacts
 from workers.preflight import (
@@ -45,36 +41,14 @@ def preflight(
     code 2 when the merge cannot work.
     """
     if len(what) == 1 and what[0].endswith(RECIPE_ENDINGS):
-        found = preflight_recipe(_recipe(Path(what[0])))
+        found = preflight_recipe(recipe_in(Path(what[0])))
     else:
-        found = preflight_models([_model(text) for text in what])
+        found = preflight_models([parent_named(text) for text in what])
     if as_json_text:
         say(json.dumps(as_json(found), indent=2, default=str))
     else:
         _show(found)
     return REFUSED if found.refusals else Exit.OK
-
-
-def _recipe(path: Path) -> Recipe:
-    try:
-        recipe = read_recipe(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
-        raise CommandError(f"{path}: {cause}", "check the path", code=Exit.INVALID) from error
-    except RecipeFileError as error:
-        listed = "\n".join(f"  {problem}" for problem in error.problems)
-        raise CommandError(f"{path} has mistakes:\n{listed}", code=Exit.INVALID) from error
-    except SpaceError as error:
-        raise CommandError(f"{path}: {error}", code=Exit.INVALID) from error
-    return with_absolute_parents(recipe, path.absolute().parent)
-
-
-def _model(text: str) -> Parent:
-    try:
-        return Parent.model_validate(text)
-    except ValidationError as error:
-        problem = unwrap(error, "model")[0]
-        raise CommandError(problem.detail, problem.remedy, code=Exit.INVALID) from error
 
 
 def _show(found: Preflight) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from search_spaces import Parent
-from service.commands.output import CommandError, Exit, note, note_console, say
+from service.commands.named_models import parent_named
+from service.commands.output import CommandError, note, note_console, say
 from service.commands.tables import size
 from workers.errors import WorkerError
 from workers.inline_pool import InlinePool
@@ -54,7 +53,7 @@ def align(
     origin. Models that were trained from one base are aligned already.
     """
     place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes)
-    _carry_out(WeightMatchingOrder(_parent(parent), _parent(reference), place, seed))
+    _carry_out(WeightMatchingOrder(parent_named(parent), parent_named(reference), place, seed))
 
 
 def partial_merge(
@@ -80,8 +79,8 @@ def partial_merge(
     output projections are fitted to answer as both models do on average; this loads all three models.
     """
     order = PartialMergeOrder(
-        first=_parent(first),
-        second=_parent(second),
+        first=parent_named(first),
+        second=parent_named(second),
         place=_place(out, replace=replace, shard_gigabytes=shard_gigabytes),
         ratio=ratio,
         seed=seed,
@@ -119,7 +118,7 @@ def merge_experts(
     """
     place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes)
     file = None if routing is None else str(routing.expanduser().absolute())
-    _carry_out(ExpertMergeOrder(_parent(parent), place, experts, keep, similarity, file))
+    _carry_out(ExpertMergeOrder(parent_named(parent), place, experts, keep, similarity, file))
 
 
 def merge_adapters(
@@ -172,24 +171,12 @@ def transplant(
 ) -> None:
     """Give an instruct model the vocabulary that its base learned in continued pre-training (LEP)."""
     place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes)
-    origin = None if base is None else _parent(base)
-    _carry_out(TransplantOrder(_parent(instruct), _parent(adapted), place, origin, method))
+    origin = None if base is None else parent_named(base)
+    _carry_out(TransplantOrder(parent_named(instruct), parent_named(adapted), place, origin, method))
 
 
 def _place(out: Path, *, replace: bool, shard_gigabytes: float) -> Place:
     return Place(str(out.expanduser().absolute()), replace, int(shard_gigabytes * 1e9))
-
-
-def _parent(text: str) -> Parent:
-    """Returns the parent that a word names: a folder here, or `org/name` or `org/name@revision`."""
-    if Path(text).expanduser().is_dir():
-        return Parent(model=str(Path(text).expanduser().absolute()))
-    try:
-        return Parent.model_validate(text)
-    except ValidationError as error:
-        detail = error.errors()[0]["msg"]
-        remedy = "name a folder, org/name or org/name@revision"
-        raise CommandError(f"{text!r}: {detail}", remedy, code=Exit.INVALID) from error
 
 
 def _carry_out(order: TransformOrder) -> None:
