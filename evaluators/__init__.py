@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from evaluators.base import BenchmarkFacts, Evaluator
+from evaluators.base import BenchmarkFacts, Evaluator, Sheet
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError
+from evaluators.racing import Items, Race
 from evaluators.scores import Score
 from evaluators.splits import SPLITS, ItemShares, NamedSplits, Split
 
@@ -15,7 +16,10 @@ __all__ = [
     "EvaluationError",
     "Evaluator",
     "ItemShares",
+    "Items",
     "NamedSplits",
+    "Race",
     "Score",
+    "Sheet",
     "Split",
 ]

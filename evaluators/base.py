@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from evaluators.racing import Items
 from evaluators.scores import Score
 from evaluators.splits import Split
 
@@ -25,6 +26,22 @@ class BenchmarkFacts:
     higher_is_better: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a benchmark asks on one split.
+
+    Attributes:
+        size: How many items it has.
+        fingerprint: Hash of every item's content, prompt and decoding, and of the engine's version:
+            equal fingerprints mean that an item's answer by one recipe need never be asked again.
+        additive: The score is the mean of its items, whichever are asked: parts can be put together.
+    """
+
+    size: int
+    fingerprint: str
+    additive: bool
+
+
 class Evaluator(Protocol):
     """Scores a model that lies in memory.  Knows nothing of recipes, parents or Ray.
 
@@ -32,10 +49,27 @@ class Evaluator(Protocol):
     weights (tasks, requests, tokens) is made then and never again.
     """
 
-    def evaluate(self, model: Any, tokenizer: Any, split: Split) -> tuple[Score, ...]:  # noqa: ANN401 - torch types
+    def evaluate(
+        self,
+        model: Any,  # noqa: ANN401 - torch types
+        tokenizer: Any,  # noqa: ANN401
+        split: Split,
+        items: Items | None = None,
+    ) -> tuple[Score, ...]:
         """Returns one score per benchmark, in the benchmarks' order.
+
+        Args:
+            model: What is scored.
+            tokenizer: The model's.
+            split: Whose items are asked.
+            items: Per benchmark, the places of the items to ask, growing; None asks all.  A benchmark
+                of which none is wanted has no score in the answer.
 
         Raises:
             BadScoreError: A score is NaN or infinite.
         """
+        ...
+
+    def sheets(self, split: Split) -> tuple[Sheet, ...]:
+        """Returns what each benchmark asks on a split."""
         ...

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from lm_eval.api.group import Group
 from lm_eval.api.metrics import mean, mean_stderr
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from evaluators.base import BenchmarkFacts
+from evaluators.base import BenchmarkFacts, Sheet
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, UnknownMetricError
-from evaluators.language_model import InMemoryModel, Plan
+from evaluators.language_model import InMemoryModel
+from evaluators.racing import Items
 from evaluators.scores import Score
+from evaluators.sheets import QuestionSheet
 from evaluators.splits import SPLITS, Split
 from evaluators.task_building import BuiltBenchmark, build_benchmark
 from evaluators.task_questions import Question, Subtask
@@ -41,25 +44,57 @@ class Harness:
     def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
         self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
         self._batch_size = batch_size
-        self._sheets: dict[Split, _Sheet] = {}
+        self._sheets: dict[Split, tuple[QuestionSheet, tuple[Sheet, ...]]] = {}
 
     def evaluate(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: Split
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        split: Split,
+        items: Items | None = None,
     ) -> tuple[Score, ...]:
         """Returns one score per benchmark, in the benchmarks' order.
+
+        Of a benchmark that is not asked all its items, the value is the mean of those asked where the
+        metric is a mean, and lm-eval's own aggregate otherwise.
 
         Raises:
             BadScoreError: A score, or a log-likelihood under it, is NaN or infinite.
             EvaluationError: An item cannot be put to this model.
         """
+        questions, sheets = self._sheet(split)
+        selection = questions.selection(items)
+        selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
+        scores = []
+        for number, (built, asked) in enumerate(zip(self._built, selection.questions, strict=True)):
+            if items is None or items[number]:
+                score = replace(_score(built, asked), sheet=sheets[number].fingerprint)
+                if items is not None and len(items[number]) < sheets[number].size:
+                    score = replace(score, items=items[number])
+                score.check()
+                scores.append(score)
+        return tuple(scores)
+
+    def sheets(self, split: Split) -> tuple[Sheet, ...]:
+        """Returns what each benchmark asks on a split."""
+        return self._sheet(split)[1]
+
+    def _sheet(self, split: Split) -> tuple[QuestionSheet, tuple[Sheet, ...]]:
         if split not in self._sheets:
-            self._sheets[split] = _Sheet(self._built, split)
-        sheet = self._sheets[split]
-        sheet.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
-        scores = tuple(map(_score, self._built, sheet.questions))
-        for score in scores:
-            score.check()
-        return scores
+            sheet = QuestionSheet(
+                [[subtask.questions(split) for subtask in one.subtasks] for one in self._built]
+            )
+            facts = zip(sheet.sizes, sheet.fingerprints(), map(_is_mean, self._built), strict=True)
+            self._sheets[split] = sheet, tuple(Sheet(*each) for each in facts)
+        return self._sheets[split]
+
+
+def _is_mean(built: BuiltBenchmark) -> bool:
+    """Says whether the score is the mean over its items, so that parts of it can be put together."""
+    if any(subtask.task.aggregation()[built.metric] is not mean for subtask in built.subtasks):
+        return False
+    rules = built.group.aggregate_metric_list if built.group is not None else ()
+    return all(rule.weight_by_size for rule in rules if rule.metric == built.metric)
 
 
 def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
@@ -76,62 +111,20 @@ def _inspect(benchmark: Benchmark) -> BenchmarkFacts | EvaluationError:
     return BenchmarkFacts(benchmark.name, items, built.metrics, built.higher_is_better)
 
 
-class _Sheet:
-    """The questions of all benchmarks on one split, and how the last tokenizer cut them.
-
-    Attributes:
-        questions: Per benchmark and subtask.
-    """
-
-    def __init__(self, built: Sequence[BuiltBenchmark], split: Split) -> None:
-        self.questions = [[subtask.questions(split) for subtask in one.subtasks] for one in built]
-        self._requests: dict[str, list[Any]] = {}
-        for request in self._all():
-            self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
-        self._plans: dict[str, Plan] = {}
-        self._footing: tuple[object, ...] | None = None
-
-    def ask(self, model: InMemoryModel) -> None:
-        """Puts all requests to a model; forgets what the previous one answered."""
-        for request in self._all():
-            request.resps, request.filtered_resps = [], {}
-        if self._footing != model.footing:
-            self._plans = {kind: _plan(model, kind, asked) for kind, asked in self._requests.items()}
-            self._footing = model.footing
-        for kind, requests in self._requests.items():
-            for request, answer in zip(requests, self._plans[kind].answers(model.network), strict=True):
-                request.resps.append(answer)
-
-    def _all(self) -> list[Any]:
-        return [
-            request
-            for of_benchmark in self.questions
-            for of_subtask in of_benchmark
-            for question in of_subtask
-            for request in question.requests
-        ]
-
-
-def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
-    match kind:
-        case "loglikelihood":
-            return model.plan_continuations([request.args for request in requests])
-        case "loglikelihood_rolling":
-            return model.plan_texts([request.args[0] for request in requests])
-        case "generate_until":
-            return model.plan_generations([request.args for request in requests])
-    raise EvaluationError("task", f"requests of kind {kind} cannot be asked", "choose another task")
-
-
 def _score(built: BuiltBenchmark, questions: Sequence[tuple[Question, ...]]) -> Score:
     """Scores a benchmark whose requests have been answered."""
-    values = [_values(built, *one) for one in zip(built.subtasks, questions, strict=True)]
-    aggregates = [subtask.task.aggregation()[built.metric] for subtask in built.subtasks]
+    asked = [pair for pair in zip(built.subtasks, questions, strict=True) if pair[1]]
+    subtasks = [subtask for subtask, _ in asked]
+    values = [_values(built, *one) for one in asked]
+    aggregates = [subtask.task.aggregation()[built.metric] for subtask in subtasks]
     found = [_with_error(*one) for one in zip(values, aggregates, strict=True)]
-    value, error = found[0] if built.group is None else _of_group(built.group, built, found, values)
+    value, error = found[0]
+    if built.group is not None:
+        value, error = _of_group(built.group, built, subtasks, found, values)
     items = [item for of_task in values for item in of_task]
     # Only a mean's items are the metric on each item; others are pairs, or logarithms of it.
     plain = all(aggregate is mean for aggregate in aggregates) and all(map(_is_number, items))
+    plain = plain and len(items) == sum(map(len, questions))  # an item may have no such metric
     per_item = tuple(map(float, items)) if plain else ()
     return Score(built.benchmark.name, built.metrics[0], value, error, built.higher_is_better, per_item)
 
@@ -181,7 +174,11 @@ def _aggregated(aggregate: Callable[[Sequence[Any]], Any], values: Sequence[Any]
 
 
 def _of_group(
-    group: Group, built: BuiltBenchmark, found: Sequence[tuple[float, float]], values: Sequence[Sequence[Any]]
+    group: Group,
+    built: BuiltBenchmark,
+    subtasks: Sequence[Subtask],
+    found: Sequence[tuple[float, float]],
+    values: Sequence[Sequence[Any]],
 ) -> tuple[float, float]:
     """Averages a group's tasks as the group itself lays down."""
     value_key = built.metrics[0]
@@ -192,7 +189,7 @@ def _of_group(
             error_key: error if len(items) > 1 else _NO_ERROR,
             "sample_len": len(items),
         }
-        for subtask, (value, error), items in zip(built.subtasks, found, values, strict=True)
+        for subtask, (value, error), items in zip(subtasks, found, values, strict=True)
     }
     whole = group.aggregate(parts)
     return float(whole[value_key]), 0.0 if whole[error_key] == _NO_ERROR else float(whole[error_key])

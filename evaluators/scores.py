@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from evaluators.errors import BadScoreError
 
@@ -18,6 +19,8 @@ class Score:
         value: The metric's value.
         stderr: Its standard error; 0 where the metric has none.
         per_item: The metric on each item, in the split's order: what paired tests need.
+        items: Which items of the split those are; () where all were asked.
+        sheet: The fingerprint of what was asked (see `evaluators.base.Sheet`); "" where it is not known.
     """
 
     benchmark: str
@@ -26,11 +29,23 @@ class Score:
     stderr: float
     higher_is_better: bool
     per_item: tuple[float, ...] = ()
+    items: tuple[int, ...] = ()
+    sheet: str = ""
 
     @property
     def fitness(self) -> float:
         """The value with its sign applied: larger is always better."""
         return self.value if self.higher_is_better else -self.value
+
+    @property
+    def item_fitness(self) -> tuple[float, ...]:
+        """`per_item` with the sign applied: larger is always better."""
+        return self.per_item if self.higher_is_better else tuple(-value for value in self.per_item)
+
+    @property
+    def answers(self) -> dict[int, float]:
+        """The metric on each item that was asked, by the item's place in the split."""
+        return dict(zip(self.items or range(len(self.per_item)), self.per_item, strict=True))
 
     def check(self) -> None:
         """Refuses a value that is no number.
@@ -43,3 +58,21 @@ class Score:
             raise BadScoreError(
                 self.metric, detail, "the merged weights are probably broken: look at the recipe"
             )
+
+
+def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score:
+    """Returns the score of a benchmark whose metric is a mean, from its items' values.
+
+    Args:
+        like: A score of the same benchmark on the same split.
+        answers: The metric by the item's place in the split; at least one.
+        size: How many items the split has.
+    """
+    places = tuple(sorted(answers))
+    per_item = tuple(answers[place] for place in places)
+    count = len(per_item)
+    value = sum(per_item) / count
+    spread = sum((one - value) ** 2 for one in per_item)
+    stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else 0.0
+    items = () if places == tuple(range(size)) else places
+    return replace(like, value=value, stderr=stderr, per_item=per_item, items=items)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import torch
 
-from evaluators import EvaluationError, Score
+from evaluators import EvaluationError, Items, Score
 from evaluators.errors import BadScoreError
 from evaluators.registry import EVALUATORS
 from search_spaces import Recipe
@@ -24,6 +24,7 @@ from workers.merging.fast.caches import Caches
 from workers.merging.plan import MergePlan, plan_merge
 from workers.messages import Assignment, Failed, Outcome, Scored, Workload
 from workers.outcomes import LONGEST_EXCERPT, key_of
+from workers.questioning import Answered, question
 from workers.records import Records
 from workers.residency import ResidentParents, cache_limit
 
@@ -79,15 +80,26 @@ class Pipeline:
         live, model = self._merge(assignment.recipe)
         merged = perf_counter()
         with torch.inference_mode():
-            scores = self._evaluator.evaluate(model, live.tokenizer, assignment.split)
-        self._check(scores)
+            answered = self._question(assignment, model, live.tokenizer)
+        self._check(answered.scores)
         return Scored(
             *key_of(assignment),
-            scores=scores,
+            scores=answered.scores,
             merge_seconds=merged - started,
             evaluate_seconds=perf_counter() - merged,
             worker=self.name,
+            pruned=answered.pruned,
+            asked=answered.asked,
         )
+
+    def _question(self, assignment: Assignment, model: object, tokenizer: object) -> Answered:
+        split = assignment.split
+
+        def ask(items: Items | None) -> tuple[Score, ...]:
+            found: tuple[Score, ...] = self._evaluator.evaluate(model, tokenizer, split, items)
+            return found
+
+        return question(assignment, self._evaluator.sheets(split), ask)
 
     def _merge(self, recipe: Recipe) -> tuple[LiveModel, object]:
         plan: MergePlan = plan_merge(recipe, self._parents.layouts)

@@ -273,3 +273,69 @@ def test_a_task_that_the_model_cannot_answer_says_so(network: Any, tokenizer: An
     write_task(tmp_path, "spoken", three_splits(), **config)
     with pytest.raises(EvaluationError, match="lower max_gen_toks"):
         Harness([benchmark(tmp_path, "spoken")]).evaluate(network, tokenizer, "search")
+
+
+def test_some_items_are_answered_as_among_all(network: Any, tokenizer: Any, tmp_path: Path) -> None:
+    write_task(tmp_path, "words", three_splits(40), **CHOICE)
+    write_task(tmp_path, "says", three_splits(40), **GENERATION)
+    for name, count in (("one", 8), ("two", 24)):
+        write_task(tmp_path, name, three_splits(count), **CHOICE)
+    (tmp_path / "both.yaml").write_text(
+        "group: both\ntask: [one, two]\naggregate_metric_list: [{metric: acc, weight_by_size: true}]\n"
+    )
+    harness = Harness([benchmark(tmp_path, task) for task in ("words", "says", "both")])
+    whole = harness.evaluate(network, tokenizer, "search")
+    wanted = ((1, 5, 39), (0, 2), (3, 8, 31))
+    part = harness.evaluate(network, tokenizer, "search", wanted)
+    for score, full, places in zip(part, whole, wanted, strict=True):
+        assert score.items == places
+        assert score.per_item == tuple(full.per_item[place] for place in places)
+        assert score.value == pytest.approx(sum(score.per_item) / len(places))
+        assert score.sheet == full.sheet
+    (last,) = harness.evaluate(network, tokenizer, "search", ((), (), (9,)))
+    assert last.per_item == (whole[2].per_item[9],)
+    assert [sheet.size for sheet in harness.sheets("search")] == [40, 40, 32]
+    assert all(sheet.additive for sheet in harness.sheets("search"))
+    for wrong in (((40,), (), ()), ((2, 1), (), ()), ((1,),)):
+        with pytest.raises(EvaluationError, match="items"):
+            harness.evaluate(network, tokenizer, "search", wrong)
+
+
+def test_the_tokens_of_some_items_are_cut_once(network: Any, tokenizer: Any, word_task: Path) -> None:
+    harness, counted = Harness([benchmark(word_task)]), counting(tokenizer)
+    for _ in range(3):
+        for items in (((0, 1, 2),), ((3, 4),), None):
+            harness.evaluate(network, counted, "search", items)
+    once = counted.calls
+    harness.evaluate(network, counted, "search", ((0, 1, 2),))
+    assert counted.calls == once
+
+
+def test_a_sheets_fingerprint_names_items_prompts_and_decoding(tmp_path: Path) -> None:
+    write_task(
+        tmp_path, "words", {**three_splits(12), "train": rows(300, 20)}, fewshot_split="train", **CHOICE
+    )
+    longer = {**GENERATION, "generation_kwargs": {**GENERATION["generation_kwargs"], "max_gen_toks": 7}}
+    for name, config in (("says", GENERATION), ("talks", longer)):
+        write_task(tmp_path, name, three_splits(12), **config)
+    asked = [
+        benchmark(tmp_path),
+        benchmark(tmp_path, num_fewshot=1),
+        benchmark(tmp_path, "says"),
+        benchmark(tmp_path, "talks"),
+    ]
+    found = [sheet.fingerprint for sheet in Harness(asked).sheets("search")]
+    assert len(set(found)) == 4
+    assert found == [sheet.fingerprint for sheet in Harness(asked).sheets("search")]
+    assert found[0] != Harness(asked[:1]).sheets("test")[0].fingerprint
+
+
+def test_only_means_are_put_together_from_parts(tmp_path: Path) -> None:
+    write_task(tmp_path, "texts", three_splits(), **ROLLING)
+    for name, count in (("one", 8), ("two", 24)):
+        write_task(tmp_path, name, three_splits(count), **CHOICE)
+    (tmp_path / "even.yaml").write_text(
+        "group: even\ntask: [one, two]\naggregate_metric_list: [{metric: acc, weight_by_size: false}]\n"
+    )
+    harness = Harness([benchmark(tmp_path, task) for task in ("texts", "even", "one")])
+    assert [sheet.additive for sheet in harness.sheets("search")] == [False, False, True]

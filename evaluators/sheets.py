@@ -1,0 +1,151 @@
+"""Sheets: the questions of all benchmarks on one split, and how the last tokenizer cut them.
+
+Here "task", "request" and "group" are lm-eval's words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from evaluators.errors import EvaluationError
+from evaluators.language_model import InMemoryModel, Plan
+from evaluators.racing import Items
+from evaluators.splits import content_of
+from evaluators.task_questions import Question
+
+# Selections of items whose plans are kept: a race of 400 items has 16 rounds, and a generation's
+# candidates go through the same ones.
+_MOST_SELECTIONS = 48
+_ENGINE = ("evomerge", "lm_eval", "torch", "transformers")
+
+Questions = tuple[Question, ...]  # of one lm-eval task
+
+
+class Selection:
+    """The questions that are put to a model at once, with their plans.
+
+    Attributes:
+        questions: Per benchmark and task of the benchmark.
+    """
+
+    def __init__(self, questions: Sequence[Sequence[Questions]]) -> None:
+        self.questions = questions
+        self._requests: dict[str, list[Any]] = {}
+        for request in self._all():
+            self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
+        self._plans: dict[str, Plan] = {}
+        self._footing: tuple[object, ...] | None = None
+
+    def ask(self, model: InMemoryModel) -> None:
+        """Puts all requests to a model; forgets what the previous one answered."""
+        for request in self._all():
+            request.resps, request.filtered_resps = [], {}
+        if self._footing != model.footing:
+            self._plans = {kind: _plan(model, kind, asked) for kind, asked in self._requests.items()}
+            self._footing = model.footing
+        for kind, requests in self._requests.items():
+            for request, answer in zip(requests, self._plans[kind].answers(model.network), strict=True):
+                request.resps.append(answer)
+
+    def _all(self) -> Iterator[Any]:
+        for of_benchmark in self.questions:
+            for of_task in of_benchmark:
+                for question in of_task:
+                    yield from question.requests
+
+
+class QuestionSheet:
+    """All questions of one split; hands out the selections that are asked of it.
+
+    Args:
+        questions: Per benchmark and task of the benchmark.
+    """
+
+    def __init__(self, questions: Sequence[Sequence[Questions]]) -> None:
+        self._questions = questions
+        self._selections: OrderedDict[Items | None, Selection] = OrderedDict()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many items each benchmark has."""
+        return tuple(sum(map(len, of_benchmark)) for of_benchmark in self._questions)
+
+    def fingerprints(self) -> tuple[str, ...]:
+        """Returns one hash per benchmark: of its items, prompts, decoding, and the engine."""
+        return tuple(map(_fingerprint, self._questions))
+
+    def selection(self, items: Items | None) -> Selection:
+        """Returns the wanted questions; one that was asked for lately comes with its plans.
+
+        Raises:
+            EvaluationError: There are no such items.
+        """
+        if items not in self._selections:
+            chosen = self._questions if items is None else self._chosen(items)
+            self._selections[items] = Selection(chosen)
+            if len(self._selections) > _MOST_SELECTIONS:
+                oldest = next(key for key in self._selections if key is not None)
+                del self._selections[oldest]
+        self._selections.move_to_end(items)
+        return self._selections[items]
+
+    def _chosen(self, items: Items) -> list[list[Questions]]:
+        if len(items) != len(self._questions):
+            raise EvaluationError(
+                "items", f"items of {len(items)} benchmarks, of {len(self._questions)}", "name all"
+            )
+        for wanted, size in zip(items, self.sizes, strict=True):
+            if any(not 0 <= place < size for place in wanted) or list(wanted) != sorted(set(wanted)):
+                raise EvaluationError(
+                    "items", f"{wanted[:8]} ... are no growing places among {size} items", "correct them"
+                )
+        return [_pick(*one) for one in zip(self._questions, items, strict=True)]
+
+
+def _pick(of_benchmark: Sequence[Questions], wanted: Sequence[int]) -> list[Questions]:
+    """Returns the wanted questions; a benchmark's items are those of its tasks, one after the other."""
+    chosen, start = [], 0
+    for of_task in of_benchmark:
+        end = start + len(of_task)
+        chosen.append(tuple(of_task[place - start] for place in wanted if start <= place < end))
+        start = end
+    return chosen
+
+
+def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
+    makers: dict[str, Callable[[], Plan]] = {
+        "loglikelihood": lambda: model.plan_continuations([request.args for request in requests]),
+        "loglikelihood_rolling": lambda: model.plan_texts([request.args[0] for request in requests]),
+        "generate_until": lambda: model.plan_generations([request.args for request in requests]),
+    }
+    if kind not in makers:
+        raise EvaluationError("task", f"requests of kind {kind} cannot be asked", "choose another task")
+    return makers[kind]()
+
+
+def _fingerprint(of_benchmark: Sequence[Questions]) -> str:
+    digest = hashlib.sha256(engine_version().encode())
+    for of_task in of_benchmark:
+        for question in of_task:
+            digest.update(content_of(question.item).encode())
+            for request in question.requests:
+                digest.update(repr((request.request_type, request.args, request.repeats)).encode())
+    return digest.hexdigest()
+
+
+@cache
+def engine_version() -> str:
+    """Returns the versions of everything that an answer depends on besides weights and words."""
+    return " ".join(f"{name}={_version(name)}" for name in _ENGINE)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "none"
