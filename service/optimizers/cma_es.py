@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,27 +12,45 @@ from numpy.typing import NDArray
 from search_spaces.genome import Choice, Genome, Integer, Real, Variable, initial_genome
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
 from service.optimizers.covariance import CovarianceAdaptation
+from service.optimizers.options import Option
+from service.optimizers.restarts import Restarts, Start
+from service.optimizers.warm_start import warm_distribution
 
 LEAST_CELLS = 0.3  # of a discrete variable: one sample in ten lies outside a cell with the mean amidst
+MOST_DOUBLINGS = 6
+LEAST_GENERATIONS = 10  # of the budget, that the largest population must leave room for
 
 
 class CmaEs(Optimizer):
     """Samples a normal distribution in the unit cube and adapts its mean, step and shape.
 
-    The first mean is the best baseline, or the variables' initial values where there is none.
-    Samples outside the cube are mirrored back into it.  A run that has converged is followed by
-    another one, which starts from the best genome so far with the first step again.
+    The first mean is the best baseline, or the variables' initial values where there is none; from
+    twenty baselines on (winners of earlier experiments) mean and steps are learned from the best of
+    them.  A run that has converged is followed by another one: see `Restarts`.
+
+    Bounds: samples outside the cube are mirrored back into it, and the distribution learns from the
+    mirrored points, so that it never drifts away from the cube.  Nothing piles up on the bounds, as
+    it would with clipping, and no penalty must be weighed against the fitness.
+
+    Constraints: of a generation, those who break them rank last, by how much they break them.
     """
 
     smallest_population: ClassVar[int] = 3
     diagonal: ClassVar[bool] = False
+    declared_options: ClassVar[Mapping[str, Option]] = {
+        "restarts": Option("bipop", "how a converged run is followed by another", choices=("bipop", "best")),
+        "warm_start": Option(default=True, meaning="learn the first steps from 20 baselines or more"),
+    }
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
         self._best = ((-math.inf, -math.inf), self.position_of(initial_genome(self.variables)))
         self._generation: list[tuple[Evaluation, NDArray[np.float64]]] = []
-        self._run: CovarianceAdaptation | None = None  # begun when first needed: importing takes seconds
+        self._known: list[tuple[NDArray[np.float64], tuple[float, float]]] = []
+        self._run: CovarianceAdaptation | None = None  # begun when first needed: importing takes a second
+        self._restarts: Restarts | None = None
         self._has_learned = False
+        self._spent = 0  # candidates told in this run
 
     @property
     def population(self) -> int:
@@ -49,46 +68,68 @@ class CmaEs(Optimizer):
             self._current_run()  # begins from the best so far, which must not yet be this one
             self._generation.append((evaluation, self._padded(position, evaluation.number)))
             self._has_learned = True
+        elif not self._has_learned:
+            self._known.append((position, rank))
         if rank > self._best[0]:
             self._best = (rank, position)
         if not self._has_learned:
             self._run = None  # an ask may have begun it from another mean
-        elif len(self._generation) == self.population:
+        elif len(self._generation) == self._current_run().population:
             self._adapt()
 
     def _adapt(self) -> None:
         """Tells the run a whole generation, in which infeasible candidates come last."""
         run = self._current_run()
         scalars = self.penalised([evaluation for evaluation, _ in self._generation])
-        for (_, point), scalar in zip(self._generation, scalars, strict=True):
-            run.tell(point, -scalar)
+        run.tell([point for _, point in self._generation], [-scalar for scalar in scalars])
+        self._spent += len(self._generation)
         self._generation = []
         if run.finished:
-            self._run = self._begin()
+            self._restart()
 
     def _sample(self, number: int) -> NDArray[np.float64]:
         """Returns the candidate's point before it is mirrored, shape [at least two]."""
         return self._current_run().at(self.rng(number).standard_normal(max(len(self.variables), 2)))
 
     def _padded(self, position: NDArray[np.float64], number: int) -> NDArray[np.float64]:
-        """Gives a single variable an idle second one, at the candidate's own sample: nevergrad needs two."""
+        """Gives a single variable an idle second one, at the candidate's own sample: pycma needs two."""
         if len(position) >= 2:
             return position
         return np.concatenate([position, self._sample(number)[len(position) :]])
 
     def _current_run(self) -> CovarianceAdaptation:
         if self._run is None:
-            self._run = self._begin()
+            steps = np.full(len(self.variables), self.setup.sigma)
+            mean = self._best[1]
+            if self.options["warm_start"] and self._known:
+                warm = warm_distribution(*zip(*self._known, strict=True), self.setup.sigma)
+                mean, steps = warm or (mean, steps)
+            self._run = self._begin(mean, steps, self.population)
         return self._run
 
-    def _begin(self) -> CovarianceAdaptation:
-        idle = np.full(max(2 - len(self.variables), 0), 0.5)
+    def _restart(self) -> None:
+        """Begins another run, now that one has converged."""
+        first = Start(self._best[1], self.setup.sigma, self.population)
+        if self._restarts is None:
+            largest = self.population * 2**MOST_DOUBLINGS
+            if self.setup.budget is not None:
+                largest = min(largest, self.setup.budget // LEAST_GENERATIONS)
+            self._restarts = Restarts(first, seed=self.setup.seed, largest=largest)
+        bipop = self.options["restarts"] == "bipop"
+        start = self._restarts.after(self._spent, self._best[1]) if bipop else first
+        self._spent = 0
+        self._run = self._begin(start.mean, np.full(len(self.variables), start.sigma), start.population)
+
+    def _begin(
+        self, mean: NDArray[np.float64], steps: NDArray[np.float64], population: int
+    ) -> CovarianceAdaptation:
+        idle = np.zeros(max(2 - len(self.variables), 0))
         return CovarianceAdaptation(
-            np.concatenate([self._best[1], idle]),
-            sigma=self.setup.sigma,
-            population=self.population,
+            np.concatenate([mean, idle + 0.5]),
+            steps=np.concatenate([steps, idle + self.setup.sigma]),
+            population=population,
             diagonal=self.diagonal,
-            smallest_steps=np.concatenate([[_smallest_step(v) for v in self.variables], 0 * idle]),
+            smallest_steps=np.concatenate([[_smallest_step(v) for v in self.variables], idle]),
         )
 
 

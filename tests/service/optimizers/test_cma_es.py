@@ -9,12 +9,13 @@ from statistics import median
 import numpy as np
 import pytest
 
-from search_spaces.genome import Choice, Integer, Real, Variable, from_unit_cube, to_unit_cube
+from search_spaces.genome import Choice, Genome, Integer, Real, Variable, from_unit_cube, to_unit_cube
 from service.optimizers import Evaluation, OptimizerSetup
 from service.optimizers.cma_es import CmaEs
 from service.optimizers.covariance import CovarianceAdaptation
 from service.optimizers.random_search import RandomSearch
-from tests.service.synthetic import ellipsoid, noisy, reals, search, trade_off
+from service.optimizers.restarts import Restarts, Start
+from tests.service.synthetic import ellipsoid, evaluations, noisy, reals, search, trade_off
 
 REPOSITORY = Path(__file__).parents[3]
 SEEDS = range(5)
@@ -91,7 +92,7 @@ def test_samples_beyond_the_bounds_bounce_back() -> None:
     assert np.mean((positions == 0.0) | (positions == 1.0)) < 0.01  # clipped samples would pile up there
 
 
-def test_a_converged_run_is_followed_by_a_wide_one_from_the_best_genome() -> None:
+def test_a_converged_run_is_followed_by_others() -> None:
     variables = reals(2)
     optimizer = CmaEs(OptimizerSetup(variables, 0))
     history = search(optimizer, ellipsoid(variables, condition=1.0), 1500)
@@ -132,13 +133,63 @@ def test_hundreds_of_variables_are_no_other_case() -> None:
     assert best(history[-21:]) > best(history[:21])
 
 
-@pytest.mark.filterwarnings("ignore:inv\\(x=")
 def test_an_update_that_fails_is_not_passed_over() -> None:
-    run = CovarianceAdaptation(np.full(2, 0.5), sigma=0.1, population=4, smallest_steps=np.zeros(2))
-    for loss in range(3):
-        run.tell(np.full(2, 0.1 * loss), float(loss))
+    run = CovarianceAdaptation(
+        np.full(2, 0.5), steps=np.full(2, 0.1), population=4, smallest_steps=np.zeros(2)
+    )
+    points = [np.full(2, 0.1), np.full(2, 0.2), np.full(2, 0.3), np.full(2, np.nan)]
     with pytest.raises(FloatingPointError, match="could not be updated after 4 candidates"):
-        run.tell(np.full(2, np.nan), 0.0)
+        run.tell(points, [0.0, 1.0, 2.0, -1.0])
+
+
+def test_large_and_small_runs_share_the_budget() -> None:
+    first = Start(np.full(3, 0.5), 0.2, 8)
+    restarts, best = Restarts(first, seed=0, largest=30), np.full(3, 0.9)
+    starts = [restarts.after(spent, best) for spent in (100, 60, 60, 200, 30, 30, 150)]
+    small = [start for start in starts if (start.mean == best).all()]
+    large = [start for start in starts if not (start.mean == best).all()]
+    assert [start.population for start in large] == [16, 30]
+    assert len(small) == 5
+    assert all(start.population == 8 and 0.02 <= start.sigma <= 0.2 for start in small)
+    assert len({start.sigma for start in small}) == 5
+
+
+def test_many_baselines_teach_the_first_steps() -> None:
+    variables = reals(4)
+    rng = np.random.default_rng(0)
+    landscape = ellipsoid(variables, condition=1.0)
+    known = [tuple(map(float, 1.5 * rng.random(4))) for _ in range(60)]
+    baselines = evaluations(landscape, range(60), known, baseline=True)
+    best = sorted(baselines, key=lambda e: -e.fitness[0])[:6]
+    centre = np.mean([to_unit_cube(variables, e.genome) for e in best], axis=0)
+    warm = CmaEs(OptimizerSetup(variables, 0, sigma=0.3))
+    warm.tell(baselines)
+    cold = CmaEs(OptimizerSetup(variables, 0, sigma=0.3, options={"warm_start": False}))
+    cold.tell(baselines)
+    spread = {}
+    for name, optimizer in (("warm", warm), ("cold", cold)):
+        positions = np.array([to_unit_cube(variables, g) for g in optimizer.ask(range(60, 460))])
+        spread[name] = positions.std(axis=0).mean()
+        if name == "warm":
+            np.testing.assert_allclose(positions.mean(axis=0), centre, atol=0.05)
+    assert spread["warm"] < 0.8 * spread["cold"]
+
+
+def test_candidates_that_break_a_constraint_lead_nowhere() -> None:
+    variables = reals(5)
+
+    def told(optimizer: CmaEs, number: int, genome: Genome) -> Evaluation:
+        total = sum(map(float, genome))
+        return Evaluation(number, genome, (total,), violation=max(0.0, total - 4.0))
+
+    optimizer = CmaEs(OptimizerSetup(variables, 0))
+    for start in range(0, 400, optimizer.population):
+        numbers = range(start, start + optimizer.population)
+        last = [told(optimizer, n, g) for n, g in zip(numbers, optimizer.ask(numbers), strict=True)]
+        optimizer.tell(last)
+    feasible = [e.fitness[0] for e in last if e.violation == 0]
+    assert len(feasible) >= 2
+    assert max(feasible) > 3.8
 
 
 PROPOSALS = """
@@ -168,7 +219,7 @@ def test_another_processor_proposes_the_same() -> None:
     assert len(proposals) == 1
 
 
-def test_importing_the_optimizers_does_not_import_nevergrad() -> None:
-    """It takes seconds, which `evomerge status` has no use for."""
-    code = "import service.optimizers, sys; sys.exit('nevergrad' in sys.modules)"
+def test_importing_the_optimizers_imports_no_library_that_takes_seconds() -> None:
+    """`evomerge status` has no use for them."""
+    code = "import service.optimizers, sys; sys.exit(bool({'nevergrad', 'cma', 'ribs'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
