@@ -21,6 +21,9 @@ class Score:
         per_item: The metric on each item, in the split's order: what paired tests need.
         items: Which items of the split those are; () where all were asked.
         sheet: The fingerprint of what was asked (see `evaluators.base.Sheet`); "" where it is not known.
+        notes: What happened while asking, as counts of items by name, zeros left out: `truncated`
+            (the answer reached its greatest length), `unextracted` (no answer was found in it),
+            `overlong` (the prompt was longer than the model reads, and lost its beginning).
     """
 
     benchmark: str
@@ -31,6 +34,7 @@ class Score:
     per_item: tuple[float, ...] = ()
     items: tuple[int, ...] = ()
     sheet: str = ""
+    notes: tuple[tuple[str, int], ...] = ()
 
     @property
     def fitness(self) -> float:

@@ -1,0 +1,119 @@
+"""Statistics of scores on the same items: paired tests, and the chance of being on the front.
+
+Every function takes fitness per item (larger is better) and no model.  Exact binomial sums, so that
+small samples are treated right; no scipy, so that the controller needs none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_DRAWS = 1000
+_SAME = 1e-12  # fitness that differs by no more than rounding is a tie
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """One model against another on the same items.
+
+    Attributes:
+        difference: Mean fitness of the first less that of the second.
+        stderr: Standard error of the difference; 0 for fewer than two items.
+        better: Items on which the first is better.
+        worse: Items on which it is worse.
+        p_value: Two-sided; of the exact McNemar test where all answers are right or wrong, else of
+            the sign test (both are the binomial test of `better` against `worse`).
+        test: `mcnemar` or `sign`.
+    """
+
+    difference: float
+    stderr: float
+    better: int
+    worse: int
+    p_value: float
+    test: str
+
+
+def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
+    """Compares two models item by item (McNemar 1947; Dror et al., ACL 2018, for its use on benchmarks).
+
+    Raises:
+        ValueError: They did not answer the same number of items, or none.
+    """
+    first_N, second_N = np.asarray(first, float), np.asarray(second, float)
+    if first_N.shape != second_N.shape or not first_N.size:
+        raise ValueError(f"{first_N.size} and {second_N.size} items; compare answers to the same items")
+    gaps_N = first_N - second_N
+    stderr = float(gaps_N.std(ddof=1) / math.sqrt(gaps_N.size)) if gaps_N.size > 1 else 0.0
+    better, worse = int((gaps_N > _SAME).sum()), int((gaps_N < -_SAME).sum())
+    binary = set(np.unique(np.abs(np.concatenate([first_N, second_N])))) <= {0.0, 1.0}
+    return PairedTest(
+        float(gaps_N.mean()),
+        stderr,
+        better,
+        worse,
+        binomial_p_value(better, worse),
+        "mcnemar" if binary else "sign",
+    )
+
+
+def binomial_p_value(better: int, worse: int) -> float:
+    """Returns the two-sided probability of a split at least as uneven if both were as likely."""
+    count, fewer = better + worse, min(better, worse)
+    if count == 0:
+        return 1.0
+    tail = math.fsum(math.exp(_log_choose(count, k) - count * math.log(2.0)) for k in range(fewer + 1))
+    return min(1.0, 2.0 * tail)
+
+
+def _log_choose(count: int, chosen: int) -> float:
+    return math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
+
+
+def chances_on_front(
+    answers: Sequence[Sequence[Sequence[float]]], *, seed: int = 0, draws: int = _DRAWS
+) -> list[float]:
+    """Returns each candidate's probability of being non-dominated, by bootstrap over the items.
+
+    The items of an objective are drawn anew, the same ones for all candidates, so that what they
+    find hard together is not taken for noise.
+
+    Args:
+        answers: Per candidate and objective, fitness on each item of that objective.
+        seed: Of the draws.
+        draws: Resamples of the items.
+    """
+    if not answers:
+        return []
+    rng = np.random.default_rng(seed)
+    means_DCO = np.empty((draws, len(answers), len(answers[0])))
+    for objective in range(len(answers[0])):
+        values_CN = np.array([candidate[objective] for candidate in answers], float)
+        count = values_CN.shape[1]
+        counts_DN = rng.multinomial(count, np.full(count, 1.0 / count), size=draws)
+        means_DCO[:, :, objective] = counts_DN @ values_CN.T / count
+    on_front = np.zeros(len(answers))
+    for number in range(len(answers)):
+        gaps_DCO = means_DCO - means_DCO[:, number : number + 1]
+        dominated_DC = (gaps_DCO >= -_SAME).all(axis=2) & (gaps_DCO > _SAME).any(axis=2)
+        on_front[number] = 1.0 - dominated_DC.any(axis=1).mean()
+    return [float(chance) for chance in on_front]
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Returns Spearman's rank correlation, equal values sharing their mean rank; 0 where one is constant."""
+    ranks = [_ranks(np.asarray(values, float)) for values in (first, second)]
+    if any(float(rank.std()) == 0.0 for rank in ranks):
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    middles: np.ndarray = (ends - (counts - 1) / 2.0)[inverse]
+    return middles
