@@ -13,6 +13,7 @@ from service.optimizers.nsga2 import Nsga2
 from service.optimizers.quasi_random import QuasiRandomSearch
 from service.optimizers.random_search import RandomSearch
 from service.optimizers.separable_cma_es import SeparableCmaEs
+from service.optimizers.sms_emoa import SmsEmoa
 
 __all__ = [
     "AUTO",
@@ -32,6 +33,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "separable_cma_es": SeparableCmaEs,
     "differential_evolution": DifferentialEvolution,
     "nsga2": Nsga2,
+    "sms_emoa": SmsEmoa,
     "random": RandomSearch,
     "quasi_random": QuasiRandomSearch,
 }

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from search_spaces.genome import to_unit_cube
-from service.optimizers import Evaluation, OptimizerSetup
-from service.optimizers.nsga2 import Nsga2, crossover, mutation, ranks_and_crowding
+from service.optimizers import Evaluation, Optimizer, OptimizerSetup
+from service.optimizers.nsga2 import Nsga2, ranks_and_crowding
 from service.optimizers.random_search import RandomSearch
+from service.optimizers.sms_emoa import SmsEmoa, contributions
+from service.optimizers.variation import crossover, mutation
 from tests.service.synthetic import MIXED_VARIABLES, noisy, reals, search, trade_off
 
 SEEDS = range(5)
@@ -23,13 +25,16 @@ def volume(history: list[Evaluation]) -> float:
     return float(moocore.hypervolume(fitness, ref=(0.0, 0.0), maximise=True))
 
 
+@pytest.mark.parametrize("optimizer_type", [Nsga2, SmsEmoa])
 @pytest.mark.parametrize("items", [None, 100])
-def test_three_hundred_candidates_reach_a_far_better_front_than_random_search(items: int | None) -> None:
+def test_three_hundred_candidates_reach_a_far_better_front_than_random_search(
+    items: int | None, optimizer_type: type[Optimizer]
+) -> None:
     skill = trade_off(TWENTY)
     landscape = skill if items is None else noisy(skill, items=items)
     evolved, drawn = (
         median(volume(search(kind(OptimizerSetup(TWENTY, s, BOTH)), landscape, 300)) for s in SEEDS)
-        for kind in (Nsga2, RandomSearch)
+        for kind in (optimizer_type, RandomSearch)
     )
     assert evolved > 1.3 * drawn
 
@@ -81,6 +86,36 @@ def test_ranks_and_crowding_of_a_front_worked_out_by_hand() -> None:
     ranks, crowding = ranks_and_crowding(fitness)
     assert ranks.tolist() == [0, 0, 0, 0, 1, 2]
     assert crowding.tolist() == [math.inf, 1.5, 1.5, math.inf, math.inf, math.inf]
+
+
+def test_who_breaks_constraints_comes_after_all_others_by_how_much() -> None:
+    fitness = [(0.1, 0.1), (9.0, 9.0), (0.2, 0.2), (5.0, 5.0), (8.0, 8.0)]
+    ranks, _ = ranks_and_crowding(fitness, [0.0, 2.0, 0.0, 0.5, 0.5])
+    assert ranks.tolist() == [1, 3, 0, 2, 2]
+    assert ranks_and_crowding(fitness[3:], [1.0, 0.5])[0].tolist() == [2, 1]
+
+
+def test_contributions_worked_out_by_hand() -> None:
+    front = np.array([(0.0, 4.0), (1.0, 2.0), (4.0, 0.0), (1.0, 2.0)])
+    assert contributions(front) == pytest.approx([0.5, 0.0, 0.75 * 1.0, 0.0])
+    assert contributions(front[:3]) == pytest.approx([0.5, 0.25 * 0.5, 0.75])
+
+
+@pytest.mark.parametrize("optimizer_type", [Nsga2, SmsEmoa])
+def test_the_front_found_keeps_the_constraints(optimizer_type: type[Optimizer]) -> None:
+    variables = reals(6)
+    skill = trade_off(variables)
+    optimizer = optimizer_type(OptimizerSetup(variables, 0, BOTH))
+    last: list[Evaluation] = []
+    for start in range(0, 400, optimizer.population):
+        numbers = range(start, start + optimizer.population)
+        genomes = optimizer.ask(numbers)
+        last = [
+            Evaluation(n, g, skill(g), violation=max(0.0, 0.4 - skill(g)[0]))
+            for n, g in zip(numbers, genomes, strict=True)
+        ]
+        optimizer.tell(last)
+    assert sum(e.violation == 0 for e in last) > len(last) / 2
 
 
 def test_equal_points_are_as_crowded_as_can_be() -> None:
