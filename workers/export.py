@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from workers.fitted_parents import fit_parents
 from workers.fitted_reader import FittedReader
 from workers.hub import fetch_layout, push_folder
 from workers.layout import Layout
+from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.messages import Announce, Exported, ExportOrder, Progress
 from workers.parents import CheckpointReader
@@ -58,9 +59,10 @@ def merge_to_disk(
     """
     stored = find_parents(order.recipe)
     check_apart(stored, Path(order.folder))
+    check_names(order.extra_files)
     fitted = fit_parents(order.recipe, stored)
     layouts = fitted.layouts
-    plan = plan_merge(order.recipe, layouts)
+    plan = fold_scales(plan_merge(order.recipe, layouts))
     contents = Contents(
         config=merged_config(plan.owner, order.recipe, layouts),
         tensors=stored_tensors(plan, layouts),
@@ -159,6 +161,17 @@ def check_apart(layouts: Mapping[Parent, Layout], folder: Path) -> None:
         if target == own or target in own.parents:
             detail = f"is where the parent {parent} lies, or holds it"
             raise ExportError(str(folder), detail, "write to another folder")
+
+
+def check_names(files: Iterable[str]) -> None:
+    """Refuses further files that would not lie in the checkpoint's own folder.
+
+    Raises:
+        ExportError: Names the file.
+    """
+    for name in files:
+        if not name.isprintable() or name in ("", ".", "..") or "/" in name:
+            raise ExportError(repr(name), "is no file name", "write a name without slashes")
 
 
 def stored_tensors(plan: MergePlan, layouts: Mapping[Parent, Layout]) -> list[StoredTensor]:

@@ -93,8 +93,16 @@ class LiveModel:
         network.check_complete(places)
         findings = self._survey(plan, sources)
         self.made = self.shared = 0
-        changed, shown = [], {}
+        changed: list[tuple[TensorPlan, _Slot]] = []
+        shown: dict[str, Tensor] = {}
+        first: dict[Hashable, Place] = {}
         for place, tensor in places.items():
+            # A layer that comes again is computed once, and lies in memory once.
+            twin = first.setdefault(_content(tensor, plan.owner), place) if place.is_whole else place
+            if twin is not place:
+                shown[place.parameter] = shown[twin.parameter]
+                self.shared += 1
+                continue
             parents_own = _parents_own(tensor, place, self.device, sources)
             if parents_own is not None:
                 shown[place.parameter] = parents_own
@@ -108,6 +116,7 @@ class LiveModel:
         self.made = len(changed)
         for parameter, memory in shown.items():
             network.put(parameter, memory)
+        network.scale_inputs(plan.owner.layer_prefix, plan.input_scales)
         return network.model
 
     def _make(self, changed: Sequence[tuple[TensorPlan, _Slot]], sources: Sources, findings: object) -> None:
@@ -182,6 +191,13 @@ def _places(network: Network, plan: MergePlan) -> dict[Place, TensorPlan]:
     return places
 
 
+def _content(plan: TensorPlan, owner: Layout) -> Hashable:
+    """Returns what a tensor follows from, whichever layer it is for: equal ones are equal tensors."""
+    name = plan.name if owner.layer_of(plan.name) is None else owner.in_layer(plan.name, 0)
+    numbers = (*plan.per_parent.items(), *plan.shared.items(), *plan.choices.items(), *plan.seeds)
+    return name, plan.shape, plan.kernel, plan.inputs, plan.base, numbers, plan.dtype, plan.out_dtype
+
+
 def _parents_own(plan: TensorPlan, place: Place, device: str, sources: Sources) -> Tensor | None:
     """Returns the parent's tensor that a merged one equals in every respect, or None."""
     source = copied_from(plan)
@@ -195,9 +211,9 @@ def _parents_own(plan: TensorPlan, place: Place, device: str, sources: Sources) 
 
 def _survey_key(plan: MergePlan) -> Hashable:
     """Returns what the findings of the method's survey follow from; () where it makes none."""
-    computed = [tensor for tensor in plan.tensors if tensor.kernel is not None]
+    computed = [tensor for tensor in plan.tensors if tensor.kernel in SURVEYS]
     kernel = computed[0].kernel if computed else None
-    if kernel is None or kernel not in SURVEYS:
+    if kernel is None:
         return ()
     names = SURVEYS[kernel].depends_on
     return kernel, tuple((t.name, t.inputs, t.base, t.dtype, values_of(t, names)) for t in computed)

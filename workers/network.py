@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,6 +19,7 @@ from typing import Any, Self
 import torch
 from accelerate import init_empty_weights
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
@@ -70,6 +71,7 @@ class Network:
         self._tied: Mapping[str, str] = getattr(self.model, "all_tied_weights_keys", None) or {}
         self._ignored = [re.compile(p) for p in (self.model._keys_to_ignore_on_load_unexpected or ())]
         self._prefix = f"{self.model.base_model_prefix}."
+        self._scaled: list[RemovableHandle] = []
 
     def place_of(self, name: str) -> Place | None:
         """Returns where a checkpoint's tensor goes; None for one that the network does not keep.
@@ -100,6 +102,33 @@ class Network:
         elif target.data_ptr() != tensor.data_ptr() or target.shape != tensor.shape:
             target.data = tensor
 
+    def scale_inputs(self, layer_prefix: str, scales: Sequence[float]) -> None:
+        """Has the hidden states multiplied by these before they enter the layers, one number per layer.
+
+        Raises:
+            MergeError: The network's layers are not where its checkpoints' names say.
+        """
+        for handle in self._scaled:
+            handle.remove()
+        self._scaled = []
+        for number, scale in enumerate(scales):
+            if scale != 1.0:
+                layer = self._layer(f"{layer_prefix}{number}")
+                self._scaled.append(layer.register_forward_pre_hook(_Scaling(scale), with_kwargs=True))
+
+    def _layer(self, name: str) -> torch.nn.Module:
+        for candidate in (name, self._prefix + name):
+            try:
+                found: torch.nn.Module = self.model.get_submodule(candidate)
+            except AttributeError:
+                continue
+            return found
+        raise MergeError(
+            name,
+            f"{type(self.model).__name__} has no such layer",
+            "stack layers without scales (scales: false)",
+        )
+
     def check_complete(self, places: Iterable[Place]) -> None:
         """Refuses tensors that do not make up the whole network.
 
@@ -115,6 +144,20 @@ class Network:
                 raise MergeError(
                     name, "is in the network and not in the checkpoint", "save the parents again"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaling:
+    """Multiplies what enters a layer."""
+
+    scale: float
+
+    def __call__(
+        self, _module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args:
+            return (args[0] * self.scale, *args[1:]), kwargs
+        return args, kwargs | {"hidden_states": kwargs["hidden_states"] * self.scale}
 
 
 def key_of(config: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.methods import Method, method_named
 from workers.configuration import TORCH_NAMES
 from workers.errors import MergeError, MismatchError
+from workers.foldable import rule_for
 from workers.inspection import is_tied
 from workers.layout import Layout, TensorEntry
 from workers.merging.fit import (
@@ -44,6 +45,14 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """What a merged tensor W becomes when scales are folded into it: (W + offset) / divisor - offset."""
+
+    divisor: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TensorPlan:
     """How to make one tensor of the merged model.
 
@@ -58,6 +67,7 @@ class TensorPlan:
         seeds: One per input, 64 bits, where the method draws masks.
         dtype: What inputs are cast to first, as torch names it; None leaves them as they are.
         out_dtype: What the result is rounded to, once.
+        fold: What is done to the merged numbers before they are rounded.
     """
 
     name: str
@@ -71,6 +81,7 @@ class TensorPlan:
     seeds: tuple[int, ...] = ()
     dtype: str | None = None
     out_dtype: str | None = None
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +92,13 @@ class MergePlan:
         tensors: In the model's order: embeddings, layers, the rest.
         layers: How many layers the merged model has.
         owner: The checkpoint whose configuration and tokenizer it takes.
+        input_scales: One per layer: what the hidden states are multiplied by before they enter it.
     """
 
     tensors: tuple[TensorPlan, ...]
     layers: int
     owner: Layout
+    input_scales: tuple[float, ...] = ()
 
 
 def plan_merge(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> MergePlan:
@@ -93,7 +106,8 @@ def plan_merge(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> MergePlan:
 
     Raises:
         MismatchError: The parents do not fit together, or the recipe asks for layers they lack.
-        MergeError: A parameter has no value for some tensor, or a filter is part of no tensor's name.
+        MergeError: A parameter has no value for some tensor, a filter is part of no tensor's name, or
+            the recipe scales layers of an architecture that scales cannot be folded into.
     """
     needed = dict.fromkeys((*recipe.merged_parents, recipe.tokenizer_owner))
     for parent in needed:
@@ -103,6 +117,8 @@ def plan_merge(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> MergePlan:
     check_structure([layouts[parent] for parent in needed])
     plan = _Planner(recipe, {parent: layouts[parent] for parent in needed}).plan()
     check_filters(recipe, plan.tensors)
+    if recipe.has_scales:
+        rule_for(plan.owner.architecture)
     return plan
 
 
@@ -151,14 +167,21 @@ class _Planner:
                 depth = layer / (block.length - 1) if block.length > 1 else 1.0
                 layered += self._tensors_at(_Place(block, layer, number, depth))
                 number += 1
-        return MergePlan((*before, *layered, *after), number, self.owner)
+        return MergePlan((*before, *layered, *after), number, self.owner, self._input_scales())
+
+    def _input_scales(self) -> tuple[float, ...]:
+        """The scale of a slice acts at the input of its first layer."""
+        scales: list[float] = []
+        for block in self._blocks:
+            scales += [block.part.input_scale, *[1.0] * (block.length - 1)][: block.length]
+        return tuple(scales)
 
     def _block(self, number: int, part: Slice) -> _Block:
         ranges = [(s.parent, layer_range(s, self.layouts[s.parent])) for s in part.sources]
         check_same_length(ranges, f"slice {number}")
         starts = {parent: start for parent, (start, _) in ranges}
         start, end = ranges[0][1]
-        with_base = self.method.needs_base or self.method.takes_base
+        with_base = (self.method.needs_base or self.method.takes_base) and part.method is None
         base = part.base or self.recipe.base if with_base else None
         if base is not None and base not in starts:
             # A base that is not listed gives the layers of the first source.
@@ -232,7 +255,12 @@ class _Planner:
         self, name: str, entry: TensorEntry, names: Mapping[Parent, str], place: _Place
     ) -> TensorPlan:
         block, recipe = place.block, self.recipe
+        out_dtype = recipe.out_dtype or recipe.dtype or TORCH_NAMES[entry.dtype]
         sources = list(block.part.sources)
+        if block.part.method is not None:
+            return _as_it_is(
+                name, entry.shape, self._input(sources[0].parent, names), recipe.dtype, out_dtype
+            )
         if self.method.base_is_a_parent:  # the base is where the path starts
             sources.sort(key=lambda source: source.parent != block.base)
         elif self.method.needs_base or self.method.takes_base:
@@ -250,7 +278,7 @@ class _Planner:
             choices=self._choices(name, place),
             seeds=self._seeds(inputs),
             dtype=recipe.dtype,
-            out_dtype=recipe.out_dtype or recipe.dtype or TORCH_NAMES[entry.dtype],
+            out_dtype=out_dtype,
         )
 
     def _input(self, parent: Parent, names: Mapping[Parent, str]) -> Input:
@@ -336,6 +364,15 @@ def _name(layout: Layout, role: str, layer: int | None) -> str:
 def _comes_before(name: str) -> bool:
     """Says whether a tensor outside the layers is used before them: embeddings and their norms."""
     return not name.endswith(_HEADS) and any(part in name for part in _BEFORE_THE_LAYERS)
+
+
+def _as_it_is(
+    name: str, shape: tuple[int, ...], source: Input, dtype: str | None, out_dtype: str
+) -> TensorPlan:
+    """The plan of a tensor in a slice that is copied, whatever the recipe's method."""
+    return TensorPlan(
+        name, shape, "passthrough", (source,), per_parent={"scale": (1.0,)}, dtype=dtype, out_dtype=out_dtype
+    )
 
 
 def _copy(name: str, source: Member, entry: TensorEntry) -> TensorPlan:

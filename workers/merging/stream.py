@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from workers.merging import KERNELS, SURVEYS
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.engine import merge_fast
 from workers.merging.fast.threads import Map, together
+from workers.merging.folding import fold_into
 from workers.merging.kernel import Ingredients
 from workers.merging.plan import Input, MergePlan, TensorPlan
 from workers.merging.precision import check_finite, is_finite
@@ -102,11 +103,11 @@ def survey(plan: MergePlan, sources: Sources) -> object:
     Raises:
         MergeError: The survey found what cannot be merged.
     """
-    portions = [PlannedPortion(tensor, sources) for tensor in plan.tensors if tensor.kernel is not None]
+    # Beside the recipe's method there are only copies, which no survey looks at.
+    portions = [PlannedPortion(tensor, sources) for tensor in plan.tensors if tensor.kernel in SURVEYS]
     if not portions:
         return None
-    kernel = portions[0].plan.kernel or ""
-    return SURVEYS[kernel].look(portions) if kernel in SURVEYS else None
+    return SURVEYS[portions[0].plan.kernel or ""].look(portions)
 
 
 @torch.no_grad()
@@ -119,6 +120,12 @@ def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None) ->
         MergeError: The recipe's numbers give no tensor, or one with NaN or infinity; the message
             names the tensor, and the parent where one is at fault.
     """
+    if plan.fold is not None:
+        target: torch.dtype = _dtype(plan.out_dtype)
+        unfolded = replace(plan, fold=None, out_dtype="float64" if target == torch.float64 else "float32")
+        folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings), target)
+        _check(plan, sources, is_finite(folded))
+        return folded
     return _merged(plan, sources, findings, None, together)
 
 
