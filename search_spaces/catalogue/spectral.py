@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from search_spaces.method import LAMBDA, Method, MethodParameter, choice, switch
 
 _WEIGHT = MethodParameter("weight", "parent", 1.0, 0.0, 2.0, True, meaning="contribution of the parent")
@@ -129,5 +131,34 @@ METHODS: tuple[Method, ...] = (
             *_WHICH_MATRICES,
         ),
         needs_base=True,
+    ),
+    Method(
+        "svd_scaling",
+        "Task arithmetic, with singular values of the task vectors raised at random (CycleQD's mutation)",
+        "Kuroki et al. (CycleQD), arXiv 2410.14735",
+        (
+            replace(_WEIGHT, default=None, low=-0.5, high=1.5),
+            MethodParameter(
+                "svd_rate",
+                "parent",
+                0.0,
+                0.0,
+                1.0,
+                meaning="how much a singular value is raised at most, as a share of it",
+                least=0.0,
+            ),
+            MethodParameter(
+                "svd_seed",
+                "parent",
+                0.0,
+                0.0,
+                2.0**31,
+                meaning="a whole number, from which the raises are drawn",
+                least=0.0,
+            ),
+            *_WHICH_MATRICES,
+        ),
+        needs_base=True,
+        random=True,
     ),
 )

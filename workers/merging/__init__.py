@@ -43,6 +43,7 @@ from workers.merging.sce import sce
 from workers.merging.self_positioning import SELF_POSITIONING, SELF_POSITIONING_SURVEY, self_positioning
 from workers.merging.slerp import SLERP, slerp
 from workers.merging.sparse_soup import sparse_soup
+from workers.merging.svd_scaling import SVD_SCALING, svd_scaling
 from workers.merging.task_arithmetic import task_arithmetic
 from workers.merging.ties import SURVEY as TIES_SURVEY
 from workers.merging.ties import ties
@@ -91,6 +92,7 @@ KERNELS: Mapping[str, Kernel] = {
     "iso_c": iso_c,
     "opcm": opcm,
     "twin_merging": twin_merging,
+    "svd_scaling": svd_scaling,
     # calibrated
     "fisher": fisher,
     "gradient_matching": gradient_matching,
@@ -131,5 +133,6 @@ PREPARATIONS: Mapping[str, Preparation] = {
     "iso_c": ISO_C,
     "opcm": OPCM,
     "twin_merging": TWIN_MERGING,
+    "svd_scaling": SVD_SCALING,
 }
 """The methods that sum other vectors than the task vectors, dear to make and worth keeping."""

@@ -147,11 +147,13 @@ class Preparation:
     """W = W_0 + sum_j c_j E_j, where the E_j are dear to make and the c_j cheap.
 
     Attributes:
-        make: Returns the E_j, float32, each of the base's shape.
+        make: Returns the E_j, float32, each of the base's shape; or what `finish` makes them of.
         coefficients: Returns the c_j.
-        depends_on: The parameters whose values change the E_j.
+        depends_on: The parameters whose values change what is made.
+        finish: Makes the E_j of what was made, where more than their weights differs between candidates.
     """
 
     make: Callable[[Ingredients], tuple[Tensor, ...]]
     coefficients: Callable[[Ingredients], tuple[float, ...]]
     depends_on: tuple[str, ...] = ()
+    finish: Callable[[Ingredients, tuple[Tensor, ...]], tuple[Tensor, ...]] = lambda _ingredients, made: made

@@ -60,6 +60,14 @@ def on_matrices(
     return [torch.cat(pieces, dim=axis) for pieces in zip(*made, strict=True)]
 
 
+def matrices_in(ingredients: Ingredients, tensor: Tensor) -> tuple[Tensor, ...]:
+    """Returns the matrices that a tensor of these ingredients holds, views; none where it is no matrix."""
+    if not _is_matrix(ingredients):
+        return ()
+    axis, blocks = _blocks(ingredients) if ingredients.shared["split_fused"] else (0, 1)
+    return tensor.chunk(blocks, dim=axis)
+
+
 def rounded(tensors: Sequence[Tensor], ingredients: Ingredients) -> tuple[Tensor, ...]:
     """Returns the tensors in float32, or float64 where the base is that wide."""
     base = ingredients.base

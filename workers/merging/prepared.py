@@ -15,7 +15,7 @@ def kernel_of(preparation: Preparation) -> Kernel:
     def kernel(ingredients: Ingredients) -> Tensor:
         base = base_tensor(ingredients)
         total: Tensor = torch.zeros_like(base)
-        made = preparation.make(ingredients)
+        made = preparation.finish(ingredients, preparation.make(ingredients))
         for coefficient, tensor in zip(preparation.coefficients(ingredients), made, strict=True):
             total.add_(tensor, alpha=coefficient)
         return total.add_(base)

@@ -61,7 +61,7 @@ def merge_fast(
     if plan.kernel == "passthrough":
         return _sum(facts, as_array(out), ingredients.per_parent["scale"])
     if plan.kernel in PREPARATIONS and caches is not None and ingredients.base is not None:
-        made = prepared(plan, ingredients, caches)
+        made = PREPARATIONS[plan.kernel].finish(ingredients, prepared(plan, ingredients, caches))
         return _sum_prepared(PREPARATIONS[plan.kernel].coefficients(ingredients), made, facts, as_array(out))
     if is_sparse(plan):
         return merge_sparse(ingredients, plan.kernel, facts, as_array(out))

@@ -40,7 +40,7 @@ def merge_with_torch(
         weights = mixture_weights(mixture, scalars_of(ingredients, gram))
         return _add_up(out, ingredients.base, math.fsum(weights), ingredients.parents, weights, around=True)
     if kernel in PREPARATIONS and ingredients.base is not None:
-        made = prepared(plan, ingredients, caches)
+        made = PREPARATIONS[kernel].finish(ingredients, prepared(plan, ingredients, caches))
         factors = PREPARATIONS[kernel].coefficients(ingredients)
         return _add_up(out, ingredients.base, 1.0, made, factors, around=False)
     return None
