@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from evaluators.conditions import STANDARD, Conditions
 from evaluators.racing import Items
 from evaluators.scores import Score
 from evaluators.splits import Split
@@ -35,11 +36,13 @@ class Sheet:
         fingerprint: Hash of every item's content, prompt and decoding, and of the engine's version:
             equal fingerprints mean that an item's answer by one recipe need never be asked again.
         additive: The score is the mean of its items, whichever are asked: parts can be put together.
+        moved: The conditions change what is asked, or how it is answered.
     """
 
     size: int
     fingerprint: str
     additive: bool
+    moved: bool = False
 
 
 class Evaluator(Protocol):
@@ -55,6 +58,7 @@ class Evaluator(Protocol):
         tokenizer: Any,  # noqa: ANN401
         split: Split,
         items: Items | None = None,
+        conditions: Conditions = STANDARD,
     ) -> tuple[Score, ...]:
         """Returns one score per benchmark, in the benchmarks' order.
 
@@ -64,12 +68,13 @@ class Evaluator(Protocol):
             split: Whose items are asked.
             items: Per benchmark, the places of the items to ask, growing; None asks all.  A benchmark
                 of which none is wanted has no score in the answer.
+            conditions: Under which the items are put.
 
         Raises:
             BadScoreError: A score is NaN or infinite.
         """
         ...
 
-    def sheets(self, split: Split) -> tuple[Sheet, ...]:
+    def sheets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Sheet, ...]:
         """Returns what each benchmark asks on a split."""
         ...

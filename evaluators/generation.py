@@ -23,8 +23,8 @@ from transformers import (
 from evaluators.continuations import Limits
 from evaluators.errors import BadScoreError, EvaluationError
 
-_LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-_DEFAULT_LENGTH = 256  # tokens, as in lm-eval
+LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+DEFAULT_LENGTH = 256  # tokens, as in lm-eval
 _SEED = 0  # where a task samples: the same weights always give the same texts
 
 
@@ -34,11 +34,13 @@ class GenerationSettings:
 
     Attributes:
         options: Further arguments of the network's `generate`.
+        seed: Of what is drawn where a task samples.
     """
 
     stops: tuple[str, ...]
-    new_tokens: int = _DEFAULT_LENGTH
+    new_tokens: int = DEFAULT_LENGTH
     options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = _SEED
 
     @classmethod
     def of_task(cls, wanted: Mapping[str, Any], end_of_text: str | None) -> GenerationSettings:
@@ -46,9 +48,9 @@ class GenerationSettings:
         options = {
             name: value
             for name, value in wanted.items()
-            if name not in ("until", "max_length", *_LENGTH_NAMES)
+            if name not in ("until", "max_length", "seed", *LENGTH_NAMES)
         }
-        lengths = [int(wanted[name]) for name in _LENGTH_NAMES if wanted.get(name) is not None]
+        lengths = [int(wanted[name]) for name in LENGTH_NAMES if wanted.get(name) is not None]
         until = wanted.get("until") or []
         stops = [until] if isinstance(until, str) else list(until)
         if end_of_text and end_of_text not in stops:
@@ -57,7 +59,12 @@ class GenerationSettings:
         options["do_sample"] = bool(options.get("do_sample", temperature > 0))
         if options["do_sample"] and temperature > 0:
             options["temperature"] = temperature
-        return cls(tuple(stop for stop in stops if stop), next(iter(lengths), _DEFAULT_LENGTH), options)
+        return cls(
+            tuple(stop for stop in stops if stop),
+            next(iter(lengths), DEFAULT_LENGTH),
+            options,
+            int(wanted.get("seed") or _SEED),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class GenerationPlan:
         texts = [""] * self._size
         devices = [network.device] if network.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(_SEED)
+            torch.manual_seed(self.batches[0].settings.seed if self.batches else _SEED)
             for batch in self.batches:
                 for number, text in zip(batch.numbers, self._continue(network, batch), strict=True):
                     texts[number] = text

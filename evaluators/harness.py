@@ -21,8 +21,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.base import BenchmarkFacts, Sheet
 from evaluators.benchmark import Benchmark
+from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.language_model import InMemoryModel
+from evaluators.notes import notes_of
 from evaluators.racing import Items
 from evaluators.scores import Score
 from evaluators.sheets import QuestionSheet
@@ -44,7 +46,7 @@ class Harness:
     def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
         self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
         self._batch_size = batch_size
-        self._sheets: dict[Split, tuple[QuestionSheet, tuple[Sheet, ...]]] = {}
+        self._sheets: dict[tuple[Split, Conditions], tuple[QuestionSheet, tuple[Sheet, ...]]] = {}
 
     def evaluate(
         self,
@@ -52,6 +54,7 @@ class Harness:
         tokenizer: PreTrainedTokenizerBase,
         split: Split,
         items: Items | None = None,
+        conditions: Conditions = STANDARD,
     ) -> tuple[Score, ...]:
         """Returns one score per benchmark, in the benchmarks' order.
 
@@ -62,35 +65,43 @@ class Harness:
             BadScoreError: A score, or a log-likelihood under it, is NaN or infinite.
             EvaluationError: An item cannot be put to this model.
         """
-        questions, sheets = self._sheet(split)
+        questions, sheets = self._sheet(split, conditions)
         selection = questions.selection(items)
         selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
         scores = []
         for number, (built, asked) in enumerate(zip(self._built, selection.questions, strict=True)):
             if items is None or items[number]:
-                score = replace(_score(built, asked), sheet=sheets[number].fingerprint)
+                score = replace(
+                    _score(built, asked),
+                    sheet=sheets[number].fingerprint,
+                    notes=notes_of(built, asked, tokenizer),
+                )
                 if items is not None and len(items[number]) < sheets[number].size:
                     score = replace(score, items=items[number])
                 score.check()
                 scores.append(score)
         return tuple(scores)
 
-    def sheets(self, split: Split) -> tuple[Sheet, ...]:
+    def sheets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Sheet, ...]:
         """Returns what each benchmark asks on a split."""
-        return self._sheet(split)[1]
+        return self._sheet(split, conditions)[1]
 
-    def _sheet(self, split: Split) -> tuple[QuestionSheet, tuple[Sheet, ...]]:
-        if split not in self._sheets:
+    def _sheet(self, split: Split, conditions: Conditions) -> tuple[QuestionSheet, tuple[Sheet, ...]]:
+        key = split, conditions
+        if key not in self._sheets:
             sheet = QuestionSheet(
-                [[subtask.questions(split) for subtask in one.subtasks] for one in self._built]
+                [[subtask.questions(split, conditions) for subtask in one.subtasks] for one in self._built]
             )
-            facts = zip(sheet.sizes, sheet.fingerprints(), map(_is_mean, self._built), strict=True)
-            self._sheets[split] = sheet, tuple(Sheet(*each) for each in facts)
-        return self._sheets[split]
+            moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
+            facts = zip(sheet.sizes, sheet.fingerprints(), map(_is_mean, self._built), moved, strict=True)
+            self._sheets[key] = sheet, tuple(Sheet(*each) for each in facts)
+        return self._sheets[key]
 
 
 def _is_mean(built: BuiltBenchmark) -> bool:
     """Says whether the score is the mean over its items, so that parts of it can be put together."""
+    if any(subtask.samples for subtask in built.subtasks):
+        return False
     if any(subtask.task.aggregation()[built.metric] is not mean for subtask in built.subtasks):
         return False
     rules = built.group.aggregate_metric_list if built.group is not None else ()

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
+from evaluators.generation import DEFAULT_LENGTH, LENGTH_NAMES
 from evaluators.splits import Split
 
 Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import
@@ -35,11 +37,35 @@ class Subtask:
     task: Task
     items: Mapping[Split, Sequence[Item]]
 
-    def questions(self, split: Split) -> tuple[Question, ...]:
-        """Builds the requests of a split, with the few-shot examples that lm-eval would draw."""
-        self.task.set_fewshot_seed(_FEWSHOT_SEED)
+    def questions(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Question, ...]:
+        """Builds the requests of a split; the standard examples are those that lm-eval would draw."""
+        self.task.set_fewshot_seed(_FEWSHOT_SEED + conditions.seed)
         with foreign_code(self.task.config.task):
-            return tuple(self._question(number, item) for number, item in enumerate(self.items[split]))
+            asked = tuple(self._question(number, item) for number, item in enumerate(self.items[split]))
+        for question in asked if conditions != STANDARD else ():
+            for request in question.requests:
+                request.arguments = _under(conditions, request.arguments)
+        return asked
+
+    @property
+    def samples(self) -> bool:
+        """Says whether answers are drawn: then an item's answer depends on what is asked beside it."""
+        config = self.task.config
+        settings = (config.generation_kwargs or {}) if config.output_type == "generate_until" else {}
+        return bool(settings.get("do_sample")) or float(settings.get("temperature") or 0.0) > 0.0
+
+    def can_feel(self, conditions: Conditions) -> bool:
+        """Says whether anything that is asked differs under these conditions."""
+        config = self.task.config
+        generates = config.output_type == "generate_until"
+        draws = bool(config.num_fewshot) and self.task.fewshot_cfg.split is not None
+        return (conditions.seed != 0 and (self.samples or draws)) or (conditions.length != 1.0 and generates)
+
+    def target_of(self, item: Item) -> str | None:
+        """Returns the answer that is expected, where the task has one."""
+        with foreign_code(self.task.config.task):
+            target = self.task.doc_to_target(item)
+        return None if target is None else str(target)
 
     def _question(self, number: int, item: Item) -> Question:
         config = self.task.config
@@ -60,6 +86,18 @@ class Subtask:
             chat_template=None,
         )
         return Question(item, tuple(made) if isinstance(made, list) else (made,))
+
+
+def _under(conditions: Conditions, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns a request's arguments, generation settings among them, under other conditions."""
+    if len(arguments) != 2 or not isinstance(arguments[1], Mapping):
+        return arguments
+    settings = dict(arguments[1])
+    name = next((name for name in LENGTH_NAMES if settings.get(name) is not None), LENGTH_NAMES[0])
+    settings[name] = max(1, round(float(settings.get(name) or DEFAULT_LENGTH) * conditions.length))
+    if conditions.seed:
+        settings["seed"] = conditions.seed
+    return (arguments[0], settings)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from evaluators import Benchmark, BenchmarkFacts, Items, Race, Score, Split
+from evaluators.conditions import STANDARD, Conditions
 from search_spaces import Parent, Recipe
 from workers.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.kinship_orders import KinshipInquiry, KinshipReport
@@ -51,6 +52,7 @@ class Assignment:
         items: Per benchmark, the places of the items to ask in the split's order; None asks all.
         race: Whom the candidate races: it is asked in batches, and no more once it has lost.
         known: Earlier scores of the same recipe on the same split: their items are not asked again.
+        conditions: Under which the items are put; the search knows the standard ones only.
     """
 
     candidate: UUID
@@ -62,6 +64,7 @@ class Assignment:
     items: Items | None = None
     race: Race | None = None
     known: tuple[Score, ...] = ()
+    conditions: Conditions = STANDARD
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,13 +93,13 @@ class Pipeline:
         )
 
     def _question(self, assignment: Assignment, model: object, tokenizer: object) -> Answered:
-        split = assignment.split
+        split, conditions = assignment.split, assignment.conditions
 
         def ask(items: Items | None) -> tuple[Score, ...]:
-            found: tuple[Score, ...] = self._evaluator.evaluate(model, tokenizer, split, items)
+            found: tuple[Score, ...] = self._evaluator.evaluate(model, tokenizer, split, items, conditions)
             return found
 
-        return question(assignment, self._evaluator.sheets(split), ask)
+        return question(assignment, self._evaluator.sheets(split, conditions), ask)
 
     def _merge(self, recipe: Recipe) -> tuple[LiveModel, object]:
         plan: MergePlan = plan_merge(recipe, self._parents.layouts)

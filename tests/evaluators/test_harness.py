@@ -15,6 +15,7 @@ from lm_eval.tasks import TaskManager
 from transformers import PreTrainedTokenizerFast
 
 from evaluators import Benchmark, ItemShares, Score
+from evaluators.conditions import Conditions
 from evaluators.errors import BadScoreError, EvaluationError, SplitError, UnknownTaskError
 from evaluators.harness import Harness
 from tests.evaluators.task_writing import CHOICE, GENERATION, ROLLING, rows, three_splits, write_task
@@ -339,3 +340,56 @@ def test_only_means_are_put_together_from_parts(tmp_path: Path) -> None:
     )
     harness = Harness([benchmark(tmp_path, task) for task in ("texts", "even", "one")])
     assert [sheet.additive for sheet in harness.sheets("search")] == [False, False, True]
+
+
+# --- conditions and notes ----------------------------------------------------------------------------
+
+
+def test_other_conditions_move_what_they_can(network: Any, tokenizer: Any, tmp_path: Path) -> None:
+    write_task(
+        tmp_path, "words", {**three_splits(40), "train": rows(300, 20)}, fewshot_split="train", **CHOICE
+    )
+    write_task(tmp_path, "says", three_splits(40), **GENERATION)
+    shots, bare, says = (
+        benchmark(tmp_path, num_fewshot=2),
+        benchmark(tmp_path),
+        benchmark(tmp_path, "says", metric="exact_match,number"),
+    )
+    harness = Harness([shots, bare, says])
+    other, longer = Conditions(seed=1), Conditions(length=2.0)
+    assert [sheet.moved for sheet in harness.sheets("search")] == [False, False, False]
+    assert [sheet.moved for sheet in harness.sheets("search", other)] == [True, False, False]
+    assert [sheet.moved for sheet in harness.sheets("search", longer)] == [False, False, True]
+    plain = harness.evaluate(network, tokenizer, "search")
+    moved = harness.evaluate(network, tokenizer, "search", conditions=other)
+    assert [a.per_item == b.per_item for a, b in zip(plain, moved, strict=True)] == [False, True, True]
+    assert plain == harness.evaluate(network, tokenizer, "search")  # the standard ones are untouched
+
+
+def test_answers_that_ran_out_of_room_or_held_nothing_are_counted(
+    make_network: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    network = make_network(3)
+    write_task(tmp_path, "says", three_splits(40), **GENERATION)
+    never = {**GENERATION, "generation_kwargs": {"until": ["w100"], "max_gen_toks": 6, "do_sample": False}}
+    never["filter_list"] = [
+        {
+            "name": "none",
+            "filter": [{"function": "regex", "regex_pattern": "(z+)"}, {"function": "take_first"}],
+        }
+    ]
+    write_task(tmp_path, "lost", three_splits(40), **never)
+    says, lost = Harness([benchmark(tmp_path, "says"), benchmark(tmp_path, "lost")]).evaluate(
+        network, tokenizer, "search"
+    )
+    assert dict(lost.notes)["unextracted"] == 40
+    assert 0 < dict(lost.notes)["truncated"] <= 40
+    assert dict(says.notes).get("truncated", 0) < dict(lost.notes)["truncated"]
+
+
+def test_a_sampled_answer_is_never_put_together_from_parts(tmp_path: Path) -> None:
+    drawn = {**GENERATION, "generation_kwargs": {"until": ["w7"], "do_sample": True, "temperature": 0.7}}
+    write_task(tmp_path, "says", three_splits(), **drawn)
+    harness = Harness([benchmark(tmp_path, "says")])
+    assert not harness.sheets("search")[0].additive
+    assert harness.sheets("search", Conditions(seed=5))[0].moved
