@@ -194,7 +194,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "3 groups of 2 layers",
         "use at most 2",
     ),
-    "a LoRA adapter": ({"base": "org/model+lora"}, "/base", "bad_value", "names a LoRA adapter", "merge it"),
+    "a LoRA adapter": ({"base": "org/model+lora"}, "/base", "bad_value", "'lora' is no adapter", "org/adapter"),
     "a folder of tasks that is not there": (
         {"tasks_path": "/nowhere"},
         "/tasks_path",
