@@ -134,6 +134,7 @@ COMMANDS: Mapping[str, Command] = {
         (
             "evomerge merge-adapters code math --out both",
             "evomerge merge-adapters code math --rank 16 --out both",
+            "evomerge merge-adapters code math --method ties --weight 0.6 --weight 0.4 --out both",
         ),
     ),
     "transplant": Command(

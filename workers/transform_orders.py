@@ -79,7 +79,10 @@ class AdapterMergeOrder:
 
     Attributes:
         adapters: Folders with adapter_config.json and adapter_model.safetensors.
-        rank: Of the merged adapter; None takes the largest of theirs.
+        method: `lego` clusters ranks; `ties` merges the factors A and B each by TIES, as GENOME does.
+        weights: Of `ties`, one per adapter; none are equal parts of 1.
+        density: Of `ties`, the share of a factor's entries that is kept.
+        rank: Of the merged adapter, for `lego`; None takes the largest of theirs.
         norm: In which a cluster's members are measured for parameter reweighting.
     """
 
@@ -91,6 +94,9 @@ class AdapterMergeOrder:
     output_reweighting: bool = True
     norm: Literal["inf", "2"] = "2"
     sign_align: bool = False
+    method: Literal["lego", "ties"] = "lego"
+    weights: tuple[float, ...] = ()
+    density: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,10 +136,21 @@ def merge_adapters(
     sign_align: Annotated[
         bool, typer.Option("--sign-align", help="Count a unit and its negative as one.")
     ] = False,
+    method: Annotated[
+        Literal["lego", "ties"],
+        typer.Option("--method", help="Cluster ranks, or merge the factors A and B each by TIES."),
+    ] = "lego",
+    weights: Annotated[
+        list[float] | None,
+        typer.Option("--weight", help="Of ties; one per adapter, in order.", show_default="equal, sum 1"),
+    ] = None,
+    density: Annotated[
+        float, typer.Option("--density", min=0.0, max=1.0, help="Of ties; share of entries that is kept.")
+    ] = 0.7,
     seed: SeedOption = 0,
     replace: ReplaceOption = False,
 ) -> None:
-    """Merge LoRA adapters of one base into one adapter, rank by rank (LoRA-LEGO)."""
+    """Merge LoRA adapters of one base into one adapter: rank by rank (LoRA-LEGO), or by TIES (GENOME)."""
     order = AdapterMergeOrder(
         adapters=tuple(str(folder.expanduser().absolute()) for folder in adapters),
         place=_place(out, replace=replace, shard_gigabytes=5.0),
@@ -149,6 +160,9 @@ def merge_adapters(
         output_reweighting=output_reweighting,
         norm=norm,
         sign_align=sign_align,
+        method=method,
+        weights=tuple(weights or ()),
+        density=density,
     )
     _carry_out(order)
 

@@ -1,4 +1,4 @@
-"""Applies LoRA-LEGO to adapters on disk: several of one base become one."""
+"""Merges adapters on disk, by LoRA-LEGO or by TIES on their factors: several of one base become one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from workers.errors import MergeError, MismatchError
 from workers.messages import Transformed
 from workers.operations.adapters import PREFIX, Adapter, Factors, read_adapter, write_adapter
+from workers.operations.factor_ties import ties_of_factors
 from workers.operations.lora_lego import Lego, cluster_units, merge_units, units_of
 from workers.operations.rewriting import REPORT_FILE, Report, rng_for
 from workers.transform_orders import AdapterMergeOrder
@@ -20,9 +21,9 @@ SAME = ("base_model_name_or_path", "revision", "fan_in_fan_out")
 
 
 def merge_adapters(order: AdapterMergeOrder) -> Transformed:
-    """Writes one adapter made of several.  A layer that only some adapt is made of their units alone.
+    """Writes one adapter made of several.  A layer that only some adapt is made of theirs alone.
 
-    All layers get one rank; where a layer has fewer different units, its last ranks are zero.
+    All layers get one rank; where LoRA-LEGO finds fewer different units, a layer's last ranks are zero.
 
     Raises:
         CheckpointError: An adapter is missing, broken, or more than plain LoRA.
@@ -34,11 +35,21 @@ def merge_adapters(order: AdapterMergeOrder) -> Transformed:
         raise MergeError("adapters", "none are given", "name at least one adapter's folder")
     adapters = [read_adapter(Path(folder).expanduser()) for folder in order.adapters]
     _check_same_base(adapters)
+    layers = sorted({layer for adapter in adapters for layer in adapter.factors})
+    merged = _by_ties if order.method == "ties" else _by_lego
+    rank, tensors, report = merged(order, adapters, layers)
+    config = _merged_config(adapters[0].config, layers, rank)
+    exported = write_adapter(order.place, config, tensors, {REPORT_FILE: report.text()})
+    return Transformed(exported, report.text())
+
+
+def _by_lego(
+    order: AdapterMergeOrder, adapters: Sequence[Adapter], layers: Sequence[str]
+) -> tuple[int, dict[str, Tensor], Report]:
     rank = order.rank
     if rank is None:
         rank = max(len(factors.down) for adapter in adapters for factors in adapter.factors.values())
     lego = Lego(order.parameter_reweighting, order.output_reweighting, order.norm, order.sign_align)
-    layers = sorted({layer for adapter in adapters for layer in adapter.factors})
     settings = {
         "adapters": list(order.adapters),
         "rank": rank,
@@ -57,9 +68,37 @@ def merge_adapters(order: AdapterMergeOrder) -> Transformed:
         clusters[layer] = len(down)
         tensors |= _stored(layer, own[0], _padded(down, rank, 0), _padded(up, rank, 1))
     report.results["clusters"] = clusters
-    config = _merged_config(adapters[0].config, layers, rank)
-    exported = write_adapter(order.place, config, tensors, {REPORT_FILE: report.text()})
-    return Transformed(exported, report.text())
+    return rank, tensors, report
+
+
+def _by_ties(
+    order: AdapterMergeOrder, adapters: Sequence[Adapter], layers: Sequence[str]
+) -> tuple[int, dict[str, Tensor], Report]:
+    """Merges the factors; an adapter that does not change a layer has no voice there."""
+    weights = order.weights or (1.0 / len(adapters),) * len(adapters)
+    if len(weights) != len(adapters):
+        raise MergeError("weights", f"{len(weights)} for {len(adapters)} adapters", "give one per adapter")
+    ranks = {len(factors.down) for adapter in adapters for factors in adapter.factors.values()}
+    if len(ranks) > 1:
+        detail = f"the adapters have ranks {', '.join(map(str, sorted(ranks)))}"
+        raise MismatchError("adapters", detail, "merge adapters of one rank, or with method lego")
+    settings = {
+        "adapters": list(order.adapters),
+        "method": "ties",
+        "weights": list(weights),
+        "density": order.density,
+    }
+    tensors: dict[str, Tensor] = {}
+    for layer in layers:
+        present = [number for number, adapter in enumerate(adapters) if layer in adapter.factors]
+        own, shares = [adapters[n].factors[layer] for n in present], [weights[n] for n in present]
+        try:
+            down = ties_of_factors([factors.down for factors in own], shares, order.density)
+            up = ties_of_factors([factors.up for factors in own], shares, order.density)
+        except MismatchError as error:
+            raise MismatchError(layer, error.detail, error.remedy) from error
+        tensors |= _stored(layer, own[0], down, up)
+    return ranks.pop(), tensors, Report("adapter merge", settings)
 
 
 def merge_layer(

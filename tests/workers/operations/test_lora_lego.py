@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.workers.merging.extra_cases import expected_of, inputs_of, parameters_of
 from tests.workers.operations.golden_tensors import FOLDER, golden
 from workers.errors import CheckpointError, ExportError, MergeError, MismatchError, WorkerError
 from workers.operations.adapters import read_adapter
+from workers.operations.factor_ties import ties_of_factors
 from workers.operations.lora_lego import Lego, Norm, cluster_units, merge_units, units_of
 from workers.operations.lora_lego_adapters import merge_adapters
 from workers.transform_orders import AdapterMergeOrder, Place
@@ -246,3 +248,37 @@ def test_a_folder_that_exists_is_replaced_only_when_asked(tmp_path: Path) -> Non
         merge_adapters(order_for(tmp_path / "out", adapter))
     merge_adapters(AdapterMergeOrder((str(adapter),), Place(str(tmp_path / "out"), replace=True)))
     assert not (tmp_path / "out" / "precious.txt").exists()
+
+
+def test_ties_of_factors_is_genomes_crossover() -> None:
+    case = parameters_of("genome_crossover")["cases"][0]
+    first, second = (inputs_of("genome_crossover", name) for name in ("lora_1", "lora_2"))
+    fitness = case["weights_from_fitness"]
+    weights = [value / sum(fitness) for value in fitness]
+    for name, expected in expected_of("genome_crossover", case["case"]).items():
+        merged = ties_of_factors([first[name], second[name]], weights, case["density"])
+        torch.testing.assert_close(merged, expected, rtol=0, atol=1e-6)
+
+
+def test_adapters_are_merged_by_ties_factor_by_factor(tmp_path: Path) -> None:
+    first = save_adapter(tmp_path / "a", 0)
+    second = save_adapter(tmp_path / "b", 1, "model.layers.0.q_proj")
+    merge_adapters(order_for(tmp_path / "out", first, second, method="ties", weights=(0.7, 0.3), density=0.5))
+    merged = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    factors = [read_adapter(folder).factors["model.layers.0.q_proj"] for folder in (first, second)]
+    name = f"{PREFIX}model.layers.0.q_proj.lora_B.weight"
+    expected = ties_of_factors([factor.up for factor in factors], (0.7, 0.3), 0.5)
+    torch.testing.assert_close(merged[name], expected)
+    alone = ties_of_factors([read_adapter(first).factors["model.layers.1.q_proj"].down], (0.7,), 0.5)
+    torch.testing.assert_close(merged[f"{PREFIX}model.layers.1.q_proj.lora_A.weight"], alone)
+
+
+def test_what_ties_cannot_merge_is_refused(tmp_path: Path) -> None:
+    first, second = save_adapter(tmp_path / "a", 0), save_adapter(tmp_path / "b", 1, rank=2)
+    with pytest.raises(MismatchError, match="ranks 2, 4"):
+        merge_adapters(order_for(tmp_path / "out", first, second, method="ties"))
+    with pytest.raises(MergeError, match="1 for 2 adapters"):
+        merge_adapters(order_for(tmp_path / "out", first, first, method="ties", weights=(1.0,)))
+    with pytest.raises(MismatchError, match=r"shapes \[2\] and \[3\]"):
+        ties_of_factors([torch.ones(2), torch.ones(3)], (1.0, 1.0), 1.0)
+    assert not (tmp_path / "out").exists()
