@@ -3,17 +3,14 @@
 A plan holds token ids and positions only, never a result, so that weights which were overwritten
 in place are always asked anew.
 
-Shapes: B rows of a batch, L their padded length, K positions whose logits are computed, U scored
-(row, position) pairs, T scored tokens, V vocabulary.
+Shapes: T scored tokens, U scored nodes of a pass, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from inspect import signature
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,9 +18,16 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from evaluators.errors import BadScoreError, EvaluationError
+from evaluators.memory import halving
+from evaluators.passes import Pass, Runs, build_pass, judge, read_beginning
+from evaluators.prefix_cache import Beginning
+from evaluators.sharing import Sharing
+from evaluators.token_tree import Section, Tokens, Tree, arrange, lone_rows
 
 # Float32 logits of one batch: 1 GiB.  Long texts with large vocabularies get smaller batches.
 _MOST_LOGITS = 1 << 28
+# Tokens attended to in one pass, per token read: keys of a long beginning are copied for every row.
+_MOST_ATTENDED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,63 +52,87 @@ class Continuation:
             )
         return (self.context + self.tokens)[-(max_length + 1) : -1]
 
+    def lost(self, max_length: int) -> int:
+        """Returns how many tokens of the context do not fit."""
+        return max(len(self.context) + len(self.tokens) - (max_length + 1), 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds a batch: the network's reading length and vocabulary, and the rows wanted."""
+    """What bounds a batch: the network's reading length and vocabulary, and the rows wanted.
+
+    Attributes:
+        sharing: How rows may share their beginnings; or why each is read alone.
+    """
 
     max_length: int
     vocabulary: int
     batch_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """One forward pass; a scored token is judged by the logits of its pair."""
-
-    inputs: Tensor  # B x L, padded on the right
-    kept: Tensor  # K positions
-    rows: Tensor  # U
-    columns: Tensor  # U, into `kept`
-    pairs: Tensor  # T, into `rows` and `columns`
-    tokens: Tensor  # T
+    sharing: Sharing | str = "no network was named"
 
 
 class ContinuationPlan:
-    """The batches that score a fixed list of continuations.
+    """The passes that score a fixed list of continuations.
 
-    Continuations that make the network read the same row (one-token choices of one question) share
-    it, and logits are computed only at positions where something is scored.
+    What several continuations have in common (a question before its choices, the few-shot header of a
+    task) is read once, and logits are computed only at positions where something is scored.  A pass
+    holds as many tokens as `batch_size` of the longest rows would, or as fit the memory.
+
+    Attributes:
+        why_alone: Why rows share no beginnings; None if they do.
+        lost: Per continuation, how many tokens of its context did not fit the network.
     """
 
     def __init__(
-        self, continuations: Sequence[Continuation], *, limits: Limits, device: torch.device | str = "cpu"
+        self,
+        continuations: Sequence[Continuation],
+        *,
+        limits: Limits,
+        device: torch.device | str = "cpu",
+        room: int | None = None,
     ) -> None:
-        asked_by: dict[tuple[int, ...], list[int]] = {}
+        """Arranges and lays out.
+
+        Args:
+            continuations: What is scored.
+            limits: Of the network.
+            device: Where it lies.
+            room: Tokens of one pass that fit the memory; None where that is not known.
+        """
+        asked_by: dict[Tokens, list[int]] = {}
         for number, continuation in enumerate(continuations):
             asked_by.setdefault(continuation.row(limits.max_length), []).append(number)
-        self.batches: list[_Batch] = []
-        order: list[int] = []  # the continuations as the batches meet them
-        for rows in _batches(asked_by, continuations, limits):
-            numbers = [asked_by[row] for row in rows]
-            self.batches.append(
-                _batch(rows, [[continuations[n].tokens for n in group] for group in numbers], device)
-            )
-            order.extend(number for group in numbers for number in group)
+        rows, self._asked = list(asked_by), list(asked_by.values())
+        self._runs: list[Runs] = [[continuations[n].tokens for n in asked] for asked in self._asked]
+        self.lost = tuple(one.lost(limits.max_length) for one in continuations)
+        longest = max(map(len, rows), default=0)
+        self._budget = _Budget(limits, min(limits.batch_size * longest, room or 1 << 62))
+        self.why_alone, section = _arranged(rows, self._runs, limits, self._budget.tokens)
+        self.tokens_read = section.nodes
+        self._stage = self._staged(section, device)
+        order = [
+            n for batch in self.batches for tree in batch.trees for row in tree.rows for n in self._asked[row]
+        ]
         self._places = np.argsort(np.array(order, dtype=np.int64), kind="stable")
         lengths = np.array([len(continuations[number].tokens) for number in order], dtype=np.int64)
         self._starts = np.cumsum(lengths) - lengths
+
+    @property
+    def batches(self) -> list[Pass]:
+        """All passes in the order in which they run, those that only read a beginning left out."""
+        return [batch for stage in self._stage for batch in stage.passes]
 
     def answers(self, network: PreTrainedModel) -> list[tuple[float, bool]]:
         """Returns each continuation's log-likelihood, and whether greedy decoding gives it.
 
         Raises:
             BadScoreError: A log-likelihood is NaN.
+            EvaluationError: Not even a single row fits the memory.
         """
         if not self.batches:
             return []
         with torch.inference_mode():
-            found = [_judge(network, batch) for batch in self.batches]
+            found = list(self._judged(network, self._stage, None))
             logprobs_T, greedy_T = torch.cat(found, dim=1).cpu().double().numpy()  # the only device sync
         totals = np.add.reduceat(logprobs_T, self._starts)[self._places]
         exact = np.minimum.reduceat(greedy_T, self._starts)[self._places] > 0
@@ -116,64 +144,90 @@ class ContinuationPlan:
             )
         return list(zip(totals.tolist(), exact.tolist(), strict=True))
 
+    def _staged(self, section: Section, device: torch.device | str) -> _Stage:
+        beginning = torch.tensor([section.tokens], device=device) if section.tokens else None
+        stage = _Stage(beginning, section.depth)
+        for trees in self._budget.batches(section, self._runs):
+            stage.passes.append(build_pass(trees, self._runs, section.depth, device))
+        stage.stages.extend(self._staged(below, device) for below in section.sections)
+        return stage
 
-def _batches(
-    asked_by: dict[tuple[int, ...], list[int]], continuations: Sequence[Continuation], limits: Limits
-) -> Iterator[list[tuple[int, ...]]]:
-    """Cuts the rows into batches, longest first, so that memory runs out at once or never."""
-    batch: list[tuple[int, ...]] = []
-    first = 0
-    for row in sorted(asked_by, key=lambda row: (-len(row), row)):
-        start = len(row) - max(len(continuations[number].tokens) for number in asked_by[row])
-        longest, first = (len(batch[0]), min(first, start)) if batch else (len(row), start)
-        logits = (len(batch) + 1) * (longest - first) * limits.vocabulary
-        if batch and (len(batch) == limits.batch_size or logits > _MOST_LOGITS):
+    def _judged(self, network: PreTrainedModel, stage: _Stage, before: Beginning | None) -> Iterator[Tensor]:
+        if stage.beginning is not None:
+            before = halving(partial(read_beginning, network, stage.beginning, before), rows=1)
+        number = 0
+        while number < len(stage.passes):
+            batch = stage.passes[number]
+            found = halving(partial(judge, network, batch, before), rows=len(batch.trees))
+            if found is None:  # no memory: from now on two halves take this pass's place
+                stage.passes[number : number + 1] = self._halves(batch, stage.depth)
+                continue
+            yield found
+            number += 1
+        for below in stage.stages:
+            yield from self._judged(network, below, before)
+
+    def _halves(self, batch: Pass, depth: int) -> list[Pass]:
+        middle = len(batch.trees) // 2
+        halves = batch.trees[:middle], batch.trees[middle:]
+        return [build_pass(trees, self._runs, depth, batch.inputs.device) for trees in halves]
+
+
+@dataclass(slots=True)
+class _Stage:
+    """A section, laid out: its own beginning (1 x n), the passes that follow it, and the stages below."""
+
+    beginning: Tensor | None
+    depth: int
+    passes: list[Pass] = field(default_factory=list)
+    stages: list[_Stage] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[_Stage]:
+        yield self
+        for stage in self.stages:
+            yield from stage
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """What one pass may hold."""
+
+    limits: Limits
+    tokens: int
+
+    def batches(self, section: Section, runs: Sequence[Runs]) -> Iterator[list[Tree]]:
+        """Cuts a section's trees into passes, largest first, so that memory runs out at once or never."""
+        batch: list[Tree] = []
+        scored = 0
+        for tree in sorted(section.trees, key=lambda tree: (-len(tree.tokens), tree.tokens)):
+            more = sum(max(map(len, runs[row])) for row in tree.rows)
+            if batch and not self._holds(len(batch) + 1, len(batch[0].tokens), section.depth, scored + more):
+                yield batch
+                batch, scored = [], 0
+            batch.append(tree)
+            scored += more
+        if batch:
             yield batch
-            batch, first = [], start
-        batch.append(row)
-    if batch:
-        yield batch
+
+    def _holds(self, trees: int, longest: int, before: int, scored: int) -> bool:
+        if isinstance(self.limits.sharing, str) and trees > self.limits.batch_size:
+            return False
+        return (
+            trees * longest <= self.tokens
+            and trees * (before + longest) <= _MOST_ATTENDED * self.tokens
+            and scored * self.limits.vocabulary <= _MOST_LOGITS
+        )
 
 
-def _batch(
-    rows: list[tuple[int, ...]], answers: list[list[tuple[int, ...]]], device: torch.device | str
-) -> _Batch:
-    """Lays out a batch; `answers` are the token runs that end each row, shifted by one."""
-    inputs_BL = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    pairs: dict[tuple[int, int], int] = {}
-    pairs_T, tokens_T = [], []
-    for number, (row, runs) in enumerate(zip(rows, answers, strict=True)):
-        inputs_BL[number, : len(row)] = torch.tensor(row)
-        for run in runs:
-            for position, token in enumerate(run, start=len(row) - len(run)):
-                pairs_T.append(pairs.setdefault((number, position), len(pairs)))
-                tokens_T.append(token)
-    kept = sorted({position for _, position in pairs})
-    column_of = {position: column for column, position in enumerate(kept)}
-    indices = (
-        kept,
-        [row for row, _ in pairs],
-        [column_of[position] for _, position in pairs],
-        pairs_T,
-        tokens_T,
-    )
-    return _Batch(inputs_BL.to(device), *(torch.tensor(index, device=device) for index in indices))
-
-
-def _judge(network: PreTrainedModel, batch: _Batch) -> Tensor:
-    """Returns two rows of T: log-probabilities in float32, and 1 where the token is the likeliest."""
-    knows = _parameters(network.__class__)
-    options: dict[str, Any] = {"use_cache": False} if "use_cache" in knows else {}
-    if "logits_to_keep" in knows:
-        logits_BKV = network(batch.inputs, logits_to_keep=batch.kept, **options).logits
-    else:
-        logits_BKV = network(batch.inputs, **options).logits[:, batch.kept]
-    logits_UV = logits_BKV[batch.rows, batch.columns].float()
-    logprobs_T = logits_UV.log_softmax(dim=-1)[batch.pairs, batch.tokens]
-    greedy_T = logits_UV.argmax(dim=-1)[batch.pairs] == batch.tokens
-    return torch.stack((logprobs_T, greedy_T.float()))
-
-
-@cache
-def _parameters(network_type: type) -> frozenset[str]:
-    return frozenset(signature(network_type.forward).parameters)  # type: ignore[attr-defined]
+def _arranged(
+    rows: Sequence[Tokens], runs: Sequence[Runs], limits: Limits, most: int
+) -> tuple[str | None, Section]:
+    """Returns why each row is read alone, if so, and how all are arranged."""
+    sharing = limits.sharing
+    longest = max(map(len, rows), default=0)
+    if isinstance(sharing, Sharing) and sharing.window is not None and longest > sharing.window:
+        sharing = f"rows of {longest} tokens are longer than the sliding window of {sharing.window}"
+    if isinstance(sharing, str):
+        return sharing, lone_rows(rows)
+    starts = [len(row) - max(map(len, of_row)) for row, of_row in zip(rows, runs, strict=True)]
+    return None, arrange(rows, starts, sharing.exchange, most)

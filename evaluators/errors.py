@@ -5,6 +5,7 @@
   * UnknownMetricError     the task has no such metric
   * SplitError             the task's items do not give the three splits
   * BadScoreError          a score that is no finite number
+  * OutOfMemoryError       not even one row fits the device's memory
 """
 
 from __future__ import annotations
@@ -52,3 +53,9 @@ class BadScoreError(EvaluationError):
     """A score that is no finite number."""
 
     code = "bad_score"
+
+
+class OutOfMemoryError(EvaluationError):
+    """Not even one row fits the device's memory."""
+
+    code = "out_of_memory"

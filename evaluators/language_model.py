@@ -15,6 +15,8 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from evaluators.continuations import Continuation, ContinuationPlan, Limits
 from evaluators.errors import EvaluationError
 from evaluators.generation import GenerationPlan, GenerationSettings, Prompt
+from evaluators.memory import tokens_that_fit
+from evaluators.sharing import sharing_of
 
 _DEFAULT_LENGTH = 2048  # tokens, where neither model nor tokenizer states how much can be read
 _NO_LENGTH = 10**29  # what tokenizers write when they know no length
@@ -24,11 +26,11 @@ class TextPlan:
     """The batches that score whole texts, each token given all before it that fit."""
 
     def __init__(
-        self, windows: Sequence[Sequence[Continuation]], *, limits: Limits, device: torch.device
+        self, windows: Sequence[Sequence[Continuation]], *, limits: Limits, device: torch.device, room: int
     ) -> None:
         self._counts = [len(of_text) for of_text in windows]
         self._plan = ContinuationPlan(
-            [window for of_text in windows for window in of_text], limits=limits, device=device
+            [window for of_text in windows for window in of_text], limits=limits, device=device, room=room
         )
 
     def answers(self, network: PreTrainedModel) -> list[float]:
@@ -58,7 +60,8 @@ class InMemoryModel:
         network.eval()
         self.network, self.tokenizer = network, tokenizer
         config = network.config.get_text_config()
-        self._limits = Limits(_reading_length(config, tokenizer), config.vocab_size, batch_size)
+        length = _reading_length(config, tokenizer)
+        self._limits = Limits(length, config.vocab_size, batch_size, sharing_of(network))
         self._device: torch.device = network.device
 
     @property
@@ -72,13 +75,15 @@ class InMemoryModel:
         Raises:
             EvaluationError: A continuation is empty or does not fit the model.
         """
-        return ContinuationPlan(list(self._split(pairs)), limits=self._limits, device=self._device)
+        room = tokens_that_fit(self.network)
+        return ContinuationPlan(list(self._split(pairs)), limits=self._limits, device=self._device, room=room)
 
     def plan_texts(self, texts: Sequence[str]) -> TextPlan:
         """Plans the scoring of whole texts; the first token follows the begin-of-text token."""
         tokens = self._tokens(texts)
         windows = [list(self._windows(tokens[text])) for text in texts]
-        return TextPlan(windows, limits=self._limits, device=self._device)
+        room = tokens_that_fit(self.network)
+        return TextPlan(windows, limits=self._limits, device=self._device, room=room)
 
     def plan_generations(self, prompts: Sequence[tuple[str, Mapping[str, Any]]]) -> GenerationPlan:
         """Plans the continuation of (prompt, generation arguments) pairs.

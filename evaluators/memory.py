@@ -1,0 +1,62 @@
+"""How much fits the memory, and what happens when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import psutil
+import torch
+from transformers import PreTrainedModel
+
+from evaluators.errors import OutOfMemoryError
+
+Result = TypeVar("Result")
+
+# Tokens of one pass beyond which nothing is gained: matrix products are at their best, and on a CPU
+# activations leave the cache.  Nearly always these bounds decide, so that batches, and with them the last
+# bits of every score, do not depend on what else fills the memory.
+_MOST_TOKENS = {"cpu": 2048, "cuda": 32768}
+_FEWEST_TOKENS = 256
+_SHARE = 4  # of the free memory, one part in so many
+
+
+def tokens_that_fit(network: PreTrainedModel) -> int:
+    """Returns how many tokens one pass may read: a power of two, from what is free now."""
+    config = network.config.get_text_config()
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    per_token = (16 * config.hidden_size + 4 * inner) * network.dtype.itemsize
+    device = network.device.type
+    free = (
+        torch.cuda.mem_get_info(network.device)[0] if device == "cuda" else psutil.virtual_memory().available
+    )
+    fitting = max(int(free // _SHARE // per_token), 1)
+    return max(min(1 << (fitting.bit_length() - 1), _MOST_TOKENS.get(device, 2048)), _FEWEST_TOKENS)
+
+
+def halving(run: Callable[[], Result], *, rows: int) -> Result | None:
+    """Runs a pass of so many rows; returns None if it must be halved, because memory ran out.
+
+    Raises:
+        OutOfMemoryError: A single row does not fit.
+    """
+    try:
+        return run()
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        cause = str(error).splitlines()[0]
+    # Here the exception, and with it the frames that hold the tensors, is gone.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if rows == 1:
+        raise OutOfMemoryError(
+            "memory",
+            f"one row alone does not fit ({cause})",
+            "give the worker more memory, or choose shorter prompts",
+        )
+    return None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

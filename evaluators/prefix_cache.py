@@ -1,0 +1,48 @@
+"""Keys and values that were computed once and are seen by many rows.
+
+Shapes: h key-value heads, H tokens of the beginning, d size of a head, B rows, L tokens of a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What the layers keep of a beginning: per layer keys and values, 1 x h x H x d."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+
+    @property
+    def length(self) -> int:
+        """H."""
+        return int(self.layers[0][0].shape[-2])
+
+
+def following(beginning: Beginning) -> Cache:
+    """Returns a cache that shows every row this beginning, and forgets what the rows add."""
+    return Cache(layers=[_Shown(keys, values) for keys, values in beginning.layers])
+
+
+class _Shown(DynamicLayer):  # type: ignore[misc]
+    """One layer's beginning, in front of each row."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
+        """Returns keys and values of beginning and row, B x h x (H + L) x d."""
+        return _joined(self.keys, key_states), _joined(self.values, value_states)
+
+
+def _joined(known: Tensor, new: Tensor) -> Tensor:
+    return torch.cat((known.expand(new.shape[0], -1, -1, -1), new), dim=-2)
