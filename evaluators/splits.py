@@ -44,7 +44,12 @@ class ItemShares(BaseModel):
     """The splits are shares of the items that the task is evaluated on.
 
     An item's split depends on the item's content and the seed alone, so that the same item never
-    lies in two splits, however often it occurs and however the data set is ordered.
+    lies in two splits, however often it occurs, however the data set is ordered, and whatever is
+    added to it.
+
+    Attributes:
+        stratify: Leave out a few items (a tenth at most) of kinds that chance gave a split too many
+            of, so that labels or subjects are spread evenly (see `evaluators.strata`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +58,7 @@ class ItemShares(BaseModel):
     search: Annotated[float, Field(gt=0, lt=1)] = 0.4
     selection: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    stratify: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -71,7 +71,7 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     tasks, group = _load(benchmark, manager)
     metrics = choose_metric(benchmark, tasks, group)
     higher_is_better = _direction(tasks[0], metrics[0].partition(",")[0])
-    items = limit(benchmark, [divide(benchmark, task) for task in tasks])
+    items = limit(benchmark, tasks, [divide(benchmark, task) for task in tasks])
     subtasks = tuple(Subtask(task, of_task) for task, of_task in zip(tasks, items, strict=True))
     return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group)
 

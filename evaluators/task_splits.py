@@ -8,6 +8,7 @@ from itertools import combinations
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError
 from evaluators.splits import SPLITS, ItemShares, NamedSplits, Split, SplitRule, content_of
+from evaluators.strata import balanced, kinds_of, limited
 from evaluators.task_questions import Item, Task, foreign_code
 
 _TRAINING_SPLITS = ("train", "training")
@@ -66,7 +67,11 @@ def _named(benchmark: Benchmark, task: Task, rule: NamedSplits) -> dict[Split, l
 def _shared(benchmark: Benchmark, task: Task, rule: ItemShares) -> dict[Split, list[Item]]:
     with foreign_code(benchmark.task):
         everything = list(task.eval_docs)
-    return {split: [everything[n] for n in rule.items_of(split, everything)] for split in SPLITS}
+    chosen = {split: rule.items_of(split, everything) for split in SPLITS}
+    kinds = kinds_of(task, everything) if rule.stratify else None
+    if kinds is not None:
+        chosen = {s: balanced(kinds, places, everything, seed=rule.seed) for s, places in chosen.items()}
+    return {split: [everything[place] for place in places] for split, places in chosen.items()}
 
 
 def _choose_examples(benchmark: Benchmark, task: Task, scored: set[str]) -> None:
@@ -109,8 +114,10 @@ def _example_split(task: Task, scored: set[str]) -> str:
     return other
 
 
-def limit(benchmark: Benchmark, divided: Sequence[dict[Split, list[Item]]]) -> list[dict[Split, list[Item]]]:
-    """Keeps the first `max_items` of each split; of a group's tasks, taking them in turn.
+def limit(
+    benchmark: Benchmark, tasks: Sequence[Task], divided: Sequence[dict[Split, list[Item]]]
+) -> list[dict[Split, list[Item]]]:
+    """Keeps `max_items` of each split: of a group's tasks in turn, of a task's kinds by their shares.
 
     Raises:
         SplitError: Some task would have none.
@@ -124,9 +131,16 @@ def limit(benchmark: Benchmark, divided: Sequence[dict[Split, list[Item]]]) -> l
         )
     kept = {split: _in_turn([len(items[split]) for items in divided], most) for split in SPLITS}
     return [
-        {split: items[split][: kept[split][number]] for split in SPLITS}
-        for number, items in enumerate(divided)
+        {split: _kept(task, items[split], kept[split][number]) for split in SPLITS}
+        for number, (task, items) in enumerate(zip(tasks, divided, strict=True))
     ]
+
+
+def _kept(task: Task, items: list[Item], most: int) -> list[Item]:
+    if most >= len(items):
+        return items
+    kinds = kinds_of(task, items)
+    return [items[place] for place in limited(kinds, most)]
 
 
 def _in_turn(sizes: Sequence[int], most: int | None) -> list[int]:

@@ -30,6 +30,16 @@ def test_an_items_split_depends_on_its_content_alone() -> None:
         assert before == after
 
 
+def test_an_item_keeps_its_split_when_others_are_added() -> None:
+    shares = ItemShares()
+    more = [{"q": f"a new question {n}", "a": n % 4} for n in range(500)]
+    for split in SPLITS:
+        before = {ITEMS[n]["q"] for n in shares.items_of(split, ITEMS)}
+        both = more + ITEMS
+        after = {both[n]["q"] for n in shares.items_of(split, both)}
+        assert before == {question for question in after if not question.startswith("a new")}
+
+
 def test_equal_items_lie_in_one_split() -> None:
     shares = ItemShares()
     assert len({shares.split_of({"q": "again", "a": 1}) for _ in range(5)}) == 1

@@ -133,7 +133,7 @@ def test_a_template_that_does_not_fit_the_data_is_refused(tmp_path: Path) -> Non
 def test_a_data_set_without_the_three_splits_is_divided_by_shares(tmp_path: Path) -> None:
     write_task(tmp_path, "words", {"validation": rows(0, 200)}, **CHOICE)
     items = facts(tmp_path).items
-    assert sum(items.values()) == 200
+    assert 180 <= sum(items.values()) <= 200  # a tenth may be left out to have labels spread evenly
     assert items["search"] > items["selection"] > 0
 
 
