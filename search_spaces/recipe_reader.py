@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from search_spaces.errors import RecipeFileError, UnknownNameError
 from search_spaces.methods import METHODS, Method
+from search_spaces.modules_reader import with_module_laid_open
 from search_spaces.parameter_reader import ParameterReader, ReadParameters
 from search_spaces.parent import Parent
 from search_spaces.problems import Problems, kind_of, unwrap
@@ -40,9 +41,6 @@ _KEYS = (
     *TOKENIZER_KEYS,
 )
 _SLICE_KEYS = ("sources", "base_model", "parameters", "merge_method", "input_scale")
-_NOT_READ = {
-    "modules": ("merges of several modules are not read", "write models or slices"),
-}
 _BASE_IS_ONE_MORE_MODEL = ("karcher", "linear")  # where they are given a base_model that is not listed
 _SEED = re.compile(r"#\s*evomerge seed:\s*(?P<seed>\S+)\s*")
 
@@ -68,7 +66,8 @@ class RecipeReader:
                 "file", f"it holds {kind_of(content)}", "write a mapping that begins with merge_method"
             )
             raise RecipeFileError(self._problems.found)
-        self._check_keys(content)
+        content = with_module_laid_open(content, self._problems)
+        self._problems.check_keys(content, _KEYS, "")
         self._method = self._read_method(content)
         self._parameters = ParameterReader(self._method, self._problems)
         self._base = self._optional_model(content, "")
@@ -89,13 +88,6 @@ class RecipeReader:
             return Recipe(method=method, slices=tuple(slices), base=self._base, **rest)
         except ValidationError as error:
             raise RecipeFileError(unwrap(error, "recipe")) from error
-
-    def _check_keys(self, content: Mapping[Any, Any]) -> None:
-        for key in content:
-            if key in _NOT_READ:
-                self._problems.refuse(key, *_NOT_READ[key])
-        known = (*_KEYS, *(key for key in _NOT_READ if key in content))
-        self._problems.check_keys(content, known, "")
 
     def _read_method(self, content: Mapping[str, Any]) -> Method | None:
         name = content.get("merge_method")

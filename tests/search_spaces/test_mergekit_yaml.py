@@ -237,7 +237,12 @@ LINEAR = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
             "is not among its models; list it, or write it as tokenizer",
         ),
         (LINEAR + "tokenizer_source: base", "tokenizer_source", "there is no base_model"),
-        (LINEAR + "modules: {}", "modules", "write models or slices"),
+        (LINEAR + "modules: {}", "modules", "0 modules instead of one"),
+        (LINEAR + "modules: [a]", "modules", "a list instead of one module"),
+        (LINEAR + "modules: {a: {}, b: {}}", "modules", "2 modules instead of one"),
+        (LINEAR + "modules: {a: 3}", "modules.a", "3 is no module"),
+        (LINEAR + "modules: {a: {models: []}}", "modules.a.models", "stands outside modules too"),
+        ("merge_method: linear\nmodules: {a: {modles: []}}", "modules.a.modles", "did you mean 'models'?"),
         (LINEAR + "tokenizer: union", "tokenizer", "'union' is no mapping"),
         (LINEAR + "tokenizer: {}", "tokenizer.source", "it is missing"),
         (LINEAR + "tokenizer: {source: union, tokens: {a: b}}", "tokenizer.tokens", "are not read"),
@@ -311,3 +316,23 @@ def test_the_base_of_an_average_gives_its_tokenizer() -> None:
     recipe = read_recipe(LINEAR + "base_model: a\n")
     assert recipe.base is None
     assert recipe.tokenizer_owner == Parent(model="a")
+
+
+def test_a_module_s_models_are_read_as_the_file_s_and_its_parameters_come_first() -> None:
+    inner = "{models: [{model: a, parameters: {weight: 1}}, {model: b}], parameters: {weight: %s}}"
+    for weight, expected in (
+        ("0.3", (Setting(value=0.3), Setting(value=0.7))),
+        ("{filter: mlp, value: 0.3}", (Setting(value=0.3, filter="mlp"), Setting(value=0.7))),
+    ):
+        recipe = read_recipe(
+            "merge_method: linear\nparameters: {normalize: false, weight: 0.7}\n"
+            f"modules: {{text_decoder: {inner % weight}}}\n"
+        )
+        assert [source.parent.model for source in recipe.slices[0].sources] == ["a", "b"]
+        assert recipe.parameters["weight"] == expected
+        assert recipe.parameters["normalize"] == constant(0.0)
+    with_slices = read_recipe(
+        "merge_method: passthrough\n"
+        "modules: {default: {slices: [{sources: [{model: a, layer_range: [0, 2]}]}]}}\n"
+    )
+    assert with_slices.slices[0].sources[0].layers == (0, 2)
