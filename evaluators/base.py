@@ -19,12 +19,17 @@ class BenchmarkFacts:
         items: Number of items per split.
         metrics: The task's metrics, the chosen one first.
         higher_is_better: Of the chosen metric.
+        overlap: Share of the test items that have a long passage in common with a search item; None
+            where items have no texts.
+        warnings: What whoever reads a score of this benchmark must know.
     """
 
     name: str
     items: dict[Split, int]
     metrics: tuple[str, ...]
     higher_is_better: bool
+    overlap: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

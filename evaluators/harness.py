@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.base import BenchmarkFacts, Sheet
 from evaluators.benchmark import Benchmark
+from evaluators.benchmark_facts import cross_overlaps, facts_of
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.language_model import InMemoryModel
@@ -28,7 +29,7 @@ from evaluators.notes import notes_of
 from evaluators.racing import Items
 from evaluators.scores import Score
 from evaluators.sheets import QuestionSheet
-from evaluators.splits import SPLITS, Split
+from evaluators.splits import Split
 from evaluators.task_building import BuiltBenchmark, build_benchmark
 from evaluators.task_questions import Question, Subtask
 
@@ -110,16 +111,18 @@ def _is_mean(built: BuiltBenchmark) -> bool:
 
 def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
     """Finds out, without any model, what each benchmark asks, or why it cannot be asked."""
-    return tuple(map(_inspect, benchmarks))
-
-
-def _inspect(benchmark: Benchmark) -> BenchmarkFacts | EvaluationError:
-    try:
-        built = build_benchmark(benchmark)
-    except EvaluationError as error:
-        return error
-    items = {split: sum(len(subtask.items[split]) for subtask in built.subtasks) for split in SPLITS}
-    return BenchmarkFacts(benchmark.name, items, built.metrics, built.higher_is_better)
+    found: list[BuiltBenchmark | EvaluationError] = []
+    for benchmark in benchmarks:
+        try:
+            found.append(build_benchmark(benchmark))
+        except EvaluationError as error:
+            found.append(error)
+    built = [one for one in found if isinstance(one, BuiltBenchmark)]
+    refused = cross_overlaps(built)
+    return tuple(
+        one if isinstance(one, EvaluationError) else refused.get(one.benchmark.name) or facts_of(one)
+        for one in found
+    )
 
 
 def _score(built: BuiltBenchmark, questions: Sequence[tuple[Question, ...]]) -> Score:

@@ -28,8 +28,10 @@ from evaluators.splits import NamedSplits
 from evaluators.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.task_metrics import choose_metric, suggestion
 from evaluators.task_questions import Subtask, Task, foreign_code
-from evaluators.task_splits import divide, limit
+from evaluators.task_splits import divide, limit, rule_of
 
+# Loaders of files: data that somebody brings are not public.
+_OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
 Entry = Any  # of lm-eval's index: a name, its kind, its file and that file's content
 
 
@@ -40,6 +42,7 @@ class BuiltBenchmark:
     Attributes:
         metrics: Everything it can be scored by, as `metric,filter`; the chosen one first.
         group: lm-eval's group, which knows how its subtasks' scores are averaged; None for one task.
+        public_test: The public test split that the search's items come from, if they come from one.
     """
 
     benchmark: Benchmark
@@ -47,6 +50,7 @@ class BuiltBenchmark:
     higher_is_better: bool
     subtasks: tuple[Subtask, ...]
     group: Group | None = None
+    public_test: str | None = None
 
     @property
     def metric(self) -> str:
@@ -71,9 +75,22 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     tasks, group = _load(benchmark, manager)
     metrics = choose_metric(benchmark, tasks, group)
     higher_is_better = _direction(tasks[0], metrics[0].partition(",")[0])
+    public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)
     items = limit(benchmark, tasks, [divide(benchmark, task) for task in tasks])
     subtasks = tuple(Subtask(task, of_task) for task, of_task in zip(tasks, items, strict=True))
-    return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group)
+    return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group, public_test)
+
+
+def _public_test(benchmark: Benchmark, task: Task) -> str | None:
+    """Returns the name of a public data set's test split, where the search's items come from it."""
+    if task.config.dataset_path in _OWN_DATA or task.config.custom_dataset is not None:
+        return None
+    rule = rule_of(benchmark, task)
+    if isinstance(rule, NamedSplits):
+        name, public = rule.search, {"test", task.config.test_split}
+    else:
+        name, public = task.config.test_split or "", {"test", task.config.test_split}
+    return f"{task.config.dataset_path}, split {name}" if name in public else None
 
 
 @cache

@@ -20,7 +20,7 @@ def divide(benchmark: Benchmark, task: Task) -> dict[Split, list[Item]]:
     Raises:
         SplitError: A split is missing or empty, or two have items in common.
     """
-    rule = benchmark.splits or (NamedSplits() if set(SPLITS) <= set(task.dataset) else ItemShares())
+    rule = rule_of(benchmark, task)
     with foreign_code(benchmark.task):
         _choose_examples(benchmark, task, _scored(rule, task))
     items = _named(benchmark, task, rule) if isinstance(rule, NamedSplits) else _shared(benchmark, task, rule)
@@ -32,6 +32,11 @@ def divide(benchmark: Benchmark, task: Task) -> dict[Split, list[Item]]:
                 "give it a larger share, or more data",
             )
     return items
+
+
+def rule_of(benchmark: Benchmark, task: Task) -> SplitRule:
+    """Returns how the task's items are divided: as the user says, else by their names, else by shares."""
+    return benchmark.splits or (NamedSplits() if set(SPLITS) <= set(task.dataset) else ItemShares())
 
 
 def _scored(rule: SplitRule, task: Task) -> set[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from evaluators import Benchmark, BenchmarkFacts, EvaluationError, ItemShares, NamedSplits
 from evaluators.errors import SplitError, UnknownMetricError, UnknownTaskError
@@ -42,7 +44,7 @@ def words(tmp_path: Path) -> Path:
 
 def test_facts_of_a_task_with_three_named_splits(word_task: Path) -> None:
     assert facts(word_task) == BenchmarkFacts(
-        "b", {"search": 12, "selection": 12, "test": 12}, ("acc,none",), higher_is_better=True
+        "b", {"search": 12, "selection": 12, "test": 12}, ("acc,none",), higher_is_better=True, overlap=0.0
     )
 
 
@@ -330,3 +332,44 @@ def test_two_processes_can_read_the_same_new_data_at_once(words: Path, tmp_path:
         output, noise = process.communicate(timeout=240)
         assert output.decode().strip() == "{'search': 12, 'selection': 12, 'test': 12}", noise.decode()
         assert b"examples/s" not in noise  # no progress bars
+
+
+# --- what readers of a score must know ---------------------------------------------------------------
+
+
+def test_what_one_benchmark_searches_on_is_not_held_out_for_another(tmp_path: Path) -> None:
+    data = {"validation": rows(0, 200)}
+    write_task(tmp_path, "words", data, **CHOICE)
+    write_task(tmp_path, "again", data, **CHOICE)
+    asked = [
+        Benchmark(name=name, task=task, include_path=str(tmp_path), splits=ItemShares(seed=seed))
+        for name, task, seed in (("one", "words", 0), ("alike", "again", 0), ("other", "again", 1))
+    ]
+    one, alike, other = inspect_benchmarks(asked)
+    assert isinstance(one, BenchmarkFacts)
+    assert isinstance(alike, BenchmarkFacts)
+    assert isinstance(other, SplitError)
+    assert "split of one" in other.detail or "split of alike" in other.detail
+
+
+def test_passages_that_search_and_test_share_are_measured(tmp_path: Path) -> None:
+    long = "w1 w2 w3 w4 w5 w6 w7 w8 w9"
+    data: dict[str, Any] = {**three_splits()}
+    data["search"] = [*rows(0), {"q": f"{long} w10", "a": 0}]
+    data["test"] = [*rows(200, 9), {"q": f"w11 {long}", "a": 0}]
+    write_task(tmp_path, "words", data, **CHOICE)
+    assert facts(tmp_path).overlap == 0.1
+
+
+def test_searching_on_a_public_test_set_is_told(tmp_path: Path) -> None:
+    for split, first in (("train", 0), ("test", 500)):
+        folder = tmp_path / "public"
+        folder.mkdir(exist_ok=True)
+        lines = "".join(json.dumps(row) + "\n" for row in rows(first, 100))
+        (folder / f"{split}.jsonl").write_text(lines)
+    for name, split in (("tested", "test"), ("trained", "train")):
+        config = {"task": name, "dataset_path": str(folder), "test_split": split, **CHOICE}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    (warning,) = facts(tmp_path, "tested").warnings
+    assert "public test set" in warning
+    assert "split test" in warning
