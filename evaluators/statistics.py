@@ -106,10 +106,10 @@ def chances_on_front(
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Returns Spearman's rank correlation, equal values sharing their mean rank; 0 where one is constant."""
-    ranks = [_ranks(np.asarray(values, float)) for values in (first, second)]
-    if any(float(rank.std()) == 0.0 for rank in ranks):
+    ranks, others = _ranks(np.asarray(first, float)), _ranks(np.asarray(second, float))
+    if float(ranks.std()) == 0.0 or float(others.std()) == 0.0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks, others)[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

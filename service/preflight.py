@@ -38,7 +38,9 @@ from workers.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport
 
 MANY_LAYERS = 1000  # taken as the parents' depth where no parent can be looked at
 FEW_ITEMS = 30
+FEWEST_SEARCH_ITEMS = 50  # fewer need a word: their scores are mostly luck
 FEW_CANDIDATES_PER_GENE = 5
+MUCH_OVERLAP = 0.05  # share of test items
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class _Check:
                 self.mistakes.append(Mistake(pointer, entry.code, entry.detail, entry.remedy))
             else:
                 self.entries.append(entry)
+                self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
 
     def recipes(self) -> None:
         """Reads the user's own recipes, and whether the parents can cook them."""
@@ -237,6 +240,19 @@ class _Check:
         return facts.model_dump(mode="json")
 
 
+def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:
+    """Yields a mistake where the search would see few items, and nobody said that this is meant."""
+    items = entry.items["search"]
+    if items < FEWEST_SEARCH_ITEMS and not objective.allow_few_items:
+        error = 0.5 / items**0.5
+        yield Mistake(
+            pointer,
+            "too_few_items",
+            f"{entry.name} would be searched on {items} items, where an accuracy of 0.5 is known to ±{error:.2f}",
+            f"give the search {FEWEST_SEARCH_ITEMS} items or more, or set allow_few_items: true",
+        )
+
+
 def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveView:
     return ObjectiveView(
         name=objective.label,
@@ -245,6 +261,8 @@ def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveVie
         higher_is_better=entry.higher_is_better,
         weight=objective.weight,
         items=entry.items,
+        overlap=entry.overlap,
+        warnings=entry.warnings,
     )
 
 
@@ -271,6 +289,9 @@ def _without(raw: object, pointer: str) -> object:
 def _warnings(spec: ExperimentSpec, entries: Sequence[BenchmarkFacts], genes: Sequence[str]) -> Iterator[str]:
     """Yields what is allowed but seldom wise."""
     for entry in entries:
+        yield from entry.warnings
+        if entry.overlap is not None and entry.overlap > MUCH_OVERLAP:
+            yield f"{entry.name}: {entry.overlap:.0%} of its test items share passages with search items"
         for split, items in entry.items.items():
             if items < FEW_ITEMS:
                 yield f"{entry.name}: its {split} split has only {items} items, so scores will be coarse"

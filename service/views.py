@@ -120,7 +120,12 @@ class HypervolumePoint(View):
 
 
 class ObjectiveView(View):
-    """One axis of the front."""
+    """One axis of the front.
+
+    Attributes:
+        overlap: Share of the test items that have a long passage in common with a search item.
+        warnings: What whoever reads its scores must know, wherever they are shown.
+    """
 
     name: str
     task: str
@@ -128,6 +133,8 @@ class ObjectiveView(View):
     higher_is_better: bool
     weight: float
     items: dict[Split, int]
+    overlap: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class WinnerView(View):

@@ -27,7 +27,7 @@ from workers.messages import (
     Workload,
 )
 
-ITEMS = 40
+ITEMS = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from evaluators import Benchmark, BenchmarkFacts, Split
 from service.errors import InvalidSpecError, Mistake
 from service.planning import Facts
 from service.preflight import Checked, check_spec
 from tests.service.paper_checkpoints import write_checkpoint
 from tests.service.scripted_workforce import ScriptedWorkforce
 from workers.errors import WorkerError
-from workers.messages import BenchmarkInquiry
+from workers.messages import BenchmarkInquiry, BenchmarkProblem
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_good_spec_gives_the_facts_that_the_run_will_need(folder: Path) -> Non
     assert facts.parameters == 8 * 4 + 4 + 2 * 2 * 16
     assert facts.parent_bytes == 3 * 4 * facts.parameters
     assert [objective.name for objective in facts.objectives] == ["words"]
-    assert facts.objectives[0].items == {"search": 40, "selection": 40, "test": 40}
+    assert facts.objectives[0].items == {"search": 64, "selection": 64, "test": 64}
     assert facts.baselines[0].label == "parent: left"
     assert len(checked.genes) == 2
     assert checked.warnings == ()
@@ -194,7 +195,13 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "3 groups of 2 layers",
         "use at most 2",
     ),
-    "a LoRA adapter": ({"base": "org/model+lora"}, "/base", "bad_value", "'lora' is no adapter", "org/adapter"),
+    "a LoRA adapter": (
+        {"base": "org/model+lora"},
+        "/base",
+        "bad_value",
+        "'lora' is no adapter",
+        "org/adapter",
+    ),
     "a folder of tasks that is not there": (
         {"tasks_path": "/nowhere"},
         "/tasks_path",
@@ -346,3 +353,31 @@ def test_tasks_are_asked_for_as_they_will_be_used(folder: Path) -> None:
     assert isinstance(force.errands[0], BenchmarkInquiry)
     benchmark = force.errands[0].benchmarks[0]
     assert (benchmark.include_path, benchmark.num_fewshot) == (str(folder), 3)
+
+
+class Small(ScriptedWorkforce):
+    """Knows a task with few items, on which people must not search by mistake."""
+
+    def _look_up(self, benchmark: Benchmark) -> BenchmarkFacts | BenchmarkProblem:
+        items: dict[Split, int] = {"search": 25, "selection": 64, "test": 64}
+        return BenchmarkFacts(
+            benchmark.name, items, ("acc,none",), True, overlap=0.25, warnings=("everybody has seen it",)
+        )
+
+
+def test_few_search_items_need_a_word(folder: Path) -> None:
+    (found,) = mistakes(spec_in(folder), Small())
+    assert (found.pointer, found.code) == ("/objectives/0", "too_few_items")
+    assert "25 items" in found.detail
+    assert "±0.10" in found.detail
+    assert "allow_few_items" in found.hint
+    checked = check(spec_in(folder, objectives=[{"task": "words", "allow_few_items": True}]), Small())
+    assert any("only 25 items" in warning for warning in checked.warnings)
+
+
+def test_what_readers_of_scores_must_know_stays_with_the_experiment(folder: Path) -> None:
+    checked = check(spec_in(folder, objectives=[{"task": "words", "allow_few_items": True}]), Small())
+    assert "everybody has seen it" in checked.warnings
+    assert any("25% of its test items share passages" in warning for warning in checked.warnings)
+    (objective,) = Facts.model_validate(checked.facts).objectives
+    assert (objective.overlap, objective.warnings) == (0.25, ("everybody has seen it",))
