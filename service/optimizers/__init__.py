@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from search_spaces.errors import UnknownNameError
 from service.optimizers.base import Evaluation, MeasureAxis, Optimizer, OptimizerSetup, Origin
 from service.optimizers.choice import AUTO, ChosenAlgorithm, choose_algorithm
 from service.optimizers.cma_es import CmaEs
+from service.optimizers.cma_me import CmaMae, CmaMe
 from service.optimizers.differential_evolution import DifferentialEvolution
+from service.optimizers.map_elites import MapElites
+from service.optimizers.nevergrad_search import PREFIX, NevergradSearch
 from service.optimizers.nsga2 import Nsga2
 from service.optimizers.quasi_random import QuasiRandomSearch
 from service.optimizers.random_search import RandomSearch
@@ -34,17 +38,24 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "differential_evolution": DifferentialEvolution,
     "nsga2": Nsga2,
     "sms_emoa": SmsEmoa,
+    "map_elites": MapElites,
+    "cma_me": CmaMe,
+    "cma_mae": CmaMae,
     "random": RandomSearch,
     "quasi_random": QuasiRandomSearch,
 }
 
 
-def optimizer_named(name: str) -> type[Optimizer]:
-    """Returns the optimizer of this name.
+def optimizer_named(name: str) -> Callable[[OptimizerSetup], Optimizer]:
+    """Returns the optimizer of this name; `nevergrad:NAME` is one of nevergrad's.
+
+    Which of these there are is known when one is built, for importing nevergrad takes seconds.
 
     Raises:
         UnknownNameError: There is none.
     """
+    if name.startswith(PREFIX):
+        return partial(NevergradSearch, name=name.removeprefix(PREFIX))
     if name not in OPTIMIZERS:
-        raise UnknownNameError("optimizer.algorithm", "optimizer", name, (*OPTIMIZERS, AUTO))
+        raise UnknownNameError("optimizer.algorithm", "optimizer", name, (*OPTIMIZERS, AUTO, PREFIX + "NAME"))
     return OPTIMIZERS[name]

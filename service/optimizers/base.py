@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from search_spaces.errors import SpaceError
 from search_spaces.genome import Genome, Real, Variable, from_unit_cube
+from service.archives.grid import MeasureAxis
 from service.optimizers.options import Option, OptionValue, checked_options
+
+__all__ = ["Evaluation", "MeasureAxis", "Optimizer", "OptimizerSetup", "Origin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +51,6 @@ class Origin:
 
     operator: str
     ancestors: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureAxis:
-    """A measure's range, cut into cells: one axis of an archive.
-
-    Raises:
-        SpaceError: The range holds nothing, or there are no cells.
-    """
-
-    name: str
-    low: float
-    high: float
-    cells: int
-
-    def __post_init__(self) -> None:
-        where = f"measures.{self.name}"
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            detail = f"the range [{self.low}, {self.high}] holds nothing"
-            raise SpaceError(where, detail, "give a finite range, its lower end first")
-        if self.cells < 1:
-            raise SpaceError(where, f"{self.cells} cells hold nothing", "use 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +103,7 @@ class Optimizer(ABC):
 
     smallest_population: ClassVar[int] = 1
     operator: ClassVar[str] = "sample"
+    steady_state: ClassVar[bool] = False  # whether it is best asked for one candidate at a time
     needs_measures: ClassVar[bool] = False
     declared_options: ClassVar[Mapping[str, Option]] = {}
 

@@ -59,7 +59,7 @@ class CmaEs(Optimizer):
 
     def propose(self, number: int) -> Genome:
         """Returns a sample of the distribution."""
-        return self.genome_at(_mirrored(self._sample(number)[: len(self.variables)]))
+        return self.genome_at(mirrored(self._sample(number)[: len(self.variables)]))
 
     def learn(self, evaluation: Evaluation) -> None:
         """Adapts the distribution to an evolved candidate; a baseline may become the first mean."""
@@ -133,7 +133,7 @@ class CmaEs(Optimizer):
         )
 
 
-def _mirrored(point: NDArray[np.float64]) -> NDArray[np.float64]:
+def mirrored(point: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the point of the unit cube that one arrives at by bouncing off its walls."""
     inside: NDArray[np.float64] = 1 - np.abs(1 - np.mod(point, 2))
     return inside

@@ -31,6 +31,7 @@ class DifferentialEvolution(Optimizer):
 
     smallest_population: ClassVar[int] = 3
     operator: ClassVar[str] = "difference"
+    steady_state = True
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)

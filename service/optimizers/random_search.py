@@ -10,6 +10,7 @@ class RandomSearch(Optimizer):
     """Draws genomes uniformly from the whole search space; learns nothing."""
 
     operator = "random"
+    steady_state = True
 
     @property
     def population(self) -> int:

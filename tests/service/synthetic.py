@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.genome import Choice, Genome, Integer, Real, Variable, to_unit_cube
-from service.optimizers.base import Evaluation, Optimizer
+from service.optimizers.base import Evaluation, MeasureAxis, Optimizer
 
 Landscape = Callable[[Genome], tuple[float, ...]]
 
@@ -68,23 +68,47 @@ def noisy(landscape: Landscape, *, items: int) -> Landscape:
     return fitness
 
 
+def measured(variables: Sequence[Variable], genome: Genome, axes: Sequence[MeasureAxis]) -> tuple[float, ...]:
+    """Returns measures that every range holds: each the mean of a part of the genes."""
+    position = to_unit_cube(variables, genome)
+    return tuple(
+        axis.low + (axis.high - axis.low) * float(position[place::2].mean() if len(position) > place else 0.5)
+        for place, axis in enumerate(axes)
+    )
+
+
 def evaluations(
-    landscape: Landscape, numbers: Sequence[int], genomes: Sequence[Genome], *, baseline: bool = False
+    landscape: Landscape,
+    numbers: Sequence[int],
+    genomes: Sequence[Genome],
+    *,
+    baseline: bool = False,
+    optimizer: Optimizer | None = None,
 ) -> list[Evaluation]:
-    """Returns what is told of these candidates."""
-    return [Evaluation(n, g, landscape(g), baseline) for n, g in zip(numbers, genomes, strict=True)]
+    """Returns what is told of these candidates, with the optimizer's measures if one is given."""
+    told = []
+    for number, genome in zip(numbers, genomes, strict=True):
+        fitness = landscape(genome)
+        items = tuple(tuple(float(f > threshold) for threshold in _ITEMS) for f in fitness)
+        axes = optimizer.setup.measures if optimizer else ()
+        measures = measured(optimizer.variables, genome, axes) if optimizer and axes else ()
+        told.append(Evaluation(number, genome, fitness, baseline, items, measures))
+    return told
+
+
+_ITEMS = tuple(i / 20 for i in range(20))  # an item is answered by those who are better than this
 
 
 def search(
     optimizer: Optimizer, landscape: Landscape, budget: int, *, baselines: Sequence[Genome] = ()
 ) -> list[Evaluation]:
     """Searches a generation at a time; returns every evaluation, in the order told."""
-    history = evaluations(landscape, range(len(baselines)), baselines, baseline=True)
+    history = evaluations(landscape, range(len(baselines)), baselines, baseline=True, optimizer=optimizer)
     optimizer.tell(history)
     end = len(baselines) + budget
     for start in range(len(baselines), end, optimizer.population):
         numbers = range(start, min(start + optimizer.population, end))
-        told = evaluations(landscape, numbers, optimizer.ask(numbers))
+        told = evaluations(landscape, numbers, optimizer.ask(numbers), optimizer=optimizer)
         optimizer.tell(told)
         history += told
     return history
