@@ -15,6 +15,7 @@ class CandidateStatus(StrEnum):
 
     PROPOSED = "proposed"
     SCORED = "scored"
+    PRUNED = "pruned"
     INFEASIBLE = "infeasible"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -29,6 +30,9 @@ class Candidate:
         genome: None for a baseline that the search space cannot express.
         recipe: Infeasible where the genome decodes to none.
         label: What a person calls it, for baselines (`parent: left`, `plain average`).
+        operator: What the optimizer made it with (`crossover`, `sample` ...); empty for baselines.
+        ancestors: Numbers of the candidates it was made of.
+        asked_after: How many candidates the optimizer had been told of when it was asked for this one.
     """
 
     id: UUID
@@ -37,6 +41,9 @@ class Candidate:
     genome: Genome | None
     recipe: Recipe | Infeasible
     label: str | None = None
+    operator: str = ""
+    ancestors: tuple[int, ...] = ()
+    asked_after: int = 0
 
     @property
     def is_baseline(self) -> bool:
@@ -52,17 +59,41 @@ class Timings:
         ask: Its share of the optimizer's proposing.
         dispatch: From handing it out to its answer, less merging and evaluating and waiting in the queue.
         store: Writing its rows.
+        worked: That a worker was at it, over all attempts, the lost ones included.
     """
 
     ask: float = 0.0
     dispatch: float = 0.0
     store: float = 0.0
+    worked: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Appraised:
+    """Where a candidate that was told stands beside its scores.
+
+    Attributes:
+        measures: One per measure of the experiment; empty where it has none (it failed).
+        violation: By how much it breaks the constraints, summed; 0 keeps them all.
+    """
+
+    number: int
+    measures: tuple[float, ...] = ()
+    violation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A candidate as the journal holds it; `told` is its place in the order of telling."""
+    """A candidate as the journal holds it.
+
+    Attributes:
+        told: Its place in the order of telling.
+        worked: Seconds that workers were at it.
+        violation: By how much it breaks the constraints, as far as it was told.
+    """
 
     candidate: Candidate
     outcome: Outcome | None = None
     told: int | None = None
+    worked: float = 0.0
+    violation: float = 0.0

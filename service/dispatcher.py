@@ -1,15 +1,15 @@
-"""Dispatcher: brings a generation's candidates to the workers, and their answers back."""
+"""Dispatcher: brings candidates to the workers, and their answers back."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
-from evaluators import EvaluationError, Split
+from evaluators import EvaluationError, Items, Race, Score, Split
 from search_spaces import Recipe
 from service.candidate import Candidate, Timings
 from service.journal import Wish
@@ -26,9 +26,38 @@ class Record(Protocol):
         """Notes how a candidate ended."""
         ...
 
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:
+        """Returns what the same model is known to score on this split."""
+        ...
+
     def wish(self) -> Wish | None:
         """Returns what is asked of the experiment now, if anything."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A candidate to be scored.
+
+    Attributes:
+        items: Per benchmark, the places of the items to ask; None asks all.
+        race: Whom it races, if anybody.
+        ask_seconds: Its share of the optimizer's proposing.
+        worked: Seconds that workers were at it in earlier attempts.
+    """
+
+    candidate: Candidate
+    recipe: Recipe
+    items: Items | None = None
+    race: Race | None = None
+    ask_seconds: float = 0.0
+    attempt: int = 1
+    worked: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, Items | None]:
+        """What names the scores: the model, and what it is asked."""
+        return self.recipe.digest, self.items
 
 
 class Dispatcher:
@@ -42,10 +71,42 @@ class Dispatcher:
         self, workforce: Workforce, record: Record, *, timeout: float, split: Split = "search"
     ) -> None:
         self.workforce, self.record, self.timeout, self.split = workforce, record, timeout, split
-        self._scored: dict[str, Scored] = {}  # by recipe digest
-        self._out: dict[UUID, tuple[Candidate, float]] = {}  # with the time it was handed out
-        self._outcomes: dict[int, Outcome] = {}
-        self._ask_seconds = 0.0
+        self.outcomes: dict[int, Outcome] = {}
+        self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
+        self._scored: dict[tuple[str, Items | None], Scored] = {}
+        self._queue: deque[Order] = deque()
+        self._out: dict[UUID, tuple[Order, float]] = {}  # with the time it was handed out
+
+    @property
+    def is_idle(self) -> bool:
+        """Says whether nothing is left to do."""
+        return not self._queue and not self._out
+
+    @property
+    def has_work_out(self) -> bool:
+        """Says whether a worker is at something."""
+        return bool(self._out)
+
+    def add(self, order: Order) -> None:
+        """Queues a candidate."""
+        self._queue.append(order)
+
+    def remember(self, candidate: Candidate, outcome: Outcome, *, items: Items | None = None) -> None:
+        """Takes in how a candidate ended earlier: its twins need no worker."""
+        self.outcomes[candidate.number] = outcome
+        if isinstance(outcome, Scored) and isinstance(candidate.recipe, Recipe):
+            self._scored.setdefault((candidate.recipe.digest, items), outcome)
+
+    def step(self, *, hand_out: bool = True) -> None:
+        """Hands out what there are free workers for, and waits a moment for an answer."""
+        if hand_out:
+            self._hand_out()
+        self._collect()
+
+    def abandon(self) -> None:
+        """Drops everything that is out."""
+        self.workforce.drop()
+        self._out.clear()
 
     def settle(
         self, candidates: Sequence[Candidate], known: Mapping[int, Outcome], ask_seconds: float = 0.0
@@ -55,77 +116,77 @@ class Dispatcher:
         Candidates without a recipe have no outcome.  What was settled before a wish came is
         written down already.
         """
-        self._outcomes, self._ask_seconds = dict(known), ask_seconds
+        self._queue.clear()
         for candidate in candidates:
-            self._learn(candidate, known.get(candidate.number))
-        queue = deque((c, 1) for c in candidates if c.number not in known and isinstance(c.recipe, Recipe))
-        while queue or self._out:
+            if candidate.number in known:
+                self.remember(candidate, known[candidate.number])
+            elif isinstance(candidate.recipe, Recipe):
+                self.add(Order(candidate, candidate.recipe, ask_seconds=ask_seconds))
+        while not self.is_idle:
             wish = self.record.wish()
             if wish in (Wish.CANCEL, Wish.STOP):
-                self._abandon()
+                self.abandon()
                 return wish
-            if wish is None:
-                self._hand_out(queue)
-            elif not self._out:
+            if wish is not None and not self._out:
                 return wish
-            self._collect(queue)
-        return self._outcomes
+            self.step(hand_out=wish is None)
+        numbers = {candidate.number for candidate in candidates}
+        return {number: outcome for number, outcome in self.outcomes.items() if number in numbers}
 
-    def _hand_out(self, queue: deque[tuple[Candidate, int]]) -> None:
+    def _hand_out(self) -> None:
         """Submits as many as there are free workers; candidates whose scores are known need none."""
-        under_way = {digest_of(candidate) for candidate, _ in self._out.values()}
+        under_way = {order.key for order, _ in self._out.values()}
         held_back = []
-        while queue and len(self._out) < self.workforce.slots:
-            candidate, attempt = queue.popleft()
-            recipe = candidate.recipe
-            if not isinstance(recipe, Recipe):
-                continue
-            if scored := self._scored.get(recipe.digest):
-                self._write(
-                    candidate,
-                    replace(scored, candidate=candidate.id, merge_seconds=0.0, evaluate_seconds=0.0),
+        while self._queue and len(self._out) < self.workforce.slots:
+            order = self._queue.popleft()
+            if (scored := self._scored.get(order.key)) is not None:
+                twin = replace(
+                    scored, candidate=order.candidate.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0
                 )
-            elif recipe.digest in under_way:
-                held_back.append((candidate, attempt))  # its twin's scores will do
+                self._write(order, twin)
+            elif order.key in under_way:
+                held_back.append(order)  # its twin's scores will do
             else:
-                self.workforce.submit(
-                    Assignment(candidate.id, candidate.number, recipe, self.split, attempt, self.timeout)
-                )
-                self._out[candidate.id] = (candidate, monotonic())
-                under_way.add(recipe.digest)
-        queue.extendleft(reversed(held_back))
+                self._submit(order)
+                under_way.add(order.key)
+        self._queue.extendleft(reversed(held_back))
 
-    def _collect(self, queue: deque[tuple[Candidate, int]]) -> None:
+    def _submit(self, order: Order) -> None:
+        candidate = order.candidate
+        assignment = Assignment(
+            candidate.id,
+            candidate.number,
+            order.recipe,
+            self.split,
+            order.attempt,
+            self.timeout,
+            order.items,
+            order.race,
+            self.record.known(candidate),
+        )
+        self.workforce.submit(assignment)
+        self._out[candidate.id] = (order, monotonic())
+
+    def _collect(self) -> None:
         """Waits a moment for an answer and writes it down, or queues a lost candidate again."""
         # With work left and nothing out, all workers are being restarted.
-        outcome = self.workforce.next_outcome(PATIENCE) if self._out or queue else None
+        outcome = self.workforce.next_outcome(PATIENCE) if not self.is_idle else None
         if outcome is None or outcome.candidate not in self._out:
             return
-        candidate, handed_out = self._out.pop(outcome.candidate)
-        if isinstance(outcome, Failed) and outcome.retryable and outcome.attempt < MOST_ATTEMPTS:
-            queue.appendleft((candidate, outcome.attempt + 1))
-            return
+        order, handed_out = self._out.pop(outcome.candidate)
         seconds = monotonic() - handed_out
         worked = outcome.merge_seconds + outcome.evaluate_seconds if isinstance(outcome, Scored) else seconds
-        self._write(candidate, checked(outcome), dispatch=max(seconds - worked, 0.0))
+        order = replace(order, worked=order.worked + worked)
+        if isinstance(outcome, Failed) and outcome.retryable and outcome.attempt < MOST_ATTEMPTS:
+            self._queue.appendleft(replace(order, attempt=outcome.attempt + 1))
+            return
+        self._write(order, checked(outcome), dispatch=max(seconds - worked, 0.0))
 
-    def _write(self, candidate: Candidate, outcome: Outcome, *, dispatch: float = 0.0) -> None:
-        self.record.settled(candidate, outcome, Timings(ask=self._ask_seconds, dispatch=dispatch))
-        self._outcomes[candidate.number] = outcome
-        self._learn(candidate, outcome)
-
-    def _learn(self, candidate: Candidate, outcome: Outcome | None) -> None:
-        if isinstance(outcome, Scored) and isinstance(candidate.recipe, Recipe):
-            self._scored.setdefault(candidate.recipe.digest, outcome)
-
-    def _abandon(self) -> None:
-        self.workforce.drop()
-        self._out.clear()
-
-
-def digest_of(candidate: Candidate) -> str | None:
-    """Returns the name of the candidate's model, or None where it has none."""
-    return candidate.recipe.digest if isinstance(candidate.recipe, Recipe) else None
+    def _write(self, order: Order, outcome: Outcome, *, dispatch: float = 0.0) -> None:
+        timings = Timings(ask=order.ask_seconds, dispatch=dispatch, worked=order.worked)
+        self.record.settled(order.candidate, outcome, timings)
+        self.worked[order.candidate.number] = order.worked
+        self.remember(order.candidate, outcome, items=order.items)
 
 
 def checked(outcome: Outcome) -> Outcome:

@@ -6,27 +6,39 @@ rows, turn it, examine, end.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
+from importlib.metadata import version
+
+import structlog
 
 from evaluators import EvaluationError
+from search_spaces import Parent
 from search_spaces.errors import SpaceError
 from service.candidate import CandidateStatus
 from service.errors import ServiceError
 from service.examination import Winner, examine
 from service.journal import Wish
 from service.lifecycle import ExperimentStatus
-from service.planning import build_optimizer_for, build_space_for, plan_for
-from service.search_loop import Ending, SearchLoop
+from service.optimizers import Optimizer
+from service.planning import build_optimizer_for, build_space_for, plan_for, window_for
+from service.search_loop import SearchLoop
+from service.search_plan import Ending
 from service.settings import Settings
 from service.spec import ExperimentSpec
 from service.store.journal import DatabaseJournal
+from service.store.model_keys import ModelKeys, hash_folder
 from service.store.models import ExperimentRow, Json
 from service.store.repository import Repository
-from workers.errors import WorkerError
+from workers.errors import CheckpointError, WorkerError
+from workers.hub import local_folder
 from workers.messages import Workforce, Workload
+
+logger = structlog.get_logger()
 
 _S = ExperimentStatus
 BY_REQUEST = "by request"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Drive:
@@ -47,6 +59,7 @@ class Drive:
         else:
             spec = ExperimentSpec.model_validate(row.spec)
             self.workforce.prepare(workload_for(row, spec, self.settings))
+            self.journal.models = self._models(spec)
             if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
                 self._examine(spec)
 
@@ -76,11 +89,12 @@ class Drive:
 
     def _search(self, row: ExperimentRow, spec: ExperimentSpec) -> ExperimentStatus:
         """Turns the search loop; returns the experiment's status after it."""
-        plan = plan_for(spec, row.facts)
+        space = build_space_for(spec, row.facts)
+        optimizer = build_optimizer_for(spec, space, row.facts)
+        window = self._window(row, spec, optimizer)
+        plan = plan_for(spec, row.facts, window=window, gpus=self.settings.gpus_per_worker)
         if plan.seconds is not None:
             plan = replace(plan, seconds=max(plan.seconds - row.search_seconds, 0.0))
-        space = build_space_for(spec, row.facts)
-        optimizer = build_optimizer_for(spec, space, str(row.facts.get("algorithm", "")))
         # Asking changes nothing, but the first time it loads libraries, for seconds: no candidate's cost.
         optimizer.ask([len(plan.baselines)])
         ending = SearchLoop(
@@ -98,6 +112,39 @@ class Drive:
         if not self._evolved_something():
             return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
         return self.end(_S.EXAMINING, reason=ending.value)
+
+    def _models(self, spec: ExperimentSpec) -> ModelKeys | None:
+        """Returns what names models by their weights; None where no name says what the parents hold."""
+        try:
+            contents = {parent: self._content(parent) for parent in spec.all_parents}
+        except (OSError, WorkerError) as error:
+            logger.warning("scores_not_shared", experiment=str(self.key), cause=str(error))
+            return None
+        return ModelKeys(contents, f"evomerge {version('evomerge')} {spec.dtype}")
+
+    def _content(self, parent: Parent) -> str:
+        """Returns a name for what a parent's files, and its adapter's, hold.
+
+        Raises:
+            CheckpointError: A Hub repository is named by a branch, which moves.
+        """
+        if (adapter := parent.adapter_as_parent) is not None:
+            return f"{self._content(parent.without_adapter)}+{self._content(adapter)}"
+        folder = local_folder(parent)
+        if folder is not None:
+            return hash_folder(self.journal.database, folder)
+        if _COMMIT.fullmatch(parent.revision or "") is None:
+            raise CheckpointError(str(parent), "its revision is no commit", "name the commit's 40 digits")
+        return str(parent)
+
+    def _window(self, row: ExperimentRow, spec: ExperimentSpec, optimizer: Optimizer) -> int | None:
+        """Returns how many candidates may be out at once; what is chosen at first stays."""
+        window = window_for(spec, optimizer, row.facts, workers=self.workforce.slots)
+        if window is not None and row.facts.get("window") != window:
+            with self.journal.writing() as session:
+                again = Repository(session).experiment(self.key)
+                again.facts = {**again.facts, "window": window}
+        return window
 
     def _examine(self, spec: ExperimentSpec) -> None:
         match examine(self.journal, self.workforce, spec):

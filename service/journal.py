@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from service.candidate import Candidate, Remembered, Timings
+from evaluators import Score
+from service.candidate import Appraised, Candidate, Remembered, Timings
 from workers.messages import Outcome
 
 
@@ -28,6 +29,7 @@ class Progress:
     """Where the search stands after a generation.
 
     Attributes:
+        settled: How many candidates were told so far.
         best: Highest weighted mean of the objectives so far, and whose it is.
         hypervolume: Of the front, over the worst baseline in each objective.
         reference: That worst, as fitness; None when no baseline has scores.
@@ -57,8 +59,15 @@ class Journal(Protocol):
         """Notes how a candidate ended; infeasible ones end when they are proposed."""
         ...
 
-    def told(self, numbers: Sequence[int], progress: Progress, seconds: float) -> None:
-        """Notes that the optimizer learned of these candidates, in this order."""
+    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:
+        """Notes that the optimizer learned of these candidates, in this order.
+
+        `progress` comes with the last candidate of a generation.
+        """
+        ...
+
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:
+        """Returns what the same model scored on the search split in other experiments."""
         ...
 
     def wish(self) -> Wish | None:
@@ -82,16 +91,23 @@ class ListJournal:
         """Notes candidates before any of them is dispatched."""
         self.entries |= {candidate.number: Remembered(candidate) for candidate in candidates}
 
-    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:  # noqa: ARG002
+    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
         """Notes how a candidate ended."""
-        self.entries[candidate.number] = replace(self.entries[candidate.number], outcome=outcome)
+        entry = self.entries[candidate.number]
+        self.entries[candidate.number] = replace(entry, outcome=outcome, worked=timings.worked)
 
-    def told(self, numbers: Sequence[int], progress: Progress, seconds: float) -> None:  # noqa: ARG002
+    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:  # noqa: ARG002
         """Notes that the optimizer learned of these candidates, in this order."""
         first = 1 + max((e.told for e in self.entries.values() if e.told is not None), default=-1)
-        for place, number in enumerate(numbers, first):
-            self.entries[number] = replace(self.entries[number], told=place)
-        self.progress.append(progress)
+        for place, each in enumerate(appraised, first):
+            entry = self.entries[each.number]
+            self.entries[each.number] = replace(entry, told=place, violation=each.violation)
+        if progress is not None:
+            self.progress.append(progress)
+
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
+        """Returns nothing: a list knows one experiment."""
+        return ()
 
     def wish(self) -> Wish | None:
         """Returns what was asked by setting `wished`."""

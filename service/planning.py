@@ -17,19 +17,24 @@ from search_spaces import Parent, ParentPool, Recipe, SearchSpace, Slice, Source
 from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.recipe import DType
 from search_spaces.settings import constant
+from service.criteria import Constraint, Criteria, Measure
 from service.optimizers import (
     ChosenAlgorithm,
+    MeasureAxis,
     Optimizer,
     OptimizerSetup,
     choose_algorithm,
     optimizer_named,
 )
-from service.search_loop import Baseline, SearchPlan
+from service.recipe_shape import ParentShape
+from service.schedule import SMALLEST_WINDOW
+from service.search_plan import Baseline, SearchPlan
 from service.spec import ExperimentSpec, label_of
 from service.views import ObjectiveView
 
 TASK_ARITHMETIC_WEIGHTS = (0.3, 0.5, 0.7, 1.0)  # the grid of Ilharco et al., arXiv 2212.04089, thinned
 USUAL_DENSITY = 0.5  # of TIES and DARE-TIES
+WINDOW_PER_WORKER = 4
 
 
 class PlannedBaseline(BaseModel):
@@ -53,8 +58,12 @@ class Facts(BaseModel):
         algorithm, algorithm_reason: Who searches, and why; kept, so that a run does not change horses
             when a later version would choose otherwise.
         layers, layer_prefix: The shape that the parents share.
-        parameters: Of one parent.
+        parameters: Of one parent; `layer_parameters`: of one of its layers.
         parent_bytes: Of all parents' weights.
+        window: Of a steady state: what was chosen when it first ran, and stays.
+        first_budget: Candidates that were planned before the experiment was extended: what the
+            algorithm was built for.
+        kinship: How alike any two parents are, as far as it was measured.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,14 +74,22 @@ class Facts(BaseModel):
     layers: int
     layer_prefix: str
     parameters: int
+    layer_parameters: int = 0
     parent_bytes: int
     baselines: tuple[PlannedBaseline, ...] = ()
+    window: int | None = None
+    first_budget: int | None = None
+    kinship: tuple[tuple[float, ...], ...] | None = None
+
+
+def mixed_parents(spec: ExperimentSpec) -> tuple[Parent, ...]:
+    """Returns the parents without the base."""
+    return tuple(parent for parent in spec.parents if parent != spec.base)
 
 
 def build_pool(spec: ExperimentSpec, facts: Mapping[str, Any]) -> ParentPool:
     """Returns the parents to mix, and the shape they share."""
-    parents = tuple(parent for parent in spec.parents if parent != spec.base)
-    return ParentPool(parents, spec.base, facts["layers"], facts["layer_prefix"])
+    return ParentPool(mixed_parents(spec), spec.base, facts["layers"], facts["layer_prefix"])
 
 
 def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpace:
@@ -85,21 +102,49 @@ def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpa
     return build_space(options, build_pool(spec, facts))
 
 
-def build_optimizer_for(spec: ExperimentSpec, space: SearchSpace, chosen: str = "") -> Optimizer:
-    """Returns an optimizer that was told nothing yet; `chosen` is what the facts say, if they do.
+def build_optimizer_for(
+    spec: ExperimentSpec, space: SearchSpace, facts: Mapping[str, Any] | None = None
+) -> Optimizer:
+    """Returns an optimizer that was told nothing yet.
 
     Raises:
         SpaceError: There is none of this name, or its settings do not suit it.
     """
+    known = facts or {}
     setup = OptimizerSetup(
         variables=space.variables,
         seed=spec.seed,
         weights=spec.weights,
         population=spec.optimizer.population,
         sigma=spec.optimizer.sigma,
+        measures=tuple(MeasureAxis(m.label, m.low, m.high, m.cells) for m in spec.measures),
+        parents=len(mixed_parents(spec)),
+        options=spec.optimizer.options,
+        budget=known.get("first_budget") or spec.budget.candidates,
+        kinship=known.get("kinship"),
     )
-    name = chosen or algorithm_for(spec, space).name
+    name = known.get("algorithm") or algorithm_for(spec, space).name
     return optimizer_named(name)(setup)
+
+
+def is_steady(spec: ExperimentSpec, optimizer: Optimizer) -> bool:
+    """Says whether candidates are asked for one by one: by the spec, else by the algorithm."""
+    wanted = spec.optimizer.steady_state
+    return optimizer.steady_state if wanted is None else wanted
+
+
+def window_for(
+    spec: ExperimentSpec, optimizer: Optimizer, facts: Mapping[str, Any], *, workers: int
+) -> int | None:
+    """Returns how many candidates may be out at once; None goes by generations.
+
+    What the spec or, later, the facts say stays.  Else it is a generation, or what keeps the workers
+    busy whose evaluations differ fourfold in length, whichever is more.
+    """
+    if not is_steady(spec, optimizer):
+        return None
+    chosen = spec.optimizer.window or facts.get("window")
+    return chosen or max(optimizer.population, WINDOW_PER_WORKER * workers, SMALLEST_WINDOW)
 
 
 def algorithm_for(spec: ExperimentSpec, space: SearchSpace) -> ChosenAlgorithm:
@@ -107,17 +152,58 @@ def algorithm_for(spec: ExperimentSpec, space: SearchSpace) -> ChosenAlgorithm:
     return choose_algorithm(spec.optimizer.algorithm, space.variables, len(spec.objectives))
 
 
-def plan_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchPlan:
-    """Returns what the search loop is to do."""
-    stored = Facts.model_validate(facts).baselines
+def plan_for(
+    spec: ExperimentSpec, facts: Mapping[str, Any], *, window: int | None = None, gpus: float = 1.0
+) -> SearchPlan:
+    """Returns what the search loop is to do; `gpus` are those of one worker."""
+    found = Facts.model_validate(facts)
+    hours = spec.budget.gpu_hours
     return SearchPlan(
-        baselines=tuple(Baseline(planned.label, planned.recipe) for planned in stored),
+        baselines=tuple(Baseline(planned.label, planned.recipe) for planned in found.baselines),
         candidates=spec.budget.candidates,
         seconds=spec.budget.seconds,
+        gpu_seconds=None if hours is None else hours * 3600.0,
+        gpus=gpus,
         failures=spec.budget.failures,
         timeout=spec.evaluation_timeout,
         target=spec.budget.target,
         stagnation=spec.budget.stagnation,
+        window=window,
+        order=spec.optimizer.order,
+        criteria=criteria_for(spec, found),
+        failure_policy=spec.failure_policy,
+    )
+
+
+def criteria_for(spec: ExperimentSpec, facts: Facts) -> Criteria:
+    """Returns what is measured and must hold beside the objectives."""
+    return Criteria(
+        measures=tuple(
+            Measure(
+                name=m.label,
+                kind="score" if m.kind == "output_length" else m.kind,
+                low=m.low,
+                high=m.high,
+                cells=m.cells,
+                objective=m.objective or "",
+                parent=m.parent,
+            )
+            for m in spec.measures
+        ),
+        constraints=tuple(
+            Constraint(
+                kind="score" if c.kind == "output_length" else c.kind,
+                objective=c.objective or "",
+                parent=c.parent,
+                at_least=c.at_least,
+                at_most=c.at_most,
+                best_parent=c.not_below is not None,
+                standard_errors=c.standard_errors,
+            )
+            for c in spec.constraints
+        ),
+        shape=ParentShape(facts.layers, facts.layer_prefix, facts.parameters, facts.layer_parameters),
+        parents=mixed_parents(spec),
     )
 
 

@@ -1,87 +1,40 @@
-"""The search: ask -> decode -> dispatch -> tell, a generation at a time.
+"""The search: ask -> decode -> dispatch -> tell.
 
 This is the whole product in one file.  An optimizer proposes genomes, the search space decodes
-them into recipes, workers merge and score each, and the scores are told back in the order asked.
-Everything is written to the journal before it counts, so that start, resume and recovery after a
-crash are one path: what the journal remembers is told again, what it does not know is done.
+them into recipes, workers merge and score each, and the scores are told back.  Everything is
+written to the journal before it counts, so that start, resume and recovery after a crash are one
+path: what the journal remembers is told again, what it does not know is done.
+
+A schedule says after how many tells each candidate is asked for: after the generation before its
+own, or as soon as the one a window ahead was told, so that no worker waits for a slower one.  As
+that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
+(`plan.order`), candidates depend on who was faster; then the order of telling is what is remembered.
 
 It knows no SQL, no HTTP, no Ray and no torch: only its two ports, `Workforce` and `Journal`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 from uuid import uuid4
 
-from search_spaces import Genome, Recipe, SearchSpace
+from search_spaces import Genome, Infeasible, Recipe, SearchSpace
 from search_spaces.errors import NotInSpaceError
-from service.archives.pareto import ParetoArchive
+from service.appraisal import Appraisal, Appraiser
 from service.candidate import Candidate, Remembered
-from service.dispatcher import Dispatcher
+from service.dispatcher import Dispatcher, Order
 from service.errors import ReplayMismatchError
-from service.journal import Journal, Progress, Wish
-from service.optimizers.base import Evaluation, Optimizer
-from workers.messages import Failed, Outcome, Scored, Workforce
-
-
-class Ending(StrEnum):
-    """Why the loop stopped turning."""
-
-    BUDGET_SPENT = "budget spent"
-    TIME_SPENT = "time spent"
-    TARGET_REACHED = "target reached"
-    STAGNATED = "nothing better for a while"
-    TOO_MANY_FAILURES = "too many failures"
-    PAUSED = "paused"
-    CANCELLED = "cancelled"
-    STOPPED = "stopped"
-
-
-_ENDINGS = {Wish.PAUSE: Ending.PAUSED, Wish.CANCEL: Ending.CANCELLED, Wish.STOP: Ending.STOPPED}
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """A recipe of generation 0: something the search must beat."""
-
-    label: str
-    recipe: Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPlan:
-    """What the loop is to do.
-
-    Attributes:
-        candidates: How many to evolve, the baselines not counted.
-        seconds: Wall-clock limit; a generation under way is finished.
-        failures: Failed candidates that are put up with.
-        timeout: Seconds that one evaluation may take.
-        target: Weighted mean of the objectives at which the search ends.
-        stagnation: Evolved candidates in a row that improve nothing, after which it ends.
-    """
-
-    baselines: tuple[Baseline, ...]
-    candidates: int
-    seconds: float | None = None
-    failures: int = 20
-    timeout: float = 3600.0
-    target: float | None = None
-    stagnation: int | None = None
-
-    def generations(self, population: int) -> Iterator[range]:
-        """Yields the candidate numbers of each generation; generation 0 holds the baselines."""
-        first = len(self.baselines)
-        yield range(first)
-        for start in range(first, first + self.candidates, population):
-            yield range(start, min(start + population, first + self.candidates))
+from service.journal import Journal, Wish
+from service.optimizers.base import Optimizer
+from service.search_plan import Ending, SearchPlan
+from service.standing import Standing
+from workers.messages import Workforce
 
 
 class SearchLoop:
-    """Turns generations until the budget is spent or people wish otherwise."""
+    """Asks and tells until the budget is spent, enough was reached, or people wish otherwise."""
 
     def __init__(
         self,
@@ -92,136 +45,190 @@ class SearchLoop:
         workforce: Workforce,
         journal: Journal,
     ) -> None:
-        self.plan, self.space, self.optimizer = plan, space, optimizer
-        self.journal = journal
+        self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
+        self.schedule = plan.schedule(optimizer.population)
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout)
-        self.archive = ParetoArchive()
-        self.failures = 0
-        self._fruitless = 0  # evolved candidates told since one improved something
-        self._worst: tuple[float, ...] | None = None
+        self.appraiser = Appraiser(plan.criteria, plan.failure_policy)
+        self.standing = Standing(plan, optimizer.scalar)
         self._remembered: dict[int, Remembered] = {}
+        self._replay: deque[int] = deque()  # evolved candidates in the order in which they were told
+        self._open: dict[int, Candidate] = {}  # asked for, and not yet told
+        self._asked = self._told = 0  # how many
+        self._ending: Ending | None = None
+        self._started = monotonic()
 
     def run(self) -> Ending:
-        """Turns one generation after the other; returns why it stopped."""
+        """Goes on from wherever the journal stands; returns why it stopped."""
+        self._started = monotonic()
         self._remembered = {r.candidate.number: r for r in self.journal.recall()}
-        started = monotonic()
-        for generation, numbers in enumerate(self.plan.generations(self.optimizer.population)):
-            under_way = numbers.start in self._remembered  # it is finished, whatever the clock says
-            ending = None if under_way else self._enough() or self._reason_to_stop(started)
-            ending = ending or self.turn(generation, numbers)
-            if ending is not None:
-                return ending
-        return Ending.BUDGET_SPENT
+        told = {n: r.told for n, r in self._remembered.items() if r.told is not None}
+        self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
+        while (ending := self._step()) is None:
+            pass
+        return ending
 
-    def _reason_to_stop(self, started: float) -> Ending | None:
-        """Says why no further generation should begin, if there is a reason."""
-        if self.plan.seconds is not None and monotonic() - started > self.plan.seconds:
-            return Ending.TIME_SPENT
+    def _step(self) -> Ending | None:
+        """Does the next thing there is to do; returns why nothing more is."""
         wish = self.journal.wish()
-        return None if wish is None else _ENDINGS[wish]
-
-    def _enough(self) -> Ending | None:
-        """Says whether what is known leaves nothing to hope for; the same after every restart."""
-        best, plan = self.archive.best, self.plan
-        if plan.target is not None and best is not None and best[1] >= plan.target:
-            return Ending.TARGET_REACHED
-        if plan.stagnation is not None and self._fruitless >= plan.stagnation:
-            return Ending.STAGNATED
+        if wish is Wish.CANCEL or wish is Wish.STOP:
+            self.dispatcher.abandon()
+            return Ending.CANCELLED if wish is Wish.CANCEL else Ending.STOPPED
+        if wish is Wish.PAUSE:  # what is out may finish; nothing is learned, so that nothing is missed
+            if not self.dispatcher.has_work_out:
+                return Ending.PAUSED
+            self.dispatcher.step(hand_out=False)
+            return None
+        self._ask()
+        if self._tell():
+            return None  # now others may be asked for
+        if self.dispatcher.is_idle:
+            return self._ending or Ending.BUDGET_SPENT
+        self.dispatcher.step()
         return None
 
-    def turn(self, generation: int, numbers: range) -> Ending | None:
-        """Has these candidates proposed, scored and learned from; returns why not, if so."""
-        candidates, ask_seconds = self._propose(generation, numbers)
-        outcomes = self.dispatcher.settle(candidates, self._remembered_outcomes(numbers), ask_seconds)
-        if isinstance(outcomes, Wish):
-            return _ENDINGS[outcomes]
-        self._learn(generation, candidates, outcomes)
-        return Ending.TOO_MANY_FAILURES if self.failures > self.plan.failures else None
+    # --- Asking
 
-    def _remembered_outcomes(self, numbers: range) -> dict[int, Outcome]:
-        found = {n: self._remembered[n].outcome for n in numbers if n in self._remembered}
-        return {number: outcome for number, outcome in found.items() if outcome is not None}
-
-    def _propose(self, generation: int, numbers: range) -> tuple[list[Candidate], float]:
-        """Returns the generation's candidates: those remembered, and those asked for now."""
-        known = [self._remembered[n].candidate for n in numbers if n in self._remembered]
-        if len(known) == len(numbers) and all(self._remembered[n].told is not None for n in numbers):
-            return known, 0.0
+    def _ask(self) -> None:
+        """Asks for everyone whose turn it is after what was told so far."""
+        due = self._due()
+        fresh = [number for number in due if number not in self._remembered]
+        if fresh and (ending := self._reason_to_end()) is not None:
+            self._ending, due, fresh = ending, [n for n in due if n in self._remembered], []
+        # Who was told needs no proof that he would be proposed again.
+        unproven = [number for number in due if number in fresh or self._remembered[number].told is None]
         started = monotonic()
-        fresh = self._baselines() if generation == 0 else self._ask(generation, numbers)
-        ask_seconds = (monotonic() - started) / max(len(numbers), 1)
-        for old, new in zip(known, fresh, strict=False):
-            if old.genome != new.genome or old.recipe != new.recipe:
-                raise ReplayMismatchError(old.number)
-        if len(fresh) > len(known):  # before dispatch: a crash must not forget what is on a GPU
-            self.journal.proposed(fresh[len(known) :])
-        return known + fresh[len(known) :], ask_seconds
-
-    def _ask(self, generation: int, numbers: range) -> list[Candidate]:
-        genomes = self.optimizer.ask(numbers)
-        return [
-            Candidate(uuid4(), n, generation, g, self.space.decode(g))
-            for n, g in zip(numbers, genomes, strict=True)
-        ]
-
-    def _baselines(self) -> list[Candidate]:
-        return [
-            Candidate(uuid4(), number, 0, genome_of(self.space, b.recipe), b.recipe, b.label)
-            for number, b in enumerate(self.plan.baselines)
-        ]
-
-    def _learn(
-        self, generation: int, candidates: Sequence[Candidate], outcomes: Mapping[int, Outcome]
-    ) -> None:
-        """Tells the scores in the order asked, whatever order the workers finished in."""
-        started = monotonic()
-        evaluations = []
+        proposed = {candidate.number: candidate for candidate in self._propose(unproven)}
+        ask_seconds = (monotonic() - started) / max(len(unproven), 1)
+        candidates = [self._proven(number, proposed.get(number)) for number in due]
+        self._asked += len(due)
+        self._open |= {candidate.number: candidate for candidate in candidates}
+        if fresh:  # before dispatch: a crash must not forget what is on a GPU
+            self.journal.proposed([proposed[number] for number in fresh])
         for candidate in candidates:
-            outcome = outcomes.get(candidate.number)
-            self._note(candidate, outcome)
-            fitness = self._fitness(outcome)
-            if fitness is None or candidate.genome is None:
-                continue
-            evaluations.append(Evaluation(candidate.number, candidate.genome, fitness, candidate.is_baseline))
-        self.optimizer.tell(evaluations)
-        self.archive.fix_reference()  # once: by the baselines, as far as any of them could be scored
-        untold = [
-            c.number for c in candidates if (r := self._remembered.get(c.number)) is None or r.told is None
+            self._dispatch(candidate, ask_seconds)
+
+    def _due(self) -> list[int]:
+        numbers: list[int] = []
+        number = self._asked
+        while number in self._remembered or number < self.plan.total:
+            if not self._is_due(number):
+                break
+            numbers.append(number)
+            number += 1
+        return numbers
+
+    def _is_due(self, number: int) -> bool:
+        """Says whether a candidate is to be asked for in the optimizer's present state."""
+        wanted = self.schedule.told_before(number)
+        if self.plan.order == "committed" or number < len(self.plan.baselines):
+            return self._told == wanted
+        if (known := self._remembered.get(number)) is not None:
+            return self._told == known.candidate.asked_after
+        return self._told >= wanted and not self._replay
+
+    def _reason_to_end(self) -> Ending | None:
+        """Says why no further candidate should be asked for, if there is a reason; it stays one."""
+        if self._ending is None:
+            self._ending = self.standing.enough()
+        seconds = self.plan.seconds
+        if self._ending is None and seconds is not None and monotonic() - self._started > seconds:
+            self._ending = Ending.TIME_SPENT
+        return self._ending
+
+    def _propose(self, numbers: Sequence[int]) -> list[Candidate]:
+        first = len(self.plan.baselines)
+        evolved = [number for number in numbers if number >= first]
+        candidates = [self._baseline(number) for number in numbers if number < first]
+        for number, genome in zip(evolved, self.optimizer.ask(evolved), strict=True):
+            origin = self.optimizer.origin(number)
+            candidates.append(
+                Candidate(
+                    uuid4(),
+                    number,
+                    self.schedule.generation(number),
+                    genome,
+                    self.space.decode(genome),
+                    operator=origin.operator,
+                    ancestors=origin.ancestors,
+                    asked_after=self._told,
+                )
+            )
+        return candidates
+
+    def _baseline(self, number: int) -> Candidate:
+        baseline = self.plan.baselines[number]
+        genome = genome_of(self.space, baseline.recipe)
+        return Candidate(uuid4(), number, 0, genome, baseline.recipe, baseline.label)
+
+    def _proven(self, number: int, proposed: Candidate | None) -> Candidate:
+        """Returns the candidate as it is remembered, if that is what would be proposed now."""
+        known = self._remembered.get(number)
+        if known is None and proposed is not None:
+            return proposed
+        candidate = self._remembered[number].candidate
+        if proposed is not None and (proposed.genome, proposed.recipe) != (
+            candidate.genome,
+            candidate.recipe,
+        ):
+            raise ReplayMismatchError(number)
+        return candidate
+
+    def _dispatch(self, candidate: Candidate, ask_seconds: float) -> None:
+        known = self._remembered.get(candidate.number)
+        if known is not None and known.outcome is not None:
+            self.dispatcher.remember(candidate, known.outcome)
+            self.dispatcher.worked[candidate.number] = known.worked
+        elif isinstance(candidate.recipe, Recipe):
+            self.dispatcher.add(Order(candidate, candidate.recipe, ask_seconds=ask_seconds))
+
+    # --- Telling
+
+    def _tell(self) -> bool:
+        """Tells the optimizer of those whose turn it is, once all of them have ended; says whether."""
+        numbers = self._next_told()
+        if not numbers:
+            return False
+        started = monotonic()
+        candidates = [self._open.pop(number) for number in numbers]
+        appraisals = self.appraiser.appraise(candidates, self.dispatcher.outcomes)
+        self.optimizer.tell([a.evaluation for a in appraisals if a.evaluation is not None])
+        self._told += len(numbers)
+        for appraisal in appraisals:
+            number = appraisal.candidate.number
+            outcome, worked = self.dispatcher.outcomes.get(number), self.dispatcher.worked.get(number, 0.0)
+            self.standing.note(appraisal, outcome, worked)
+        if self.standing.too_many_failures:
+            self._ending = Ending.TOO_MANY_FAILURES
+        self._write_down(appraisals, started)
+        return True
+
+    def _next_told(self) -> list[int]:
+        """Returns who is told next; nobody, while one of them is still being scored."""
+        if self.plan.order == "completed" and self._told >= len(self.plan.baselines):
+            if self._replay:
+                return [self._replay.popleft()]
+            return [number for number in self._open if self._has_ended(number)][:1]
+        together = [n for n in self.schedule.told_together(self._told) if n in self._open]
+        return together if all(map(self._has_ended, together)) else []
+
+    def _has_ended(self, number: int) -> bool:
+        return number in self.dispatcher.outcomes or isinstance(self._open[number].recipe, Infeasible)
+
+    def _write_down(self, appraisals: Sequence[Appraisal], started: float) -> None:
+        told = self._told
+        is_last = told == self._asked and (self._ending is not None or told == self.plan.total)
+        is_boundary = self.schedule.is_boundary(told)
+        if is_boundary:
+            self.standing.archive.fix_reference()  # once: by the baselines, if any of them has scores
+        news = [
+            a.appraised
+            for a in appraisals
+            if (r := self._remembered.get(a.candidate.number)) is None or r.told is None
         ]
-        if untold:
-            progress = self._progress(generation, candidates[-1].number + 1 if candidates else 0)
-            self.journal.told(untold, progress, monotonic() - started)
-
-    def _note(self, candidate: Candidate, outcome: Outcome | None) -> None:
-        if isinstance(outcome, Scored):
-            fitness = tuple(score.fitness for score in outcome.scores)
-            self._worst = fitness if self._worst is None else tuple(map(min, self._worst, fitness))
-            self.archive.add(candidate.number, fitness, self.optimizer.scalar(fitness))
-        elif isinstance(outcome, Failed):
-            self.failures += 1
-        best = self.archive.best
-        improved = candidate.number in self.archive.front or (
-            best is not None and best[0] == candidate.number
-        )
-        self._fruitless = 0 if improved or candidate.is_baseline else self._fruitless + 1
-
-    def _fitness(self, outcome: Outcome | None) -> tuple[float, ...] | None:
-        """A candidate without scores is told as the worst seen so far, in every objective."""
-        if isinstance(outcome, Scored):
-            return tuple(score.fitness for score in outcome.scores)
-        return self._worst
-
-    def _progress(self, generation: int, settled: int) -> Progress:
-        best = self.archive.best
-        return Progress(
-            generation=generation,
-            settled=settled,
-            best=best[1] if best else None,
-            best_number=best[0] if best else None,
-            hypervolume=self.archive.hypervolume,
-            front=self.archive.front,
-            reference=self.archive.reference,
-        )
+        if news:
+            generation = self.schedule.generation(told - 1)
+            progress = self.standing.progress(generation, told) if is_boundary or is_last else None
+            self.journal.told(news, progress, monotonic() - started)
 
 
 def genome_of(space: SearchSpace, recipe: Recipe) -> Genome | None:

@@ -6,26 +6,21 @@ checks it against the parents on disk and the tasks that lm-eval knows.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from evaluators import Benchmark
 from evaluators.splits import SplitRule
 from search_spaces import Parent, SpaceOptions
 from search_spaces.recipe import DType
+from service.criteria_spec import Constraint, Measure, Name, Spec
+from service.criteria_spec import label_of as label_of
+from service.schedule import SMALLEST_WINDOW
 
 MOST_PARENTS = 32
+MOST_MEASURES = 10
 MOST_OBJECTIVES = 20  # more than the hypervolume can be estimated for in reasonable time
-
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-
-
-class Spec(BaseModel):
-    """A part of the spec: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Objective(Spec):
@@ -33,7 +28,9 @@ class Objective(Spec):
 
     Attributes:
         name: What it is called; the task's name by default.
+        direction: Whether larger or smaller scores are better; None takes the metric's own.
         weight: Its share in the weighted sum that single-objective optimizers climb.
+        allow_few_items: Search on fewer than 50 items, whose scores are mostly luck.
     """
 
     task: Name
@@ -42,7 +39,9 @@ class Objective(Spec):
     num_fewshot: Annotated[int, Field(ge=0, le=100)] | None = None
     splits: SplitRule | None = None
     max_items: Annotated[int, Field(ge=1)] | None = None
+    direction: Literal["maximize", "minimize"] | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
+    allow_few_items: bool = False
 
     @property
     def label(self) -> str:
@@ -69,11 +68,22 @@ class OptimizerOptions(Spec):
         algorithm: A key of `service.optimizers.OPTIMIZERS`, or `auto`: the one that suits the problem.
         population: Candidates per generation; None leaves it to the algorithm.
         sigma: First step of CMA-ES as a share of each range (Akiba et al. use 1/6).
+        options: Settings that only this algorithm has.
+        steady_state: Asks for a candidate as soon as one was told, so that no worker waits for a
+            generation; None leaves it to the algorithm.
+        window: Candidates that may be out at once in a steady state; None takes what keeps the workers
+            busy that there are at the start.  The same window gives the same run with any workers.
+        order: `committed` tells candidates by number, `completed` as they come: no worker ever waits,
+            but the run cannot be had again.
     """
 
     algorithm: str = "auto"
     population: Annotated[int, Field(ge=2, le=10_000)] | None = None
     sigma: Annotated[float, Field(gt=0, le=1)] = 1 / 6
+    options: Annotated[dict[Name, bool | int | float | str], Field(default_factory=dict)]
+    steady_state: bool | None = None
+    window: Annotated[int, Field(ge=SMALLEST_WINDOW, le=100_000)] | None = None
+    order: Literal["committed", "completed"] = "committed"
 
 
 class Budget(Spec):
@@ -81,7 +91,8 @@ class Budget(Spec):
 
     Attributes:
         candidates: Evolved candidates, the baselines of generation 0 not counted.
-        seconds: Wall-clock time of searching, if limited; a generation under way is finished.
+        seconds: Wall-clock time of searching, if limited; what is under way is finished.
+        gpu_hours: The workers' time times their GPUs, if limited; what is under way is finished.
         failures: Failed candidates after which the experiment is given up.
         target: Weighted mean of the objectives (as fitness: what is minimized counts negative) at
             which the search has done enough.
@@ -91,6 +102,7 @@ class Budget(Spec):
 
     candidates: Annotated[int, Field(ge=1, le=1_000_000)]
     seconds: Annotated[float, Field(gt=0)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
     failures: Annotated[int, Field(ge=0)] = 20
     target: float | None = None
     stagnation: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -116,7 +128,22 @@ class Baselines(Spec):
     """
 
     standard_recipes: bool = True
-    recipes: dict[Name, str] = {}
+    recipes: Annotated[dict[Name, str], Field(default_factory=dict)]
+
+
+class Racing(Spec):
+    """Stops asking a candidate once it has lost to the best so far on the same items.
+
+    Attributes:
+        z: Standard errors by which it must lie behind.
+        batch: Items between two looks.
+        told: What the optimizer hears of it: its `estimate`, the `worst` seen so far, or nothing
+            (`discard`).
+    """
+
+    z: Annotated[float, Field(gt=0)] = 2.3
+    batch: Annotated[int, Field(ge=2, le=100_000)] = 25
+    told: Literal["estimate", "worst", "discard"] = "estimate"
 
 
 class ExperimentSpec(Spec):
@@ -124,6 +151,12 @@ class ExperimentSpec(Spec):
 
     Attributes:
         tasks_path: A folder with the user's own lm-eval tasks.
+        measures: What lays out the archive of a quality-diversity search.
+        constraints: What candidates must keep beside improving the objectives.
+        failure_policy: What the optimizer is told of a candidate without scores: the `worst` seen so
+            far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
+        warm_start: Earlier experiments whose winner and front join the baselines.
+        racing: Stops candidates that have lost early; None asks everyone everything.
         dtype: Of the merged weights; None keeps the parents' own.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
     """
@@ -137,7 +170,12 @@ class ExperimentSpec(Spec):
     tasks_path: str | None = None
     optimizer: OptimizerOptions = OptimizerOptions()
     budget: Budget
+    measures: Annotated[tuple[Measure, ...], Field(max_length=MOST_MEASURES)] = ()
+    constraints: Annotated[tuple[Constraint, ...], Field(max_length=MOST_OBJECTIVES)] = ()
+    failure_policy: Literal["worst", "penalty", "discard"] = "worst"
     baselines: Baselines = Baselines()
+    warm_start: Annotated[tuple[Name, ...], Field(max_length=MOST_PARENTS)] = ()
+    racing: Racing | None = None
     examination: Examination = Examination()
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -176,9 +214,3 @@ class ExperimentSpec(Spec):
     def weights(self) -> tuple[float, ...]:
         """One weight per objective, in order."""
         return tuple(objective.weight for objective in self.objectives)
-
-
-def label_of(parent: Parent) -> str:
-    """Returns a parent's short name: the last part of its path, with its revision."""
-    name = Path(parent.model).name or parent.model
-    return name if parent.revision is None else f"{name}@{parent.revision[:7]}"

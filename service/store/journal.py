@@ -12,13 +12,15 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from evaluators import Split
-from service.candidate import Candidate, CandidateStatus, Remembered, Timings
+from evaluators import Score, Split
+from search_spaces import Infeasible
+from service.candidate import Appraised, Candidate, CandidateStatus, Remembered, Timings
 from service.errors import ConflictError, LeaseLostError
 from service.journal import Progress, Wish
 from service.lifecycle import ExperimentStatus
 from service.store.database import Database
 from service.store.leases import prove_lease
+from service.store.model_keys import ModelKeys, known_scores
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
@@ -34,6 +36,8 @@ class DatabaseJournal:
 
     Attributes:
         stopping: Says whether this controller shuts down.
+        models: Names models by their weights, once the parents are hashed; until then nothing that
+            other experiments know is used.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class DatabaseJournal:
     ) -> None:
         self.database, self.experiment_id, self.epoch = database, experiment_id, epoch
         self.stopping = stopping
+        self.models: ModelKeys | None = None
         self._looked = float("-inf")
         self._wish: Wish | None = None
         self._store_seconds: dict[int, float] = {}  # by candidate number, until its generation is told
@@ -82,7 +87,8 @@ class DatabaseJournal:
         """Notes candidates before any of them is dispatched."""
         started = monotonic()
         with self.writing() as session:
-            session.execute(insert(CandidateRow), [new_row(self.experiment_id, c) for c in candidates])
+            rows = [new_row(self.experiment_id, c, self._model_key(c)) for c in candidates]
+            session.execute(insert(CandidateRow), rows)
         share = (monotonic() - started + self._carried) / len(candidates)
         self._store_seconds |= {candidate.number: share for candidate in candidates}
         self._carried = 0.0
@@ -113,37 +119,63 @@ class DatabaseJournal:
             self._store_seconds.get(candidate.number, 0.0) + monotonic() - started
         )
 
-    def told(self, numbers: Sequence[int], progress: Progress, seconds: float) -> None:
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:
+        """Returns what the same model scored on the search split, in whatever experiment.
+
+        One score per benchmark and sheet: the worker takes those that fit what it is to ask.
+        """
+        key = self._model_key(candidate)
+        if key is None:
+            return ()
+        with self.database.reading() as session:
+            return known_scores(session, key)
+
+    def _model_key(self, candidate: Candidate) -> str | None:
+        recipe = candidate.recipe
+        return None if self.models is None or isinstance(recipe, Infeasible) else self.models.key(recipe)
+
+    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:
         """Notes that the optimizer learned of these candidates, in this order."""
         started = monotonic()
-        reference = {"reference": list(progress.reference)} if progress.reference else {}
+        given = progress.reference if progress is not None else None
+        reference = {"reference": list(given)} if given else {}
         with self.writing() as session:
             last = session.scalar(
                 select(func.max(CandidateRow.told)).where(CandidateRow.experiment_id == self.experiment_id)
             )
-            self._number(session, numbers, -1 if last is None else last, seconds / len(numbers))
+            self._number(session, appraised, -1 if last is None else last, seconds / len(appraised))
             searched = session.scalar(
                 update(ExperimentRow)
                 .where(ExperimentRow.id == self.experiment_id)
                 .values(search_seconds=ExperimentRow.search_seconds + (started - self._clock), **reference)
                 .returning(ExperimentRow.search_seconds)
             )
-            payload = asdict(progress) | {"front": list(progress.front), "seconds": searched}
-            del payload["reference"]
-            Repository(session).add_event(self.experiment_id, "generation.told", payload)
+            if progress is not None:
+                payload = asdict(progress) | {"front": list(progress.front), "seconds": searched}
+                del payload["reference"]
+                Repository(session).add_event(self.experiment_id, "generation.told", payload)
         self._clock, self._carried = started, monotonic() - started
 
-    def _number(self, session: Session, numbers: Sequence[int], last: int, tell: float) -> None:
-        """Writes the order of telling, and the seconds that are only known now."""
+    def _number(self, session: Session, appraised: Sequence[Appraised], last: int, tell: float) -> None:
+        """Writes the order of telling, and what is only known now."""
+        numbers = [each.number for each in appraised]
         query = select(CandidateRow.number, CandidateRow.id, CandidateRow.seconds).where(
             CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
         )
         rows = {number: (key, seconds) for number, key, seconds in session.execute(query)}
         changes = []
-        for place, number in enumerate(numbers, last + 1):
-            key, seconds = rows[number]
-            store = self._store_seconds.pop(number, 0.0)
-            changes.append({"id": key, "told": place, "seconds": seconds | {"tell": tell, "store": store}})
+        for place, each in enumerate(appraised, last + 1):
+            key, seconds = rows[each.number]
+            store = self._store_seconds.pop(each.number, 0.0)
+            changes.append(
+                {
+                    "id": key,
+                    "told": place,
+                    "seconds": seconds | {"tell": tell, "store": store},
+                    "measures": list(each.measures) or None,
+                    "violation": each.violation,
+                }
+            )
         session.execute(update(CandidateRow), changes)
 
     def wish(self) -> Wish | None:
@@ -182,6 +214,10 @@ class ExaminationRecord:
                 failure = _failure(outcome)
                 Repository(session).add_event(key, "candidate.examined", payload | {"failure": failure})
 
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
+        """Returns nothing: what is held out is asked afresh."""
+        return ()
+
     def wish(self) -> Wish | None:
         """Returns what is asked of the experiment now."""
         return self.journal.wish()
@@ -189,7 +225,7 @@ class ExaminationRecord:
 
 def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:
     """Returns the columns that change when a candidate ends."""
-    seconds = {"ask": timings.ask, "dispatch": timings.dispatch}
+    seconds = {"ask": timings.ask, "dispatch": timings.dispatch, "worked": timings.worked}
     columns: dict[str, Any] = {"attempts": outcome.attempt, "worker": outcome.worker, "settled_at": now()}
     if isinstance(outcome, Failed):
         return columns | {
@@ -198,7 +234,8 @@ def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:
             "seconds": seconds,
         }
     seconds |= {"merge": outcome.merge_seconds, "evaluate": outcome.evaluate_seconds}
-    return columns | {"status": CandidateStatus.SCORED, "seconds": seconds}
+    status = CandidateStatus.PRUNED if outcome.pruned else CandidateStatus.SCORED
+    return columns | {"status": status, "seconds": seconds}
 
 
 def _failure(outcome: Failed) -> dict[str, str]:

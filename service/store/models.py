@@ -100,7 +100,14 @@ class CandidateRow(Base):
         recipe: The recipe's canonical JSON; None where the genome is infeasible.
         told: Its place in the order in which the optimizer was told of candidates.
         failure: `{"code", "cause", "remedy", "excerpt"}` of a failed candidate.
-        seconds: What it cost, by where the time went: ask, merge, evaluate, dispatch, store, tell.
+        seconds: What it cost, by where the time went: ask, merge, evaluate, dispatch, store, tell;
+            and `worked`, that workers were at it.
+        operator, ancestors: What the optimizer made it with, and of which candidates (by number).
+        asked_after: How many candidates had been told when it was asked for; None in old rows.
+        measures: One number per measure of the experiment; None before it was told, or without any.
+        violation: By how much it breaks the constraints; 0 keeps them all.
+        model_key: Names the model by its recipe and the parents' weights, so that its scores can be
+            used again; None where the parents could not be hashed.
     """
 
     __tablename__ = "candidates"
@@ -108,6 +115,7 @@ class CandidateRow(Base):
         UniqueConstraint("experiment_id", "number"),
         UniqueConstraint("experiment_id", "told"),
         Index(None, "experiment_id", "status"),
+        Index(None, "model_key"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -127,6 +135,12 @@ class CandidateRow(Base):
     seconds: Mapped[Json] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
     settled_at: Mapped[datetime | None]
+    operator: Mapped[str | None] = mapped_column(Text)
+    ancestors: Mapped[list[Any] | None]
+    asked_after: Mapped[int | None] = mapped_column(Integer)
+    measures: Mapped[list[Any] | None]
+    violation: Mapped[float | None]
+    model_key: Mapped[str | None] = mapped_column(String(64))
 
     evaluations: Mapped[list[EvaluationRow]] = relationship(
         lazy="raise", order_by="(EvaluationRow.split, EvaluationRow.position)", passive_deletes="all"
@@ -139,7 +153,10 @@ class EvaluationRow(Base):
     Attributes:
         position: The benchmark's place among the objectives.
         items: How many items were asked.
-        per_item: The metric on each item, packed (see `service.store.packing`).
+        per_item: The metric on each item, packed (see `service.store.rows`).
+        sheet: Fingerprint of what was asked; None where it is not known.
+        places: Which items of the split were asked, packed; None where all were.
+        notes: What happened while asking, as counts of items by name; None where nothing did.
     """
 
     __tablename__ = "evaluations"
@@ -156,6 +173,9 @@ class EvaluationRow(Base):
     higher_is_better: Mapped[bool]
     items: Mapped[int] = mapped_column(Integer)
     per_item: Mapped[bytes]
+    sheet: Mapped[str | None] = mapped_column(Text)
+    places: Mapped[bytes | None]
+    notes: Mapped[Json | None]
 
 
 class EventRow(Base):
@@ -198,6 +218,21 @@ class ExportRow(Base):
     ended_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[float | None]
+
+
+class HashedFileRow(Base):
+    """A parent's file whose content was hashed; it is hashed again when size or time differ.
+
+    Attributes:
+        modified: Nanoseconds since 1970.
+    """
+
+    __tablename__ = "hashed_files"
+
+    path: Mapped[str] = mapped_column(String(4096), primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    modified: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
 
 
 class IdempotencyKeyRow(Base):

@@ -28,13 +28,23 @@ def unpack(blob: bytes) -> tuple[float, ...]:
     return tuple(np.frombuffer(zlib.decompress(blob), dtype="<f4").tolist())
 
 
+def pack_places(places: Sequence[int]) -> bytes | None:
+    """Returns one blob of item numbers: little-endian uint32, compressed; None where there are none."""
+    return zlib.compress(np.asarray(places, dtype="<u4").tobytes(), level=1) if places else None
+
+
+def unpack_places(blob: bytes | None) -> tuple[int, ...]:
+    """Returns the item numbers of a blob that `pack_places` made."""
+    return () if blob is None else tuple(np.frombuffer(zlib.decompress(blob), dtype="<u4").tolist())
+
+
 def recipe_json(recipe: Recipe) -> Json:
     """Returns the recipe's canonical JSON, from which an equal recipe is read again."""
     content: Json = json.loads(recipe.canonical_json())
     return content
 
 
-def new_row(experiment_id: UUID, candidate: Candidate) -> dict[str, Any]:
+def new_row(experiment_id: UUID, candidate: Candidate, model_key: str | None = None) -> dict[str, Any]:
     """Returns the columns of a candidate that was just proposed; an infeasible one ends here."""
     recipe = candidate.recipe
     infeasible = isinstance(recipe, Infeasible)
@@ -50,6 +60,10 @@ def new_row(experiment_id: UUID, candidate: Candidate) -> dict[str, Any]:
         "digest": None if isinstance(recipe, Infeasible) else recipe.digest,
         "status": CandidateStatus.INFEASIBLE if infeasible else CandidateStatus.PROPOSED,
         "infeasible_reason": recipe.reason if isinstance(recipe, Infeasible) else None,
+        "operator": candidate.operator,
+        "ancestors": list(candidate.ancestors),
+        "asked_after": candidate.asked_after,
+        "model_key": model_key,
         "attempts": 0,
         "seconds": {},
         "created_at": moment,
@@ -71,6 +85,9 @@ def evaluation_rows(candidate_id: UUID, split: Split, scores: Sequence[Score]) -
             "higher_is_better": score.higher_is_better,
             "items": len(score.per_item),
             "per_item": pack(score.per_item),
+            "sheet": score.sheet or None,
+            "places": pack_places(score.items),
+            "notes": dict(score.notes) or None,
         }
         for position, score in enumerate(scores)
     ]
@@ -82,7 +99,17 @@ def candidate_of(row: CandidateRow) -> Candidate:
         Infeasible(row.infeasible_reason or "") if row.recipe is None else Recipe.model_validate(row.recipe)
     )
     genome = None if row.genome is None else tuple(row.genome)
-    return Candidate(row.id, row.number, row.generation, genome, recipe, row.label)
+    return Candidate(
+        row.id,
+        row.number,
+        row.generation,
+        genome,
+        recipe,
+        row.label,
+        operator=row.operator or "",
+        ancestors=tuple(row.ancestors or ()),
+        asked_after=row.asked_after or 0,
+    )
 
 
 def outcome_of(row: CandidateRow, split: Split = "search") -> Outcome | None:
@@ -90,19 +117,22 @@ def outcome_of(row: CandidateRow, split: Split = "search") -> Outcome | None:
     if row.status is CandidateStatus.FAILED and row.failure is not None:
         reasons = {key: row.failure.get(key, "") for key in ("code", "cause", "remedy", "excerpt")}
         return Failed(row.id, row.attempts, **reasons, worker=row.worker or "")
-    scores = tuple(_score(evaluation) for evaluation in row.evaluations if evaluation.split == split)
+    scores = tuple(score_of(evaluation) for evaluation in row.evaluations if evaluation.split == split)
     if not scores:
         return None
     merge, evaluate = row.seconds.get("merge", 0.0), row.seconds.get("evaluate", 0.0)
-    return Scored(row.id, row.attempts, scores, merge, evaluate, row.worker or "")
+    pruned = split == "search" and row.status is CandidateStatus.PRUNED
+    return Scored(row.id, row.attempts, scores, merge, evaluate, row.worker or "", pruned)
 
 
 def remembered(row: CandidateRow) -> Remembered:
     """Returns what the search loop must know of a candidate when it starts again."""
-    return Remembered(candidate_of(row), outcome_of(row), row.told)
+    worked = float(row.seconds.get("worked", 0.0))
+    return Remembered(candidate_of(row), outcome_of(row), row.told, worked, row.violation or 0.0)
 
 
-def _score(row: EvaluationRow) -> Score:
+def score_of(row: EvaluationRow) -> Score:
+    """Returns the score that a row holds."""
     return Score(
         benchmark=row.benchmark,
         metric=row.metric,
@@ -110,4 +140,7 @@ def _score(row: EvaluationRow) -> Score:
         stderr=row.stderr,
         higher_is_better=row.higher_is_better,
         per_item=unpack(row.per_item),
+        items=unpack_places(row.places),
+        sheet=row.sheet or "",
+        notes=tuple(sorted((row.notes or {}).items())),
     )

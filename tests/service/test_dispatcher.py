@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from evaluators import Score
 from search_spaces import Infeasible, Recipe
 from service.candidate import Candidate, Timings
 from service.dispatcher import Dispatcher
@@ -23,6 +24,9 @@ class Notes:
     def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
         self.settled_numbers.append(candidate.number)
         self.timings.append(timings)
+
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:
+        return ()
 
     def wish(self) -> Wish | None:
         return self.wished

@@ -3,7 +3,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from search_spaces import Infeasible
-from service.candidate import Candidate, Timings
+from service.candidate import Appraised, Candidate, Timings
 from service.journal import ListJournal, Progress, Wish
 from workers.messages import Failed
 
@@ -17,8 +17,8 @@ def test_a_list_remembers_like_a_database() -> None:
     journal.proposed([candidates[2]])
     failed = Failed(candidates[0].id, 1, "x", "y", "z")
     journal.settled(candidates[0], failed, Timings())
-    journal.told([1, 0], PROGRESS, 0.0)
-    journal.told([2], PROGRESS, 0.0)
+    journal.told([Appraised(1), Appraised(0)], PROGRESS, 0.0)
+    journal.told([Appraised(2)], PROGRESS, 0.0)
     recalled = journal.recall()
     assert [each.candidate for each in recalled] == candidates
     assert [each.outcome for each in recalled] == [failed, None, None]

@@ -15,7 +15,8 @@ from service.planning import (
     build_space_for,
     plan_for,
 )
-from service.search_loop import Baseline, genome_of
+from service.search_loop import genome_of
+from service.search_plan import Baseline
 from tests.service.small_experiments import SHAPE, facts_for, small_spec
 
 
@@ -120,7 +121,8 @@ def test_the_plan_is_the_specs_with_the_baselines_that_were_stored() -> None:
     plan = plan_for(spec, facts_for(spec))
     assert (plan.candidates, plan.seconds, plan.failures, plan.timeout) == (9, 60.0, 4, 5.0)
     assert plan.baselines == baselines_for(spec, build_pool(spec, SHAPE))
-    assert list(plan.generations(4)) == [range(4), range(4, 8), range(8, 12), range(12, 13)]
+    assert (plan.total, plan.window) == (13, None)
+    assert [plan.schedule(4).generation(number) for number in (0, 3, 4, 7, 8, 12)] == [0, 0, 1, 1, 2, 3]
 
 
 def test_facts_are_stored_and_read_again_without_loss() -> None:

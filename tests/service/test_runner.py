@@ -111,7 +111,15 @@ def test_what_a_candidate_cost_is_noted(sqlite_database: Database) -> None:
     with sqlite_database.reading() as session:
         candidates = Repository(session).candidates(row.id)
     for candidate in candidates:
-        assert set(candidate.seconds) == {"ask", "merge", "evaluate", "dispatch", "store", "tell"}
+        assert set(candidate.seconds) == {
+            "ask",
+            "merge",
+            "evaluate",
+            "dispatch",
+            "store",
+            "tell",
+            "worked",
+        }
         assert candidate.seconds["merge"] == 0.002
         assert candidate.seconds["evaluate"] == 0.01
         assert all(seconds >= 0 for seconds in candidate.seconds.values())

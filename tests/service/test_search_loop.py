@@ -13,7 +13,8 @@ from service.errors import ReplayMismatchError
 from service.journal import ListJournal, Wish
 from service.optimizers import OPTIMIZERS
 from service.planning import build_optimizer_for, build_space_for, plan_for
-from service.search_loop import Ending, SearchLoop
+from service.search_loop import SearchLoop
+from service.search_plan import Ending
 from tests.service.scripted_workforce import LOST, NAN, Mishap, ScriptedWorkforce
 from tests.service.small_experiments import facts_for, small_spec
 from workers.messages import Failed, Scored

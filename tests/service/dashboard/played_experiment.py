@@ -12,7 +12,7 @@ import numpy as np
 from evaluators import Score, Split
 from search_spaces import Genome, Parent, ParentPool, Recipe, build_space
 from service.archives.pareto import ParetoArchive
-from service.candidate import Candidate, Timings
+from service.candidate import Appraised, Candidate, Timings
 from service.journal import Progress
 from service.lifecycle import ExperimentStatus
 from service.planning import Facts, PlannedBaseline
@@ -151,7 +151,7 @@ class PlayedExperiment:
             reference=self.archive.reference,
         )
         numbers = [candidate.number for candidate in candidates]
-        self.journal.told(numbers, progress, 0.01)
+        self.journal.told([Appraised(number) for number in numbers], progress, 0.01)
         return numbers
 
     def _candidate(self, number: int, genome: Genome) -> Candidate:

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from search_spaces import Infeasible
-from service.candidate import Candidate, CandidateStatus, Timings
+from service.candidate import Appraised, Candidate, CandidateStatus, Timings
 from service.errors import ConflictError, LeaseLostError
 from service.journal import Progress, Wish
 from service.lifecycle import ExperimentStatus
@@ -37,6 +37,10 @@ def candidates(count: int) -> list[Candidate]:
     return [Candidate(uuid4(), n, 1, (0.1 * n, 3, "ties"), RECIPE) for n in range(count)]
 
 
+def appraised(*numbers: int) -> list[Appraised]:
+    return [Appraised(number, (0.5,), 0.25) for number in numbers]
+
+
 def scored(candidate: Candidate) -> Scored:
     scores = (score_of(RECIPE, "words"), score_of(RECIPE, "sums"))
     return Scored(candidate.id, 2, scores, 0.25, 0.5, "worker 1")
@@ -52,7 +56,7 @@ def test_what_was_written_is_recalled_as_it_was(journal: DatabaseJournal) -> Non
     failed = Failed(second.id, 3, "worker_lost", "it died", "look", excerpt="Traceback", worker="worker 2")
     journal.settled(second, failed, Timings())
     journal.settled(first, scored(first), Timings())
-    journal.told([0, 1], PROGRESS, 0.5)
+    journal.told(appraised(0, 1), PROGRESS, 0.5)
     recalled = journal.recall()
     assert [each.candidate for each in recalled] == [first, second, third, fourth]
     assert [each.outcome for each in recalled] == [scored(first), failed, None, None]
@@ -61,8 +65,8 @@ def test_what_was_written_is_recalled_as_it_was(journal: DatabaseJournal) -> Non
 
 def test_the_order_of_telling_goes_on_from_generation_to_generation(journal: DatabaseJournal) -> None:
     journal.proposed(candidates(5))
-    journal.told([1, 0], PROGRESS, 0.0)
-    journal.told([4, 2, 3], PROGRESS, 0.0)
+    journal.told(appraised(1, 0), PROGRESS, 0.0)
+    journal.told(appraised(4, 2, 3), PROGRESS, 0.0)
     assert [each.told for each in journal.recall()] == [1, 0, 3, 4, 2]
 
 
@@ -88,12 +92,19 @@ def test_a_candidate_ends_once(journal: DatabaseJournal) -> None:
 def test_the_seconds_that_a_candidate_cost_are_added_up(database: Database, journal: DatabaseJournal) -> None:
     first, second = candidates(2)
     journal.proposed([first, second])
-    journal.settled(first, scored(first), Timings(ask=0.125, dispatch=0.0625))
-    journal.told([0, 1], PROGRESS, 0.5)
+    journal.settled(first, scored(first), Timings(ask=0.125, dispatch=0.0625, worked=0.75))
+    journal.told(appraised(0, 1), PROGRESS, 0.5)
     with database.reading() as session:
         seconds = Repository(session).candidate(journal.experiment_id, 0).seconds
     store = seconds.pop("store")
-    assert seconds == {"ask": 0.125, "merge": 0.25, "evaluate": 0.5, "dispatch": 0.0625, "tell": 0.25}
+    assert seconds == {
+        "ask": 0.125,
+        "merge": 0.25,
+        "evaluate": 0.5,
+        "dispatch": 0.0625,
+        "tell": 0.25,
+        "worked": 0.75,
+    }
     assert 0 < store < 5
 
 
@@ -101,7 +112,7 @@ def test_a_generation_that_was_told_is_an_event_with_the_front(
     database: Database, row: ExperimentRow, journal: DatabaseJournal
 ) -> None:
     journal.proposed(candidates(2))
-    journal.told([0, 1], PROGRESS, 0.5)
+    journal.told(appraised(0, 1), PROGRESS, 0.5)
     with database.reading() as session:
         repository = Repository(session)
         event = repository.events(experiment_id=row.id)[-1]
@@ -131,7 +142,7 @@ def test_every_write_of_a_controller_that_lost_the_lease_is_refused(
     for write in (
         lambda: journal.proposed([second]),
         lambda: journal.settled(first, scored(first), Timings()),
-        lambda: journal.told([0], PROGRESS, 0.0),
+        lambda: journal.told(appraised(0), PROGRESS, 0.0),
         lambda: ExaminationRecord(journal, "test").settled(first, scored(first), Timings()),
         journal.wish,
     ):
