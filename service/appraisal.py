@@ -1,0 +1,99 @@
+"""Appraisal: from a candidate's outcome to what the optimizer is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evaluators import Score
+from search_spaces import Recipe
+from service.candidate import Appraised, Candidate
+from service.criteria import Criteria, Profile, best_scores
+from service.optimizers.base import Evaluation
+from workers.messages import Outcome, Scored
+
+FailurePolicy = Literal["worst", "penalty", "discard"]
+PENALTY = 1.0  # violation that a failure counts as
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """What is known of a candidate that is about to be told.
+
+    Attributes:
+        fitness: Its own, larger is better; None without scores.
+        evaluation: What the optimizer is told; None tells it nothing.
+    """
+
+    candidate: Candidate
+    fitness: tuple[float, ...] | None
+    appraised: Appraised
+    evaluation: Evaluation | None
+
+
+class Appraiser:
+    """Appraises candidates in the order in which they are told; the baselines before all others.
+
+    What a candidate without scores (failed, infeasible) counts as is the policy's word: as the
+    *worst* seen so far in every objective; as that and as breaking the constraints by 1, a
+    *penalty* that ranks it behind whatever was scored; or it is *discarded*, not told at all.
+    """
+
+    def __init__(self, criteria: Criteria, policy: FailurePolicy = "worst") -> None:
+        self.criteria, self.policy = criteria, policy
+        self._best: dict[str, Score] = {}  # the best parent's, per objective
+        self._worst: tuple[float, ...] | None = None
+
+    def appraise(self, candidates: Sequence[Candidate], outcomes: Mapping[int, Outcome]) -> list[Appraisal]:
+        """Returns one appraisal per candidate, in order.
+
+        The parents bound what they are appraised by themselves: they are told together.
+        """
+        profiles = {c.number: profile_of(c, outcomes.get(c.number)) for c in candidates}
+        parents = [
+            profile
+            for c in candidates
+            if (profile := profiles[c.number]) and c.is_baseline and self.criteria.is_parent(profile.recipe)
+        ]
+        if parents:
+            self._best = best_scores(parents)
+        return [self._appraise(c, profiles[c.number]) for c in candidates]
+
+    def _appraise(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
+        if profile is None:
+            return Appraisal(candidate, None, Appraised(candidate.number), self._without_scores(candidate))
+        fitness = tuple(score.fitness for score in profile.scores.values())
+        self._worst = fitness if self._worst is None else tuple(map(min, self._worst, fitness))
+        appraised = Appraised(
+            candidate.number,
+            self.criteria.measured(profile),
+            self.criteria.violation(profile, self._best),
+        )
+        if candidate.genome is None:
+            return Appraisal(candidate, fitness, appraised, None)
+        evaluation = Evaluation(
+            candidate.number,
+            candidate.genome,
+            fitness,
+            candidate.is_baseline,
+            items=tuple(score.item_fitness for score in profile.scores.values()),
+            measures=appraised.measures,
+            violation=appraised.violation,
+        )
+        return Appraisal(candidate, fitness, appraised, evaluation)
+
+    def _without_scores(self, candidate: Candidate) -> Evaluation | None:
+        if self.policy == "discard" or self._worst is None or candidate.genome is None:
+            return None
+        violation = PENALTY if self.policy == "penalty" else 0.0
+        return Evaluation(
+            candidate.number, candidate.genome, self._worst, candidate.is_baseline, violation=violation
+        )
+
+
+def profile_of(candidate: Candidate, outcome: Outcome | None) -> Profile | None:
+    """Returns a candidate as criteria see it; None without a recipe or scores."""
+    if not isinstance(outcome, Scored) or not isinstance(candidate.recipe, Recipe):
+        return None
+    return Profile(candidate.recipe, {score.benchmark: score for score in outcome.scores})

@@ -1,0 +1,81 @@
+"""SearchPlan: what the search loop is to do, when it has done enough, and why it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from search_spaces import Recipe
+from service.appraisal import FailurePolicy
+from service.criteria import Criteria
+from service.schedule import Generations, Schedule, SlidingWindow
+
+Order = Literal["committed", "completed"]
+
+
+class Ending(StrEnum):
+    """Why the loop stopped turning."""
+
+    BUDGET_SPENT = "budget spent"
+    TIME_SPENT = "time spent"
+    GPU_HOURS_SPENT = "GPU hours spent"
+    TARGET_REACHED = "target reached"
+    STAGNATED = "nothing better for a while"
+    TOO_MANY_FAILURES = "too many failures"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A recipe of generation 0: something the search must beat."""
+
+    label: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """What the loop is to do.
+
+    Attributes:
+        candidates: How many to evolve, the baselines not counted.
+        seconds: Wall-clock limit; what is under way is finished.
+        gpu_seconds: Limit of the workers' seconds times `gpus`.
+        failures: Failed candidates that are put up with.
+        timeout: Seconds that one evaluation may take.
+        target: Weighted mean of the objectives at which the search ends.
+        stagnation: Evolved candidates in a row that improve nothing, after which it ends.
+        window: Candidates that may be out at once; None goes by generations.
+        order: In which order a window is told: `committed` by number, the same for any number of
+            workers, or `completed`, as they come.
+        criteria: What is measured and must hold beside the objectives.
+        failure_policy: What the optimizer is told of a candidate without scores.
+    """
+
+    baselines: tuple[Baseline, ...]
+    candidates: int
+    seconds: float | None = None
+    gpu_seconds: float | None = None
+    gpus: float = 1.0
+    failures: int = 20
+    timeout: float = 3600.0
+    target: float | None = None
+    stagnation: int | None = None
+    window: int | None = None
+    order: Order = "committed"
+    criteria: Criteria = field(default_factory=Criteria)
+    failure_policy: FailurePolicy = "worst"
+
+    @property
+    def total(self) -> int:
+        """Baselines and evolved candidates together."""
+        return len(self.baselines) + self.candidates
+
+    def schedule(self, population: int) -> Schedule:
+        """Returns who is asked for after whom."""
+        if self.window is None:
+            return Generations(len(self.baselines), population)
+        return SlidingWindow(len(self.baselines), population, self.window)
