@@ -11,7 +11,11 @@ HUB = "hub:"
 _REFERENCE = re.compile(r"(?P<name>[^@+]+)(@(?P<revision>[^@+]+))?")
 _LOCAL = (".", "/", "~")
 _ADAPTER_OF_A_FOLDER = re.compile(r"(?<!\+)\+(?=\.{1,2}/|/|~|hub:)")
-_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\\\u2044\u2215\u29f8\uff0f]|%2[eEfF]|%5[cC]")
+# Controls, backslashes, false slashes, and what turns or hides the text beside it.
+_NOT_IN_A_NAME = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\\\u2044\u2215\u29f8\uff0f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    r"|%2[eEfF]|%5[cC]"
+)
 _FORMS = "a folder, org/name, org/name@revision, or model+adapter"
 
 

@@ -215,6 +215,9 @@ def stacking_problems(slices: Sequence[Slice]) -> Iterator[RecipeError]:
     first = next((i for i, part in enumerate(slices) if part.has_layers), None)
     if first is None:
         yield RecipeError("slices", "they hold no layer", "give one of them a range of layers")
+    depth = sum(end - start for part in slices for start, end in [part.sources[0].layers or (0, 0)])
+    if depth > MOST_LAYERS:
+        yield RecipeError("slices", f"they hold {depth} layers", f"a model has at most {MOST_LAYERS}")
     for i, part in enumerate(slices):
         ranges = [source.layers or () for source in part.sources]
         if NO_LAYERS in ranges and set(ranges) != {NO_LAYERS}:
@@ -275,6 +278,13 @@ def parameter_problems(method: Method, parameters: Parameters, field: str) -> It
             problem = _value_problem(declared[name], setting, f"{field}.{name}")
             if problem is not None:
                 yield problem
+
+
+def value_problems(declared: MethodParameter, value: float, field: str) -> Iterator[RecipeError]:
+    """Yields why a number is no value of a parameter; nothing where it is one."""
+    problem = _value_problem(declared, Setting(value=value), field)
+    if problem is not None:
+        yield problem
 
 
 def _value_problem(declared: MethodParameter, setting: Setting, field: str) -> RecipeError | None:

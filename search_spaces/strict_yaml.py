@@ -15,10 +15,17 @@ DEEPEST = 20
 # YAML 1.1 takes 1e-5 for a word, because it has no point.
 _EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 _FLOAT = "tag:yaml.org,2002:float"
+# And 012 for 10, 1:30 for 90, 1_0 for 10: numbers here are those of YAML 1.2, all else are words.
+_OF_1_2 = {
+    "tag:yaml.org,2002:int": re.compile(r"([-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$"),
+    _FLOAT: re.compile(
+        r"([-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+    ),
+}
 
 
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases, and with 1e-5 as a number."""
+    """PyYAML's safe loader without aliases, and with the numbers of YAML 1.2."""
 
     depth = 0
 
@@ -46,6 +53,10 @@ class Dumper(yaml.SafeDumper):
     """PyYAML's safe dumper, which quotes words that `Loader` takes for numbers."""
 
 
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, _OF_1_2.get(tag, pattern)) for tag, pattern in resolvers]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 for _kind in (Loader, Dumper):
     _kind.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
 

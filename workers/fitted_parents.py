@@ -54,6 +54,7 @@ def fit_parents(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> FittedParen
     mixed = recipe.merged_parents
     concerned = tuple(dict.fromkeys((*mixed, recipe.tokenizer_owner)))
     one_kind, names = with_one_kind({p: own[p] for p in concerned}, recipe.tokenizer_owner)
+    _check_one_architecture(recipe, one_kind)
     alike, heads = _with_heads_alike(recipe, one_kind)
     for parent, head in heads.items():
         renamed = names.get(parent, {})
@@ -70,6 +71,19 @@ def _known(parent: Parent, layouts: Mapping[Parent, Layout]) -> Layout:
         known = ", ".join(str(known) for known in layouts)
         raise MismatchError(str(parent), "was not loaded", f"the recipe can use: {known}")
     return layouts[parent]
+
+
+def _check_one_architecture(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> None:
+    """Refuses models of several kinds, before anything else in which they differ.
+
+    Raises:
+        MismatchError: Names the first that differs from the tokenizer's owner.
+    """
+    owner = layouts[recipe.tokenizer_owner]
+    for parent, layout in layouts.items():
+        if layout.architecture != owner.architecture:
+            detail = f"is a {layout.architecture}, {owner.parent} is a {owner.architecture}"
+            raise MismatchError(str(parent), detail, "merge models of one architecture")
 
 
 def _with_heads_alike(

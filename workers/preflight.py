@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 
 from search_spaces import Parent, Recipe
 from search_spaces.methods import method_named
-from workers.errors import MismatchError, WorkerError
+from workers.errors import WorkerError
 from workers.fitted_parents import FittedParents, fit_parents
 from workers.hub import inspect_parent
 from workers.inspection import compare_layouts
 from workers.layout import Layout
+from workers.misfits import misfits, unprepared
 from workers.parent_facts import ParentFacts, facts_of
 from workers.vocabulary import read_vocabulary
 from workers.weight_samples import names_to_sample, relative_distance, sample
@@ -102,7 +103,8 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
         except WorkerError as error:
             refusals.append(_finding(error))
         else:
-            refusals += map(_finding, _misfits(recipe, fitted))
+            refusals += map(_finding, misfits(recipe, fitted))
+        refusals += map(_finding, unprepared(recipe, layouts))
     first = recipe.base or recipe.tokenizer_owner
     merged = [layouts[parent] for parent in recipe.merged_parents if parent in layouts]
     comparisons = _comparisons(layouts.get(first), merged)
@@ -139,37 +141,6 @@ def _inspected(parents: Sequence[Parent]) -> tuple[dict[Parent, Layout], list[Pa
 
 def _finding(error: WorkerError) -> Finding:
     return Finding(error.field, error.detail, error.remedy)
-
-
-def _misfits(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
-    """Yields what a plan for this recipe would be refused for."""
-    layouts = fitted.layouts
-    stacked = any(source.layers is not None for part in recipe.slices for source in part.sources)
-    merged = [layouts[p] for p in dict.fromkeys((*recipe.merged_parents, recipe.tokenizer_owner))]
-    yield from compare_layouts(merged, vocabularies=False, depths=not stacked)
-    for i, part in enumerate(recipe.slices):
-        lengths = set()
-        for source in part.sources:
-            start, end = source.layers or (0, layouts[source.parent].layers)
-            lengths.add(end - start)
-            if end > layouts[source.parent].layers:
-                detail = f"layers [{start}, {end}) are asked for, it has {layouts[source.parent].layers}"
-                yield MismatchError(str(source.parent), detail, "end where the model ends")
-        if len(lengths) > 1:
-            detail = f"its sources have {' and '.join(map(str, sorted(lengths)))} layers"
-            yield MismatchError(f"slices.{i}", detail, "give all sources of a slice equally many layers")
-    yield from _idle_filters(recipe, merged)
-
-
-def _idle_filters(recipe: Recipe, layouts: Sequence[Layout]) -> Iterator[WorkerError]:
-    levels = [recipe.parameters, *(part.parameters for part in recipe.slices)]
-    levels += [source.parameters for part in recipe.slices for source in part.sources]
-    named = {(label, s.filter): None for level in levels for label in level for s in level[label] if s.filter}
-    text = "\n".join(name for layout in layouts for name in layout.tensors)
-    for label, part in named:
-        if part != "*" and part not in text:
-            detail = f"the filter {part[:80]!r} is part of no tensor's name"
-            yield MismatchError(f"parameters.{label}", detail, "use a part of a tensor's name")
 
 
 def _comparisons(first: Layout | None, layouts: Sequence[Layout]) -> tuple[Comparison, ...]:

@@ -23,6 +23,15 @@ def test_plain_data_is_read() -> None:
     }
 
 
+def test_what_only_yaml_1_1_takes_for_a_number_is_a_word() -> None:
+    text = "[012, -07, 1:30, 190:20:30, 1_000, 1_0.5, 0b11, 0o14]"
+    assert load_yaml(text) == text.strip("[]").split(", ")
+    assert load_yaml("[0, -1, +12, 0x1F, 0.5, -.5, 5., 1.5e3, 1e-3]") == [
+        *(0, -1, 12, 31, 0.5, -0.5, 5.0, 1500.0, 0.001)
+    ]
+    assert load_yaml("[.inf, -.Inf]") == [float("inf"), -float("inf")]
+
+
 def test_aliases_are_refused_before_they_grow() -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)

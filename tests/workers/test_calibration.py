@@ -22,7 +22,8 @@ from workers.calibration_orders import CalibrationOrder, RecordKind, TextsToUse
 from workers.errors import CheckpointError, MergeError, PreparationError, WorkerError
 from workers.hub import fetch_layout
 from workers.inspection import inspect_checkpoint
-from workers.records import Records, find_record, fingerprint, folder_for_records
+from workers.record_files import find_record, fingerprint, folder_for_records
+from workers.records import Records
 
 LINES = [" ".join(f"w{(i * 7 + j * 3 + i * j) % 28}" for j in range(3 + i % 4)) for i in range(12)]
 

@@ -23,7 +23,8 @@ from workers.calibration_orders import Calibrated, CalibrationOrder, ProgressOf,
 from workers.errors import PreparationError
 from workers.hub import fetch_layout
 from workers.merging.precision import is_finite
-from workers.records import RecordFacts, fingerprint, folder_for_records, record_name, write_record
+from workers.record_files import fingerprint, folder_for_records, record_name
+from workers.records import RecordFacts, write_record
 
 Tell = Callable[[int], None]
 Found = tuple[dict[str, Tensor], dict[str, str]]

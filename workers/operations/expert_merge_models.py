@@ -39,7 +39,7 @@ from workers.operations.rewriting import (
 )
 from workers.operations.transformer_groups import text_config, transformer_blocks
 from workers.operations.weight_matching import match_weights
-from workers.records import find_record, record_name
+from workers.record_files import find_record, record_name
 from workers.tensor_table import read_header
 from workers.transform_orders import ExpertMergeOrder
 

@@ -1,0 +1,85 @@
+"""What a merge would be refused for, found before it begins.  Torch-free.
+
+The merge plan and the kernels refuse the same; here it is told with everything else, from headers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from search_spaces import Parent, Recipe
+from search_spaces.methods import method_named
+from search_spaces.settings import Parameters
+from workers.errors import MergeError, MismatchError, WorkerError
+from workers.fitted_parents import FittedParents
+from workers.inspection import compare_layouts
+from workers.layout import Layout
+from workers.record_files import find_record
+
+
+def misfits(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
+    """Yields what a plan for this recipe would be refused for."""
+    layouts = fitted.layouts
+    stacked = any(source.layers is not None for part in recipe.slices for source in part.sources)
+    merged = [layouts[p] for p in dict.fromkeys((*recipe.merged_parents, recipe.tokenizer_owner))]
+    yield from compare_layouts(merged, vocabularies=False, depths=not stacked)
+    for i, part in enumerate(recipe.slices):
+        lengths = set()
+        for source in part.sources:
+            start, end = source.layers or (0, layouts[source.parent].layers)
+            lengths.add(end - start)
+            if end > layouts[source.parent].layers:
+                detail = f"layers [{start}, {end}) are asked for, it has {layouts[source.parent].layers}"
+                yield MismatchError(str(source.parent), detail, "end where the model ends")
+        if len(lengths) > 1:
+            detail = f"its sources have {' and '.join(map(str, sorted(lengths)))} layers"
+            yield MismatchError(f"slices.{i}", detail, "give all sources of a slice equally many layers")
+    yield from _idle_filters(recipe, merged)
+
+
+def _idle_filters(recipe: Recipe, layouts: Sequence[Layout]) -> Iterator[WorkerError]:
+    levels = [recipe.parameters, *(part.parameters for part in recipe.slices)]
+    levels += [source.parameters for part in recipe.slices for source in part.sources]
+    named = {(label, s.filter): None for level in levels for label in level for s in level[label] if s.filter}
+    text = "\n".join(name for layout in layouts for name in layout.tensors)
+    for label, part in named:
+        if part != "*" and part not in text:
+            detail = f"the filter {part[:80]!r} is part of no tensor's name"
+            yield MismatchError(f"parameters.{label}", detail, "use a part of a tensor's name")
+
+
+def unprepared(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> Iterator[WorkerError]:
+    """Yields records that a method needs and nobody made, and numbers that give no probabilities."""
+    method = method_named(recipe.method)
+    parents = [source.parent for part in recipe.slices for source in part.sources]
+    base = [recipe.base] if recipe.base is not None and method.needs_base else []
+    for kind in method.records:
+        for parent in dict.fromkeys((*parents, *base)):
+            if find_record(layouts[parent], kind) is None:
+                remedy = f"run `evomerge calibrate {parent} --texts FILE --record {kind}`"
+                yield MergeError(str(parent), f"has no {kind} record", remedy)
+    if {"density", "epsilon"} <= {parameter.name for parameter in method.parameters}:
+        yield from _no_probabilities(recipe)
+
+
+def _no_probabilities(recipe: Recipe) -> Iterator[WorkerError]:
+    """Finds densities that are said once for a whole parent, and leave 0 ... 1 with its epsilon."""
+    for part in recipe.slices:
+        for source in part.sources:
+            levels = (source.parameters, part.parameters, recipe.parameters)
+            density, epsilon = (_only_value(recipe, levels, name) for name in ("density", "epsilon"))
+            if density is None or epsilon is None or not 0.0 < density < 1.0:
+                continue
+            if not epsilon < min(density, 1.0 - density):
+                detail = f"epsilon {epsilon:g} around density {density:g} gives no probabilities"
+                remedy = f"use an epsilon below {min(density, 1.0 - density):g}"
+                yield MergeError(f"{source.parent}: epsilon", detail, remedy)
+
+
+def _only_value(recipe: Recipe, levels: Sequence[Parameters], name: str) -> float | None:
+    """Returns the one number that a parameter has for all tensors; None where there are several."""
+    for level in levels:
+        if name in level:
+            first = level[name][0]
+            return first.value if isinstance(first.value, float) and first.filter is None else None
+    return method_named(recipe.method).parameter(name).default
