@@ -1,8 +1,8 @@
-"""What a candidate's merge costs in the live model, in times the copy of the same bytes."""
+"""What a candidate's merge costs in the live model: in times the copy of the same bytes, and mergekit's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.merge_models import Case, recipe_text
-from benchmarks.report import Samples, interleaved, print_table
+from benchmarks.mergekit_client import Mergekit, base_weights, check_alike
+from benchmarks.report import Samples, print_table
 from search_spaces import Parent, Recipe
 from search_spaces.mergekit_yaml import read_recipe
 from workers.configuration import merged_config
@@ -22,7 +23,14 @@ from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge
 from workers.residency import ResidentParents, cache_limit
 
-_AMORTISED_OVER = 100  # candidates
+AMORTISED_OVER = 100  # candidates
+CANDIDATES = 5  # that are merged per repeat, each after a copy
+
+
+_HEADER = (
+    *("method", "ms", "x copy", "worst", "goal", "GB/s", "mergekit s", "ratio", "goal"),
+    *("plan ms", "first s", "ms over 100"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Timing:
         merge: Of those after it.
         plan: Of reading the recipe and planning.
         copy: Of copying the bytes that the method reads and writes.
+        theirs: Of mergekit; None where it was not asked.
     """
 
     case: Case
@@ -41,9 +50,10 @@ class Timing:
     merge: Samples
     plan: Samples
     copy: Samples
+    theirs: Samples | None = None
 
     @property
-    def ratio(self) -> float:
+    def of_copy(self) -> float:
         """How many times the copy a candidate takes, median."""
         return self.merge.median / self.copy.median
 
@@ -52,17 +62,29 @@ class Timing:
         """The slowest candidate over the median copy."""
         return max(self.merge.seconds) / self.copy.median
 
+    @property
+    def of_theirs(self) -> float | None:
+        """How many times as long as a candidate mergekit takes."""
+        return None if self.theirs is None else self.theirs.median / self.merge.median
+
+    @property
+    def amortised(self) -> float:
+        """Seconds per candidate when the first one's surplus is shared by a hundred."""
+        return self.merge.median + max(self.first - self.merge.median, 0.0) / AMORTISED_OVER
+
 
 class LiveBench:
     """A live model and its parents, as a worker has them."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self.folders = list(folders)
+    def __init__(self, folders: Sequence[Path], mergekit: Mergekit | None = None) -> None:
+        self.folders, self._mergekit = list(folders), mergekit
         self.layouts: dict[Parent, Layout] = {}
         for folder in folders:
             parent = Parent(model=str(folder))
             self.layouts[parent] = inspect_checkpoint(parent, folder)
+        start = perf_counter()
         self.parents = ResidentParents(self.layouts)
+        self.seconds_to_load = perf_counter() - start
         self.owner = next(iter(self.layouts.values()))
         self._copied = torch.empty(self.owner.bytes, dtype=torch.uint8).fill_(1)
         self._copy = torch.empty_like(self._copied)
@@ -91,76 +113,86 @@ class LiveBench:
         self._copy.copy_(self._copied)  # reads a model and writes one: two streams
         return (perf_counter() - start) * (inputs + 1) / 2
 
+    def text(self, case: Case, number: int) -> str:
+        """Returns the recipe of a candidate of this number."""
+        return recipe_text(case, self.folders, number)
+
     def time(self, case: Case, repeats: int) -> Timing:
-        """Measures a method: copy, merge, copy, merge, ..., each candidate with other coefficients."""
+        """Measures a method: copy, merge, copy, merge, ..., mergekit, and again.
+
+        Each candidate has other coefficients, so that every tensor changes.
+
+        Raises:
+            ValueError: mergekit's result is another one.
+        """
         self._restart()
-        texts = iter(range(10_000))
+        first = sum(self.merge(read_recipe(self.text(case, 0))))
+        theirs = [] if self._mergekit is None or case.against_mergekit is None else [self._compare(case)]
+        number, merged, planned, copied = 1, [], [], []
+        for repeat in range(repeats):
+            for _ in range(CANDIDATES):
+                copied.append(self.copy(case.inputs))
+                seconds = self.merge(read_recipe(self.text(case, number)))
+                planned.append(seconds[0])
+                merged.append(seconds[1])
+                number += 1
+            if theirs and repeat and self._mergekit is not None:  # the comparison was its first
+                theirs.append(self._mergekit.merge(self.text(case, number)))
+        return Timing(
+            case,
+            first,
+            *(Samples(tuple(s)) for s in (merged, planned, copied)),
+            Samples(tuple(theirs)) if theirs else None,
+        )
 
-        def candidate() -> tuple[float, float]:
-            return self.merge(read_recipe(recipe_text(case, self.folders, next(texts))))
-
-        first = sum(candidate())
-        plans: list[float] = []
-
-        def timed() -> float:
-            planned, merged = candidate()
-            plans.append(planned)
-            return merged
-
-        timed()
-        self.copy(case.inputs)
-        plans.clear()
-        merge, copy = interleaved(repeats, timed, lambda: self.copy(case.inputs))
-        return Timing(case, first, merge, Samples(tuple(plans)), copy)
+    def _compare(self, case: Case) -> float:
+        """Has mergekit merge what lies in the live model; returns its seconds."""
+        if self._mergekit is None:
+            raise ValueError("there is no mergekit to compare with")
+        seconds = self._mergekit.merge(self.text(case, 0), save=True)
+        check_alike(case, self.weights(), self._mergekit.weights(), base_weights(self.folders[0]))
+        return seconds
 
 
 def measure_live(bench: LiveBench, cases: Sequence[Case], repeats: int) -> list[Timing]:
     """Measures all methods and prints a table."""
-    found = [bench.time(case, repeats) for case in cases]
+    found = []
+    for case in cases:
+        found.append(bench.time(case, repeats))
+        print(f"  {case.method}: {found[-1].of_copy:.2f} x copy", flush=True)
     size = bench.owner.bytes
-    rows = []
-    for one in found:
-        goal = "" if one.case.goal is None else f"{one.case.goal:g}"
-        moved = size * (one.case.inputs + 1)
-        amortised = one.merge.median + (one.first - one.merge.median) / _AMORTISED_OVER
-        rows.append(
-            (
-                one.case.method,
-                f"{one.merge.median * 1e3:.1f}",
-                f"{one.ratio:.2f}",
-                f"{one.worst:.2f}",
-                goal,
-                f"{moved / one.merge.median / 1e9:.1f}",
-                f"{one.plan.median * 1e3:.1f}",
-                f"{one.first:.2f}",
-                f"{amortised * 1e3:.1f}",
-            )
-        )
     print_table(
         f"Into the live model, {size / 2e6:.0f} M parameters in bfloat16, {torch.get_num_threads()} threads",
-        ("method", "ms", "x copy", "worst", "goal", "GB/s", "plan ms", "first s", "ms over 100"),
-        rows,
+        _HEADER,
+        [_row(one, size) for one in found],
     )
     return found
 
 
-def check_alike(case: Case, mine: dict[str, Tensor], theirs: dict[str, Tensor], base: Callable[[str], Tensor]) -> None:
-    """Refuses to compare the speed of two different results.
+def _row(one: Timing, size: int) -> tuple[str, ...]:
+    moved = size * (one.case.inputs + 1)
+    return (
+        one.case.method,
+        f"{one.merge.median * 1e3:.1f}",
+        f"{one.of_copy:.2f}",
+        f"{one.worst:.2f}",
+        "" if one.case.goal is None else f"{one.case.goal:g}",
+        f"{moved / one.merge.median / 1e9:.1f}",
+        "" if one.theirs is None else f"{one.theirs.median:.2f}",
+        "" if one.of_theirs is None else f"{one.of_theirs:.1f}",
+        "" if one.case.against_mergekit is None else f"{one.case.against_mergekit:g}",
+        f"{one.plan.median * 1e3:.1f}",
+        f"{one.first:.2f}",
+        f"{one.amortised * 1e3:.1f}",
+    )
 
-    mergekit computes in bfloat16 what is computed in float32 here, ranks equal magnitudes in no
-    declared order, and draws other masks: so what must agree is the length and the direction of the
-    whole change, and, where nothing is drawn, nearly all entries.
 
-    Raises:
-        ValueError: The two do not merge the same recipe.
-    """
-    for name, other in theirs.items():
-        origin = base(name).float()
-        own, its = mine[name].float() - origin, other.float() - origin
-        if own.numel() < 1 << 16:
-            continue
-        cosine = float(torch.nn.functional.cosine_similarity(own.flatten(), its.flatten(), dim=0))
-        lengths = float(own.norm() / its.norm())
-        least = 0.5 if case.draws else 0.98
-        if not (cosine > least and 0.95 < lengths < 1.05):
-            raise ValueError(f"{case.method}, {name}: cosine {cosine:.3f}, ratio of lengths {lengths:.3f}")
+def live_figures(
+    found: Sequence[Timing],
+) -> tuple[Mapping[str, float], Mapping[str, float], Mapping[str, float]]:
+    """Returns ratios to mergekit, times the copy, and spreads, by method."""
+    ratios = {one.case.method: one.of_theirs for one in found if one.of_theirs is not None}
+    limits = {one.case.method: round(one.of_copy, 3) for one in found}
+    spreads = {one.case.method: one.merge.spread for one in found}
+    spreads |= {f"mergekit_{one.case.method}": one.theirs.spread for one in found if one.theirs is not None}
+    return ratios, limits, spreads

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,53 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
     print(f"\n{title}")
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class Record:
+    """Collects what a benchmark prints, for a section of RESULTS.md."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout
+        self._lines: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Shows the text, and keeps it."""
+        self._lines.append(text)
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        """Shows everything now."""
+        self._terminal.flush()
+
+    def __enter__(self) -> Self:
+        sys.stdout = self  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout = self._terminal
+
+    def append_to(self, results: Path, title: str, command: str) -> None:
+        """Adds a section with the date, the device, the command and what it printed."""
+        today = datetime.now(UTC).date().isoformat()
+        said = "".join(self._lines).strip()
+        section = f"\n## {title}, {today}\n\n{device()}. `{command}`\n\n```\n{said}\n```\n"
+        with results.open("a", encoding="utf-8") as file:
+            file.write(section)
+
+
+def device() -> str:
+    """Names what the benchmark ran on."""
+    processor = platform.processor() or platform.machine()
+    for line in _lines_of(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            processor = line.split(":", 1)[1].strip()
+            break
+    load = f"load {os.getloadavg()[0]:.1f} at the end"
+    return f"{os.cpu_count()} cores ({processor}), {load}, Python {platform.python_version()}"
+
+
+def _lines_of(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []
 
 
 def print_result(

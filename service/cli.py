@@ -5,6 +5,7 @@ A command's module is imported when the command is called: help and merges must 
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -231,4 +232,10 @@ def options(
 
 def main() -> None:
     """Runs the command that the process was started with."""
-    sys.exit(app())
+    # Importing torch makes half a million objects and no garbage: looking for some as often as usual
+    # takes a second of a merge, and looking once more at the end half of one.
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        sys.exit(app())
+    finally:
+        gc.freeze()

@@ -6,8 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transformers import AutoConfig
-
 from search_spaces import Parent, Recipe
 from workers.errors import MismatchError
 from workers.inspection import DEPTH_KEYS
@@ -103,6 +101,8 @@ def _per_layer(part: Mapping[str, Any], layers: int, *, derive: bool) -> dict[st
     """
     found = {k: v for k, v in part.items() if "layer" in k and isinstance(v, list) and len(v) == layers}
     if derive and "layer_types" not in found and "model_type" in part:
+        from transformers import AutoConfig  # slow to import, and most merges need it not
+
         known = {k: v for k, v in part.items() if k not in ("model_type", *_DTYPE_KEYS)}
         kinds = getattr(AutoConfig.for_model(part["model_type"], **known), "layer_types", None)
         if kinds is not None and len(kinds) == layers and len(set(kinds)) > 1:

@@ -1,0 +1,122 @@
+"""What merging costs: in the live model and to the disk, beside mergekit and the physical limit.
+
+    python -m benchmarks.merge [--quick] [--only METHOD ...] [--alone] [--record]
+
+A base of 254 million parameters in bfloat16 and three parents (--quick: 30 million).  Every method is
+measured in turns with a copy of the bytes that it must read and write, and with mergekit 0.1.5 by the
+fastest of its ways, after a check that both give the same weights.  With a GPU, seven billion
+parameters of random weights are merged there too.  --record adds the tables to benchmarks/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks.merge_disk import DiskBench, Pair, memory_ratio, print_disk
+from benchmarks.merge_gpu import measure_gpu
+from benchmarks.merge_live import LiveBench, Timing, live_figures, measure_live
+from benchmarks.merge_models import CASES, LARGE, SMALL, TINY, Case, make_models, recipe_text
+from benchmarks.mergekit_client import Mergekit
+from benchmarks.peers import ENVIRONMENTS, PeerUnavailableError
+from benchmarks.report import Record, print_result
+
+REPEATS = 3
+_QUICK = ("linear", "task_arithmetic", "slerp", "ties", "dare_ties", "della", "breadcrumbs", "tsvm")
+
+
+def cases_of(arguments: argparse.Namespace) -> list[Case]:
+    """Returns the methods to measure."""
+    wanted = arguments.only or (_QUICK if arguments.quick else [case.method for case in CASES])
+    return [case for case in CASES if case.method in wanted]
+
+
+def measure_disk(
+    folders: Sequence[Path], work: Path, mergekit: Mergekit, live: Sequence[Timing]
+) -> tuple[dict[str, float], dict[str, float], list[Pair]]:
+    """Measures merging to the disk; returns ratios, spreads and the pairs."""
+    bench = DiskBench(folders, work, mergekit)
+    linear, ties = (next(case for case in CASES if case.method == name) for name in ("linear", "ties"))
+    tiny = make_models(work / "tiny", TINY)
+    known = next((one.theirs for one in live if one.case.method == "ties"), None)
+    pairs = [
+        bench.streamed(linear, 1.0, REPEATS),
+        bench.streamed(ties, 30.0, REPEATS, known),
+        bench.whole("command_linear", "linear, whole command", linear, folders, REPEATS),
+        bench.whole("startup", "start-up (a tiny model)", linear, tiny, REPEATS),
+    ]
+    memory = bench.memory(linear)
+    print_disk(pairs, memory)
+    ratios = {pair.name: pair.ratio for pair in pairs} | {"peak_memory": memory_ratio(memory)}
+    spreads = {pair.name: pair.ours.spread for pair in pairs}
+    spreads |= {f"mergekit_{pair.name}": pair.theirs.spread for pair in pairs}
+    return ratios, spreads, pairs
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measures everything that was asked for, and prints it."""
+    size = SMALL if arguments.quick else LARGE
+    folders = make_models(ENVIRONMENTS / "models" / ("small" if arguments.quick else "large"), size)
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    more: dict[str, object] = {}
+    if torch.cuda.is_available():
+        more["gpu"] = measure_gpu("cuda", REPEATS)
+    with TemporaryDirectory(prefix="work-", dir=ENVIRONMENTS) as folder:
+        with open_mergekit(Path(folder), arguments) as mergekit:
+            if mergekit is not None:
+                ways = mergekit.choose_way(recipe_text(CASES[0], folders))
+                print("mergekit, linear:", ", ".join(f"{way} {s:.2f} s" for way, s in ways.items()))
+                print(f"compared with: {mergekit.way}; on the disk: {mergekit.disk_way}")
+            bench = LiveBench(folders, mergekit)
+            found = measure_live(bench, cases_of(arguments), REPEATS)
+            more["seconds_to_load"] = round(bench.seconds_to_load, 3)
+            ratios, limits, spreads = (dict(table) for table in live_figures(found))
+            del bench
+            if mergekit is not None and not arguments.only:
+                on_disk, spread, pairs = measure_disk(folders, Path(folder), mergekit, found)
+                ratios |= on_disk
+                spreads |= spread
+                more["startup_seconds"] = round(pairs[-1].ours.median, 3)
+        shutil.rmtree(folder, ignore_errors=True)
+    print_result(ratios, limit=limits, spread=spreads, **more)
+
+
+def open_mergekit(work: Path, arguments: argparse.Namespace) -> Mergekit | nullcontext[None]:
+    """Starts mergekit; says so where it cannot be had."""
+    if arguments.alone:
+        return nullcontext()
+    try:
+        return Mergekit(work)
+    except PeerUnavailableError as error:
+        print(f"no ratios: {error}")
+        return nullcontext()
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a small model, fewer methods")
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods, and nothing on the disk")
+    parser.add_argument("--alone", action="store_true", help="without mergekit")
+    parser.add_argument("--record", action="store_true", help="add the tables to benchmarks/RESULTS.md")
+    arguments = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    with Record() as record:
+        run(arguments)
+    if arguments.record:
+        command = f"python -m benchmarks.merge {' '.join(sys.argv[1:])}".replace(" --record", "").strip()
+        record.append_to(Path(__file__).with_name("RESULTS.md"), "merge", command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What merging to the disk costs beside mergekit: seconds, start-up and memory."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from safetensors.torch import load_file
+
+from benchmarks.merge_models import Case, recipe_text
+from benchmarks.mergekit_client import (
+    Command,
+    Mergekit,
+    base_weights,
+    check_alike,
+    mergekit_python,
+    run_command,
+)
+from benchmarks.report import Samples, interleaved, print_table
+from search_spaces.mergekit_yaml import read_recipe
+from workers.export import merge_to_disk
+from workers.messages import ExportOrder
+
+_LIMIT = ("--memory-limit", "600MB")
+_LOWEST = ("--lazy-unpickle", "--out-shard-size", "50M")
+"""What has mergekit take the least memory: it holds a file's tensors until the file is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Ours and mergekit's, in turns.
+
+    Attributes:
+        name: Of the ratio.
+        what: For the table.
+        goal: The least ratio.
+    """
+
+    name: str
+    what: str
+    goal: float
+    ours: Samples
+    theirs: Samples
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long mergekit takes."""
+        return self.theirs.median / self.ours.median
+
+
+class DiskBench:
+    """Merges models on the disk, to a folder of its own."""
+
+    def __init__(self, folders: Sequence[Path], work: Path, mergekit: Mergekit) -> None:
+        self._folders, self._work, self._mergekit = list(folders), work, mergekit
+        self._out = work / "evomerge"
+        self._commands = (
+            [str(Path(sys.executable).with_name("evomerge")), "merge"],
+            [str(mergekit_python().with_name("mergekit-yaml"))],
+        )
+
+    def merge(self, text: str) -> float:
+        """Merges a recipe without starting a process; returns the seconds."""
+        shutil.rmtree(self._out, ignore_errors=True)
+        start = perf_counter()
+        merge_to_disk(ExportOrder(recipe=read_recipe(text), folder=str(self._out)))
+        return perf_counter() - start
+
+    def streamed(self, case: Case, goal: float, repeats: int, theirs: Samples | None = None) -> Pair:
+        """Compares merging alone: starting and importing are not counted.
+
+        Args:
+            case: The method.
+            goal: The least ratio.
+            repeats: How often.
+            theirs: Seconds of mergekit in this run, where measuring them again takes minutes.
+
+        Raises:
+            ValueError: The two give different weights.
+        """
+        text, way = recipe_text(case, self._folders), self._mergekit.disk_way
+        self.merge(text)
+        if theirs is None:
+            self._mergekit.merge(text, way)
+            mine = {n: t for file in self._out.glob("*.safetensors") for n, t in load_file(file).items()}
+            check_alike(case, mine, self._mergekit.weights(), base_weights(self._folders[0]))
+            mine.clear()
+            ours, theirs = interleaved(
+                repeats, lambda: self.merge(text), lambda: self._mergekit.merge(text, way)
+            )
+        else:
+            (ours,) = interleaved(repeats, lambda: self.merge(text))
+        shutil.rmtree(self._out, ignore_errors=True)
+        return Pair(f"streamed_{case.method}", f"{case.method}, merging alone", goal, ours, theirs)
+
+    def command(self, which: int, case: Case, models: Sequence[Path], *options: str) -> Command:
+        """Runs evomerge's command (0) or mergekit's (1), from start to end."""
+        recipe = self._work / "command.yml"
+        recipe.write_text(recipe_text(case, models))
+        shutil.rmtree(self._out, ignore_errors=True)
+        done = run_command([*self._commands[which], str(recipe), str(self._out), *options])
+        shutil.rmtree(self._out, ignore_errors=True)
+        return done
+
+    def whole(self, name: str, what: str, case: Case, models: Sequence[Path], repeats: int) -> Pair:
+        """Compares whole commands, start-up counted."""
+        for which in (0, 1):
+            self.command(which, case, models)  # compiled and read for the first time
+        ours, theirs = interleaved(
+            repeats,
+            lambda: self.command(0, case, models).seconds,
+            lambda: self.command(1, case, models, "--quiet").seconds,
+        )
+        return Pair(name, what, 1.0, ours, theirs)
+
+    def memory(self, case: Case) -> Mapping[str, int]:
+        """Returns the most memory that each command had, by what it was told."""
+        return {
+            "evomerge": self.command(0, case, self._folders).peak,
+            f"evomerge {' '.join(_LIMIT)}": self.command(0, case, self._folders, *_LIMIT).peak,
+            "mergekit": self.command(1, case, self._folders, "--quiet").peak,
+            f"mergekit {' '.join(_LOWEST)}": self.command(1, case, self._folders, "--quiet", *_LOWEST).peak,
+        }
+
+
+def print_disk(pairs: Sequence[Pair], memory: Mapping[str, int]) -> None:
+    """Prints both tables."""
+    rows = [
+        (
+            pair.what,
+            f"{pair.ours.median:.2f}",
+            f"{max(pair.ours.seconds):.2f}",
+            f"{pair.theirs.median:.2f}",
+            f"{pair.ratio:.2f}",
+            f"{pair.goal:g}",
+        )
+        for pair in pairs
+    ]
+    header = ("to the disk", "evomerge s", "worst", "mergekit s", "ratio", "goal")
+    print_table("To the disk, beside mergekit", header, rows)
+    print_table(
+        "The most memory that a linear merge to the disk takes",
+        ("command", "MB"),
+        [(what, f"{peak / 1e6:.0f}") for what, peak in memory.items()],
+    )
+
+
+def memory_ratio(memory: Mapping[str, int]) -> float:
+    """Returns mergekit's lowest over ours with no limit set."""
+    return min(peak for what, peak in memory.items() if what.startswith("mergekit")) / memory["evomerge"]
