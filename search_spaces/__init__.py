@@ -5,20 +5,33 @@ Pure: no torch, no files, no network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
 
 from search_spaces.errors import SpaceDefinitionError, UnknownNameError
+from search_spaces.frozen import FrozenSpace
 from search_spaces.genome import Genome, Variable
+from search_spaces.joint import JointOptions, JointSpace
+from search_spaces.layer_stacking import LayerStackingOptions, LayerStackingSpace
+from search_spaces.method_choice import MethodChoiceSpace
 from search_spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 from search_spaces.parent import Parent
 from search_spaces.recipe import Recipe, Slice, Source
 from search_spaces.space import Infeasible, ParentPool, SearchSpace
+from search_spaces.structured_stacking import StructuredStackingOptions, StructuredStackingSpace
 
 __all__ = [
     "SPACES",
+    "FrozenSpace",
     "Genome",
     "Infeasible",
+    "JointOptions",
+    "LayerStackingOptions",
+    "MethodChoiceSpace",
     "ParameterSpace",
+    "ParameterSpaceOptions",
     "Parent",
     "ParentPool",
     "Recipe",
@@ -27,16 +40,47 @@ __all__ = [
     "Source",
     "SpaceDefinitionError",
     "SpaceOptions",
+    "StructuredStackingOptions",
     "UnknownNameError",
     "Variable",
     "build_space",
 ]
 
-SPACES: Mapping[str, type[ParameterSpace]] = {
-    "parameter": ParameterSpace,
+
+def parameter_space(options: ParameterSpaceOptions, pool: ParentPool) -> ParameterSpace | MethodChoiceSpace:
+    """Returns the parameter space of one method, or of several."""
+    return (ParameterSpace if options.methods is None else MethodChoiceSpace)(options, pool)
+
+
+SPACES: Mapping[str, Callable[[Any, ParentPool], SearchSpace]] = {
+    "parameter": parameter_space,
+    "layer_stacking": LayerStackingSpace,
+    "structured_stacking": StructuredStackingSpace,
+    "joint": JointSpace,
 }
 
-SpaceOptions = ParameterSpaceOptions  # becomes a union, discriminated by `kind`, with the second space
+
+_OPTIONS = (ParameterSpaceOptions, LayerStackingOptions, StructuredStackingOptions, JointOptions)
+
+
+def _options_for(value: object) -> str:
+    """Names the options that a mapping is meant as: a parameter space's where it says no kind."""
+    kind = value.get("kind", "parameter") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    fitting = (options for options in _OPTIONS if options.model_fields["kind"].default == kind)
+    return next((options.__name__ for options in fitting), str(kind))
+
+
+SpaceOptions = Annotated[
+    Annotated[ParameterSpaceOptions, Tag("ParameterSpaceOptions")]
+    | Annotated[LayerStackingOptions, Tag("LayerStackingOptions")]
+    | Annotated[StructuredStackingOptions, Tag("StructuredStackingOptions")]
+    | Annotated[JointOptions, Tag("JointOptions")],
+    Discriminator(
+        _options_for,
+        custom_error_type="unknown_name",
+        custom_error_message=f"unknown kind of space; use one of: {', '.join(SPACES)}",
+    ),
+]
 
 
 def build_space(options: SpaceOptions, pool: ParentPool) -> SearchSpace:
@@ -45,4 +89,5 @@ def build_space(options: SpaceOptions, pool: ParentPool) -> SearchSpace:
     Raises:
         SpaceError: The options hold no recipe over this pool.
     """
-    return SPACES[options.kind](options, pool)
+    space = SPACES[options.kind](options, pool)
+    return FrozenSpace(space, options.frozen) if options.frozen else space

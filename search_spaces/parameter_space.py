@@ -8,52 +8,26 @@ group, so that they are ordinary mergekit recipes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from search_spaces.coefficients import coefficient, plain_weights, same_coefficients, with_layers_named
-from search_spaces.errors import NotInSpaceError, RecipeError, SpaceDefinitionError, UnknownNameError
+from search_spaces.errors import NotInSpaceError, SpaceDefinitionError
 from search_spaces.genome import Axis, Genome, Real, Variable
-from search_spaces.methods import Method, MethodParameter, method_named
+from search_spaces.methods import MethodParameter, method_named
+from search_spaces.parameter_options import (
+    ParameterSpaceOptions,
+    check_parameter_options,
+    fixed_number,
+    searched_parameters,
+)
 from search_spaces.parent import Parent
-from search_spaces.recipe import DType, Recipe, Slice, Source
+from search_spaces.recipe import Recipe, Slice, Source
 from search_spaces.settings import Parameter, Setting, canonical_number, constant
 from search_spaces.space import Infeasible, ParentPool
 
-Bounds = tuple[float, float]
-
-
-class ParameterSpaceOptions(BaseModel):
-    """What a user says of a parameter space.
-
-    Attributes:
-        layer_groups: Runs of layers with genes of their own; 1 gives all layers the same.
-        filters: Parts of tensor names (`self_attn`, `mlp`) with genes of their own inside each group.
-        outer_genes: Gives the embeddings, final norm and head genes of their own.
-        smooth: Interpolates over depth between the groups instead of stepping.
-        search: Parameters to search; by default those that the method declares as searched.
-        bounds: Ranges other than the method's own.
-        fixed: Values of parameters that are not searched, for all parents.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["parameter"] = "parameter"
-    method: str = "task_arithmetic"
-    layer_groups: Annotated[int, Field(ge=1, le=1000)] = 1
-    filters: tuple[str, ...] = ()
-    outer_genes: bool = False
-    smooth: bool = False
-    search: tuple[str, ...] | None = None
-    bounds: dict[str, Bounds] = {}
-    fixed: dict[str, float | bool | str] = {}
-    dtype: DType | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+__all__ = ["ParameterSpace", "ParameterSpaceOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +51,9 @@ class ParameterSpace:
     def __init__(self, options: ParameterSpaceOptions, pool: ParentPool) -> None:
         self.options, self.pool = options, pool
         self.method = method_named(options.method, "space.method")
-        _check_options(options, self.method, pool)
-        groups = 1 if self.method.name == "passthrough" else options.layer_groups
-        self._searched = _searched(options, self.method)
-        self._edges = [round(i * pool.layers / groups) for i in range(groups + 1)]
+        check_parameter_options(options, self.method, pool)
+        self._searched = searched_parameters(options, self.method)
+        self._edges = [0, pool.layers] if self.method.name == "passthrough" else options.edges(pool.layers)
         self._places = tuple(self._all_places())
         self._owners: dict[str, tuple[Parent | None, ...]] = {
             p.name: pool.parents if p.scope == "parent" else (None,) for p in self._searched
@@ -91,6 +64,11 @@ class ParameterSpace:
     def variables(self) -> tuple[Variable, ...]:
         """One real variable per parameter, owner (a parent, or all of them) and place."""
         return self._variables
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Where the layer groups begin, and where the last ends."""
+        return tuple(self._edges)
 
     def decode(self, genome: Genome) -> Recipe | Infeasible:
         """Returns the recipe with these coefficients."""
@@ -178,7 +156,8 @@ class ParameterSpace:
 
     def _fixed(self) -> dict[str, float]:
         fixed = {
-            name: _number(self.method.parameter(name), value) for name, value in self.options.fixed.items()
+            name: fixed_number(self.method.parameter(name), value)
+            for name, value in self.options.fixed.items()
         }
         if any(p.name == "normalize" for p in self.method.parameters):
             # The published optimum's weights sum to about 2: normalising would hide it from the search.
@@ -284,78 +263,3 @@ class ParameterSpace:
             base=self.pool.base,
             parameters=normalize,
         )
-
-
-def _number(parameter: MethodParameter, value: float | bool | str) -> float:
-    """Returns a fixed value as recipes hold it: a choice is the number of its word.
-
-    Raises:
-        SpaceDefinitionError: It is no value of this parameter.
-    """
-    field = f"space.fixed.{parameter.name}"
-    if parameter.kind == "choice":
-        if value not in parameter.choices:
-            words = ", ".join(parameter.choices)
-            raise SpaceDefinitionError(field, f"{value!r} is none of its words", f"write one of: {words}")
-        return float(parameter.choices.index(str(value)))
-    if isinstance(value, str):
-        raise SpaceDefinitionError(field, f"{value!r} is no number", "write a number")
-    return float(value)
-
-
-def _searched(options: ParameterSpaceOptions, method: Method) -> tuple[MethodParameter, ...]:
-    if options.search is None:
-        return tuple(p for p in method.parameters if p.searched and p.name not in options.fixed)
-    return tuple(method.parameter(name) for name in options.search)
-
-
-def _check_options(options: ParameterSpaceOptions, method: Method, pool: ParentPool) -> None:
-    """Refuses options that hold no recipe.
-
-    Raises:
-        SpaceDefinitionError: They contradict each other, the method or the parents.
-        UnknownNameError: They name a parameter that the method does not have.
-    """
-    _check_names(options, method)
-    for name, (low, high) in options.bounds.items():
-        if not (low < high and math.isfinite(high - low)):
-            detail = f"[{low}, {high}] holds nothing, or everything"
-            raise SpaceDefinitionError(f"space.bounds.{name}", detail, "write [low, high]")
-    if options.layer_groups > pool.layers:
-        detail = f"{options.layer_groups} groups of {pool.layers} layers"
-        raise SpaceDefinitionError("space.layer_groups", detail, f"use at most {pool.layers}")
-    _check_pool(method, pool)
-
-
-def _check_names(options: ParameterSpaceOptions, method: Method) -> None:
-    known = [parameter.name for parameter in method.parameters]
-    named = [("search", n) for n in options.search or ()] + [("bounds", n) for n in options.bounds]
-    for field, name in [*named, *(("fixed", n) for n in options.fixed)]:
-        if name not in known:
-            raise UnknownNameError(f"space.{field}.{name}", f"parameter of {method.name}", name, known)
-    for field, name in named:
-        if method.parameter(name).kind != "number":
-            detail = f"{name} is a {method.parameter(name).kind}, and a search moves numbers"
-            raise SpaceDefinitionError(f"space.{field}.{name}", detail, f"set it in fixed: {{{name}: ...}}")
-    for name, value in options.fixed.items():
-        _number(method.parameter(name), value)
-    if both := set(options.search or ()) & set(options.fixed):
-        raise SpaceDefinitionError("space.fixed", f"{sorted(both)} are searched as well", "name each once")
-    searched = {parameter.name for parameter in _searched(options, method)}
-    if not searched:
-        detail = "no parameter is searched"
-        raise SpaceDefinitionError("space.search", detail, f"search one of: {', '.join(known)}")
-    for parameter in method.parameters:
-        if parameter.default is None and parameter.name not in {*searched, *options.fixed}:
-            detail = f"{parameter.name} is neither searched nor fixed, and has no default"
-            raise SpaceDefinitionError("space.search", detail, f"add {parameter.name} to search or fixed")
-
-
-def _check_pool(method: Method, pool: ParentPool) -> None:
-    if method.needs_base and pool.base is None:
-        raise RecipeError("base", f"{method.name} needs a base model", "name the parents' common ancestor")
-    count = len(pool.parents) + int(method.base_is_a_parent and pool.base not in (None, *pool.parents))
-    if count < method.fewest_parents or (method.most_parents is not None and count > method.most_parents):
-        most = method.most_parents or "any number"
-        detail = f"{method.name} takes {method.fewest_parents} to {most}, got {count}"
-        raise SpaceDefinitionError("parents", detail, "change the parents or the method")

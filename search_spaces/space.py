@@ -19,12 +19,16 @@ class ParentPool:
         base: Their common ancestor, where there is one.
         layers: How many layers each parent has.
         layer_prefix: What precedes the layer's number in tensor names (`model.layers.`).
+        parameters: How many numbers one parent has; 0 where nobody has counted.
+        layer_parameters: How many of these one of its layers has.
     """
 
     parents: tuple[Parent, ...]
     base: Parent | None
     layers: int
     layer_prefix: str = "model.layers."
+    parameters: int = 0
+    layer_parameters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from search_spaces import (
     SPACES,
     Infeasible,
+    ParameterSpace,
     Parent,
     ParentPool,
     Recipe,
     SearchSpace,
     SpaceDefinitionError,
+    SpaceOptions,
     build_space,
 )
 from search_spaces.genome import Genome, Real, from_unit_cube, initial_genome, is_in_bounds, to_unit_cube
@@ -50,12 +53,68 @@ def _numbers_of(method: str) -> tuple[str, ...]:
 
 
 SEARCHABLE = [method for method in sorted(METHODS) if _numbers_of(method)]
-SPACES_UNDER_TEST = {f"{method}, {form}": (method, form) for method in SEARCHABLE for form in FORMS}
+PARAMETER_SPACES = {f"{method}, {form}": (method, form) for method in SEARCHABLE for form in FORMS}
+POOL = ParentPool(PARENTS, BASE, layers=7, parameters=1000, layer_parameters=100)
+SMOOTH_TIES = ParameterSpace(
+    ParameterSpaceOptions(method="ties", layer_groups=3, smooth=True, outer_genes=True), POOL
+)
+_MIXTURE = {"method": "ties", "layer_groups": 3, "filters": ["mlp"], "outer_genes": True}
+_DEEP = {"max_layers": 60}
+OTHER_SPACES: Mapping[str, dict[str, Any]] = {
+    "slots": {"kind": "layer_stacking", **_DEEP},
+    "slots, three rounds": {"kind": "layer_stacking", "repeats": 3, "begin": "published", "max_layers": 80},
+    "slots without scales": {"kind": "layer_stacking", "scales": False, **_DEEP},
+    "slots with free ends": {"kind": "layer_stacking", "fixed_ends": False, **_DEEP},
+    "slots of two": {"kind": "layer_stacking", "layers_of": ["org/right", "org/left"], **_DEEP},
+    "slots within a size": {"kind": "layer_stacking", "max_parameters": 1500},
+    "spans": {"kind": "structured_stacking", **_DEEP},
+    "spans with free ends": {"kind": "structured_stacking", "fixed_ends": False, "spans": 3, **_DEEP},
+    "spans without scales": {"kind": "structured_stacking", "scales": False, **_DEEP},
+    "spans of one parent": {"kind": "structured_stacking", "layers_of": ["org/left"], **_DEEP},
+    "slots over a winner": {"kind": "layer_stacking", "winner": "TIES", "layers_of": ["org/third"], **_DEEP},
+    "spans over a winner": {"kind": "structured_stacking", "winner": "TIES", "fixed_ends": False, **_DEEP},
+    "joint with spans": {"kind": "joint", "parameter": _MIXTURE},
+    "joint with slots": {
+        "kind": "joint", "parameter": _MIXTURE, "stacking": {"kind": "layer_stacking", **_DEEP}
+    },
+    "joint, free ends": {
+        "kind": "joint",
+        "parameter": {"method": "task_arithmetic", "group_size": 3},
+        "stacking": {"kind": "structured_stacking", "fixed_ends": False},
+    },
+    "joint of the mixture alone": {"kind": "joint", "parameter": _MIXTURE, "stack_parents": False},
+    "methods": {"methods": ["ties", "dare_ties", "linear", "multislerp"], "layer_groups": 2},
+    "frozen": {
+        "method": "ties", "layer_groups": 2, "frozen": {"density of left*": 0.5, "* of third (group 1)": 1}
+    },
+    "frozen slots": {
+        "kind": "layer_stacking", "frozen": {"log scale of*": 0.0, "take * (round 2)": -1}, **_DEEP
+    },
+    "groups of three": {"method": "ties", "group_size": 3},
+}  # fmt: skip
+OPTIONS: TypeAdapter[SpaceOptions] = TypeAdapter(SpaceOptions)
 
 
-@pytest.fixture(params=SPACES_UNDER_TEST)
+def other_space(name: str) -> SearchSpace:
+    raw = dict(OTHER_SPACES[name])
+    if raw.get("winner") == "TIES":
+        found = SMOOTH_TIES.decode(
+            tuple(0.1 + 0.05 * i for i in range(len(SMOOTH_TIES.variables) - 6)) + (0.4,) * 6
+        )
+        assert isinstance(found, Recipe)
+        raw["winner"] = write_recipe(found)
+    return build_space(OPTIONS.validate_python(raw), POOL)
+
+
+@pytest.fixture(params=PARAMETER_SPACES)
+def parameter_space(request: pytest.FixtureRequest) -> SearchSpace:
+    return space_of(*PARAMETER_SPACES[request.param])
+
+
+@pytest.fixture(params=[*PARAMETER_SPACES, *OTHER_SPACES])
 def space(request: pytest.FixtureRequest) -> SearchSpace:
-    return space_of(*SPACES_UNDER_TEST[request.param])
+    name = request.param
+    return other_space(name) if name in OTHER_SPACES else space_of(*PARAMETER_SPACES[name])
 
 
 def genomes(space: SearchSpace) -> st.SearchStrategy[Genome]:
@@ -63,12 +122,16 @@ def genomes(space: SearchSpace) -> st.SearchStrategy[Genome]:
     position = st.floats(0.0, 1.0) | st.sampled_from([0.0, 1.0])
     count = len(space.variables)
     return st.lists(position, min_size=count, max_size=count).map(
-        lambda point: tuple(canonical_number(float(gene)) for gene in from_unit_cube(space.variables, point))
+        lambda point: tuple(
+            canonical_number(gene) if isinstance(gene, float) else gene
+            for gene in from_unit_cube(space.variables, point)
+        )
     )
 
 
 def test_every_space_is_tested() -> None:
-    assert SPACES.keys() == {"parameter"}
+    kinds = {"parameter", *(raw.get("kind", "parameter") for raw in OTHER_SPACES.values())}
+    assert SPACES.keys() == kinds
 
 
 @pytest.mark.parametrize("parameter", ["normalize", "int8_mask"])
@@ -101,20 +164,36 @@ def test_every_genome_in_bounds_decodes_to_a_recipe_that_names_its_model(
     again = space.decode(genome)
     assert isinstance(again, Recipe)
     assert again.digest == recipe.digest
-    assert space.encode(recipe) == genome
+    encoded = space.encode(recipe)
+    assert is_in_bounds(space.variables, encoded)
+    found = space.decode(encoded)
+    assert isinstance(found, Recipe)
+    assert found.digest == recipe.digest
     written = read_recipe(write_recipe(recipe))
     assert written == recipe
     assert written.digest == recipe.digest
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=3, suppress_health_check=list(HealthCheck))
+def test_a_parameter_space_finds_the_very_genome_again(
+    parameter_space: SearchSpace, data: st.DataObject
+) -> None:
+    genome = data.draw(genomes(parameter_space))
+    recipe = parameter_space.decode(genome)
+    assert isinstance(recipe, Infeasible) or parameter_space.encode(recipe) == genome
+    assert all(isinstance(variable, Real) for variable in parameter_space.variables)
 
 
 def test_the_first_genome_is_in_bounds_and_decodes(space: SearchSpace) -> None:
     genome = initial_genome(space.variables)
     assert is_in_bounds(space.variables, genome)
     assert isinstance(space.decode(genome), Recipe)
-    assert from_unit_cube(space.variables, to_unit_cube(space.variables, genome)) == pytest.approx(genome)
+    again = from_unit_cube(space.variables, to_unit_cube(space.variables, genome))
+    for one, two in zip(again, genome, strict=True):
+        assert one == (pytest.approx(two) if isinstance(two, float) else two)
 
 
 def test_variables_have_names_of_their_own(space: SearchSpace) -> None:
     names = [variable.name for variable in space.variables]
     assert len(set(names)) == len(names)
-    assert all(isinstance(variable, Real) for variable in space.variables)
