@@ -130,7 +130,10 @@ class _Check:
     def space(self) -> None:
         """Builds the space again and again, each time without the last option that was refused."""
         raw = self.raw.get("space", {})
-        while self.pool is not None and (options := read_part(SpaceOptions, raw)) is not None:
+        while self.pool is not None:
+            options: SpaceOptions | None = read_part(SpaceOptions, raw)  # type: ignore[arg-type]  # a union
+            if options is None:
+                return
             try:
                 self.variables = build_space(options, self.pool).variables
                 return
@@ -248,7 +251,7 @@ def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Itera
         yield Mistake(
             pointer,
             "too_few_items",
-            f"{entry.name} would be searched on {items} items, where an accuracy of 0.5 is known to ±{error:.2f}",
+            f"{entry.name} would be searched on {items} items, where 0.5 correct is known to ±{error:.2f}",
             f"give the search {FEWEST_SEARCH_ITEMS} items or more, or set allow_few_items: true",
         )
 

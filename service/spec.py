@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from evaluators import Benchmark
 from evaluators.splits import SplitRule
-from search_spaces import Parent, SpaceOptions
+from search_spaces import ParameterSpaceOptions, Parent, SpaceOptions
 from search_spaces.recipe import DType
 from service.criteria_spec import Constraint, Measure, Name, Spec
 from service.criteria_spec import label_of as label_of
@@ -165,7 +165,7 @@ class ExperimentSpec(Spec):
     name: Name
     parents: Annotated[tuple[Parent, ...], Field(min_length=1, max_length=MOST_PARENTS)]
     base: Parent | None = None
-    space: SpaceOptions = SpaceOptions()
+    space: SpaceOptions = ParameterSpaceOptions()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MOST_OBJECTIVES)]
     tasks_path: str | None = None
     optimizer: OptimizerOptions = OptimizerOptions()
