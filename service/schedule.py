@@ -55,7 +55,7 @@ class Generations:
 
     def is_boundary(self, told: int) -> bool:
         """Says whether a generation is complete when so many candidates were told."""
-        return told == self.baselines or told == self._start(self.generation(told))
+        return told > 0 and told == self._start(self.generation(told))
 
     def _start(self, generation: int) -> int:
         return 0 if generation == 0 else self.baselines + (generation - 1) * self.population

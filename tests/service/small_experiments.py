@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.optimizers import OPTIMIZERS
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool
 from service.spec import ExperimentSpec
 from service.store.database import Database
@@ -30,6 +31,17 @@ def small_spec(**changes: Any) -> ExperimentSpec:
         "seed": 7,
     }
     return ExperimentSpec.model_validate(content | changes)
+
+
+def with_optimizer(algorithm: str, **options: Any) -> dict[str, Any]:
+    """Returns what a spec must say for an algorithm: its name, and measures where it lays out an archive."""
+    changes: dict[str, Any] = {"optimizer": {"algorithm": algorithm, "population": 4} | options}
+    if OPTIMIZERS[algorithm].needs_measures:
+        changes["measures"] = [
+            {"kind": "share", "parent": "/models/left", "low": 0.0, "high": 1.0, "cells": 5},
+            {"kind": "score", "objective": "sums", "low": 0.0, "high": 1.0, "cells": 4},
+        ]
+    return changes
 
 
 def facts_for(spec: ExperimentSpec) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from service.store.repository import Repository
 from tests.databases import fresh_database
 from tests.service.crashes import Fuse, Killed, MortalWorkforce, end_all_leases, mortal
 from tests.service.scripted_workforce import LOST, Mishap, ScriptedWorkforce
-from tests.service.small_experiments import add_experiment, final_state, reload, small_spec
+from tests.service.small_experiments import add_experiment, final_state, reload, small_spec, with_optimizer
 from workers.errors import PreparationError
 from workers.messages import Assignment
 
@@ -129,7 +129,7 @@ def test_what_a_candidate_cost_is_noted(sqlite_database: Database) -> None:
 def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
     sqlite_database: Database, algorithm: str
 ) -> None:
-    kill_everywhere(sqlite_database, stride=9, optimizer={"algorithm": algorithm, "population": 3})
+    kill_everywhere(sqlite_database, stride=9, **with_optimizer(algorithm, population=3))
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ from search_spaces import Recipe
 from service.errors import ReplayMismatchError
 from service.journal import ListJournal, Wish
 from service.optimizers import OPTIMIZERS
-from service.planning import build_optimizer_for, build_space_for, plan_for
+from service.planning import build_optimizer_for, build_space_for, plan_for, window_for
 from service.search_loop import SearchLoop
 from service.search_plan import Ending
 from tests.service.scripted_workforce import LOST, NAN, Mishap, ScriptedWorkforce
-from tests.service.small_experiments import facts_for, small_spec
+from tests.service.small_experiments import facts_for, small_spec, with_optimizer
 from workers.messages import Failed, Scored
 
 OBJECTIVES = ("words", "sums")
@@ -32,7 +32,7 @@ def loop_over(journal: ListJournal, workforce: ScriptedWorkforce, **changes: Any
     facts = facts_for(spec)
     space = build_space_for(spec, facts)
     optimizer = build_optimizer_for(spec, space)
-    plan = plan_for(spec, facts)
+    plan = plan_for(spec, facts, window=window_for(spec, optimizer, facts, workers=1))
     return SearchLoop(plan, space=space, optimizer=optimizer, workforce=workforce, journal=journal)
 
 
@@ -42,10 +42,6 @@ def run(
     journal = ListJournal()
     workforce = ScriptedWorkforce(slots=slots, order=order, script=script, benchmarks=OBJECTIVES)
     return journal, loop_over(journal, workforce, **changes).run()
-
-
-def with_optimizer(algorithm: str) -> dict[str, Any]:
-    return {"optimizer": {"algorithm": algorithm, "population": 4}}
 
 
 def essence(journal: ListJournal) -> list[tuple[object, ...]]:
