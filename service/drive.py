@@ -15,6 +15,7 @@ import structlog
 from evaluators import EvaluationError
 from search_spaces import Parent
 from search_spaces.errors import SpaceError
+from service.axes import axes_of
 from service.candidate import CandidateStatus
 from service.errors import ServiceError
 from service.examination import Winner, examine
@@ -61,7 +62,7 @@ class Drive:
             self.workforce.prepare(workload_for(row, spec, self.settings))
             self.journal.models = self._models(spec)
             if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
-                self._examine(spec)
+                self._examine(spec, row)
 
     def end(
         self,
@@ -146,8 +147,8 @@ class Drive:
                 again.facts = {**again.facts, "window": window}
         return window
 
-    def _examine(self, spec: ExperimentSpec) -> None:
-        match examine(self.journal, self.workforce, spec):
+    def _examine(self, spec: ExperimentSpec, row: ExperimentRow) -> None:
+        match examine(self.journal, self.workforce, spec, axes_of(row).objectives):
             case Winner() as winner:
                 self.end(_S.SUCCEEDED, winner=winner)
             case Wish.CANCEL:

@@ -8,17 +8,25 @@ better, and the report says so.  Nothing of this is ever told to the optimizer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
 
 from evaluators import Split
+from evaluators.conditions import Conditions
 from search_spaces import Recipe
 from service.archives.pareto import ParetoArchive
 from service.candidate import Candidate, Remembered
-from service.dispatcher import Dispatcher
+from service.dispatcher import PATIENCE, Dispatcher
+from service.examined import SensitivityFinding
+from service.findings import Evidence, findings, sensitivity
 from service.journal import Wish
 from service.spec import ExperimentSpec
 from service.store.journal import DatabaseJournal, ExaminationRecord
-from workers.messages import Outcome, Scored, Workforce
+from service.views import ObjectiveView
+from workers.messages import Assignment, Outcome, Scored, Workforce
+
+CONDITIONS = (Conditions(seed=1), Conditions(seed=2), Conditions(length=2.0), Conditions(length=0.5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +35,17 @@ class Winner:
 
     Attributes:
         optimism: Search fitness minus test fitness, per objective; empty where the test failed.
+        examination: `service.examined.ExaminationFindings` as JSON.
     """
 
     number: int
     optimism: dict[str, float]
+    examination: dict[str, Any] = field(default_factory=dict)
 
 
-def examine(journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec) -> Winner | Wish | None:
+def examine(
+    journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec, objectives: Sequence[ObjectiveView]
+) -> Winner | Wish | None:
     """Returns the winner, None when no finalist could be scored, or the wish that came in between.
 
     What was examined before a crash is not examined again.
@@ -46,11 +58,47 @@ def examine(journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec
     number = best_of(selection, spec.weights)
     if number is None:
         return None
+    winner = next(candidate for candidate in chosen if candidate.number == number)
+    varied = _under_other_conditions(
+        winner, selection[number], journal, workforce, timeout=spec.evaluation_timeout
+    )
+    if isinstance(varied, Wish):
+        return varied
+    ExaminationRecord(journal, "test").open([candidate.number for candidate in chosen])
     test = _scores_on("test", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
     if isinstance(test, Wish):
         return test
-    search = next(r.outcome for r in remembered if r.candidate.number == number)
-    return Winner(number, optimism(search, test.get(number)))
+    search = {r.candidate.number: r.outcome for r in remembered if r.outcome is not None}
+    evidence = Evidence(number, chosen, {"search": search, "selection": selection, "test": test}, varied)
+    found = findings(evidence, objectives, spec.weights)
+    return Winner(number, optimism(search.get(number), test.get(number)), found.model_dump(mode="json"))
+
+
+def _under_other_conditions(
+    winner: Candidate, before: Outcome, journal: DatabaseJournal, workforce: Workforce, *, timeout: float
+) -> list[SensitivityFinding] | Wish:
+    """Asks the winner the selection items with other examples, other draws, more and less room."""
+    record = ExaminationRecord(journal, "selection")
+    found = record.recall_varied()
+    if not isinstance(winner.recipe, Recipe):
+        return []
+    for conditions in CONDITIONS:
+        name = str(conditions)
+        if name in found:
+            continue
+        order = Assignment(
+            uuid4(), winner.number, winner.recipe, "selection", timeout=timeout, conditions=conditions
+        )
+        workforce.submit(order)
+        outcome = None
+        while outcome is None or outcome.candidate != order.candidate:
+            if (wish := journal.wish()) is not None:
+                workforce.drop()
+                return wish
+            outcome = workforce.next_outcome(PATIENCE)
+        found[name] = list(sensitivity(name, before, outcome))
+        record.varied(name, found[name])
+    return [finding for each in found.values() for finding in each]
 
 
 def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:

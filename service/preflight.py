@@ -31,6 +31,7 @@ from service.spec_reading import (
 )
 from service.views import ObjectiveView
 from workers.errors import WorkerError
+from workers.foldable import rule_for
 from workers.hub import inspect_parent
 from workers.inspection import compare_layouts
 from workers.layout import Layout
@@ -125,7 +126,7 @@ class _Check:
         mixed = tuple(parent for parent in named if parent != base)
         if mixed:
             shape = (layout.layers, layout.layer_prefix) if layout else (MANY_LAYERS, "model.layers.")
-            self.pool = ParentPool(mixed, base, *shape)
+            self.pool = ParentPool(mixed, base, *shape, *(_sizes(layout) if layout else ()))
 
     def space(self) -> None:
         """Builds the space again and again, each time without the last option that was refused."""
@@ -136,6 +137,7 @@ class _Check:
                 return
             try:
                 self.variables = build_space(options, self.pool).variables
+                self._foldable(options)
                 return
             except SpaceError as error:
                 mistake = from_space_error(error)
@@ -143,6 +145,17 @@ class _Check:
                 before, raw = raw, _without(raw, mistake.pointer)
                 if raw == before:
                     return
+
+    def _foldable(self, options: SpaceOptions) -> None:
+        """Checks that what is searched with scales can be exported."""
+        stacking = getattr(options, "stacking", options)
+        pointer = "/space/scales" if stacking is options else "/space/stacking/scales"
+        layout = next(iter(self.layouts.values()), None)
+        if layout is not None and getattr(stacking, "scales", False):
+            try:
+                rule_for(layout.architecture)
+            except WorkerError as error:
+                self.mistakes.append(_from_worker_error(error, pointer))
 
     def optimizer(self) -> None:
         """Checks the optimizer's name and settings, and that the budget holds a generation."""
@@ -221,7 +234,11 @@ class _Check:
                 yield Mistake(pointer, "unknown_parent", detail, did_you_mean(str(parent), known))
         spans = [part.sources[0].layers or (0, self.pool.layers) for part in recipe.slices]
         count = sum(end - start for start, end in spans)
-        if self.layouts and (count != self.pool.layers or any(end > self.pool.layers for _, end in spans)):
+        stacked = (
+            isinstance(space := self.raw.get("space"), dict) and space.get("kind", "parameter") != "parameter"
+        )
+        too_far = any(end > self.pool.layers for _, end in spans)
+        if self.layouts and (too_far or (count != self.pool.layers and not stacked)):
             detail = f"it takes {count} layers, up to number {max(end for _, end in spans)}"
             yield Mistake(pointer, "wrong_depth", detail, f"the parents have {self.pool.layers} layers")
 
@@ -235,12 +252,19 @@ class _Check:
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
             objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
-            parameters=sum(prod(entry.shape) for entry in layout.tensors.values()),
+            parameters=_sizes(layout)[0],
+            layer_parameters=_sizes(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
             baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
             **shape,
         )
         return facts.model_dump(mode="json")
+
+
+def _sizes(layout: Layout) -> tuple[int, int]:
+    """Returns how many parameters a checkpoint has, and how many one of its layers."""
+    inside = sum(prod(e.shape) for name, e in layout.tensors.items() if layout.layer_of(name) is not None)
+    return sum(prod(entry.shape) for entry in layout.tensors.values()), inside // max(layout.layers, 1)
 
 
 def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:

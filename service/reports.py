@@ -105,7 +105,13 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
         return None
     number = row.winner["number"]
     label = repository.candidate(row.id, number).label
-    return WinnerView(number=number, label=label, optimism=row.winner["optimism"])
+    return WinnerView(
+        number=number,
+        label=label,
+        optimism=row.winner["optimism"],
+        examination=row.winner.get("examination") or None,
+        test_opened_at=row.test_opened_at,
+    )
 
 
 def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from evaluators import Split
 from service.candidate import CandidateStatus
+from service.examined import ExaminationFindings
 from service.lifecycle import ExperimentStatus
 
 
@@ -142,11 +143,15 @@ class WinnerView(View):
 
     Attributes:
         optimism: Search score minus test score, per objective.
+        examination: All that was found out; None for experiments of earlier versions.
+        test_opened_at: When the sealed test split was read, which happens once.
     """
 
     number: int
     label: str | None
     optimism: dict[str, float]
+    examination: ExaminationFindings | None = None
+    test_opened_at: datetime | None = None
 
 
 class ExperimentView(View):

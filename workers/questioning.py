@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evaluators import Items, Race, Score, Sheet
+from evaluators.conditions import STANDARD
 from evaluators.errors import EvaluationError
 from evaluators.racing import estimate, standing
 from evaluators.scores import mean_score
@@ -42,6 +43,8 @@ def question(assignment: Assignment, sheets: Sequence[Sheet], ask: Ask) -> Answe
     Raises:
         EvaluationError: The race or the items do not fit the benchmarks.
     """
+    if assignment.conditions != STANDARD:
+        return _moved(sheets, ask)
     if not all(sheet.additive for sheet in sheets) or not (
         assignment.race or assignment.items is not None or assignment.known
     ):
@@ -54,6 +57,12 @@ def question(assignment: Assignment, sheets: Sequence[Sheet], ask: Ask) -> Answe
         return _race(assignment.race, wanted, interview)
     interview.hear(wanted)
     return Answered(interview.scores(wanted), asked=interview.asked)
+
+
+def _moved(sheets: Sequence[Sheet], ask: Ask) -> Answered:
+    """Asks, under other conditions, those benchmarks alone that feel them."""
+    items = tuple(tuple(range(sheet.size)) if sheet.moved else () for sheet in sheets)
+    return Answered(ask(items) if any(items) else (), asked=sum(map(len, items)))
 
 
 class _Interview:

@@ -56,4 +56,5 @@ def _columns() -> dict[str, list[sa.Column[object]]]:
             sa.Column("places", sa.LargeBinary()),
             sa.Column("notes", sa.JSON()),
         ],
+        "experiments": [sa.Column("test_opened_at", sa.DateTime(timezone=True))],
     }

@@ -16,17 +16,20 @@ from evaluators import Score, Split
 from search_spaces import Infeasible
 from service.candidate import Appraised, Candidate, CandidateStatus, Remembered, Timings
 from service.errors import ConflictError, LeaseLostError
+from service.examined import SensitivityFinding
 from service.journal import Progress, Wish
 from service.lifecycle import ExperimentStatus
 from service.store.database import Database
 from service.store.leases import prove_lease
 from service.store.model_keys import ModelKeys, known_scores
-from service.store.models import CandidateRow, EvaluationRow, ExperimentRow
+from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
 from service.store.types import now
 from workers.messages import Failed, Outcome, Scored
 
+TEST_OPENED = "test_split.opened"
+VARIED = "winner.varied"
 WISH_INTERVAL = 0.2  # seconds between two looks at the experiment's status
 _WISHES = {ExperimentStatus.PAUSING: Wish.PAUSE, ExperimentStatus.CANCELLING: Wish.CANCEL}
 
@@ -213,6 +216,43 @@ class ExaminationRecord:
             else:
                 failure = _failure(outcome)
                 Repository(session).add_event(key, "candidate.examined", payload | {"failure": failure})
+
+    def open(self, numbers: Sequence[int]) -> None:
+        """Notes, once, that the sealed test split is read, and for whom.
+
+        Raises:
+            ConflictError: It was read before, for others.
+        """
+        with self.journal.writing() as session:
+            row = session.get_one(ExperimentRow, self.journal.experiment_id)
+            event = {"split": self.split, "numbers": list(numbers)}
+            if row.test_opened_at is None:
+                row.test_opened_at = now()
+                Repository(session).add_event(row.id, TEST_OPENED, event)
+                return
+            query = select(EventRow.payload).where(
+                EventRow.experiment_id == row.id, EventRow.kind == TEST_OPENED
+            )
+            if session.scalars(query).first() != event:
+                raise ConflictError("the test split was read before, for other candidates")
+
+    def varied(self, conditions: str, findings: Sequence[SensitivityFinding]) -> None:
+        """Notes what other conditions did to the winner's scores."""
+        payload = {"conditions": conditions, "findings": [one.model_dump(mode="json") for one in findings]}
+        with self.journal.writing() as session:
+            Repository(session).add_event(self.journal.experiment_id, VARIED, payload)
+
+    def recall_varied(self) -> dict[str, list[SensitivityFinding]]:
+        """Returns what was noted by `varied`, by the conditions' names."""
+        with self.journal.database.reading() as session:
+            query = select(EventRow.payload).where(
+                EventRow.experiment_id == self.journal.experiment_id, EventRow.kind == VARIED
+            )
+            events = list(session.scalars(query.order_by(EventRow.id)))
+        return {
+            event["conditions"]: [SensitivityFinding.model_validate(one) for one in event["findings"]]
+            for event in events
+        }
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
         """Returns nothing: what is held out is asked afresh."""

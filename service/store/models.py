@@ -62,7 +62,9 @@ class ExperimentRow(Base):
     Attributes:
         spec: `ExperimentSpec.model_dump(mode="json")`, with absolute local paths.
         facts: `service.planning.Facts`: what the check found out about parents and benchmarks.
-        winner: `{"number": int, "optimism": {objective: float}}` after the examination.
+        winner: `{"number": int, "optimism": {objective: float}, "examination": {...}}` after the
+            examination; the last is `service.examined.ExaminationFindings`.
+        test_opened_at: When the sealed test split was read, which happens once.
         failure: `{"code", "cause", "remedy"}` of a failed experiment.
         reference: Of the hypervolume: the worst fitness among the baselines, per objective (larger
             is better, so the negated score where smaller scores are better).
@@ -87,6 +89,7 @@ class ExperimentRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    test_opened_at: Mapped[datetime | None]
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[float | None]
     epoch: Mapped[int] = mapped_column(Integer, default=0)

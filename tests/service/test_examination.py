@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from evaluators import Score, Split
+from evaluators.conditions import STANDARD
 from search_spaces import Recipe
+from service.axes import axes_of
 from service.candidate import Candidate, Remembered
-from service.examination import best_of, examine, finalists, optimism
+from service.errors import ConflictError
+from service.examination import CONDITIONS, best_of, examine, finalists, optimism
+from service.examined import ExaminationFindings
 from service.lifecycle import ExperimentStatus
+from service.reports import experiment_view
 from service.runner import Runner
 from service.settings import Settings
 from service.store.database import Database
-from service.store.journal import DatabaseJournal
-from service.store.models import CandidateRow, ExperimentRow
+from service.store.journal import DatabaseJournal, ExaminationRecord
+from service.store.models import CandidateRow, EventRow, ExperimentRow
 from service.store.repository import Repository
 from tests.service.scripted_workforce import Mishap, ScriptedWorkforce
 from tests.service.small_experiments import add_experiment, reload, small_spec
@@ -142,8 +148,11 @@ def test_finalists_and_baselines_are_scored_on_all_splits_and_nobody_else(sqlite
     assert {0, 1, 2, 3} < examined
     assert 2 <= len(examined) - 4 <= 4
     assert all(splits[number] == {"search"} for number in splits.keys() - examined)
-    sent = [(assignment.number, assignment.split) for assignment in force.submitted]
+    sent = [(a.number, a.split) for a in force.submitted if a.conditions == STANDARD]
     assert len(sent) == len(set(sent))  # the test split is touched once
+    varied = [a for a in force.submitted if a.conditions != STANDARD]
+    assert {a.split for a in varied} == {"selection"}
+    assert [a.conditions for a in varied] == list(CONDITIONS)
 
 
 def test_the_examination_comes_after_the_last_tell(sqlite_database: Database) -> None:
@@ -156,7 +165,9 @@ def test_the_examination_comes_after_the_last_tell(sqlite_database: Database) ->
 def test_what_was_examined_before_a_crash_is_not_examined_again(sqlite_database: Database) -> None:
     row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES))
     force = ScriptedWorkforce(benchmarks=OBJECTIVES)
-    winner = examine(DatabaseJournal(sqlite_database, row.id, row.epoch), force, small_spec())
+    winner = examine(
+        DatabaseJournal(sqlite_database, row.id, row.epoch), force, small_spec(), axes_of(row).objectives
+    )
     assert force.submitted == []
     assert row.winner is not None
     assert getattr(winner, "number", None) == row.winner["number"]
@@ -164,7 +175,11 @@ def test_what_was_examined_before_a_crash_is_not_examined_again(sqlite_database:
 
 def test_a_winner_whose_test_fails_is_still_the_winner(sqlite_database: Database) -> None:
     row = drive(sqlite_database, Selective({2: 0.9}, failing=frozenset({"test"})))
-    assert row.winner == {"number": 2, "optimism": {}}
+    assert row.winner is not None
+    assert (row.winner["number"], row.winner["optimism"]) == (2, {})
+    found = ExaminationFindings.model_validate(row.winner["examination"])
+    assert [objective.test for objective in found.objectives] == [None, None]
+    assert any("no test score" in warning for warning in found.warnings)
 
 
 def test_when_no_finalist_can_be_scored_the_experiment_fails(sqlite_database: Database) -> None:
@@ -179,3 +194,44 @@ def test_the_number_of_finalists_is_the_users(sqlite_database: Database, count: 
     row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES), examination={"finalists": count})
     examined = [n for n, splits in splits_of(sqlite_database, row).items() if "test" in splits]
     assert count <= len(examined) - 4 <= 2 * count
+
+
+def test_opening_the_test_split_is_recorded_once_and_for_all(sqlite_database: Database) -> None:
+    row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES))
+    assert row.test_opened_at is not None
+    with sqlite_database.reading() as session:
+        events = Repository(session).events(experiment_id=row.id)
+    kinds = [event.kind for event in events]
+    (opened,) = [event for event in events if event.kind == "test_split.opened"]
+    tested = [e for e in events if e.kind == "candidate.examined" and e.payload["split"] == "test"]
+    assert opened.payload["numbers"] == [event.payload["number"] for event in tested]
+    assert kinds.index("test_split.opened") < min(event_place(events, event) for event in tested)
+    record = ExaminationRecord(DatabaseJournal(sqlite_database, row.id, row.epoch), "test")
+    record.open(opened.payload["numbers"])  # a controller that goes on after a crash
+    with pytest.raises(ConflictError, match="read before"):
+        record.open([1])
+    assert reload(sqlite_database, row).test_opened_at == row.test_opened_at
+
+
+def event_place(events: Sequence[EventRow], event: EventRow) -> int:
+    return [each.id for each in events].index(event.id)
+
+
+def test_what_was_found_out_about_the_winner_is_stored_and_shown(sqlite_database: Database) -> None:
+    row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES))
+    with sqlite_database.reading() as session:
+        view = experiment_view(Repository(session), row)
+    assert view.winner is not None
+    assert view.winner.test_opened_at == row.test_opened_at
+    found = view.winner.examination
+    assert found is not None
+    assert [objective.name for objective in found.objectives] == list(OBJECTIVES)
+    for objective in found.objectives:
+        assert objective.search is not None
+        assert objective.test is not None
+        assert objective.optimism == pytest.approx(objective.search.value - objective.test.value)
+        assert objective.optimism == pytest.approx(view.winner.optimism[objective.name])
+    others = {comparison.label for comparison in found.comparisons} | {view.winner.label}
+    assert {"parent: left", "parent: right", "plain average"} <= others
+    assert sum(c.best_parent for c in found.comparisons) == len(OBJECTIVES)
+    assert found.chances_on_front[0].number == view.winner.number
