@@ -16,6 +16,9 @@ def coefficient(
     part, depth = _slice_at(recipe, layer)
     if part is None:
         return None
+    if part.method is not None:  # a copy: all of its one source, nothing of the others
+        taken = {part.sources[0].parent: 1.0}
+        return None if owner is None or parameter.name != "weight" else taken.get(owner, 0.0)
     if owner is None:
         return recipe.shared_value(parameter.name, part, tensor, depth)
     source = next((source for source in part.sources if source.parent == owner), None)

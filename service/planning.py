@@ -89,7 +89,8 @@ def mixed_parents(spec: ExperimentSpec) -> tuple[Parent, ...]:
 
 def build_pool(spec: ExperimentSpec, facts: Mapping[str, Any]) -> ParentPool:
     """Returns the parents to mix, and the shape they share."""
-    return ParentPool(mixed_parents(spec), spec.base, facts["layers"], facts["layer_prefix"])
+    sizes = (facts.get("parameters", 0), facts.get("layer_parameters", 0))
+    return ParentPool(mixed_parents(spec), spec.base, facts["layers"], facts["layer_prefix"], *sizes)
 
 
 def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpace:
@@ -207,8 +208,15 @@ def criteria_for(spec: ExperimentSpec, facts: Facts) -> Criteria:
     )
 
 
-def baselines_for(spec: ExperimentSpec, pool: ParentPool) -> tuple[Baseline, ...]:
+def baselines_for(
+    spec: ExperimentSpec, pool: ParentPool, taken_over: Sequence[Baseline] = ()
+) -> tuple[Baseline, ...]:
     """Returns generation 0: what the search must beat, each model once.
+
+    Args:
+        spec: Says which of the usual recipes are wanted, and the user's own.
+        pool: The parents.
+        taken_over: The best of earlier experiments.
 
     Raises:
         RecipeFileError: One of the user's own recipes describes no model.
@@ -218,6 +226,7 @@ def baselines_for(spec: ExperimentSpec, pool: ParentPool) -> tuple[Baseline, ...
     if spec.baselines.standard_recipes:
         found += ladder.standard_recipes()
     found += [Baseline(name, read_recipe(text)) for name, text in spec.baselines.recipes.items()]
+    found += taken_over
     first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
     return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
 

@@ -5,7 +5,7 @@ All mistakes are found at once, whatever else is wrong, and before any weight is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import prod
@@ -17,10 +17,12 @@ from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable
 from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.methods import METHODS
+from service.criteria_check import criteria_mistakes, optimizer_mistakes
 from service.errors import InvalidSpecError, Mistake
-from service.optimizers import OptimizerSetup, choose_algorithm, optimizer_named
+from service.optimizers import choose_algorithm
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
-from service.spec import MOST_PARENTS, Baselines, Budget, ExperimentSpec, Objective, OptimizerOptions
+from service.search_plan import Baseline
+from service.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.spec_reading import (
     from_space_error,
     is_folder,
@@ -60,8 +62,17 @@ class Checked:
     warnings: tuple[str, ...]
 
 
-def check_spec(raw: Mapping[str, Any], workforce: Workforce) -> Checked:
+Earlier = Callable[[str], Sequence[PlannedBaseline] | None]
+"""Returns the best recipes of an earlier experiment, by its name; None where there is no such one."""
+
+
+def check_spec(raw: Mapping[str, Any], workforce: Workforce, earlier: Earlier = lambda _: None) -> Checked:
     """Returns the spec with absolute paths, and what was found out on the way.
+
+    Args:
+        raw: What the user wrote.
+        workforce: Who can say whether the tasks exist.
+        earlier: Finds what a warm start takes over.
 
     Raises:
         InvalidSpecError: The spec has mistakes; holds all of them.
@@ -74,6 +85,7 @@ def check_spec(raw: Mapping[str, Any], workforce: Workforce) -> Checked:
     check.optimizer()
     check.benchmarks(workforce)
     check.recipes()
+    check.warm_start(earlier)
     if spec is None or mistakes:
         # What the schema refused is told once, in the order in which it stands in the spec.
         raise InvalidSpecError(tuple({(m.pointer, m.code, m.detail): m for m in mistakes}.values()))
@@ -92,6 +104,7 @@ class _Check:
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
+    taken_over: list[PlannedBaseline] = field(default_factory=list)
 
     def named_parents(self) -> dict[Parent, str]:
         """Returns the parents and the base that can be read, with their pointers."""
@@ -158,24 +171,10 @@ class _Check:
                 self.mistakes.append(_from_worker_error(error, pointer))
 
     def optimizer(self) -> None:
-        """Checks the optimizer's name and settings, and that the budget holds a generation."""
-        options = read_part(OptimizerOptions, self.raw.get("optimizer", {}))
-        budget = read_part(Budget, self.raw.get("budget", {}))
-        if options is None:
-            return
-        try:
-            objectives = self.raw.get("objectives")
-            count = len(objectives) if isinstance(objectives, list) else 1
-            chosen = choose_algorithm(options.algorithm, self.variables, count)
-            optimizer = optimizer_named(chosen.name)
-            setup = OptimizerSetup(self.variables, 0, population=options.population, sigma=options.sigma)
-            optimizer(setup)
-        except SpaceError as error:
-            self.mistakes.append(from_space_error(error))
-        if budget is not None and options.population is not None and options.population > budget.candidates:
-            detail = f"a population of {options.population} is larger than the budget of {budget.candidates}"
-            hint = "raise budget.candidates or lower optimizer.population"
-            self.mistakes.append(Mistake("/optimizer/population", "larger_than_budget", detail, hint))
+        """Checks the optimizer's settings, and what candidates are to be measured by."""
+        mixed = self.pool.parents if self.pool is not None else ()
+        self.mistakes += optimizer_mistakes(self.raw, self.variables, mixed)
+        self.mistakes += criteria_mistakes(self.raw, tuple(self.named_parents()))
 
     def benchmarks(self, workforce: Workforce) -> None:
         """Asks a worker whether the tasks can be built."""
@@ -223,6 +222,23 @@ class _Check:
             else:
                 self.mistakes += self._misfits(recipe, pointer)
 
+    def warm_start(self, earlier: Earlier) -> None:
+        """Takes over the best recipes of earlier experiments, if the parents can cook them."""
+        names = self.raw.get("warm_start")
+        for place, name in enumerate(names if isinstance(names, list) else ()):
+            if not isinstance(name, str):
+                continue
+            pointer, found = pointer_to("warm_start", place), earlier(name)
+            if not found:
+                detail = (
+                    f"there is no experiment {name!r}" if found is None else f"{name} has scored nothing yet"
+                )
+                hint = "name an experiment of this server that has scored candidates"
+                self.mistakes.append(Mistake(pointer, "not_found", detail, hint))
+            for baseline in found or ():
+                self.mistakes += self._misfits(baseline.recipe, pointer)
+                self.taken_over.append(baseline)
+
     def _misfits(self, recipe: Recipe, pointer: str) -> Iterator[Mistake]:
         """Yields what a recipe takes that the experiment's parents do not have."""
         if self.pool is None:
@@ -246,7 +262,8 @@ class _Check:
         """Returns what is stored beside a spec without mistakes."""
         layout = next(iter(self.layouts.values()))
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
-        planned = baselines_for(spec, build_pool(spec, shape))
+        taken_over = [Baseline(each.label, each.recipe) for each in self.taken_over]
+        planned = baselines_for(spec, build_pool(spec, shape), taken_over)
         chosen = choose_algorithm(spec.optimizer.algorithm, self.variables, len(spec.objectives))
         facts = Facts(
             algorithm=chosen.name,

@@ -51,10 +51,31 @@ def with_absolute_paths(raw: Mapping[str, Any]) -> dict[str, Any]:
     content = dict(raw)
     if isinstance(parents := content.get("parents"), list):
         content["parents"] = [_absolute_parent(parent) for parent in parents]
+    if isinstance(space := content.get("space"), dict):
+        content["space"] = _absolute_layers_of(space)
+    for key in ("measures", "constraints"):
+        if isinstance(items := content.get(key), list):
+            content[key] = [_with_absolute_parent(item) for item in items]
     for key in ("base", "tasks_path"):
         if key in content:
             content[key] = _absolute_parent(content[key], certainly_local=key == "tasks_path")
     return content
+
+
+def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The parents that a space of stacked layers names are written like the parents themselves."""
+    found = dict(space)
+    if isinstance(listed := found.get("layers_of"), list):
+        found["layers_of"] = [_absolute_parent(parent) for parent in listed]
+    if isinstance(stacking := found.get("stacking"), dict):
+        found["stacking"] = _absolute_layers_of(stacking)
+    return found
+
+
+def _with_absolute_parent(item: object) -> object:
+    if not isinstance(item, dict) or "parent" not in item:
+        return item
+    return item | {"parent": _absolute_parent(item["parent"])}
 
 
 def _absolute_parent(value: object, *, certainly_local: bool = False) -> object:
