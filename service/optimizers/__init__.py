@@ -10,8 +10,14 @@ from service.optimizers.base import Evaluation, MeasureAxis, Optimizer, Optimize
 from service.optimizers.choice import AUTO, ChosenAlgorithm, choose_algorithm
 from service.optimizers.cma_es import CmaEs
 from service.optimizers.cma_me import CmaMae, CmaMe
+from service.optimizers.cycleqd import CycleQd
 from service.optimizers.differential_evolution import DifferentialEvolution
+from service.optimizers.genome_search import GenomeSearch
+from service.optimizers.greedy_soup import GreedySoup
+from service.optimizers.kinship_greedy import KinshipGreedy
+from service.optimizers.m2n2 import M2n2
 from service.optimizers.map_elites import MapElites
+from service.optimizers.model_glue import ModelGlue
 from service.optimizers.nevergrad_search import PREFIX, NevergradSearch
 from service.optimizers.nsga2 import Nsga2
 from service.optimizers.quasi_random import QuasiRandomSearch
@@ -41,6 +47,12 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "map_elites": MapElites,
     "cma_me": CmaMe,
     "cma_mae": CmaMae,
+    "cycleqd": CycleQd,
+    "m2n2": M2n2,
+    "genome": GenomeSearch,
+    "greedy_soup": GreedySoup,
+    "kinship_greedy": KinshipGreedy,
+    "model_glue": ModelGlue,
     "random": RandomSearch,
     "quasi_random": QuasiRandomSearch,
 }

@@ -102,7 +102,8 @@ class CmaEs(Optimizer):
             steps = np.full(len(self.variables), self.setup.sigma)
             mean = self._best[1]
             if self.options["warm_start"] and self._known:
-                warm = warm_distribution(*zip(*self._known, strict=True), self.setup.sigma)
+                positions, ranks = [p for p, _ in self._known], [rank for _, rank in self._known]
+                warm = warm_distribution(positions, ranks, self.setup.sigma)
                 mean, steps = warm or (mean, steps)
             self._run = self._begin(mean, steps, self.population)
         return self._run

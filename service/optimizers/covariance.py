@@ -80,7 +80,8 @@ class CovarianceAdaptation:
 
     def _one_thread(self) -> AbstractContextManager[object]:
         """Keeps linear algebra to one thread: beside workers, two take ten times as long for such sizes."""
-        return self._blas.limit(limits=1, user_api="blas")
+        limited: AbstractContextManager[object] = self._blas.limit(limits=1, user_api="blas")
+        return limited
 
     def _settle(self) -> None:
         """Has pycma do its pending work now: it takes a tell only after an ask."""

@@ -8,22 +8,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.genome import Choice, Genome, Integer, Real, Variable, to_unit_cube
+from search_spaces.genome import Axis, Choice, Genome, Integer, Real, Variable, to_unit_cube
 from service.optimizers.base import Evaluation, MeasureAxis, Optimizer
 
 Landscape = Callable[[Genome], tuple[float, ...]]
 
 MIXED_VARIABLES: tuple[Variable, ...] = (
-    Real("weight", 0.0, 1.5, 0.5),
+    Real("weight", 0.0, 1.5, 0.5, Axis("weight", 0, 0)),
     Integer("layers", 1, 4, 2),
     Choice("method", ("linear", "slerp", "ties"), "linear"),
-    Real("density", 0.1, 1.0, 0.7),
+    Real("density", 0.1, 1.0, 0.7, Axis("density", 1, 1)),
 )
 
 
 def reals(count: int) -> tuple[Variable, ...]:
-    """Returns variables like those of a parameter space: weights from 0 to 1.5, starting in the middle."""
-    return tuple(Real(f"weight_{i}", 0.0, 1.5, 0.75) for i in range(count))
+    """Returns variables like those of a parameter space: three parents' weights, layer by layer."""
+    axes = (Axis("weight", i % 3, i // 3) for i in range(count))
+    return tuple(Real(f"weight_{i}", 0.0, 1.5, 0.75, axis) for i, axis in enumerate(axes))
 
 
 def _places(count: int, seed: int, low: float, high: float) -> NDArray[np.float64]:
