@@ -52,6 +52,11 @@ COMMANDS: Mapping[str, Command] = {
     "watch": Command(
         "watch:watch", "Watch an experiment's progress until it has ended.", ("evomerge watch skills",)
     ),
+    "examination": Command(
+        "look:examination",
+        "Show what was found out about the winner, on items the search never saw.",
+        ("evomerge examination skills", "evomerge examination skills --json"),
+    ),
     "front": Command(
         "look:front",
         "Show the front and the baselines, with scores on every split.",

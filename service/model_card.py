@@ -15,6 +15,7 @@ import yaml
 
 from evaluators import Split
 from search_spaces import Parent
+from service.examined_text import sentences
 from service.spec import label_of
 from service.views import CandidateDetail, ExperimentDetail, FrontPoint, ScoreView
 
@@ -54,6 +55,7 @@ def model_card(subject: Subject) -> str:
         _origin(subject),
         _parents(subject.experiment),
         _results(subject),
+        _examination(subject),
         _search_scores(subject),
         f"## Recipe\n\nReadable by mergekit and by `evomerge merge`:\n\n{_fenced(subject.recipe, 'yaml')}",
         _usage(subject),
@@ -135,6 +137,19 @@ def _optimism(subject: Subject) -> str:
             gap = search[score.benchmark].value - score.value
             parts.append(f"{escape(score.benchmark)} {gap:+.3f}")
     return f"\n\nOptimism of the search (search score less test score): {'; '.join(parts)}." if parts else ""
+
+
+def _examination(subject: Subject) -> str:
+    """Says what the examination found out, of the winner; of others, what warns of their scores."""
+    experiment, winner = subject.experiment, subject.experiment.winner
+    standing = [warning for objective in experiment.objectives for warning in objective.warnings]
+    found = winner.examination if winner and winner.number == subject.candidate.number else None
+    lines = [f"- {escape(sentence)}" for sentence in sentences(found)] if found else []
+    warnings = list(dict.fromkeys((*standing, *(found.warnings if found else ()))))
+    parts = ["\n".join(lines)] if lines else []
+    if warnings:
+        parts.append("Mind:\n\n" + "\n".join(f"- {escape(warning)}" for warning in warnings))
+    return "\n\n".join(("## Examination", *parts)) if parts else ""
 
 
 def _search_scores(subject: Subject) -> str:

@@ -8,8 +8,9 @@ import typer
 
 from evaluators import Split
 from service.commands.connection import JsonOption, KeyOption, NameArgument, ServerOption, connect
-from service.commands.output import data_console, note, say, say_json
+from service.commands.output import clean, data_console, note, say, say_json
 from service.commands.tables import experiments_table, front_csv, front_table, status_table
+from service.examined_text import sentences
 
 
 def list_experiments(
@@ -68,6 +69,31 @@ def front(
         note(f"hypervolume {view.hypervolume:.4f} on the {view.split} split")
     else:
         note(f"Nothing was scored on the {view.split} split yet.")
+
+
+def examination(
+    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
+) -> None:
+    """Show what the examination found out about the winner, on items that the search never saw.
+
+    Differences are of fitness (positive is better); ± is one standard error; p-values are two-sided.
+    """
+    with connect(server, api_key) as client:
+        view = client.experiment(name)
+    winner = view.winner
+    if winner is None or winner.examination is None:
+        note(f"{view.name} has no examination yet; it comes when the search has ended.")
+        return
+    if as_json:
+        say_json(winner.examination)
+        return
+    opened = winner.test_opened_at
+    say(clean(f"winner: {winner.label or f'candidate {winner.number}'}"))
+    for sentence in sentences(winner.examination):
+        say(clean(sentence))
+    for warning in winner.examination.warnings:
+        note(clean(f"mind: {warning}"))
+    note(f"the test split was opened once, {opened:%Y-%m-%d %H:%M} UTC" if opened else "")
 
 
 def _split(text: str) -> Split:

@@ -174,6 +174,14 @@ def test_the_front_is_shown_beside_the_baselines(finished: Command) -> None:
     assert "no split" in finished("front", "small", "--split", "train", code=Exit.USAGE)
 
 
+def test_what_was_found_out_about_the_winner_is_shown(finished: Command) -> None:
+    text = finished("examination", "small")
+    for words in ("winner:", "words: test", "optimism", "against parent: left", "p = ", "chance of being"):
+        assert words in text
+    found = json.loads(finished("examination", "small", "--json"))
+    assert [objective["name"] for objective in found["objectives"]] == ["words", "sums"]
+
+
 def test_a_recipe_is_written_as_it_is(finished: Command) -> None:
     assert read_recipe(finished("recipe", "small", 7)).method == "task_arithmetic"
 

@@ -9,6 +9,7 @@ import yaml
 
 from evaluators import Split
 from service.candidate import CandidateStatus
+from service.examined import ComparisonFinding, ExaminationFindings, ObjectiveFinding, SplitFinding
 from service.lifecycle import ExperimentStatus
 from service.model_card import Subject, escape, model_card
 from service.views import (
@@ -151,3 +152,34 @@ def test_a_recipe_cannot_leave_its_fence() -> None:
 def test_a_name_cannot_leave_the_metadata() -> None:
     card = model_card(subject(experiment=experiment(parents=["org/left: 1 --- # evil", "org/right"])))
     assert metadata(card)["base_model"] == ["org/right", "org/base"]
+
+
+def test_the_card_tells_what_the_examination_found_and_what_to_mind() -> None:
+    comparison = ComparisonFinding(
+        number=0, label="parent: le|ft", role="parent", objective="words", difference=-0.05, stderr=0.02,
+        better=1, worse=11, p_value=0.0063, test="mcnemar", best_parent=True, regression=True,
+    )  # fmt: skip
+    objective = ObjectiveFinding(
+        name="words", metric="acc,none", higher_is_better=True, search=None, selection=None,
+        test=SplitFinding(value=0.9, stderr=0.02, items=200, truncated=0.1),
+        optimism=0.05, optimism_stderr=0.03, overlap=0.01,
+    )  # fmt: skip
+    found = ExaminationFindings(objectives=(objective,), comparisons=(comparison,), warnings=("mind this",))
+    winner = WinnerView(number=7, label=None, optimism={"words": 0.05}, examination=found)
+    text = model_card(subject(experiment=experiment(winner=winner)))
+    for words in (
+        "## Examination",
+        "10.0% truncated",
+        "parent: le\\|ft (the best parent)",
+        "-0.050 ± 0.020, 1 items won, 11 lost, p = 0.0063 (mcnemar); worse than it, significantly",
+        "- mind this",
+    ):
+        assert words in text
+
+
+def test_a_warning_of_an_objective_follows_every_candidate() -> None:
+    (objective,) = experiment().objectives
+    public = objective.model_copy(update={"warnings": ("searched on a public test set",)})
+    other = experiment(objectives=[public], winner=None)
+    assert "searched on a public test set" in model_card(subject(experiment=other))
+    assert "## Examination" not in model_card(subject())
