@@ -16,7 +16,13 @@ from workers.vocabulary import read_vocabulary, vocabulary_size
 
 DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 HEADS = ("lm_head.weight", "embed_out.weight")
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 MOST_LAYERS = 10_000
+LARGEST_SIZE = 2**24
+_SIZES = (
+    *("hidden_size", "n_embd", "intermediate_size", "vocab_size", "head_dim"),
+    *("num_attention_heads", "n_head", "num_key_value_heads", "num_local_experts", "num_experts"),
+)
 
 
 def inspect_checkpoint(
@@ -61,6 +67,7 @@ def layout_of(
             "use the model before quantization",
         )
     layers = depth_of(parent, config)
+    _check_sizes(parent, config, tensors)
     return Layout(parent, folder, config, tensors, layers, _layer_prefix(parent, tensors, layers))
 
 
@@ -82,6 +89,30 @@ def depth_of(parent: Parent, config: Mapping[str, Any]) -> int:
     raise CheckpointError(
         str(parent), "config.json does not say how many layers there are", f"it needs one of {DEPTH_KEYS}"
     )
+
+
+def _check_sizes(parent: Parent, config: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> None:
+    """Refuses sizes that nobody has, before anything of that size is made.
+
+    Raises:
+        CheckpointError: A size is no number from 1 to LARGEST_SIZE, or there are more tokens than rows.
+    """
+    nested = config.get("text_config")
+    for part in (config, nested if isinstance(nested, Mapping) else {}):
+        for key in _SIZES:
+            size = part.get(key)
+            # Some configurations list one number per layer.
+            if size is None or isinstance(size, list):
+                continue
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_SIZE:
+                raise CheckpointError(
+                    str(parent), f"{key} is {size!r:.80}", f"it must be 1 to {LARGEST_SIZE}"
+                )
+    tokens = vocabulary_size(config)
+    rows = [entry.shape[0] for name, entry in tensors.items() if name.endswith(EMBEDDINGS) and entry.shape]
+    if tokens is not None and rows and tokens > max(rows):
+        detail = f"config.json promises {tokens} tokens, the embeddings have {max(rows)} rows"
+        raise CheckpointError(str(parent), detail, "correct config.json, or save the checkpoint again")
 
 
 def _layer_prefix(parent: Parent, tensors: Mapping[str, TensorEntry], layers: int) -> str:

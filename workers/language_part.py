@@ -14,10 +14,9 @@ from typing import Any
 
 from search_spaces import Parent
 from workers.errors import MismatchError
-from workers.inspection import HEADS
+from workers.inspection import EMBEDDINGS, HEADS
 from workers.layout import Layout
 
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 _Names = dict[Parent, dict[str, str]]
 
 
@@ -63,7 +62,7 @@ def language_names(layout: Layout) -> dict[str, str]:
             found[name] = "head"
         elif name.startswith(prefix):
             found[name] = name[len(prefix) :]
-    if not any(role.endswith(_EMBEDDINGS) for role in found.values()):
+    if not any(role.endswith(EMBEDDINGS) for role in found.values()):
         raise MismatchError(
             str(layout.parent),
             f"no embeddings are named {prefix!r}...: its language part is not found",

@@ -9,6 +9,9 @@ from typing import Any
 
 from search_spaces import Parent
 
+STRUCTURE = ("num_attention_heads", "n_head", "num_key_value_heads", "head_dim")
+"""What shapes do not show: eight heads of 64 and four of 128 have the same projections."""
+
 
 @dataclass(frozen=True, slots=True)
 class LowRankChange:
@@ -86,3 +89,9 @@ class Layout:
         """Returns the name that a layer's tensor has in another layer."""
         rest = tensor[len(self.layer_prefix) :].split(".", 1)[1]
         return f"{self.layer_prefix}{layer}.{rest}"
+
+
+def text_config(layout: Layout) -> Mapping[str, Any]:
+    """Returns the configuration of the language model."""
+    nested = layout.config.get("text_config")
+    return nested if isinstance(nested, Mapping) else layout.config

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from search_spaces import Parent, Recipe
 from search_spaces.methods import method_named
 from search_spaces.settings import Parameters
+from workers.configuration import TORCH_NAMES
 from workers.errors import MergeError, MismatchError, WorkerError
 from workers.fitted_parents import FittedParents
 from workers.inspection import compare_layouts
-from workers.layout import Layout
+from workers.layout import STRUCTURE, Layout, text_config
 from workers.record_files import find_record
 
 
@@ -34,7 +35,30 @@ def misfits(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
         if len(lengths) > 1:
             detail = f"its sources have {' and '.join(map(str, sorted(lengths)))} layers"
             yield MismatchError(f"slices.{i}", detail, "give all sources of a slice equally many layers")
+    for layout in merged[1:]:
+        yield from _other_heads(layout, merged[0])
+        yield from _other_types(layout, merged[0])
     yield from _idle_filters(recipe, merged)
+
+
+def _other_heads(layout: Layout, first: Layout) -> Iterator[WorkerError]:
+    """Finds numbers of heads that differ, which shapes do not show."""
+    mine, theirs = text_config(layout), text_config(first)
+    for key in STRUCTURE:
+        if None not in (mine.get(key), theirs.get(key)) and mine[key] != theirs[key]:
+            detail = f"{key} is {mine[key]}, in {first.parent} it is {theirs[key]}"
+            yield MismatchError(str(layout.parent), detail, "merge models of one size and shape")
+            return
+
+
+def _other_types(layout: Layout, first: Layout) -> Iterator[WorkerError]:
+    """Finds tensors that one model holds as numbers to average, the other quantized or whole."""
+    for name in sorted(layout.tensors.keys() & first.tensors.keys()):
+        mine, theirs = layout.tensors[name].dtype, first.tensors[name].dtype
+        if (mine in TORCH_NAMES) != (theirs in TORCH_NAMES):
+            detail = f"{name!r} holds {mine}, in {first.parent} it holds {theirs}"
+            yield MismatchError(str(layout.parent), detail, "use checkpoints that were not quantized")
+            return
 
 
 def _idle_filters(recipe: Recipe, layouts: Sequence[Layout]) -> Iterator[WorkerError]:

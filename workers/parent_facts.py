@@ -14,7 +14,7 @@ from search_spaces import Parent
 from workers.hub import description_folder, read_description
 from workers.inspection import is_tied
 from workers.language_part import is_multimodal
-from workers.layout import Layout
+from workers.layout import Layout, text_config
 from workers.tensor_table import read_json
 from workers.vocabulary import read_vocabulary, vocabulary_rows
 
@@ -92,12 +92,6 @@ def facts_of(layout: Layout) -> ParentFacts:
         revision=layout.parent.revision,
         here=all(entry.file.is_file() for entry in layout.tensors.values()),
     )
-
-
-def text_config(layout: Layout) -> Mapping[str, Any]:
-    """Returns the configuration of the language model."""
-    nested = layout.config.get("text_config")
-    return nested if isinstance(nested, Mapping) else layout.config
 
 
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:

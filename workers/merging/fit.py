@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from search_spaces import Parent, Source
 from workers.configuration import TORCH_NAMES
 from workers.errors import MismatchError
-from workers.layout import Layout, TensorEntry
+from workers.layout import STRUCTURE, Layout, TensorEntry, text_config
 
-# Shapes do not show these: eight heads of 64 and four of 128 have the same projections.
-_STRUCTURE = ("num_attention_heads", "n_head", "num_key_value_heads", "head_dim")
 _BUFFERS = (".inv_freq", ".masked_bias")
 _VOCABULARY = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "lm_head.weight", "embed_out.weight")
 
@@ -42,16 +39,11 @@ def check_structure(layouts: Sequence[Layout]) -> None:
         if other.architecture != first.architecture:
             detail = f"is a {other.architecture}, {first.parent} is a {first.architecture}"
             raise MismatchError(str(other.parent), detail, "merge models of one architecture")
-        for key in _STRUCTURE:
-            mine, theirs = _text_config(first).get(key), _text_config(other).get(key)
+        for key in STRUCTURE:
+            mine, theirs = text_config(first).get(key), text_config(other).get(key)
             if mine != theirs and mine is not None and theirs is not None:
                 detail = f"{key} is {theirs}, in {first.parent} it is {mine}"
                 raise MismatchError(str(other.parent), detail, "merge models of one size and shape")
-
-
-def _text_config(layout: Layout) -> Mapping[str, Any]:
-    nested = layout.config.get("text_config")
-    return nested if isinstance(nested, Mapping) else layout.config
 
 
 def layer_range(source: Source, layout: Layout) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workers.errors import CheckpointError, MergeError, MismatchError
 from workers.inspection import HEADS, is_tied
-from workers.layout import Layout
+from workers.layout import Layout, text_config
 from workers.messages import Transformed
 from workers.operations.blocks import Read
 from workers.operations.embedding_transplant import averaged_rows, linear_map, transplanted
@@ -25,7 +25,6 @@ from workers.operations.rewriting import (
     stored_as,
     write_result,
 )
-from workers.operations.transformer_groups import text_config
 from workers.operations.vocabulary import Vocabulary, read_vocabulary
 from workers.tensor_table import read_json
 from workers.transform_orders import TransplantOrder

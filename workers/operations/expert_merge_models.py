@@ -19,7 +19,7 @@ from torch import Tensor
 
 from workers.checkpoint import StoredTensor
 from workers.errors import CheckpointError, MergeError, MismatchError
-from workers.layout import Layout
+from workers.layout import Layout, text_config
 from workers.messages import Transformed
 from workers.operations.blocks import Block, BlockMatching, Facet, Read, Relocation, relocations, unit_tensors
 from workers.operations.expert_merge import (
@@ -37,7 +37,7 @@ from workers.operations.rewriting import (
     rng_for,
     write_result,
 )
-from workers.operations.transformer_groups import text_config, transformer_blocks
+from workers.operations.transformer_groups import transformer_blocks
 from workers.operations.weight_matching import match_weights
 from workers.record_files import find_record, record_name
 from workers.tensor_table import read_header

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workers.errors import ExportError, MismatchError
 from workers.inspection import compare_layouts
-from workers.layout import Layout
+from workers.layout import Layout, text_config
 from workers.messages import Transformed
 from workers.operations.alignment import Alignment, describe, matchable_blocks
 from workers.operations.blocks import Block, Facet, Read, unit_tensors
@@ -34,7 +34,6 @@ from workers.operations.rewriting import (
     stored_as,
     write_result,
 )
-from workers.operations.transformer_groups import text_config
 from workers.operations.weight_matching import assign, similarity
 from workers.staging import dispose_of_leftovers, name_of_partial
 from workers.transform_orders import PartialMergeOrder, Place

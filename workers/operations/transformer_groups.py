@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from workers.layout import Layout
+from workers.layout import Layout, text_config
 from workers.operations.attention_groups import OUTPUTS, Shape, attention_block
 from workers.operations.blocks import Block, Facet
 
@@ -56,12 +56,6 @@ def transformer_blocks(layout: Layout) -> list[Block]:
     for mixture, experts in mixtures.items():
         blocks += _mixture_blocks(mixture, experts, modules.get(mixture, {}), config)
     return sorted((block for block in blocks if block is not None), key=lambda block: block.name)
-
-
-def text_config(layout: Layout) -> Mapping[str, Any]:
-    """Returns the configuration of the language model, also inside a larger one."""
-    inner = layout.config.get("text_config")
-    return inner if isinstance(inner, Mapping) else layout.config
 
 
 def mlp_block(path: str, shapes: Mapping[str, Shape]) -> Block | None:
