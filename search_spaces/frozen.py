@@ -80,12 +80,8 @@ def _by_place(space: SearchSpace, frozen: Mapping[str, Gene]) -> dict[int, Gene]
 def _gene(variable: Variable, value: Gene) -> Gene:
     gene = float(value) if isinstance(variable, Real) and isinstance(value, int) else value
     if isinstance(value, bool) or not variable.holds(gene):
-        allowed = getattr(variable, "options", None) or (
-            getattr(variable, "low", 0),
-            getattr(variable, "high", 0),
-        )
         detail = f"{variable.name!r} cannot be {value!r}"
-        raise SpaceDefinitionError("space.frozen", detail, f"use a value of {list(allowed)}")
+        raise SpaceDefinitionError("space.frozen", detail, f"use {_allowed(variable)}")
     return gene
 
 

@@ -174,6 +174,9 @@ def _check(options: JointOptions) -> None:
             if key in part.model_fields_set:
                 field = f"space.{name}.{key}"
                 raise SpaceDefinitionError(field, "it is said of a part", f"write it as space.{key}")
+    if options.parameter.methods is not None:
+        detail = f"{', '.join(options.parameter.methods)} would each need a stack of their own"
+        raise SpaceDefinitionError("space.parameter.methods", detail, "name one method (parameter.method)")
     if options.parameter.smooth:
         detail = "a gradient runs through layers that a stack takes apart"
         raise SpaceDefinitionError("space.parameter.smooth", detail, "use layer_groups without smooth")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -30,7 +31,7 @@ class Problems:
         """Notes a name that nobody declared."""
         self.found.append(UnknownNameError(field, kind, str(value), known))
 
-    def check_keys(self, content: Mapping[object, object], known: Sequence[str], path: str) -> None:
+    def check_keys(self, content: Mapping[Any, Any], known: Sequence[str], path: str) -> None:
         """Notes the keys that are not known; `path` is what precedes them, with its dot."""
         for key in content:
             if key not in known:

@@ -119,12 +119,30 @@ def test_a_recipe_that_the_space_cannot_express_is_refused(
         ({"method": "ties", "search": ("density",)}, "space.search", "weight is neither searched nor fixed"),
         ({"fixed": {"weight": 1.0}}, "space.search", "no parameter is searched"),
         ({"layer_groups": 5}, "space.layer_groups", "use at most 4"),
+        ({"group_size": 5}, "space.group_size", "use at most 4"),
+        ({"group_size": 2, "layer_groups": 2}, "space.group_size", "leave one of them out"),
+        ({"filters": ("mlp", "mlp")}, "space.filters", "'mlp' stands there twice"),
+        ({"filters": ("",)}, "space.filters", "an empty filter"),
+        ({"method": "ties", "bounds": {"density": (0.5, 1.5)}}, "space.bounds.density", "use 0 to 1"),
+        (
+            {"method": "ties", "bounds": {"density": (0.5, 1.0)}, "fixed": {"density": 0.7}},
+            "space.bounds.density",
+            "density is fixed at 0.7",
+        ),
+        ({"method": "ties", "fixed": {"density": -0.5}}, "space.fixed.density", "use 0 to 1"),
+        ({"methods": ("ties",)}, "space.methods", "at least two different methods"),
+        ({"methods": ("ties", "tise")}, "space.methods", "did you mean 'ties'?"),
+        ({"methods": ("ties", "linear"), "method": "ties"}, "space.method", "leave method or methods out"),
+        ({"methods": ("ties", "linear"), "fixed": {"t": 1.0}}, "space.fixed.t", "parameter of these methods"),
+        ({"frozen": {"weight of lefd*": 0.5}}, "space.frozen", "unknown gene 'weight of lefd*'"),
+        ({"frozen": {"weight*": 0.5}}, "space.frozen", "no gene is left"),
+        ({"frozen": {"weight of left*": 7.0}}, "space.frozen", "a number from 0 to 1.5"),
         ({"method": "passthrough", "search": ("scale",)}, "parents", "takes 1 to 1, got 2"),
     ],
 )
 def test_options_that_hold_no_recipe_are_refused(options: dict[str, Any], field: str, part: str) -> None:
     with pytest.raises(SpaceError) as caught:
-        space(**options)
+        build_space(ParameterSpaceOptions(**options), POOL)
     assert caught.value.field == field
     assert part in str(caught.value)
 
@@ -132,3 +150,65 @@ def test_options_that_hold_no_recipe_are_refused(options: dict[str, Any], field:
 def test_a_method_on_task_vectors_needs_a_base() -> None:
     with pytest.raises(SpaceError, match="needs a base model"):
         space(ParentPool((LEFT,), None, layers=4))
+
+
+def test_groups_of_a_size_end_with_a_shorter_one() -> None:
+    recipe = decoded(
+        space(ParentPool((LEFT, RIGHT), BASE, layers=5), group_size=2), (0.1, 0.2, 0.3, 0.0, 0.0, 0.0)
+    )
+    assert [part.sources[0].layers for part in recipe.slices] == [(0, 2), (2, 4), (4, 5)]
+
+
+def test_a_gene_says_which_method_merges() -> None:
+    searched = build_space(ParameterSpaceOptions(methods=("ties", "linear", "karcher")), POOL)
+    names = [variable.name for variable in searched.variables]
+    assert names == [
+        "method",
+        *(
+            f"{parameter} of {parent} (group 0)"
+            for parameter in ("weight", "density")
+            for parent in ("left", "right")
+        ),
+    ]
+    recipe = searched.decode(("linear", 0.3, 0.4, 0.5, 0.6))
+    assert isinstance(recipe, Recipe)
+    assert recipe.method == "linear"
+    assert weight(recipe, RIGHT, "x", 0) == 0.4
+    assert searched.encode(recipe)[:3] == ("linear", 0.3, 0.4)
+    again = searched.decode(("linear", 0.3, 0.4, 0.9, 0.9))
+    assert isinstance(again, Recipe)
+    assert again.digest == recipe.digest  # what another method reads changes nothing
+
+
+def test_genes_of_other_ranges_are_genes_of_their_own() -> None:
+    searched = build_space(
+        ParameterSpaceOptions(methods=("ties", "nearswap"), search=("weight", "t"), fixed={"density": 0.5}),
+        ParentPool((LEFT,), BASE, layers=4),
+    )
+    assert [variable.name for variable in searched.variables] == [
+        "method",
+        "weight of left (group 0)",
+        "t (group 0)",
+    ]
+
+
+def test_any_of_the_methods_may_express_a_recipe() -> None:
+    searched = build_space(ParameterSpaceOptions(methods=("ties", "task_arithmetic")), POOL)
+    one = Recipe(method="passthrough", slices=(Slice(sources=(Source(parent=RIGHT),)),))
+    assert searched.encode(one)[:3] == ("ties", 0.0, 1.0)
+    with pytest.raises(NotInSpaceError):
+        searched.encode(decoded(space(method="dare_ties"), (0.1, 0.2, 0.3, 0.4)))
+
+
+def test_frozen_genes_are_not_searched() -> None:
+    frozen = build_space(ParameterSpaceOptions(layer_groups=2, frozen={"weight of left*": 0.5}), POOL)
+    assert [variable.name for variable in frozen.variables] == [
+        f"weight of right (group {i})" for i in (0, 1)
+    ]
+    recipe = frozen.decode((0.1, 0.9))
+    assert isinstance(recipe, Recipe)
+    assert weight(recipe, LEFT, "x", 0) == 0.5
+    assert frozen.encode(recipe) == (0.1, 0.9)
+    other = decoded(space(layer_groups=2), (0.4, 0.5, 0.1, 0.9))
+    with pytest.raises(NotInSpaceError, match=r"weight of left \(group 0\)' is 0.4, and frozen"):
+        frozen.encode(other)
