@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from evaluators.token_tree import Section, Tokens, Tree, arrange, lone_rows
 _MOST_LOGITS = 1 << 28
 # Tokens attended to in one pass, per token read: keys of a long beginning are copied for every row.
 _MOST_ATTENDED = 8
+# Tokens read in the time that one more pass takes, where the network does not say.
+_LAUNCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,19 +198,34 @@ class _Budget:
     limits: Limits
     tokens: int
 
-    def batches(self, section: Section, runs: Sequence[Runs]) -> Iterator[list[Tree]]:
-        """Cuts a section's trees into passes, largest first, so that memory runs out at once or never."""
-        batch: list[Tree] = []
-        scored = 0
-        for tree in sorted(section.trees, key=lambda tree: (-len(tree.tokens), tree.tokens)):
-            more = sum(max(map(len, runs[row])) for row in tree.rows)
-            if batch and not self._holds(len(batch) + 1, len(batch[0].tokens), section.depth, scored + more):
-                yield batch
-                batch, scored = [], 0
-            batch.append(tree)
-            scored += more
-        if batch:
-            yield batch
+    def batches(self, section: Section, runs: Sequence[Runs]) -> list[list[Tree]]:
+        """Cuts a section's trees into passes, largest first, so that memory runs out at once or never.
+
+        Of all ways to cut the sorted trees, the one that costs least in padding and in passes.
+        """
+        trees = sorted(section.trees, key=lambda tree: (-len(tree.tokens), tree.tokens))
+        scored = np.cumsum([0, *(sum(max(map(len, runs[row])) for row in tree.rows) for tree in trees)])
+        costs, cuts = [0], [0]  # of the first n trees, and where their last pass begins
+        for end in range(1, len(trees) + 1):
+            best, cut = costs[end - 1] + self._launch + len(trees[end - 1].tokens), end - 1
+            for first in range(end - 2, -1, -1):
+                longest = len(trees[first].tokens)
+                if not self._holds(end - first, longest, section.depth, int(scored[end] - scored[first])):
+                    break
+                cost = costs[first] + self._launch + (end - first) * longest
+                if cost <= best:
+                    best, cut = cost, first
+            costs.append(best)
+            cuts.append(cut)
+        ends = [len(trees)]
+        while ends[-1] > 0:
+            ends.append(cuts[ends[-1]])
+        return [trees[first:end] for first, end in pairwise(reversed(ends))]
+
+    @property
+    def _launch(self) -> int:
+        sharing = self.limits.sharing
+        return sharing.exchange.launch if isinstance(sharing, Sharing) else _LAUNCH
 
     def _holds(self, trees: int, longest: int, before: int, scored: int) -> bool:
         if isinstance(self.limits.sharing, str) and trees > self.limits.batch_size:

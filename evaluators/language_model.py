@@ -98,7 +98,8 @@ class InMemoryModel:
             Prompt(tokens[prompt], GenerationSettings.of_task(wanted, end_of_text))
             for prompt, wanted in prompts
         ]
-        return GenerationPlan(asked, self.tokenizer, limits=self._limits, device=self._device)
+        room = tokens_that_fit(self.network)
+        return GenerationPlan(asked, self.tokenizer, limits=self._limits, device=self._device, room=room)
 
     def _split(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Continuation]:
         """Cuts each pair into tokens as one text, so that words may span the border as they do in prose."""

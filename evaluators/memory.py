@@ -34,6 +34,17 @@ def tokens_that_fit(network: PreTrainedModel) -> int:
     return max(min(1 << (fitting.bit_length() - 1), _MOST_TOKENS.get(device, 2048)), _FEWEST_TOKENS)
 
 
+def slots_that_fit(network: PreTrainedModel, columns: int) -> int:
+    """Returns how many rows of so many positions may keep their keys and values: a power of two."""
+    config = network.config.get_text_config()
+    heads = config.num_attention_heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    per_slot = 2 * config.num_hidden_layers * key_heads * size * columns * network.dtype.itemsize
+    fitting = max(int(_free(network) // _SHARE // per_slot), 1)
+    return 1 << (fitting.bit_length() - 1)
+
+
 def halving(run: Callable[[], Result], *, rows: int) -> Result | None:
     """Runs a pass of so many rows; returns None if it must be halved, because memory ran out.
 
@@ -56,6 +67,12 @@ def halving(run: Callable[[], Result], *, rows: int) -> Result | None:
             "give the worker more memory, or choose shorter prompts",
         )
     return None
+
+
+def _free(network: PreTrainedModel) -> int:
+    if network.device.type == "cuda":
+        return int(torch.cuda.mem_get_info(network.device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

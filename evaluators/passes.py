@@ -110,7 +110,7 @@ def read_beginning(network: PreTrainedModel, tokens: Tensor, before: Beginning |
     sees = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
     network.base_model(
         tokens,
-        attention_mask=_mask(sees, known, network.dtype),
+        attention_mask=additive_mask(sees, known, network.dtype),
         position_ids=torch.arange(known, known + n, device=tokens.device)[None],
         past_key_values=kept,
         use_cache=True,
@@ -123,19 +123,19 @@ def _logits(network: PreTrainedModel, batch: Pass, before: Beginning | None) -> 
     options: dict[str, Any] = {}
     if batch.sees is not None:
         known = 0 if before is None else before.length
-        options["attention_mask"] = _mask(batch.sees, known, network.dtype)
+        options["attention_mask"] = additive_mask(batch.sees, known, network.dtype)
         options["position_ids"] = batch.depths
     if before is not None:
         options["past_key_values"] = following(before)
         options["use_cache"] = True
     elif "use_cache" in _parameters(network.__class__):
         options["use_cache"] = False
-    with _only_scored(network, batch.scored) as seen:
+    with only_scored(network, batch.scored) as seen:
         logits = network(batch.inputs, **options).logits
     return logits if seen else logits.flatten(0, 1)[batch.scored]
 
 
-def _mask(sees: Tensor, known: int, dtype: torch.dtype) -> Tensor:
+def additive_mask(sees: Tensor, known: int, dtype: torch.dtype) -> Tensor:
     """Returns what is added to attention scores, B x 1 x L x (H + L); the beginning is seen by all."""
     barred = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
     barred.masked_fill_(~sees, torch.finfo(dtype).min)
@@ -143,7 +143,7 @@ def _mask(sees: Tensor, known: int, dtype: torch.dtype) -> Tensor:
 
 
 @contextmanager
-def _only_scored(network: PreTrainedModel, scored: Tensor) -> Iterator[list[bool]]:
+def only_scored(network: PreTrainedModel, scored: Tensor) -> Iterator[list[bool]]:
     """Has the network's head see scored nodes only; the list stays empty if it has no head of its own."""
     seen: list[bool] = []
     head = network.get_output_embeddings() if isinstance(network, PreTrainedModel) else None

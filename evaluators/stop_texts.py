@@ -1,0 +1,64 @@
+"""Stop texts: where a generated answer ends.
+
+A stop text is complete only when its last letter has come.  So nothing is decoded but the few last
+tokens, and these only if the newest token holds that letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
+
+_BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a letter is decoded to
+
+
+class StopTexts:
+    """The stop texts of one prompt, as one tokenizer writes them."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: tuple[str, ...]) -> None:
+        self._tokenizer, self._stops = tokenizer, stops
+        self._may_end = _may_end(tokenizer, stops)
+        # A token is at least a byte; two more, because a token may hold a stop's end and further text.
+        self._reach = max((len(stop.encode()) for stop in stops), default=0) + 2
+
+    def complete(self, tokens: Sequence[int]) -> bool:
+        """Says whether the newest of these tokens completes a stop text."""
+        newest = tokens[-1]
+        if newest < len(self._may_end) and not self._may_end[newest]:
+            return False
+        text = str(self._tokenizer.decode(list(tokens[-self._reach :])))
+        return any(stop in text for stop in self._stops)
+
+    def before(self, tokens: Sequence[int]) -> str:
+        """Returns the text of these tokens up to the first stop text."""
+        text = str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+        for stop in self._stops:
+            text = text.split(stop)[0]
+        return text
+
+
+@lru_cache(maxsize=64)
+def _may_end(tokenizer: PreTrainedTokenizerBase, stops: tuple[str, ...]) -> bytes:
+    """Returns, by token, whether it may complete one of the stop texts.
+
+    Decoders put spaces between tokens that hold none, so that any token may complete a stop text which
+    ends with one.
+    """
+    if not stops:
+        return bytes(len(tokenizer))
+    if any(stop.endswith(" ") for stop in stops):
+        return bytes([1]) * len(tokenizer)
+    letters = {stop[-1] for stop in stops}
+    pieces = _pieces(tokenizer)
+    return bytes(_BROKEN in piece or not letters.isdisjoint(piece) for piece in pieces)
+
+
+@lru_cache(maxsize=4)
+def _pieces(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Returns each token as it is decoded alone, and as the vocabulary writes it."""
+    numbers = range(len(tokenizer))
+    decoded = tokenizer.batch_decode([[number] for number in numbers])
+    written = tokenizer.convert_ids_to_tokens(list(numbers))
+    return tuple(f"{one}{other or ''}" for one, other in zip(decoded, written, strict=True))
