@@ -54,6 +54,7 @@ class Objective(Spec):
             name=self.label,
             task=self.task,
             metric=self.metric,
+            direction=self.direction,
             include_path=include_path,
             num_fewshot=self.num_fewshot,
             splits=self.splits,

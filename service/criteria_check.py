@@ -1,0 +1,110 @@
+"""Checks the criteria of a spec, and the settings of its optimizer, against the rest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from search_spaces import Parent
+from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.genome import Variable
+from service.criteria_spec import Constraint, Measure
+from service.errors import Mistake
+from service.optimizers import MeasureAxis, Optimizer, OptimizerSetup, choose_algorithm, optimizer_named
+from service.spec import Budget, Objective, OptimizerOptions
+from service.spec_reading import from_space_error, pointer_to, read_part
+
+T = TypeVar("T")
+
+
+def criteria_mistakes(raw: Mapping[str, Any], parents: Sequence[Parent]) -> Iterator[Mistake]:
+    """Yields measures and constraints that speak of what the experiment does not have."""
+    objectives = [objective.label for objective in _parts(raw, "objectives", Objective).values()]
+    measures, constraints = _parts(raw, "measures", Measure), _parts(raw, "constraints", Constraint)
+    for key, found in (("measures", measures), ("constraints", constraints)):
+        for place, each in found.items():
+            yield from _unknown(each, pointer_to(key, place), objectives, parents)
+    labels = [measure.label for measure in measures.values()]
+    for place, measure in measures.items():
+        if labels.index(measure.label) < list(measures).index(place):
+            detail = f"two measures are called {measure.label!r}"
+            yield Mistake(pointer_to("measures", place), "duplicate", detail, "give one another `name`")
+
+
+def optimizer_mistakes(
+    raw: Mapping[str, Any], variables: tuple[Variable, ...], parents: Sequence[Parent]
+) -> Iterator[Mistake]:
+    """Yields what is wrong with the optimizer's name and settings, or too much for the budget."""
+    options = read_part(OptimizerOptions, raw.get("optimizer", {}))
+    budget = read_part(Budget, raw.get("budget", {}))
+    if options is None:
+        return
+    try:
+        optimizer = _build(options, budget, raw, variables, parents)
+    except SpaceError as error:
+        yield from_space_error(error)
+    else:
+        yield from _pace(options, optimizer)
+    if budget is not None and options.population is not None and options.population > budget.candidates:
+        detail = f"a population of {options.population} is larger than the budget of {budget.candidates}"
+        hint = "raise budget.candidates or lower optimizer.population"
+        yield Mistake("/optimizer/population", "larger_than_budget", detail, hint)
+
+
+def _build(
+    options: OptimizerOptions,
+    budget: Budget | None,
+    raw: Mapping[str, Any],
+    variables: tuple[Variable, ...],
+    parents: Sequence[Parent],
+) -> Optimizer:
+    given = raw.get("objectives")
+    count = len(given) if isinstance(given, list) else 1
+    measures = _parts(raw, "measures", Measure).values()
+    setup = OptimizerSetup(
+        variables,
+        0,
+        weights=(1.0,) * max(count, 1),
+        population=options.population,
+        sigma=options.sigma,
+        measures=tuple(MeasureAxis(m.label, m.low, m.high, m.cells) for m in measures),
+        parents=len(parents),
+        options=options.options,
+        budget=budget.candidates if budget is not None else None,
+    )
+    return optimizer_named(choose_algorithm(options.algorithm, variables, count).name)(setup)
+
+
+def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:
+    """Yields settings of a steady state that is none."""
+    wanted = options.steady_state
+    if optimizer.steady_state if wanted is None else wanted:
+        return
+    hint = "set optimizer.steady_state to true, or leave it out"
+    if options.order == "completed":
+        detail = "generations are told when they are complete, so candidates cannot be told as they come"
+        yield Mistake("/optimizer/order", "needs_steady_state", detail, hint)
+    if options.window is not None:
+        detail = f"a window of {options.window} has no meaning where generations are asked for"
+        yield Mistake("/optimizer/window", "needs_steady_state", detail, hint)
+
+
+def _unknown(
+    each: Measure | Constraint, pointer: str, objectives: Sequence[str], parents: Sequence[Parent]
+) -> Iterator[Mistake]:
+    if each.objective is not None and each.objective not in objectives:
+        detail = f"there is no objective {each.objective!r}"
+        yield Mistake(
+            f"{pointer}/objective", "unknown_objective", detail, did_you_mean(each.objective, objectives)
+        )
+    names = [str(parent) for parent in parents]
+    if each.parent is not None and str(each.parent) not in names:
+        detail = f"{each.parent} is none of the experiment's parents"
+        yield Mistake(f"{pointer}/parent", "unknown_parent", detail, did_you_mean(str(each.parent), names))
+
+
+def _parts(raw: Mapping[str, Any], key: str, kind: type[T]) -> dict[int, T]:
+    """Returns the members of a list that can be read, by their places."""
+    given = raw.get(key)
+    items = enumerate(given) if isinstance(given, list) else ()
+    return {place: part for place, item in items if (part := read_part(kind, item)) is not None}
