@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,7 @@ from workers.merge_journal import Journal, Written
 from workers.messages import Progress
 from workers.shards import Shard, StoredTensor
 
+FLUSHED_AT = 64 * 2**20  # bytes written from which on they are brought to the disk
 QUEUED = 32 * 2**20  # bytes that may wait for the disk, or one piece of any size
 _MISTAKE = "report this as a mistake of evomerge"
 
@@ -50,6 +53,10 @@ class ShardWriter:
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="evomerge-writer", daemon=True)
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="evomerge-flusher")
+        self._flush: Future[None] = Future()
+        self._flush.set_result(None)
+        self._unflushed = 0
 
     @property
     def digests(self) -> dict[str, str]:
@@ -69,6 +76,7 @@ class ShardWriter:
             self._queue.append(None)
             self._changed.notify_all()
         self._thread.join()
+        self._flusher.shutdown()
 
     def put(self, piece: Piece) -> None:
         """Takes the next rows; waits while too much is under way.
@@ -138,6 +146,7 @@ class ShardWriter:
                     file = self._open(shard)
                 size = len(piece.content)
                 _write(file, piece.content)
+                self._flush_early(file, size)
                 self._written.begun.update(piece.content)
                 del piece  # its memory is free for the next one
                 filled += size
@@ -152,6 +161,19 @@ class ShardWriter:
         finally:
             if file is not None:
                 file.close()
+
+    def _flush_early(self, file: BinaryIO, size: int) -> None:
+        """Has another thread bring to the disk what was written, so that in the end little is left to."""
+        self._unflushed += size
+        if self._unflushed < FLUSHED_AT or not self._flush.done():
+            return
+        self._await_flush()
+        self._unflushed = 0
+        self._flush = self._flusher.submit(_bring_to_disk, os.dup(file.fileno()))
+
+    def _await_flush(self) -> None:
+        """Waits for that thread; a disk reports an error once, so that it must be raised here."""
+        self._flush.result()
 
     def _take(self) -> Piece | None:
         with self._changed:
@@ -173,6 +195,7 @@ class ShardWriter:
         self._journal.note(digest)
         ended = stored is shard.tensors[-1]
         if ended:
+            self._await_flush()
             self._written.digests[shard.name] = digest
             self._written.begun = None
         self.bytes += stored.bytes
@@ -185,3 +208,11 @@ def _write(file: BinaryIO, content: memoryview) -> None:
     """Writes all of it; the system takes at most two gigabytes at once."""
     while content:
         content = content[file.write(content) :]
+
+
+def _bring_to_disk(descriptor: int) -> None:
+    """Waits until what was written to a file so far is on the disk, and closes this handle of it."""
+    try:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,21 +6,28 @@ closed, so they are closed, and opened again, whenever much of them was read.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
+import torch
 from torch import Tensor
 
 from search_spaces import Parent
 from workers.errors import ExportError
 from workers.fitted_reader import TensorReader
 from workers.layout import Layout
+from workers.merging.fast.engine import has_fast_way
+from workers.merging.fast.threads import begin, one_by_one
 from workers.merging.plan import Input, MergePlan, TensorPlan
-from workers.merging.row_blocks import can_be_cut, cut, parts_of, rows_within, working_bytes
+from workers.merging.row_blocks import USUAL_BLOCK, can_be_cut, cut, parts_of, rows_within, working_bytes
 from workers.merging.stream import ReadRecord, Sources, merge_tensor, no_records, survey
 
 MAPPED_AT_MOST = 256 * 2**20  # bytes read before the files are closed
@@ -71,6 +78,12 @@ def in_words(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
+def _ended(begun: deque[tuple[str, Future[Tensor]]]) -> tuple[str, Tensor]:
+    """Waits for the tensor that was begun first."""
+    name, merging = begun.popleft()
+    return name, merging.result()
+
+
 class TensorStream:
     """Merges a plan's tensors in order; knows in how many pieces.
 
@@ -91,7 +104,9 @@ class TensorStream:
         if left is not None:
             self._mapped_at_most = min(MAPPED_AT_MOST, left // 4)
             left -= self._mapped_at_most
+        self._left = left
         self._mapped = 0  # bytes read since the files were closed
+        self._reading = Lock()
         self._rows = [self._rows_of(tensor, left, budget) for tensor in plan.tensors]
 
     def tensors_from(self, number: int) -> Iterator[tuple[str, Tensor]]:
@@ -104,19 +119,42 @@ class TensorStream:
             return
         whole = Sources(self._read, self._record)
         findings = survey(self._plan, whole)
-        for tensor, rows in zip(self._plan.tensors[number:], self._rows[number:], strict=True):
-            if rows is None:
-                yield tensor.name, merge_tensor(tensor, whole, findings)
-                continue
-            for part in parts_of(tensor, rows):
-                sources = replace(whole, read=partial(self._read_rows, part))
-                yield tensor.name, merge_tensor(cut(tensor, part), sources, findings)
+        begun: deque[tuple[str, Future[Tensor]]] = deque()
+        try:
+            for tensor, rows in zip(self._plan.tensors[number:], self._rows[number:], strict=True):
+                if rows is None and self._beside_others(tensor):
+                    merge = partial(merge_tensor, tensor, whole, findings, one_by_one)
+                    begun.append((tensor.name, begin(merge)))
+                    if len(begun) > torch.get_num_threads():
+                        yield _ended(begun)
+                    continue
+                while begun:
+                    yield _ended(begun)
+                if rows is None:
+                    yield tensor.name, merge_tensor(tensor, whole, findings)
+                    continue
+                for part in parts_of(tensor, rows):
+                    sources = replace(whole, read=partial(self._read_rows, part))
+                    yield tensor.name, merge_tensor(cut(tensor, part), sources, findings)
+            while begun:
+                yield _ended(begun)
+        finally:
+            wait([merging for _, merging in begun])  # they read files that are about to be closed
+
+    def _beside_others(self, tensor: TensorPlan) -> bool:
+        """Says whether a tensor is merged by one thread while others merge its neighbours."""
+        if math.prod(tensor.shape) > USUAL_BLOCK or not has_fast_way(tensor):
+            return False
+        needed = working_bytes(tensor, self._inputs_bytes(tensor)) * (torch.get_num_threads() + 1)
+        return self._left is None or needed <= self._left
 
     def _read(self, parent: Parent, name: str) -> Tensor:
-        return self._counted(self._parents.read(parent, name))
+        with self._reading:
+            return self._counted(self._parents.read(parent, name))
 
     def _read_rows(self, part: slice, parent: Parent, name: str) -> Tensor:
-        return self._counted(self._parents.read(parent, name)[part])
+        with self._reading:
+            return self._counted(self._parents.read(parent, name)[part])
 
     def _counted(self, tensor: Tensor) -> Tensor:
         """Closes the files when much was read; what is still in use stays readable."""
@@ -126,9 +164,13 @@ class TensorStream:
         self._mapped += tensor.nbytes
         return tensor
 
+    def _inputs_bytes(self, tensor: TensorPlan) -> int:
+        """Returns the size of all that a tensor is made of."""
+        return sum(self._size(item) for item in (*tensor.inputs, *([tensor.base] if tensor.base else [])))
+
     def _rows_of(self, tensor: TensorPlan, left: int | None, budget: Budget) -> int | None:
         """Returns how many rows of a tensor to merge at once; None merges it whole."""
-        size = sum(self._size(item) for item in (*tensor.inputs, *([tensor.base] if tensor.base else [])))
+        size = self._inputs_bytes(tensor)
         if can_be_cut(tensor):
             rows = rows_within(tensor, size, left)
             if rows is not None:

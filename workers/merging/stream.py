@@ -111,10 +111,11 @@ def survey(plan: MergePlan, sources: Sources) -> object:
 
 
 @torch.no_grad()
-def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None) -> Tensor:
+def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None, work: Map = together) -> Tensor:
     """Returns one tensor of the merged model, of the plan's shape and `out_dtype`.
 
-    It may be a parent's own tensor, unchanged, and must not be written to.
+    It may be a parent's own tensor, unchanged, and must not be written to.  `work` is how to go
+    through its stretches.
 
     Raises:
         MergeError: The recipe's numbers give no tensor, or one with NaN or infinity; the message
@@ -123,10 +124,10 @@ def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None) ->
     if plan.fold is not None:
         target: torch.dtype = _dtype(plan.out_dtype)
         unfolded = replace(plan, fold=None, out_dtype="float64" if target == torch.float64 else "float32")
-        folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings), target)
+        folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings, work), target)
         _check(plan, sources, is_finite(folded))
         return folded
-    return _merged(plan, sources, findings, None, together)
+    return _merged(plan, sources, findings, None, work)
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from workers.merging.fast.threads import STRETCH, Map, stretches
 _BINS = 1 << 15
 _LOWER = 1 << 16
 _SAMPLE = 1 << 14
+_TOGETHER = 8  # neighbours in a sample: memory is read by lines of several numbers
 _LARGEST = 2**31 - 1  # bits of a magnitude
 _FEW = 512  # members of a bin that are sorted sooner than counted
 _HALF = np.uint32(16)
@@ -174,10 +175,12 @@ def _reached(counts: Array, rank: int) -> tuple[int, int, int]:
 def _sample(parent: Array, base: Array) -> Array:
     """Returns magnitudes, as bits, of entries all over the task vector, uint32."""
     found = np.empty(_SAMPLE, np.uint32)
-    for j in range(_SAMPLE):
+    groups = parent.shape[0] // _TOGETHER
+    for j in range(0, _SAMPLE, _TOGETHER):
         word = np.uint64(np.uint32(random_word(np.uint32(j), np.uint32(0), np.uint32(0))))
-        place = np.int64((word * np.uint64(parent.shape[0])) >> np.uint64(32))
-        found[j] = bits(widen(parent[place]) - widen(base[place])) & MAGNITUDE
+        start = np.int64((word * np.uint64(groups)) >> np.uint64(32)) * _TOGETHER
+        for k in range(_TOGETHER):
+            found[j + k] = bits(widen(parent[start + k]) - widen(base[start + k])) & MAGNITUDE
     return found
 
 

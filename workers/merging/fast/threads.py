@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Protocol, TypeVar
 
@@ -43,6 +43,21 @@ def together(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_
     waiting = [_pool(threads).submit(work, item) for item in listed]
     wait(waiting)
     return [done.result() for done in waiting]
+
+
+def begin(work: Callable[[], _Result]) -> Future[_Result]:
+    """Has another thread do the work, or does it here where there is but one.
+
+    The work must not wait for threads itself: `one_by_one` is how it may go through stretches.
+    """
+    if torch.get_num_threads() > 1:
+        return _pool(torch.get_num_threads()).submit(work)
+    done: Future[_Result] = Future()
+    try:
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for, as threads do
+        done.set_exception(error)
+    return done
 
 
 def stretches(count: int) -> range:
