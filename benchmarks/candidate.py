@@ -33,9 +33,9 @@ from workers.configuration import merged_config
 from workers.hub import fetch_parent
 from workers.inspection import inspect_checkpoint
 from workers.live_model import LiveModel
+from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge
-from workers.merging.stream import merged_tensors
-from workers.parents import ResidentParents
+from workers.residency import ResidentParents, cache_limit
 
 PARTS = tuple(TimingsView.model_fields)
 OURS = ("ask", "dispatch", "store", "tell")
@@ -75,17 +75,28 @@ def live_merge(recipe: Recipe) -> tuple[Callable[[], float], Callable[[], dict[s
     """Returns a run that overwrites a live model with the recipe, and a look at its weights."""
     layouts = {parent: inspect_checkpoint(parent, fetch_parent(parent)) for parent in recipe.all_parents}
     parents = ResidentParents(layouts)
-    live = LiveModel(plan_merge(recipe, layouts).owner)
-    last = {}
+    live = LiveModel(plan_merge(recipe, layouts).owner, caches=Caches(cache_limit()))
+    other, last = average_of(recipe), {}
 
-    def run() -> float:
+    def merge(wanted: Recipe) -> float:
         start = perf_counter()
-        plan = plan_merge(recipe, layouts)
-        config = merged_config(plan.owner, recipe, layouts)
-        last["model"] = live.overwrite(config, merged_tensors(plan, parents.read, "cpu"))
+        plan = plan_merge(wanted, layouts)
+        config = merged_config(plan.owner, wanted, layouts)
+        last["model"] = live.overwrite(config, plan, parents.sources)
         return perf_counter() - start
 
+    def run() -> float:
+        merge(other)  # what is there already would not be made again
+        return merge(recipe)
+
     return run, lambda: dict(last["model"].state_dict())
+
+
+def average_of(recipe: Recipe) -> Recipe:
+    """Returns another recipe of the same parents, in which every tensor is made anew."""
+    models = [{"model": str(parent), "parameters": {"weight": 1.0}} for parent in recipe.merged_parents]
+    content = {"merge_method": "linear", "models": models, "dtype": recipe.dtype}
+    return read_recipe(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
 
 
 def copy_seconds(recipe: Recipe) -> float:
