@@ -18,6 +18,12 @@ from workers.layout import Layout, text_config
 from workers.tensor_table import read_json
 from workers.vocabulary import read_vocabulary, vocabulary_rows
 
+_SIZES = {
+    "hidden": ("hidden_size", "n_embd"),
+    "heads": ("num_attention_heads", "n_head"),
+    "kv_heads": ("num_key_value_heads",),
+    "mlp": ("intermediate_size", "n_inner"),
+}
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
 _LONGEST = 200  # characters of a text from a stranger
@@ -28,6 +34,8 @@ class ParentFacts:
     """One parent, as its files describe it.
 
     Attributes:
+        sizes: Width (`hidden`), attention `heads`, those of keys and values (`kv_heads`), and `mlp` units;
+            what its config leaves out is left out.
         parameters: How many numbers its tensors hold.
         bytes: Their size.
         dtypes: Number format, as safetensors writes it -> bytes.
@@ -46,6 +54,7 @@ class ParentFacts:
     architecture: str
     model_type: str
     layers: int
+    sizes: Mapping[str, int]
     parameters: int
     bytes: int
     dtypes: Mapping[str, int]
@@ -78,6 +87,7 @@ def facts_of(layout: Layout) -> ParentFacts:
         architecture=layout.architecture,
         model_type=str(layout.config.get("model_type")),
         layers=layout.layers,
+        sizes=_sizes(config),
         parameters=sum(math.prod(entry.shape) for entry in layout.tensors.values()),
         bytes=layout.bytes,
         dtypes=dtypes,
@@ -92,6 +102,11 @@ def facts_of(layout: Layout) -> ParentFacts:
         revision=layout.parent.revision,
         here=all(entry.file.is_file() for entry in layout.tensors.values()),
     )
+
+
+def _sizes(config: Mapping[str, Any]) -> dict[str, int]:
+    found = {name: [config[key] for key in keys if key in config] for name, keys in _SIZES.items()}
+    return {name: values[0] for name, values in found.items() if values and isinstance(values[0], int)}
 
 
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:

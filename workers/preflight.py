@@ -94,7 +94,8 @@ class Preflight:
 
 def preflight_recipe(recipe: Recipe) -> Preflight:
     """Looks at everything that a recipe needs.  Never raises for what is wrong with a parent."""
-    parents = tuple(dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner)))
+    first = recipe.base or recipe.tokenizer_owner
+    parents = tuple(dict.fromkeys((first, *recipe.all_parents, recipe.tokenizer_owner)))
     layouts, facts, refusals = _inspected(parents)
     fitted: FittedParents | None = None
     if len(layouts) == len(parents):
@@ -105,7 +106,6 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
         else:
             refusals += map(_finding, misfits(recipe, fitted))
         refusals += map(_finding, unprepared(recipe, layouts))
-    first = recipe.base or recipe.tokenizer_owner
     merged = [layouts[parent] for parent in recipe.merged_parents if parent in layouts]
     comparisons = _comparisons(layouts.get(first), merged)
     warnings = [*_warnings(facts, comparisons), *_ancestry(recipe, comparisons)]

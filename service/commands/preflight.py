@@ -74,22 +74,53 @@ def _sentence(finding: Finding) -> str:
 
 def _parents_table(parents: Iterable[ParentFacts]) -> Table:
     table = _table(
-        "PARENT", "ARCHITECTURE", "LAYERS", "PARAMETERS", "SIZE", "TYPE", "TOKENS", "CONTEXT", "LICENCE"
+        *("PARENT", "ARCHITECTURE", "SHAPE", "PARAMETERS", "SIZE"),
+        *("TYPE", "TOKENS", "CONTEXT", "ROPE", "LICENCE"),
     )
     for each in parents:
         tied = ", tied" if each.tied else ""
         table.add_row(
             clean(each.parent),
             clean(each.architecture),
-            str(each.layers),
-            f"{each.parameters / 1e6:,.1f} M",
+            _shape(each),
+            _count(each.parameters),
             size(each.bytes),
             "/".join(each.dtypes),
             f"{each.tokens or '–'} in {each.rows} rows{tied}",
             str(each.context or "–"),
+            clean(_rope(each)),
             clean(each.licence or "–"),
         )
     return table
+
+
+def _shape(each: ParentFacts) -> str:
+    """Returns depth and widths in words: `32 layers of 4096, 32/8 heads, MLP 14336`."""
+    sizes = each.sizes
+    heads = "/".join(str(sizes[name]) for name in ("heads", "kv_heads") if name in sizes)
+    parts = [f"{each.layers} layers" + (f" of {sizes['hidden']}" if "hidden" in sizes else "")]
+    parts += [f"{heads} heads"] if heads else []
+    parts += [f"MLP {sizes['mlp']}"] if "mlp" in sizes else []
+    return ", ".join(parts)
+
+
+def _rope(each: ParentFacts) -> str:
+    """Returns the settings of rotary positions, shortly."""
+    settings = {name: value for name, value in each.rope.items() if value != "default"}
+    short = {"rope_theta": "theta", "rope_type": "type"}
+    return ", ".join(f"{short.get(name, name)} {_plain(value)}" for name, value in settings.items()) or "–"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _count(number: int) -> str:
+    """Returns a number of parameters as people say it: `7.2 B`."""
+    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return str(number)
 
 
 def _comparisons_table(comparisons: Iterable[Comparison]) -> Table:
