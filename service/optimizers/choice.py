@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_spaces.genome import Choice, Variable
+from search_spaces.genome import Choice, Integer, Variable
 
 AUTO = "auto"
 MOST_FOR_A_FULL_MATRIX = 200  # genes: above, an update of the full covariance matrix takes most of the time
+MOST_FOR_CROWDING = 2  # objectives: with more, crowding distance says little about a front
+MOST_FOR_HYPERVOLUME = 6  # objectives: with more, its exact computation takes too long
+ENOUGH_TO_ADAPT = 2000  # candidates, before emitters that learn a covariance matrix outdo mere mutation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +23,36 @@ class ChosenAlgorithm:
     reason: str
 
 
-def choose_algorithm(wanted: str, variables: Sequence[Variable], objectives: int) -> ChosenAlgorithm:
-    """Returns the algorithm that a spec names, or, for `auto`, the one that suits the problem."""
+def choose_algorithm(
+    wanted: str,
+    variables: Sequence[Variable],
+    objectives: int,
+    *,
+    measures: int = 0,
+    budget: int | None = None,
+) -> ChosenAlgorithm:
+    """Returns the algorithm that a spec names, or, for `auto`, the one that suits the problem.
+
+    Args:
+        wanted: What the spec says.
+        variables: Of the search space.
+        objectives: How many there are.
+        measures: How many there are: whoever names some wants an archive filled.
+        budget: Candidates, where that is known.
+    """
     if wanted != AUTO:
         return ChosenAlgorithm(wanted, "named in the experiment")
-    genes = len(variables)
+    steps = sum(1 for variable in variables if _has_steps(variable))
+    if measures:
+        return _for_an_archive(measures, steps, budget)
     if objectives > 1:
-        return ChosenAlgorithm("nsga2", f"{objectives} objectives: the whole front is looked for")
-    choices = sum(isinstance(variable, Choice) for variable in variables)
-    if choices:
+        return _for_a_front(objectives)
+    genes = len(variables)
+    if 2 * steps >= genes:
         return ChosenAlgorithm(
-            "differential_evolution", f"one objective, and {choices} genes that are words, not numbers"
+            "nsga2",
+            f"one objective, and {steps} of {genes} genes are words or whole numbers: "
+            "an elitist genetic algorithm changes those one at a time",
         )
     if genes > MOST_FOR_A_FULL_MATRIX:
         return ChosenAlgorithm(
@@ -37,4 +60,29 @@ def choose_algorithm(wanted: str, variables: Sequence[Variable], objectives: int
             f"one objective and {genes} genes, more than the {MOST_FOR_A_FULL_MATRIX} "
             "for which a full covariance matrix pays",
         )
-    return ChosenAlgorithm("cma_es", f"one objective and {genes} genes that are numbers")
+    return ChosenAlgorithm("cma_es", f"one objective and {genes} genes, {genes - steps} of them numbers")
+
+
+def _for_an_archive(measures: int, steps: int, budget: int | None) -> ChosenAlgorithm:
+    wish = f"{measures} measure{'s' * (measures > 1)}: the best model of every kind is looked for"
+    if steps == 0 and budget is not None and budget >= ENOUGH_TO_ADAPT and importlib.util.find_spec("ribs"):
+        return ChosenAlgorithm("cma_mae", f"{wish}, with {budget} candidates to learn from")
+    return ChosenAlgorithm("map_elites", wish)
+
+
+def _for_a_front(objectives: int) -> ChosenAlgorithm:
+    wish = f"{objectives} objectives: the whole front is looked for"
+    if MOST_FOR_CROWDING < objectives <= MOST_FOR_HYPERVOLUME:
+        return ChosenAlgorithm("sms_emoa", f"{wish}, by the hypervolume that candidates add")
+    return ChosenAlgorithm("nsga2", wish)
+
+
+def _has_steps(variable: Variable) -> bool:
+    """Says whether a gene is a word or a whole number of more than two values."""
+    match variable:
+        case Choice():
+            return len(variable.options) > 2
+        case Integer():
+            return variable.high - variable.low > 1
+        case _:
+            return False

@@ -34,6 +34,7 @@ class CycleQd(Breeding):
 
     smallest_population: ClassVar[int] = 2
     operator: ClassVar[str] = "crossover"
+    steady_state: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "cells": Option(15, "cells of an archive along each objective", 1, 1000),
         "share_spread": Option(0.01, "standard deviation of the shares in a crossover", 0.0, 1.0),

@@ -24,6 +24,7 @@ class MapElites(Optimizer):
 
     needs_measures: ClassVar[bool] = True
     operator: ClassVar[str] = "iso+line"
+    steady_state: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "iso_sigma": Option(0.01, "step in every direction, as a share of the ranges", 0.0, 1.0),
         "line_sigma": Option(0.2, "step along the line to the other elite", 0.0, 10.0),

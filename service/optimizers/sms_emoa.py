@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import moocore
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ class SmsEmoa(Genetic):
     generation.  Against NSGA-II its fronts are spread more evenly, above all with three objectives or
     more.  Candidates that break constraints form the last fronts.
     """
+
+    steady_state: ClassVar[bool] = True
 
     def learn(self, evaluation: Evaluation) -> None:
         """Takes the candidate in, and drops the least useful member where there are too many."""

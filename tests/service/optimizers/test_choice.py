@@ -2,29 +2,64 @@
 
 from __future__ import annotations
 
-from search_spaces.genome import Choice, Real, Variable
-from service.optimizers import OPTIMIZERS, choose_algorithm
+import pytest
+
+from search_spaces.genome import Choice, Integer, Real
+from service.optimizers import OPTIMIZERS, OptimizerSetup, choose_algorithm
+from tests.service.synthetic import search
 
 ONE = tuple(Real(f"weight {i}", 0.0, 1.0, 0.5) for i in range(10))
 MANY = tuple(Real(f"weight {i}", 0.0, 1.0, 0.5) for i in range(500))
-WORDS: tuple[Variable, ...] = (*ONE, Choice("method", ("ties", "linear"), "ties"))
+WORDS = (*ONE, Choice("method", ("ties", "linear", "slerp"), "ties"))
+BITS = (*ONE, *(Integer(f"take {i}", 0, 1, 0) for i in range(30)))
+SPANS = tuple(Integer(f"length {i}", 0, 31, 3) for i in range(8))
 
 
 def test_the_problem_decides_and_the_reason_is_told() -> None:
     found = {
         "one objective": choose_algorithm("auto", ONE, 1),
         "a front": choose_algorithm("auto", ONE, 2),
+        "a front in space": choose_algorithm("auto", ONE, 3),
+        "a front in many dimensions": choose_algorithm("auto", ONE, 7),
         "a long genome": choose_algorithm("auto", MANY, 1),
-        "words": choose_algorithm("auto", WORDS, 1),
+        "a word": choose_algorithm("auto", WORDS, 1),
+        "bits": choose_algorithm("auto", BITS, 1),
+        "spans": choose_algorithm("auto", SPANS, 1),
+        "an archive": choose_algorithm("auto", ONE, 1, measures=2, budget=500),
+        "an archive and much time": choose_algorithm("auto", ONE, 2, measures=2, budget=5000),
     }
     assert {label: chosen.name for label, chosen in found.items()} == {
         "one objective": "cma_es",
         "a front": "nsga2",
+        "a front in space": "sms_emoa",
+        "a front in many dimensions": "nsga2",
         "a long genome": "separable_cma_es",
-        "words": "differential_evolution",
+        "a word": "cma_es",
+        "bits": "cma_es",
+        "spans": "nsga2",
+        "an archive": "map_elites",
+        "an archive and much time": "cma_mae",
     }
     assert all(chosen.name in OPTIMIZERS and chosen.reason for chosen in found.values())
 
 
 def test_a_named_optimizer_is_taken_whatever_the_problem() -> None:
     assert choose_algorithm("random", MANY, 3).name == "random"
+
+
+@pytest.mark.parametrize("rival", ["cma_es", "differential_evolution", "random"])
+def test_whole_numbers_are_found_sooner_one_at_a_time(rival: str) -> None:
+    """Why `auto` does not take CMA-ES where most genes have steps."""
+    wanted = (3, 17, 29, 8, 22, 1, 13, 30)
+
+    def right(genome: tuple[float | int | str, ...]) -> tuple[float, ...]:
+        return (sum(gene == target for gene, target in zip(genome, wanted, strict=True)) / 8,)
+
+    def found(name: str) -> float:
+        best = [
+            max(e.fitness[0] for e in search(OPTIMIZERS[name](OptimizerSetup(SPANS, s)), right, 400))
+            for s in range(10, 15)
+        ]
+        return sum(best)
+
+    assert found("nsga2") > found(rival)
