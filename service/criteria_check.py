@@ -72,7 +72,10 @@ def _build(
         options=options.options,
         budget=budget.candidates if budget is not None else None,
     )
-    return optimizer_named(choose_algorithm(options.algorithm, variables, count).name)(setup)
+    chosen = choose_algorithm(
+        options.algorithm, variables, count, measures=len(setup.measures), budget=setup.budget
+    )
+    return optimizer_named(chosen.name)(setup)
 
 
 def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:

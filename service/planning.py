@@ -150,7 +150,13 @@ def window_for(
 
 def algorithm_for(spec: ExperimentSpec, space: SearchSpace) -> ChosenAlgorithm:
     """Returns who searches, and why."""
-    return choose_algorithm(spec.optimizer.algorithm, space.variables, len(spec.objectives))
+    return choose_algorithm(
+        spec.optimizer.algorithm,
+        space.variables,
+        len(spec.objectives),
+        measures=len(spec.measures),
+        budget=spec.budget.candidates,
+    )
 
 
 def plan_for(
