@@ -62,11 +62,29 @@ COMMANDS: Mapping[str, Command] = {
         "Show the front and the baselines, with scores on every split.",
         ("evomerge front skills --split test", "evomerge front skills --csv > front.csv"),
     ),
+    "lineage": Command(
+        "origins:lineage",
+        "Show everyone a candidate descends from.",
+        ("evomerge lineage skills 17", "evomerge lineage skills 17 --json"),
+    ),
+    "archive": Command(
+        "origins:archive",
+        "Show the best candidate of every cell over the measures.",
+        ("evomerge archive skills",),
+    ),
     "pause": Command("steer:pause", "Have an experiment stop proposing.", ("evomerge pause skills",)),
     "resume": Command(
         "steer:resume",
         "Have a paused or failed experiment go on where it stopped.",
         ("evomerge resume skills",),
+    ),
+    "extend": Command(
+        "steer:extend",
+        "Have an experiment that ended go on with a larger budget.",
+        (
+            "evomerge extend skills --candidates 500",
+            "evomerge extend skills --candidates 500 --lift target",
+        ),
     ),
     "cancel": Command("steer:cancel", "End an experiment for good.", ("evomerge cancel skills",)),
     "recipe": Command(

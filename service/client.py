@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from evaluators import Split
 from service.candidate import CandidateStatus
 from service.client_errors import ApiError, ClientError, ServerUnreachableError
+from service.search_views import ArchiveView, LineageView
 from service.settings import is_loopback
 from service.views import (
     CandidateDetail,
@@ -115,6 +116,16 @@ class Client:
         """Ends an experiment for good; what was scored stays."""
         return self._view(ExperimentView, "POST", f"{_address(key)}/cancel")
 
+    def extend(self, key: str | UUID, **budget: float | None) -> ExperimentView:
+        """Has an experiment that ended go on with a larger budget.
+
+        Args:
+            key: Its name or id.
+            budget: Members of the spec's `budget` (`candidates`, `seconds` ...) with their new totals;
+                None lifts a limit.
+        """
+        return self._view(ExperimentView, "POST", f"{_address(key)}/extend", json=budget)
+
     def candidates(
         self,
         key: str | UUID,
@@ -148,6 +159,14 @@ class Client:
     def recipe(self, key: str | UUID, number: int) -> str:
         """Returns a candidate's recipe as mergekit YAML."""
         return self._ask("GET", f"{_address(key)}/candidates/{number}/recipe").text
+
+    def lineage(self, key: str | UUID, number: int) -> LineageView:
+        """Returns a candidate and everyone it descends from."""
+        return self._view(LineageView, "GET", f"{_address(key)}/candidates/{number}/lineage")
+
+    def archive(self, key: str | UUID) -> ArchiveView:
+        """Returns the best candidate of every cell over the experiment's measures."""
+        return self._view(ArchiveView, "GET", f"{_address(key)}/archive")
 
     def front(self, key: str | UUID, split: Split = "search") -> FrontView:
         """Returns the front on one split, and what it is compared to."""

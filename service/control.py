@@ -1,11 +1,19 @@
-"""What people may ask of an experiment: pause, resume, cancel.  They wish; its controller fulfils.
+"""What people may ask of an experiment: pause, resume, cancel, extend.  They wish; its controller fulfils.
 
 Each returns whether anything changed; asking for what is already so changes nothing.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from service.errors import ConflictError, IllegalTransitionError, InvalidSpecError, Mistake
 from service.lifecycle import ExperimentStatus
+from service.spec import Budget
+from service.spec_reading import pointer_to
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 
@@ -35,9 +43,65 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     """
     if experiment.status in (_S.QUEUED, _S.RUNNING):
         return False
+    if experiment.status is _S.SUCCEEDED:  # it would only be examined again
+        raise IllegalTransitionError(f"experiment {experiment.name}", experiment.status, _S.QUEUED)
     wanted = _S.RUNNING if experiment.status is _S.PAUSING else _S.QUEUED
     repository.move(experiment, wanted, reason=BY_REQUEST)
     return True
+
+
+def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[str, object]) -> bool:
+    """Has an experiment that ended or is paused go on with a larger budget, as if given at first.
+
+    The winner is examined anew, and the test split read a second time: that is noted.
+
+    Args:
+        repository: Whose transaction it happens in.
+        experiment: Which one.
+        changes: New totals by the budget's members; None lifts a limit.
+
+    Raises:
+        ConflictError: It is under way, or was cancelled.
+        InvalidSpecError: The budget is none, or smaller than what is done already.
+    """
+    repository.lock(experiment)
+    if experiment.status not in (_S.SUCCEEDED, _S.FAILED, _S.PAUSED):
+        hint = "pause it first, or wait for its end" if experiment.status is not _S.CANCELLED else ""
+        raise ConflictError(f"experiment {experiment.name} is {experiment.status}", hint)
+    before = experiment.spec["budget"]
+    after = _budget(before, changes)
+    if after == before:
+        return False
+    experiment.spec = {**experiment.spec, "budget": after}
+    first = experiment.facts.get("first_budget") or before["candidates"]
+    experiment.facts = {**experiment.facts, "first_budget": first}
+    payload = {"before": before, "after": after, "test_was_read": experiment.test_opened_at is not None}
+    experiment.winner, experiment.test_opened_at = None, None
+    repository.add_event(experiment.id, "experiment.extended", payload)
+    repository.move(experiment, _S.QUEUED, reason="extended")
+    return True
+
+
+def _budget(before: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """Returns the budget with the changes, as it is stored.
+
+    Raises:
+        InvalidSpecError: The result is no budget, or asks for fewer candidates.
+    """
+    content = {**before, **changes}
+    try:
+        budget = Budget.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        found = [
+            Mistake(pointer_to(*each["loc"]), each["type"], each["msg"], "give a larger total")
+            for each in error.errors(include_url=False)
+        ]
+        raise InvalidSpecError(found) from error
+    least = Budget.model_validate(before).candidates
+    if budget.candidates < least:
+        detail = f"{budget.candidates} candidates are fewer than the {least} of before"
+        raise InvalidSpecError([Mistake("/candidates", "too_small", detail, f"use {least} or more")])
+    return budget.model_dump(mode="json")
 
 
 def cancel(repository: Repository, experiment: ExperimentRow) -> bool:

@@ -33,7 +33,7 @@ _MAY_BECOME: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
     _S.PAUSED: frozenset({_S.QUEUED, _S.CANCELLED}),
     _S.EXAMINING: frozenset({_S.SUCCEEDED, _S.CANCELLING, _S.FAILED}),
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.FAILED}),
-    _S.SUCCEEDED: frozenset(),
+    _S.SUCCEEDED: frozenset({_S.QUEUED}),  # when it is extended
     _S.FAILED: frozenset({_S.QUEUED}),  # after the cause was mended, `resume` goes on where it stopped
     _S.CANCELLED: frozenset(),
 }

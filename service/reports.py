@@ -230,6 +230,10 @@ def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
         "timings": TimingsView.model_validate(row.seconds or {}),
         "attempts": row.attempts,
         "worker": row.worker,
+        "operator": row.operator or "",
+        "ancestors": row.ancestors or [],
+        "measures": row.measures,
+        "violation": row.violation or 0.0,
         "created_at": row.created_at,
         "settled_at": row.settled_at,
     }
@@ -266,7 +270,7 @@ def _archive(axes: Axes, scored: Iterable[CandidateRow], split: Split) -> Pareto
     # The baselines first: among equals the front keeps the first, and the reference is theirs.
     for candidate in sorted(scored, key=lambda c: (c.label is None, c.number)):
         fitness = axes.fitness(candidate.evaluations, split)
-        if fitness is None:
+        if fitness is None or candidate.violation:
             continue
         if archive.reference is None and candidate.label is None:
             archive.fix_reference()

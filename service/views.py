@@ -61,6 +61,9 @@ class CandidateView(View):
         label: A baseline's name; None for candidates that the optimizer proposed.
         scores: By split; `search` is what the optimizer was told.
         on_front: Not dominated by any other candidate on the search split.
+        operator, ancestors: What the optimizer made it with, and of which candidates.
+        measures: One per measure of the experiment; None where it has none.
+        violation: By how much it breaks the constraints; 0 keeps them all.
     """
 
     number: int
@@ -75,6 +78,10 @@ class CandidateView(View):
     timings: TimingsView
     attempts: int
     worker: str | None
+    operator: str = ""
+    ancestors: list[int] = []
+    measures: list[float] | None = None
+    violation: float = 0.0
     created_at: datetime
     settled_at: datetime | None
 

@@ -9,13 +9,16 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import Field
 
 from evaluators import Split
+from service.ancestry import lineage_view
 from service.api.pages import PageQuery, token_for
 from service.api.problems import responses
 from service.api.table import candidate_rows
+from service.archive_report import archive_view
 from service.candidate import CandidateStatus
 from service.dependencies import Reading, ServicesHere
 from service.errors import ConflictError
 from service.reports import candidate_detail, candidate_view, front_numbers, front_view, recipe_text
+from service.search_views import ArchiveView, LineageView
 from service.store.repository import Repository
 from service.views import CandidateDetail, CandidatePage, FrontView
 
@@ -101,6 +104,30 @@ def get_recipe(key: str, number: Number, repository: Reading) -> Response:
             "ask for one that decodes to a recipe",
         )
     return Response(text, media_type="application/yaml; charset=utf-8")
+
+
+@router.get(
+    "/candidates/{number}/lineage",
+    operation_id="getLineage",
+    summary="Get everyone a candidate descends from",
+    response_model=LineageView,
+    responses=responses(404, 422),
+)
+def get_lineage(key: str, number: Number, repository: Reading) -> LineageView:
+    """Gives the candidate and all its ancestors, also those that no archive holds any more."""
+    return lineage_view(repository, repository.experiment(key), number)
+
+
+@router.get(
+    "/archive",
+    operation_id="getArchive",
+    summary="Get the best candidate of every cell over the measures",
+    response_model=ArchiveView,
+    responses=responses(404, 409),
+)
+def get_archive(key: str, repository: Reading) -> ArchiveView:
+    """Gives the archive's filled cells with their elites, on the search split."""
+    return archive_view(repository, repository.experiment(key))
 
 
 @router.get(

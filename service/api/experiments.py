@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 
 from service import control
 from service.api.examples import SPEC_EXAMPLE
@@ -15,11 +16,13 @@ from service.api.pages import PageWanted, token_for
 from service.api.problems import responses
 from service.dependencies import Reading, Services, ServicesHere, Writing
 from service.errors import ConflictError, InvalidSpecError
+from service.planning import PlannedBaseline
 from service.preflight import Checked, check_spec
 from service.reports import experiment_detail, experiment_view, validation_view
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
+from service.warm_start import best_recipes
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
@@ -36,7 +39,7 @@ RawSpec = Annotated[dict[str, Any], Body(openapi_examples={"two parents": {"valu
 def validate(raw: RawSpec, services: ServicesHere) -> ValidationView:
     """Runs every check that creating would; a spec with mistakes gives a report with all of them."""
     try:
-        return validation_view(check_spec(raw, services.workforce))
+        return validation_view(_check(raw, services))
     except InvalidSpecError as error:
         return validation_view(error)
 
@@ -54,7 +57,7 @@ def create(raw: RawSpec, services: ServicesHere, idempotency_key: IdempotencyKey
     attempt = Attempt.of("createExperiment", idempotency_key, raw)
     if (answer := _earlier(services, attempt)) is not None:
         return answer
-    checked = check_spec(raw, services.workforce)
+    checked = _check(raw, services)
     try:
         answer = _store(services, attempt, checked)
     except ConflictError:
@@ -64,6 +67,14 @@ def create(raw: RawSpec, services: ServicesHere, idempotency_key: IdempotencyKey
         raise
     services.runner.wake()
     return answer
+
+
+def _check(raw: dict[str, Any], services: Services) -> Checked:
+    def earlier(name: str) -> Sequence[PlannedBaseline] | None:
+        with services.database.reading() as session:
+            return best_recipes(Repository(session), name)
+
+    return check_spec(raw, services.workforce, earlier)
 
 
 def _earlier(services: Services, attempt: Attempt) -> JSONResponse | None:
@@ -148,6 +159,41 @@ def resume(key: str, repository: Writing, response: Response, services: Services
 def cancel(key: str, repository: Writing, response: Response) -> ExperimentView:
     """Ends an experiment for good; what was scored stays."""
     return _ask(control.cancel, repository, repository.experiment(key), response)
+
+
+class Extension(BaseModel):
+    """New totals of the budget; what is left out stays, null lifts a limit."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"candidates": 500}]}
+    )
+
+    candidates: int | None = None
+    seconds: float | None = None
+    gpu_hours: float | None = None
+    failures: int | None = None
+    target: float | None = None
+    stagnation: int | None = None
+
+
+@router.post(
+    "/{key}/extend",
+    operation_id="extendExperiment",
+    summary="Extend an experiment that ended",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "Nothing changes."}, **responses(404, 409, 422)},
+)
+def extend(
+    key: str, extension: Extension, repository: Writing, response: Response, services: ServicesHere
+) -> ExperimentView:
+    """Has an experiment go on with a larger budget, as if it had been given at first."""
+    changes = extension.model_dump(exclude_unset=True)
+    view = _ask(
+        lambda rows, row: control.extend(rows, row, changes), repository, repository.experiment(key), response
+    )
+    services.runner.wake()
+    return view
 
 
 def _ask(

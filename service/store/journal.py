@@ -233,7 +233,8 @@ class ExaminationRecord:
             query = select(EventRow.payload).where(
                 EventRow.experiment_id == row.id, EventRow.kind == TEST_OPENED
             )
-            if session.scalars(query).first() != event:
+            # The last: an experiment that is extended is sealed again, and says so.
+            if session.scalars(query.order_by(EventRow.id.desc())).first() != event:
                 raise ConflictError("the test split was read before, for other candidates")
 
     def varied(self, conditions: str, findings: Sequence[SensitivityFinding]) -> None:

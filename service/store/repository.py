@@ -83,6 +83,10 @@ class Repository:
             query = query.where(ExperimentRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
 
+    def lock(self, experiment: ExperimentRow) -> None:
+        """Reads an experiment as it is now, and keeps others from changing it in this transaction."""
+        self.session.refresh(experiment, with_for_update=True)
+
     def move(
         self,
         experiment: ExperimentRow,
@@ -96,7 +100,7 @@ class Repository:
         Raises:
             IllegalTransitionError: The status may not follow the present one.
         """
-        self.session.refresh(experiment, with_for_update=True)  # decide on what is true now
+        self.lock(experiment)
         check_move(f"experiment {experiment.name}", experiment.status, wanted)
         experiment.status, experiment.reason, experiment.failure = wanted, reason, failure
         if wanted is ExperimentStatus.RUNNING and experiment.started_at is None:
@@ -129,6 +133,11 @@ class Repository:
         if row is None:
             raise NotFoundError("candidate", number)
         return row
+
+    def candidates_numbered(self, experiment_id: UUID, numbers: Sequence[int]) -> list[CandidateRow]:
+        """Returns the candidates with these numbers, with their evaluations (but not each item's result)."""
+        query = _with_scores(experiment_id).where(CandidateRow.number.in_(numbers))
+        return list(self.session.scalars(query.order_by(CandidateRow.number)))
 
     def counts(self, experiment_id: UUID) -> dict[CandidateStatus, int]:
         """Returns how many candidates have each status; statuses nobody has are left out."""

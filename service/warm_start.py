@@ -1,0 +1,42 @@
+"""Warm start: what a later experiment takes over from an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search_spaces import Recipe
+from service.candidate import CandidateStatus
+from service.errors import NotFoundError
+from service.planning import PlannedBaseline
+from service.store.models import ExperimentRow
+from service.store.repository import Repository
+
+MOST_RECIPES = 16  # of one experiment: generation 0 is scored whole
+
+
+def best_recipes(repository: Repository, name: str) -> Sequence[PlannedBaseline] | None:
+    """Returns the winner and the front of an experiment, the best first; None where there is no such one.
+
+    Its own baselines are left out: the later experiment has those that suit it.
+    """
+    try:
+        experiment = repository.experiment(name)
+    except NotFoundError:
+        return None
+    found = []
+    for number in _numbers(repository, experiment)[:MOST_RECIPES]:
+        row = repository.candidate(experiment.id, number)
+        if row.status is CandidateStatus.SCORED and row.recipe is not None and row.label is None:
+            is_winner = experiment.winner is not None and experiment.winner["number"] == number
+            label = f"{experiment.name}: {'winner' if is_winner else f'candidate {number}'}"
+            found.append(PlannedBaseline(label=label, recipe=Recipe.model_validate(row.recipe)))
+    return found
+
+
+def _numbers(repository: Repository, experiment: ExperimentRow) -> list[int]:
+    points = repository.generations(experiment.id)
+    first = [] if experiment.winner is None else [int(experiment.winner["number"])]
+    if points:
+        first += [] if points[-1].best_number is None else [points[-1].best_number]
+        first += points[-1].front
+    return list(dict.fromkeys(first))
