@@ -69,6 +69,11 @@ class InMemoryModel:
         """All that a plan depends on besides the questions; the weights are not among it."""
         return self.tokenizer, self._limits, self._device
 
+    @property
+    def max_length(self) -> int:
+        """How many tokens it reads at once."""
+        return self._limits.max_length
+
     def plan_continuations(self, pairs: Sequence[tuple[str, str]]) -> ContinuationPlan:
         """Plans the scoring of (context, continuation) pairs.
 
