@@ -171,7 +171,7 @@ def _check(options: JointOptions) -> None:
     """
     for name, part in (("parameter", options.parameter), ("stacking", options.stacking)):
         for key in _OWN:
-            if key in part.model_fields_set:
+            if getattr(part, key) != type(part).model_fields[key].default:
                 field = f"space.{name}.{key}"
                 raise SpaceDefinitionError(field, "it is said of a part", f"write it as space.{key}")
     if options.parameter.methods is not None:

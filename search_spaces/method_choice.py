@@ -109,7 +109,7 @@ def _check(options: ParameterSpaceOptions, methods: list[Method]) -> None:
     if len(names) < 2 or len(set(names)) < len(names):
         detail = f"{names} is no choice"
         raise SpaceDefinitionError("space.methods", detail, "name at least two different methods")
-    if "method" in options.model_fields_set:
+    if options.method != ParameterSpaceOptions.model_fields["method"].default:
         detail = f"{options.method} is named beside {', '.join(names)}"
         raise SpaceDefinitionError("space.method", detail, "leave method or methods out")
     known = {parameter.name for method in methods for parameter in method.parameters}

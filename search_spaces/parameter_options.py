@@ -125,7 +125,7 @@ def _check_groups(options: ParameterSpaceOptions, pool: ParentPool) -> None:
     if options.layer_groups > pool.layers:
         detail = f"{options.layer_groups} groups of {pool.layers} layers"
         raise SpaceDefinitionError("space.layer_groups", detail, f"use at most {pool.layers}")
-    if options.group_size is not None and "layer_groups" in options.model_fields_set:
+    if options.group_size is not None and options.layer_groups != 1:
         detail = f"groups of {options.group_size} layers, and layer_groups is {options.layer_groups}"
         raise SpaceDefinitionError("space.group_size", detail, "leave one of them out")
     if options.group_size is not None and options.group_size > pool.layers:

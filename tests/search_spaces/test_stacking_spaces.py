@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -261,6 +262,23 @@ def test_a_joint_genome_mixes_first_and_stacks_then() -> None:
     assert recipe.base == BASE
     assert recipe.slices[0].sources[0].parameters["weight"] == constant(0.9)
     assert searched.decode(searched.encode(recipe)) == recipe
+
+
+@pytest.mark.parametrize("kind", ["parameter", *KINDS, "joint"])
+def test_options_mean_the_same_when_they_were_stored(kind: str) -> None:
+    """Stored specs say every option, also those that nobody wrote."""
+    extra = {
+        "parameter": {"methods": ["ties", "linear"]},
+        "layer_stacking": {"winner": winner().canonical_json()},
+    }
+    raw = {"kind": kind, **extra.get(kind, {})}
+    if "winner" in raw:
+        raw["winner"] = json.loads(str(raw["winner"]))
+    options = _OPTIONS.validate_python(raw)
+    stored = _OPTIONS.validate_json(_OPTIONS.dump_json(options))
+    assert stored == options
+    searched = build_space(stored, POOL)
+    assert searched.variables == build_space(options, POOL).variables
 
 
 def test_a_recipe_of_the_parameter_space_is_in_the_joint_space() -> None:
