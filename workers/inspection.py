@@ -202,7 +202,7 @@ def _compare_vocabulary(first: Layout, other: Layout) -> list[MismatchError]:
 
 def _compare_tensors(first: Layout, other: Layout) -> list[MismatchError]:
     field = str(other.parent)
-    differing = first.tensors.keys() ^ other.tensors.keys()
+    differing = (first.tensors.keys() ^ other.tensors.keys()) - first.copied - other.copied
     if is_tied(first) or is_tied(other):  # tied models may keep a copy of the head; tying was compared before
         differing = {name for name in differing if not name.endswith(HEADS)}
     if differing and other.layers == first.layers:
@@ -213,7 +213,7 @@ def _compare_tensors(first: Layout, other: Layout) -> list[MismatchError]:
         )
         return [MismatchError(field, detail, "merge models of one architecture and size")]
     sizes = (vocabulary_size(first.config), vocabulary_size(other.config))
-    for name in sorted(first.tensors.keys() & other.tensors.keys()):
+    for name in sorted((first.tensors.keys() & other.tensors.keys()) - first.copied):
         mine, theirs = first.tensors[name].shape, other.tensors[name].shape
         # Embeddings of unequal length were reported with the vocabularies.
         if mine != theirs and (mine[:1], theirs[:1]) != tuple((size,) for size in sizes):

@@ -1,9 +1,9 @@
-"""The language model inside a model that also sees or hears: merged alone with models that only read.
+"""The language model inside a model that also sees or hears: it alone is merged.
 
-A checkpoint with a `text_config` holds a language model under a prefix of its own.  When only some of
-the parents are such, the others are renamed to match the tokenizer's owner: either the language part
-is taken out of the larger models, or text models are shown under the larger model's names and what is
-left of that (its eyes) is copied.
+A checkpoint with a `text_config` holds a language model under a prefix of its own.  Parents that are
+such and parents that only read are renamed to match the tokenizer's owner: either the language part is
+taken out of the larger models, or text models are shown under the larger model's names.  Whatever else
+the owner has (its eyes) is copied.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def with_one_kind(layouts: Mapping[Parent, Layout], owner: Parent) -> tuple[dict
     Raises:
         MismatchError: The language part of a parent cannot be found.
     """
-    kinds = {is_multimodal(layout) for layout in layouts.values()}
-    if len(kinds) < 2:
+    if not any(is_multimodal(layout) for layout in layouts.values()):
         return dict(layouts), {}
     found, names = dict(layouts), {}
     for parent, layout in layouts.items():

@@ -57,7 +57,7 @@ class Layout:
     Attributes:
         layers: How many transformer layers there are.
         layer_prefix: What precedes a layer's number in tensor names (`model.layers.`).
-        copied: Tensors that are taken over as they are, because other parents have none like them.
+        copied: Tensors that are taken over as they are: whatever is not the language model.
     """
 
     parent: Parent
