@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.racing import Items
@@ -82,4 +82,17 @@ class Evaluator(Protocol):
 
     def sheets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Sheet, ...]:
         """Returns what each benchmark asks on a split."""
+        ...
+
+
+@runtime_checkable
+class Comparer(Protocol):
+    """An evaluator that compares with parents, and must be shown them."""
+
+    def references(self, split: Split) -> tuple[str, ...]:
+        """Returns the parents whose answers are still needed."""
+        ...
+
+    def refer(self, parent: str, split: Split, model: Any, tokenizer: Any) -> None:  # noqa: ANN401 - torch types
+        """Takes in what a parent answers."""
         ...

@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluators.splits import SplitRule
 
+Kind = Literal[
+    "lm_eval",
+    "perplexity",
+    "output_length",
+    "language",
+    "refusals",
+    "negative_flips",
+    "python",
+    "http",
+    "depth",
+    "parameters",
+]
+NEEDS: dict[str, tuple[str, ...]] = {
+    "lm_eval": ("task",),
+    "perplexity": ("file",),
+    "output_length": ("file",),
+    "language": ("file", "language"),
+    "refusals": ("file",),
+    "negative_flips": ("task", "parent"),
+    "python": ("file", "judge"),
+    "http": ("file", "judge"),
+}
+"""What each kind of benchmark must be given."""
+
+
+def missing_fields(kind: str, given: object) -> list[str]:
+    """Returns what a benchmark of this kind lacks."""
+    return [name for name in NEEDS.get(kind, ()) if not getattr(given, name)]
+
 
 class Benchmark(BaseModel):
-    """An lm-eval task and how it is put to the model.
+    """Something a model is asked, and how: an lm-eval task, or another judge.
 
     Attributes:
         name: What its scores are called in the experiment.
+        kind: Who judges.  `lm_eval`: a task.  `perplexity`: of the texts in `file`.  `output_length`
+            (tokens), `language` (share of answers in `language`), `refusals` (share), `python` and
+            `http` (`judge`): of greedy answers to the prompts in `file`.  `negative_flips`: share of
+            `task`'s items that `parent` gets right and the model gets wrong (Echterhoff et al.,
+            arXiv 2407.09435).  `depth`, `parameters`: of the merged network, which is asked nothing.
         task: The task's name in lm-eval.
         metric: `acc`, or `acc,filter`; None takes the task's first metric.
         include_path: A folder with the user's own task files; None looks in lm-eval's own tasks.
@@ -21,16 +55,35 @@ class Benchmark(BaseModel):
         num_fewshot: Solved examples put before each question; None leaves it to the task.
         splits: How items are divided; None uses the data set's own search, selection and test
             splits where it has them, and shares of its items otherwise.
-        max_items: Most items asked per split, the first ones in the split's order.
+        max_items: Most items asked per split, of each kind of item (label, subject) its share.
+        file: Prompts, one a line, or texts, one a paragraph; or a `.jsonl` file of objects with
+            `prompt` or `text`.
+        language: ISO 639-1 code.
+        parent: The parent to compare with: its reference, or the last part of its path.
+        judge: `module:function` that takes prompts and answers and returns one number each, or the
+            address that is sent `{"items": [{"prompt", "answer"}]}` and answers `{"scores": [...]}`.
+        new_tokens: Most tokens of an answer to a prompt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    task: Annotated[str, Field(min_length=1, max_length=200)]
+    kind: Kind = "lm_eval"
+    task: Annotated[str, Field(max_length=200)] = ""
     metric: str | None = None
     include_path: str | None = None
     direction: Literal["maximize", "minimize"] | None = None
     num_fewshot: Annotated[int, Field(ge=0, le=100)] | None = None
     splits: SplitRule | None = None
     max_items: Annotated[int, Field(ge=1)] | None = None
+    file: str | None = None
+    language: str | None = None
+    parent: str | None = None
+    judge: str | None = None
+    new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if missing := missing_fields(self.kind, self):
+            raise ValueError(f"a benchmark of kind {self.kind} needs {' and '.join(missing)}")
+        return self

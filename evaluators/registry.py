@@ -5,5 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evaluators.harness import Harness
+from evaluators.jury import Jury
 
-EVALUATORS: Mapping[str, type] = {"lm_eval": Harness}
+EVALUATORS: Mapping[str, type] = {"lm_eval": Harness, "jury": Jury}

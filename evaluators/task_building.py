@@ -24,6 +24,7 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
+from evaluators.permissions import check_place
 from evaluators.splits import NamedSplits
 from evaluators.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.task_metrics import choose_metric, suggestion
@@ -129,6 +130,7 @@ def _manager(benchmark: Benchmark) -> TaskManager:
         manager, place = _own_tasks(), "lm-eval"
     else:
         folder = Path(benchmark.include_path).expanduser()
+        check_place("include_path", folder)
         check_folder(folder)
         manager = TaskManager(include_path=str(folder), include_defaults=False)
         place = f"the task files in {folder}"

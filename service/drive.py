@@ -181,6 +181,7 @@ def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -
         experiment=row.id,
         parents=spec.all_parents,
         benchmarks=spec.benchmarks,
+        evaluator="lm_eval" if all(b.kind == "lm_eval" for b in spec.benchmarks) else "jury",
         dtype=spec.dtype,
         batch_size=spec.batch_size,
         count=settings.workers,

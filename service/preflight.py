@@ -264,7 +264,13 @@ class _Check:
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
         taken_over = [Baseline(each.label, each.recipe) for each in self.taken_over]
         planned = baselines_for(spec, build_pool(spec, shape), taken_over)
-        chosen = choose_algorithm(spec.optimizer.algorithm, self.variables, len(spec.objectives))
+        chosen = choose_algorithm(
+            spec.optimizer.algorithm,
+            self.variables,
+            len(spec.objectives),
+            measures=len(spec.measures),
+            budget=spec.budget.candidates,
+        )
         facts = Facts(
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
@@ -287,6 +293,8 @@ def _sizes(layout: Layout) -> tuple[int, int]:
 def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:
     """Yields a mistake where the search would see few items, and nobody said that this is meant."""
     items = entry.items["search"]
+    if objective.kind in ("depth", "parameters"):  # one number that is no sample of anything
+        return
     if items < FEWEST_SEARCH_ITEMS and not objective.allow_few_items:
         error = 0.5 / items**0.5
         yield Mistake(
@@ -300,7 +308,7 @@ def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Itera
 def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveView:
     return ObjectiveView(
         name=objective.label,
-        task=objective.task,
+        task=objective.task or objective.kind,
         metric=entry.metrics[0],
         higher_is_better=entry.higher_is_better,
         weight=objective.weight,
@@ -337,7 +345,7 @@ def _warnings(spec: ExperimentSpec, entries: Sequence[BenchmarkFacts], genes: Se
         if entry.overlap is not None and entry.overlap > MUCH_OVERLAP:
             yield f"{entry.name}: {entry.overlap:.0%} of its test items share passages with search items"
         for split, items in entry.items.items():
-            if items < FEW_ITEMS:
+            if 1 < items < FEW_ITEMS:
                 yield f"{entry.name}: its {split} split has only {items} items, so scores will be coarse"
     if spec.budget.candidates < FEW_CANDIDATES_PER_GENE * len(genes):
         yield f"{spec.budget.candidates} candidates are few for {len(genes)} genes; use fewer layer groups"

@@ -6,11 +6,12 @@ checks it against the parents on disk and the tasks that lm-eval knows.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from evaluators import Benchmark
+from evaluators.benchmark import Kind, missing_fields
 from evaluators.splits import SplitRule
 from search_spaces import ParameterSpaceOptions, Parent, SpaceOptions
 from search_spaces.recipe import DType
@@ -27,13 +28,15 @@ class Objective(Spec):
     """A benchmark that the search improves.
 
     Attributes:
+        kind: Who judges; `evaluators.Benchmark` says what each kind needs of the fields below.
         name: What it is called; the task's name by default.
         direction: Whether larger or smaller scores are better; None takes the metric's own.
         weight: Its share in the weighted sum that single-objective optimizers climb.
         allow_few_items: Search on fewer than 50 items, whose scores are mostly luck.
     """
 
-    task: Name
+    kind: Kind = "lm_eval"
+    task: Name | None = None
     name: Name | None = None
     metric: str | None = None
     num_fewshot: Annotated[int, Field(ge=0, le=100)] | None = None
@@ -42,17 +45,34 @@ class Objective(Spec):
     direction: Literal["maximize", "minimize"] | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
     allow_few_items: bool = False
+    file: Name | None = None
+    language: Name | None = None
+    parent: Name | None = None
+    judge: Name | None = None
+    new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if missing := missing_fields(self.kind, self):
+            raise ValueError(f"an objective of kind {self.kind} needs {' and '.join(missing)}")
+        return self
 
     @property
     def label(self) -> str:
         """The name under which its scores appear."""
-        return self.name or self.task
+        return self.name or (self.task if self.kind == "lm_eval" and self.task else self.kind)
 
     def benchmark(self, include_path: str | None) -> Benchmark:
         """Returns what is asked of the model."""
         return Benchmark(
             name=self.label,
-            task=self.task,
+            kind=self.kind,
+            task=self.task or "",
+            file=self.file,
+            language=self.language,
+            parent=self.parent,
+            judge=self.judge,
+            new_tokens=self.new_tokens,
             metric=self.metric,
             direction=self.direction,
             include_path=include_path,

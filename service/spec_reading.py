@@ -56,6 +56,8 @@ def with_absolute_paths(raw: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("measures", "constraints"):
         if isinstance(items := content.get(key), list):
             content[key] = [_with_absolute_parent(item) for item in items]
+    if isinstance(objectives := content.get("objectives"), list):
+        content["objectives"] = [_with_absolute_file(item) for item in objectives]
     for key in ("base", "tasks_path"):
         if key in content:
             content[key] = _absolute_parent(content[key], certainly_local=key == "tasks_path")
@@ -70,6 +72,13 @@ def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(stacking := found.get("stacking"), dict):
         found["stacking"] = _absolute_layers_of(stacking)
     return found
+
+
+def _with_absolute_file(item: object) -> object:
+    """An objective's file is certainly local; the parent it compares with may have a short name."""
+    if not isinstance(item, dict) or "file" not in item:
+        return item
+    return item | {"file": _absolute_parent(item["file"], certainly_local=True)}
 
 
 def _with_absolute_parent(item: object) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluators import BenchmarkFacts
 from evaluators.errors import EvaluationError
-from evaluators.harness import inspect_benchmarks
+from evaluators.jury import inspect_all
 from workers.calibration_orders import CalibrationOrder, LearningOrder
 from workers.export import export
 from workers.kinship import kinship
@@ -61,7 +61,7 @@ def run_errand(errand: Errand) -> ErrandResult:
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:
     """Returns what each benchmark holds, or why it cannot be built."""
-    found = inspect_benchmarks(inquiry.benchmarks)
+    found = inspect_all(inquiry.benchmarks)
     named = zip((benchmark.name for benchmark in inquiry.benchmarks), found, strict=True)
     return BenchmarkReport(tuple(_entry(name, entry) for name, entry in named))
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 
 import torch
 
 from evaluators import EvaluationError, Items, Score
+from evaluators.base import Comparer
 from evaluators.conditions import STANDARD
 from evaluators.errors import BadScoreError
 from evaluators.registry import EVALUATORS
-from search_spaces import Recipe
+from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
 from workers.configuration import merged_config
 from workers.errors import PreparationError, WorkerError
@@ -78,6 +80,8 @@ class Pipeline:
 
     def _score(self, assignment: Assignment) -> Scored:
         started = perf_counter()
+        if isinstance(self._evaluator, Comparer):
+            self._show_references(self._evaluator, assignment)
         live, model = self._merge(assignment.recipe)
         merged = perf_counter()
         with torch.inference_mode():
@@ -92,6 +96,26 @@ class Pipeline:
             pruned=answered.pruned,
             asked=answered.asked,
         )
+
+    def _show_references(self, evaluator: Comparer, assignment: Assignment) -> None:
+        """Has the parents that others are compared with answer, once per split."""
+        for name in evaluator.references(assignment.split):
+            parent = self._parent_called(name)
+            alone = Slice(sources=(Source(parent=parent),))
+            live, model = self._merge(
+                Recipe(method="passthrough", slices=(alone,), dtype=assignment.recipe.dtype)
+            )
+            with torch.inference_mode():
+                evaluator.refer(name, assignment.split, model, live.tokenizer)
+
+    def _parent_called(self, name: str) -> Parent:
+        found = [p for p in self.workload.parents if name in (str(p), p.model, Path(p.model).name)]
+        if len(found) != 1:
+            known = ", ".join(map(str, self.workload.parents))
+            raise EvaluationError(
+                "parent", f"{name} names {len(found)} of the parents", f"use one of: {known}"
+            )
+        return found[0]
 
     def _question(self, assignment: Assignment, model: object, tokenizer: object) -> Answered:
         split, conditions = assignment.split, assignment.conditions

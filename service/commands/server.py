@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -18,9 +19,10 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from evaluators.permissions import TASK_ROOTS
 from service.commands.output import CommandError, Exit, note, say
 from service.security import url_of
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 
 START_SECONDS = 120.0  # a cold Ray may take this long
 STOP_SECONDS = 10  # that open answers get before they are cut off
@@ -190,10 +192,13 @@ def serve(
 ) -> None:
     """Serve the REST interface and the dashboard, and run experiments, until Ctrl-C.
 
-    Other machines can reach it only when EVOMERGE_API_KEY is set and --host names an address of theirs.
+    Other machines can reach it only when EVOMERGE_API_KEY is set and --host names an address of theirs;
+    then task folders and text files are read only where EVOMERGE_TASK_ROOTS allows.
     Experiments under way go on where they stopped when the service starts again.
     """
     settings = settings_from(host=host, port=port, home=home, workforce=workforce, workers=workers)
+    if not is_loopback(settings.host):  # others may submit: they read no folder that was not allowed
+        os.environ.setdefault(TASK_ROOTS, "")
     listener = listen(settings.host, settings.port)
     url = url_of(settings, listener.getsockname()[1])
     server = server_for(settings)

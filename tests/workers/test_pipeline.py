@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from evaluators import Benchmark
+from evaluators import Benchmark, Race
 from search_spaces import Recipe
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import exploding_recipe, linear_recipe, parent_at, stacking_recipe
@@ -118,3 +118,52 @@ def test_a_workload_that_cannot_work_is_refused_at_once(workload: Workload, word
         with pytest.raises(PreparationError, match=message) as caught:
             Pipeline(broken)
         assert caught.value.remedy
+
+
+def test_other_judges_sit_beside_the_tasks(
+    workload: Workload, average: Recipe, tiny_parents: dict[str, Path], words: Benchmark
+) -> None:
+    left = tiny_parents["left"]
+    flips = Benchmark(
+        name="flips",
+        kind="negative_flips",
+        task=words.task,
+        include_path=words.include_path,
+        parent=left.name,
+    )
+    asked = (words, flips, Benchmark(name="layers", kind="depth"))
+    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=asked, evaluator="jury"))
+    own = pipeline.run(assign(linear_recipe([left], (1.0,))))
+    assert isinstance(own, Scored), own
+    assert [score.value for score in own.scores[1:]] == [0.0, 2.0]
+    mixed = pipeline.run(assign(average))
+    assert isinstance(mixed, Scored)
+    lost = [
+        float(before > after)
+        for before, after in zip(own.scores[0].per_item, mixed.scores[0].per_item, strict=True)
+    ]
+    assert list(mixed.scores[1].per_item) == lost
+    stranger = flips.model_copy(update={"parent": "nobody"})
+    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="jury"))
+    refused = pipeline.run(assign(average))
+    assert isinstance(refused, Failed)
+    assert "nobody names 0 of the parents" in refused.cause
+
+
+def test_some_items_and_races_go_through_the_model(pipeline: Pipeline, average: Recipe) -> None:
+    whole = pipeline.run(assign(average))
+    assert isinstance(whole, Scored)
+    (full,) = whole.scores
+    part = pipeline.run(assign(average, items=((1, 4, 7),)))
+    assert isinstance(part, Scored)
+    assert part.scores[0].per_item == tuple(full.per_item[place] for place in (1, 4, 7))
+    assert part.asked == 3
+    rest = pipeline.run(assign(average, known=part.scores))
+    assert isinstance(rest, Scored)
+    assert rest.asked == 9
+    assert rest.scores[0].per_item == full.per_item
+    rival = Race(((2.0,) * 12,), (1.0,), batch=4)  # better than anybody can be
+    lost = pipeline.run(assign(average, race=rival))
+    assert isinstance(lost, Scored)
+    assert lost.pruned
+    assert lost.asked in (4, 8)

@@ -1,0 +1,161 @@
+"""One benchmark that lm-eval does not know, and the numbers its judge gives per item.
+
+Shapes: N items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evaluators.answer_judges import ANSWER_KINDS
+from evaluators.base import BenchmarkFacts, Sheet
+from evaluators.benchmark import Benchmark
+from evaluators.item_files import items_of
+from evaluators.language_model import InMemoryModel
+from evaluators.overlap import shared_passages
+from evaluators.scores import Score, mean_score
+from evaluators.sheets import engine_version
+from evaluators.splits import SPLITS, Split
+
+Network, Tokenizer = PreTrainedModel, PreTrainedTokenizerBase
+
+
+class Judging(Protocol):
+    """A benchmark that is ready to be asked."""
+
+    def facts(self) -> BenchmarkFacts:
+        """Returns what it asks."""
+        ...
+
+    def sheet(self, split: Split) -> Sheet:
+        """Returns what it asks on a split."""
+        ...
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Scores a model on some of the items."""
+        ...
+
+
+class NetworkCost:
+    """What the merged network is: `depth` (layers) or `parameters`.  The same on every split."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        self._benchmark = benchmark
+
+    def facts(self) -> BenchmarkFacts:
+        """Returns one item per split."""
+        higher = self._benchmark.direction == "maximize"
+        return BenchmarkFacts(self._benchmark.name, dict.fromkeys(SPLITS, 1), (self._benchmark.kind,), higher)
+
+    def sheet(self, split: Split) -> Sheet:  # noqa: ARG002
+        """Returns a sheet of one item."""
+        return Sheet(1, f"{self._benchmark.kind} {engine_version()}", additive=False)
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Counts."""
+        del tokenizer, places, batch_size
+        if self._benchmark.kind == "depth":
+            value = float(model.config.get_text_config().num_hidden_layers)
+        else:
+            value = float(sum(parameter.numel() for parameter in model.parameters()))
+        facts = self.facts()
+        fingerprint = self.sheet(split).fingerprint
+        return Score(
+            facts.name, facts.metrics[0], value, 0.0, facts.higher_is_better, (value,), (), fingerprint
+        )
+
+
+class FileJudging:
+    """What the items of a file are put to, and how the answers are judged."""
+
+    def __init__(self, benchmark: Benchmark, field: str, metric: str, *, higher_is_better: bool) -> None:
+        self.benchmark = benchmark
+        self.items = items_of(benchmark, field=field)
+        self._field = field
+        wanted = benchmark.direction
+        higher = wanted == "maximize" if wanted else higher_is_better
+        self._like = Score(benchmark.name, metric, 0.0, 0.0, higher)
+        self._fingerprints: dict[Split, str] = {}
+
+    def facts(self) -> BenchmarkFacts:
+        """Returns how many items there are."""
+        sizes: dict[Split, int] = {split: len(items) for split, items in self.items.items()}
+        texts = [[{self._field: text} for text in self.items[split]] for split in ("search", "test")]
+        overlap = shared_passages(*texts)
+        like = self._like
+        return BenchmarkFacts(like.benchmark, sizes, (like.metric,), like.higher_is_better, overlap)
+
+    def fingerprint(self, split: Split) -> str:
+        """Returns a hash of all that an answer depends on besides the model."""
+        if split not in self._fingerprints:
+            asked = self.benchmark.model_dump_json(exclude={"name", "max_items", "splits", "file"})
+            content = repr((engine_version(), asked, self.items[split]))
+            self._fingerprints[split] = hashlib.sha256(content.encode()).hexdigest()
+        return self._fingerprints[split]
+
+    def blank(self, split: Split, places: Sequence[int]) -> Score:
+        """Returns a score without a value."""
+        part = () if len(places) == len(self.items[split]) else tuple(places)
+        return replace(self._like, items=part, sheet=self.fingerprint(split))
+
+
+class Answers(FileJudging):
+    """Judges greedy answers to prompts; the score is the mean over them."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        kind = ANSWER_KINDS[benchmark.kind]
+        self._judge = kind.build(benchmark)
+        super().__init__(benchmark, "prompt", kind.metric, higher_is_better=kind.higher_is_better)
+
+    def sheet(self, split: Split) -> Sheet:
+        """Returns what is asked on a split."""
+        return Sheet(len(self.items[split]), self.fingerprint(split), additive=True)
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Has the prompts answered and the answers judged."""
+        prompts = [self.items[split][place] for place in places]
+        settings: Mapping[str, Any] = {"until": [], "max_gen_toks": self.benchmark.new_tokens}
+        asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
+        plan = asked.plan_generations([(prompt, settings) for prompt in prompts])
+        values = self._judge(prompts, plan.answers(asked.network), tokenizer)
+        answers = dict(zip(places, values, strict=True))
+        return mean_score(self.blank(split, places), answers, size=len(self.items[split]))
+
+
+class Perplexity(FileJudging):
+    """exp of the mean negative log-likelihood per token, over all texts."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        super().__init__(benchmark, "text", "perplexity", higher_is_better=False)
+
+    def sheet(self, split: Split) -> Sheet:
+        """Returns what is asked on a split."""
+        return Sheet(len(self.items[split]), self.fingerprint(split), additive=False)
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Scores the texts; the standard error is that of a ratio of means, by the delta method."""
+        texts = [self.items[split][place] for place in places]
+        asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
+        losses_N = -np.array(asked.plan_texts(texts).answers(asked.network), float)
+        tokens_N = np.array([len(tokenizer(text)["input_ids"]) for text in texts], float)
+        rate = float(losses_N.sum() / tokens_N.sum())
+        value = math.exp(rate) if rate < 700.0 else math.inf
+        spread_N = (losses_N - rate * tokens_N) / tokens_N.mean()
+        count = len(texts)
+        stderr = value * float(spread_N.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+        return replace(self.blank(split, places), value=value, stderr=stderr)
