@@ -1,0 +1,87 @@
+"""Experiments over every kind of space, from the spec to a checkpoint that scores what was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from evaluators import Benchmark
+from evaluators.registry import EVALUATORS
+from search_spaces.mergekit_yaml import read_recipe
+from service.client import Client
+from service.lifecycle import ExperimentStatus
+from tests.service.running import ended, serving, spec_over, wait_for
+from workers.inline_pool import InlinePool
+
+SPACES: dict[str, dict[str, Any]] = {
+    "layer_stacking": {"kind": "layer_stacking", "repeats": 2, "max_layers": 8},
+    "structured_stacking": {"kind": "structured_stacking", "spans": 2},
+    "joint": {
+        "kind": "joint",
+        "stacking": {"kind": "layer_stacking", "begin": "published", "max_layers": 12},
+    },
+    "parameter": {"kind": "parameter", "methods": ["task_arithmetic", "linear"], "frozen": {"*left*": 0.5}},
+}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pool = InlinePool(threads=1)
+    with serving(tmp_path_factory.mktemp("home"), pool) as url:
+        yield url
+    pool.close()
+
+
+def exported(client: Client, key: str, candidate: int) -> Path:
+    export = client.export(key, candidate).id
+    wait_for(lambda: client.export_state(export).status in ("succeeded", "failed"), "the export")
+    state = client.export_state(export)
+    assert state.status == "succeeded", state.failure
+    assert state.folder is not None
+    return Path(state.folder)
+
+
+def scored_again(folder: Path, tasks: Path) -> float:
+    """Loads a checkpoint as anyone would, and asks it the search split."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    benchmark = Benchmark(name="words", task="words", include_path=str(tasks))
+    with torch.inference_mode():
+        (score,) = EVALUATORS["lm_eval"]((benchmark,), batch_size=8).evaluate(model, tokenizer, "search")
+    return score.value
+
+
+@pytest.mark.parametrize("kind", SPACES)
+def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(
+    kind: str, address: str, tiny_parents: dict[str, Path], word_task: Path
+) -> None:
+    spec = spec_over(
+        tiny_parents,
+        name=kind,
+        objectives=[{"task": "words", "allow_few_items": True}],
+        tasks_path=str(word_task),
+        space=SPACES[kind],
+        optimizer={"algorithm": "random"},
+        budget={"candidates": 10, "failures": 0},
+        seed=3,
+    )
+    with Client(address) as client:
+        key = str(client.create(spec).id)
+        assert ended(client, key).status is ExperimentStatus.SUCCEEDED
+        views = [
+            view for view in client.all_candidates(key) if view.label is None and view.status == "scored"
+        ]
+        assert len(views) >= 3
+        recipes = {v.number: read_recipe(client.recipe(key, v.number)) for v in views}
+        # The most interesting one: with scales, where the space has them.
+        number = max(recipes, key=lambda n: (recipes[n].has_scales, len(recipes[n].slices)))
+        assert recipes[number].has_scales == (kind != "parameter")
+        (stored,) = next(view for view in views if view.number == number).scores["search"]
+        folder = exported(client, key, number)
+        assert scored_again(folder, word_task) == pytest.approx(stored.value)
+        assert read_recipe((folder / "mergekit_config.yml").read_text()) == recipes[number]
