@@ -8,10 +8,12 @@ from typing import Literal, Self, cast, get_args
 from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
-from service.dashboard.formats import all_shares
+from service.dashboard.formats import all_shares, is_share
 from service.dashboard.plane import score_of
+from service.dashboard.stacking import StackingPicture
 from service.dashboard.verdict import Standing, Verdict, best_parent
 from service.dashboard.weights import LayerWeights
+from service.examined import ComparisonFinding, ExaminationFindings
 from service.views import (
     CandidateDetail,
     CandidateView,
@@ -122,6 +124,36 @@ class ExperimentContext:
         return points[-1].hypervolume if points else None
 
     @property
+    def examination(self) -> ExaminationFindings | None:
+        """What was found out about the winner."""
+        winner = self.experiment.winner
+        return winner.examination if winner else None
+
+    @property
+    def main_comparisons(self) -> list[ComparisonFinding]:
+        """Of the winner with what it was made from, and with the plain average."""
+        found = self.examination.comparisons if self.examination else ()
+        return [one for one in found if one.role in ("parent", "average")]
+
+    @property
+    def other_comparisons(self) -> list[ComparisonFinding]:
+        """Of the winner with everybody else."""
+        found = self.examination.comparisons if self.examination else ()
+        return [one for one in found if one.role not in ("parent", "average")]
+
+    @property
+    def has_generations(self) -> bool:
+        """Whether any objective's answers are generated, so that they can be cut off."""
+        found = self.examination.objectives if self.examination else ()
+        return any(one.test and (one.test.truncated or one.test.unextracted) for one in found)
+
+    def is_share(self, objective: str | None) -> bool:
+        """Whether people read an objective's scores in percent; of no objective: whether all of them."""
+        if objective is None:
+            return self.share
+        return any(is_share(one.metric) for one in self.experiment.objectives if one.name == objective)
+
+    @property
     def chosen(self) -> int | None:
         """The candidate that an export would usually take: the winner, or the best so far."""
         winner = self.experiment.winner
@@ -139,6 +171,7 @@ class CandidateContext:
     experiment: ExperimentView
     candidate: CandidateDetail
     weights: LayerWeights | None
+    stacking: StackingPicture | None = None
 
     @property
     def twin(self) -> str:

@@ -43,6 +43,19 @@ def plus_minus(value: float, stderr: float, share: bool, unit: str = "%") -> str
     return f"{value * 100:.1f}{FIRM}±{FIRM}{stderr * 100:.1f}{NARROW}{unit}"
 
 
+def signed_plus_minus(value: float, stderr: float | None, share: bool) -> str:
+    """Writes a difference with its sign and standard error; for shares in percentage points."""
+    if stderr is None:
+        return difference(value, share)
+    sign = "+" if value > 0 else "−" if value < 0 else ""
+    return sign + plus_minus(abs(value), stderr, share, "points")
+
+
+def p_value(value: float) -> str:
+    """Writes a p-value to two digits; very small ones as a bound."""
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
 def difference(value: float | None, share: bool = True) -> str:
     """Writes a difference with its sign; for shares in percentage points."""
     if value is None or not math.isfinite(value):
@@ -104,6 +117,8 @@ FILTERS: dict[str, Callable[..., object]] = {
     "with_error": with_error,
     "plus_minus": plus_minus,
     "difference": difference,
+    "signed_plus_minus": signed_plus_minus,
+    "p_value": p_value,
     "duration": duration,
     "age": age,
     "rate": rate,

@@ -27,6 +27,7 @@ from service.dashboard.contexts import (
     ListContext,
     MissingContext,
 )
+from service.dashboard.stacking import StackingPicture, stacking_picture
 from service.dashboard.verdict import Verdict, verdict_of
 from service.dashboard.weights import LayerWeights, layer_weights
 from service.dependencies import Reading
@@ -109,6 +110,7 @@ def candidate(key: str, number: int, repository: Reading) -> HTMLResponse:
         experiment=reports.experiment_view(repository, row),
         candidate=reports.candidate_detail(repository, row, found),
         weights=_weights(row, found),
+        stacking=_stacking(row, found),
     )
     return render("candidate.html", page)
 
@@ -186,6 +188,12 @@ def _weights(row: ExperimentRow, found: CandidateRow) -> LayerWeights | None:
         return None
     recipe = Recipe.model_validate(found.recipe)
     return layer_weights(recipe, row.facts["layers"], layer_prefix=row.facts["layer_prefix"])
+
+
+def _stacking(row: ExperimentRow, found: CandidateRow) -> StackingPicture | None:
+    if found.recipe is None:
+        return None
+    return stacking_picture(Recipe.model_validate(found.recipe), row.facts["layers"])
 
 
 def _missing(error: NotFoundError) -> HTMLResponse:

@@ -13,6 +13,8 @@ from evaluators import Score, Split
 from search_spaces import Genome, Parent, ParentPool, Recipe, build_space
 from service.archives.pareto import ParetoArchive
 from service.candidate import Appraised, Candidate, Timings
+from service.examined import SensitivityFinding
+from service.findings import Evidence, findings
 from service.journal import Progress
 from service.lifecycle import ExperimentStatus
 from service.planning import Facts, PlannedBaseline
@@ -121,10 +123,29 @@ class PlayedExperiment:
         winner = max(evolved, key=lambda number: sum(self._values(self.played[number])))
         search, test = (self._scored(self.played[winner], split) for split in ("search", "test"))
         gaps = {s.benchmark: s.value - t.value for s, t in zip(search.scores, test.scores, strict=True)}
+        varied = [
+            SensitivityFinding(conditions="seed 1", objective=name, value=0.7, change=-0.01, stderr=0.02)
+            for name in self.objectives
+        ]
+        evidence = Evidence(
+            winner,
+            [self.played[number] for number in sorted(chosen)],
+            {
+                split: {n: self._scored(self.played[n], split) for n in sorted(chosen)}
+                for split in ("search", *splits)
+            },
+            varied,
+        )
+        objectives = Facts.model_validate(self._facts()).objectives
+        found = findings(evidence, objectives, self.spec.weights)
         with self.database.session() as session:
             repository = Repository(session)
             row = repository.experiment(self.id)
-            row.winner = {"number": winner, "optimism": gaps}
+            row.winner = {
+                "number": winner,
+                "optimism": gaps,
+                "examination": found.model_dump(mode="json"),
+            }
             repository.add_event(self.id, "examination.done", {"winner": winner})
         self.move(ExperimentStatus.SUCCEEDED)
         return winner

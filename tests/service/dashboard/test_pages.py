@@ -31,6 +31,18 @@ def test_pages_can_be_read_without_scripts(client: httpx.Client, finished: Playe
     assert "beats the best parent" in shown.text
 
 
+def test_the_winner_is_compared_with_its_parents_item_by_item(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    page = client.get(f"/e/{finished.id}").text
+    trust = page[page.index("How far to trust it") : page.index("Candidates settled in")]
+
+    assert "best parent" in trust
+    assert "▼ regression" in trust
+    assert "▲ better" in trust
+    assert trust.index("plain average") < trust.index("Other baselines") < trust.index("TIES (density 0.5)")
+
+
 def test_an_experiment_is_found_by_its_name_too(client: httpx.Client, finished: PlayedExperiment) -> None:
     assert client.get("/e/finished").text.count("<h1>finished") == 1
 
