@@ -68,7 +68,8 @@ class GreedySoup(Breeding):
     def _cooked(self, recipe: tuple[int, ...]) -> Genome:
         """Returns the average of the ingredients; words are those of the majority."""
         points = np.array([self.position_of(self._ingredients[place].genome) for place in recipe])
-        position = np.where(self.is_real, points.mean(axis=0), _majority(points))
+        position = points.mean(axis=0)
+        position[~self.is_real] = _majority(points[:, ~self.is_real])
         return self.genome_at(position)
 
     def learn(self, evaluation: Evaluation) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import numpy as np
@@ -26,7 +25,11 @@ class QuasiRandomSearch(Optimizer):
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
-        self._dimensions = len(self.variables)
+        widths = [MOST_DIMENSIONS] * (len(self.variables) // MOST_DIMENSIONS)
+        widths += [rest] if (rest := len(self.variables) % MOST_DIMENSIONS) else []
+        self._blocks = [
+            qmc.Sobol(width, scramble=True, rng=setup.seed + block) for block, width in enumerate(widths)
+        ]
 
     @property
     def population(self) -> int:
@@ -35,17 +38,16 @@ class QuasiRandomSearch(Optimizer):
 
     def propose(self, number: int) -> Genome:
         """Returns the number's point of the sequence."""
-        blocks = math.ceil(self._dimensions / MOST_DIMENSIONS)
-        position: list[float] = []
-        for block in range(blocks):
-            width = min(MOST_DIMENSIONS, self._dimensions - block * MOST_DIMENSIONS)
-            sequence = qmc.Sobol(width, scramble=True, rng=self.setup.seed + block)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # one point is no power of two of them
+        parts = []
+        for sequence in self._blocks:
+            if sequence.num_generated != number:  # the numbers before were asked of someone else
+                sequence.reset()
                 if number > 0:
                     sequence.fast_forward(number)
-                position += sequence.random(1)[0].tolist()
-        return self.genome_at(np.array(position))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # one point is no power of two of them
+                parts.append(sequence.random(1)[0])
+        return self.genome_at(np.concatenate(parts))
 
     def learn(self, evaluation: Evaluation) -> None:
         """Ignores the evaluation."""
