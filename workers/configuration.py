@@ -10,9 +10,8 @@ from search_spaces import Parent, Recipe
 from workers.errors import MismatchError
 from workers.inspection import DEPTH_KEYS
 from workers.layout import Layout
+from workers.number_formats import TORCH_NAMES
 
-TORCH_NAMES: Mapping[str, str] = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
-SAFETENSORS_NAMES: Mapping[str, str] = {name: short for short, name in TORCH_NAMES.items()}
 _DTYPE_KEYS = ("dtype", "torch_dtype")
 
 

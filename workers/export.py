@@ -15,7 +15,7 @@ from torch import Tensor
 from search_spaces import Parent, Recipe
 from search_spaces.mergekit_yaml import write_recipe
 from workers.checkpoint import Contents, StoredTensor, continue_checkpoint, tokenizer_files
-from workers.configuration import SAFETENSORS_NAMES, merged_config
+from workers.configuration import merged_config
 from workers.errors import CheckpointError, ExportError
 from workers.fitted_parents import fit_parents
 from workers.fitted_reader import FittedReader
@@ -24,6 +24,7 @@ from workers.layout import Layout
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.messages import Announce, Exported, ExportOrder, Progress
+from workers.number_formats import SAFETENSORS_NAMES
 from workers.parents import CheckpointReader
 from workers.records import Records
 from workers.tensor_stream import TensorStream, within_limit

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from search_spaces import Parent, Recipe
 from search_spaces.methods import method_named
 from search_spaces.settings import Parameters
-from workers.configuration import TORCH_NAMES
 from workers.errors import MergeError, MismatchError, WorkerError
 from workers.fitted_parents import FittedParents
 from workers.inspection import compare_layouts
 from workers.layout import STRUCTURE, Layout, text_config
+from workers.number_formats import TORCH_NAMES
 from workers.record_files import find_record
 
 

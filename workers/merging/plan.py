@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.methods import Method, method_named
-from workers.configuration import TORCH_NAMES
 from workers.errors import MergeError, MismatchError
 from workers.foldable import rule_for
 from workers.inspection import is_tied
@@ -25,6 +24,7 @@ from workers.merging.fit import (
     is_mergeable,
     layer_range,
 )
+from workers.number_formats import TORCH_NAMES
 
 _HEADS = ("lm_head.weight", "embed_out.weight")
 _BEFORE_THE_LAYERS = ("embed", "wte", "wpe", "project_in")
