@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
 from service.dashboard.formats import all_shares, is_share
+from service.dashboard.lineage import LineagePicture
 from service.dashboard.plane import score_of
 from service.dashboard.stacking import StackingPicture
 from service.dashboard.verdict import Standing, Verdict, best_parent
@@ -172,6 +173,7 @@ class CandidateContext:
     candidate: CandidateDetail
     weights: LayerWeights | None
     stacking: StackingPicture | None = None
+    lineage: LineagePicture | None = None
 
     @property
     def twin(self) -> str:

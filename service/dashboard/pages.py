@@ -17,8 +17,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evaluators import SPLITS
 from search_spaces import Recipe
 from service import reports
+from service.ancestry import lineage_view
+from service.archive_report import archive_view
 from service.candidate import CandidateStatus
 from service.dashboard import assets, figures, formats
+from service.dashboard.archive_figure import archive_figure
 from service.dashboard.contexts import (
     CandidateContext,
     Choice,
@@ -27,6 +30,7 @@ from service.dashboard.contexts import (
     ListContext,
     MissingContext,
 )
+from service.dashboard.lineage import lineage_picture
 from service.dashboard.stacking import StackingPicture, stacking_picture
 from service.dashboard.verdict import Verdict, verdict_of
 from service.dashboard.weights import LayerWeights, layer_weights
@@ -111,6 +115,7 @@ def candidate(key: str, number: int, repository: Reading) -> HTMLResponse:
         candidate=reports.candidate_detail(repository, row, found),
         weights=_weights(row, found),
         stacking=_stacking(row, found),
+        lineage=lineage_picture(lineage_view(repository, row, found.number)),
     )
     return render("candidate.html", page)
 
@@ -132,6 +137,14 @@ def hypervolume_figure(key: str, repository: Reading, theme: ThemeWanted = "ligh
     row = repository.experiment(key)
     progress = reports.progress_view(repository, row)
     return _figure(figures.progress_figure(progress, reports.axes_of(row).objectives, theme=theme))
+
+
+@router.get("/e/{key}/figures/archive.json")
+def archive_of_experiment(key: str, repository: Reading, theme: ThemeWanted = "light") -> Response:
+    """Gives the archive's cells over the measures as a plotly figure."""
+    row = repository.experiment(key)
+    share = formats.all_shares(reports.axes_of(row).objectives)
+    return _figure(archive_figure(archive_view(repository, row), share=share, theme=theme))
 
 
 @router.get("/static/{version}/{name}")

@@ -28,6 +28,11 @@ from workers.messages import Failed, Scored
 
 LAYERS, ITEMS = 8, 200
 FAR = 1e6  # seconds for which no real controller takes the experiment away
+FIRST_WITH_ANCESTORS = 12
+MEASURES = [
+    {"kind": "share", "parent": f"/models/{name}", "low": 0.0, "high": 1.0, "cells": 8}
+    for name in ("maths", "japanese")
+]
 BASELINES = {
     "parent: maths": (1.0, 0.0),
     "parent: japanese": (0.0, 1.0),
@@ -48,9 +53,12 @@ class PlayedExperiment:
         objectives: Sequence[str] = ("arithmetic", "japanese"),
         candidates: int = 60,
         seed: int = 7,
+        measured: bool = False,
     ) -> None:
         self.database, self.objectives = database, tuple(objectives)
-        self.spec = ExperimentSpec.model_validate(_spec(name, self.objectives, candidates))
+        self.spec = ExperimentSpec.model_validate(
+            _spec(name, self.objectives, candidates) | ({"measures": MEASURES} if measured else {})
+        )
         pool = ParentPool(self.spec.parents, self.spec.base, LAYERS)
         self.space = build_space(self.spec.space, pool)
         self.rng = np.random.default_rng(seed)
@@ -172,11 +180,26 @@ class PlayedExperiment:
             reference=self.archive.reference,
         )
         numbers = [candidate.number for candidate in candidates]
-        self.journal.told([Appraised(number) for number in numbers], progress, 0.01)
+        self.journal.told([self._appraised(candidate) for candidate in candidates], progress, 0.01)
         return numbers
 
+    def _appraised(self, candidate: Candidate) -> Appraised:
+        if not self.spec.measures:
+            return Appraised(candidate.number)
+        left, right = self._shares(candidate)
+        return Appraised(candidate.number, (left, right))
+
+    def _shares(self, candidate: Candidate) -> tuple[float, float]:
+        assert candidate.genome is not None
+        left, right = np.array(candidate.genome, dtype=float).reshape(2, -1).mean(axis=1)
+        return float(left / 1.5), float(right / 1.5)
+
     def _candidate(self, number: int, genome: Genome) -> Candidate:
-        return Candidate(uuid4(), number, max(self.generation, 0) + 1, genome, self.space.decode(genome))
+        generation = max(self.generation, 0) + 1
+        recipe = self.space.decode(genome)
+        made_of = (number - 3, number - 5) if number >= FIRST_WITH_ANCESTORS else ()
+        operator = "crossover" if made_of else "sample"
+        return Candidate(uuid4(), number, generation, genome, recipe, operator=operator, ancestors=made_of)
 
     def _values(self, candidate: Candidate) -> list[float]:
         """Scores as a function of the genome alone: each parent helps with its own half."""
