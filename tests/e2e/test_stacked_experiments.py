@@ -53,7 +53,7 @@ def scored_again(folder: Path, tasks: Path) -> float:
     benchmark = Benchmark(name="words", task="words", include_path=str(tasks))
     with torch.inference_mode():
         (score,) = EVALUATORS["lm_eval"]((benchmark,), batch_size=8).evaluate(model, tokenizer, "search")
-    return score.value
+    return float(score.value)
 
 
 @pytest.mark.parametrize("kind", SPACES)

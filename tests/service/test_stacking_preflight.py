@@ -113,7 +113,7 @@ def test_scales_that_could_not_be_exported_are_refused_before_the_search(tmp_pat
     assert mistake.pointer == {"layer_stacking": "/space/scales", "joint": "/space/stacking/scales"}[kind]
     assert "scales cannot be folded into a Olmo2ForCausalLM" in mistake.detail
     assert "scales: false" in mistake.hint
-    off = {
+    off: dict[str, dict[str, Any]] = {
         "layer_stacking": {"scales": False},
         "joint": {"stacking": {"kind": "structured_stacking", "scales": False}},
     }
