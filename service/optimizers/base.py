@@ -105,6 +105,7 @@ class Optimizer(ABC):
     operator: ClassVar[str] = "sample"
     steady_state: ClassVar[bool] = False  # whether it is best asked for one candidate at a time
     needs_measures: ClassVar[bool] = False
+    needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is dear to find out
     declared_options: ClassVar[Mapping[str, Option]] = {}
 
     def __init__(self, setup: OptimizerSetup) -> None:

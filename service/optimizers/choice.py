@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ AUTO = "auto"
 MOST_FOR_A_FULL_MATRIX = 200  # genes: above, an update of the full covariance matrix takes most of the time
 MOST_FOR_CROWDING = 2  # objectives: with more, crowding distance says little about a front
 MOST_FOR_HYPERVOLUME = 6  # objectives: with more, its exact computation takes too long
-ENOUGH_TO_ADAPT = 2000  # candidates, before emitters that learn a covariance matrix outdo mere mutation
+FEW_GENES = 50  # up to here both kinds of CMA-ES do equally well with any budget
+FEW_PER_GENE = 3  # candidates: with less, a full matrix is not learned before the budget is spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,24 @@ def choose_algorithm(
     """
     if wanted != AUTO:
         return ChosenAlgorithm(wanted, "named in the experiment")
-    steps = sum(1 for variable in variables if _has_steps(variable))
     if measures:
-        return _for_an_archive(measures, steps, budget)
+        return ChosenAlgorithm(
+            "map_elites",
+            f"{measures} measure{'s' * (measures > 1)}: the best model of every kind is looked for",
+        )
     if objectives > 1:
         return _for_a_front(objectives)
-    genes = len(variables)
+    genes, steps = len(variables), sum(1 for variable in variables if _has_steps(variable))
     if 2 * steps >= genes:
         return ChosenAlgorithm(
             "nsga2",
             f"one objective, and {steps} of {genes} genes are words or whole numbers: "
             "an elitist genetic algorithm changes those one at a time",
+        )
+    if budget is not None and genes > FEW_GENES and budget < FEW_PER_GENE * genes:
+        return ChosenAlgorithm(
+            "separable_cma_es",
+            f"one objective, and {budget} candidates are too few to learn how {genes} genes hang together",
         )
     if genes > MOST_FOR_A_FULL_MATRIX:
         return ChosenAlgorithm(
@@ -61,13 +68,6 @@ def choose_algorithm(
             "for which a full covariance matrix pays",
         )
     return ChosenAlgorithm("cma_es", f"one objective and {genes} genes, {genes - steps} of them numbers")
-
-
-def _for_an_archive(measures: int, steps: int, budget: int | None) -> ChosenAlgorithm:
-    wish = f"{measures} measure{'s' * (measures > 1)}: the best model of every kind is looked for"
-    if steps == 0 and budget is not None and budget >= ENOUGH_TO_ADAPT and importlib.util.find_spec("ribs"):
-        return ChosenAlgorithm("cma_mae", f"{wish}, with {budget} candidates to learn from")
-    return ChosenAlgorithm("map_elites", wish)
 
 
 def _for_a_front(objectives: int) -> ChosenAlgorithm:

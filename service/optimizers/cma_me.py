@@ -129,12 +129,13 @@ class CmaMae(CmaMe):
     """CMA-MAE (Fontaine and Nikolaidis, 2205.10752): cells whose thresholds rise slowly.
 
     With a threshold that follows its elite by `learning_rate` only, an emitter is not drawn away from
-    a good region as soon as its cells are filled: at 1 it is CMA-ME, at 0 it is CMA-ES.
+    a good region as soon as its cells are filled: at 1 it is CMA-ME, at 0 it is CMA-ES.  The paper's
+    0.01 is meant for a million candidates; with a thousand, 0.1 does better.
     """
 
     declared_options: ClassVar[Mapping[str, Option]] = {
         **CmaMe.declared_options,
-        "learning_rate": Option(0.01, "how far a threshold follows its newest elite", 0.0, 1.0),
+        "learning_rate": Option(0.1, "how far a threshold follows its newest elite", 0.0, 1.0),
     }
 
     @property

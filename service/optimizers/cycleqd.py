@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from search_spaces.errors import SpaceError
-from search_spaces.genome import Genome
+from search_spaces.genome import Genome, Real
 from service.archives.grid import GridArchive, MeasureAxis
 from service.optimizers.base import Evaluation, OptimizerSetup, Origin
 from service.optimizers.breeding import Breeding, Position, origin_of, owners_of, roulette
@@ -26,7 +26,8 @@ class CycleQd(Breeding):
     Every candidate is offered to all archives.  Candidate n breeds from archive n mod objectives: two
     elites, drawn by how good they are in everything, are mixed with nearly equal shares, and one
     parent's coefficients are mutated.  Where the space has genes for it, the mutation scales the
-    singular values of that parent's task vectors, as published; else it moves its coefficients.
+    singular values of that parent's task vectors, as published; else it scales its coefficients, layer
+    by layer, by factors of the same distribution: uniform from 0 to `most_scale`.
 
     The last candidate of the budget is the published final model: the best elites of all archives,
     mixed by the softmax of their qualities.  `aggregate` returns it at any time.
@@ -39,6 +40,7 @@ class CycleQd(Breeding):
         "cells": Option(15, "cells of an archive along each objective", 1, 1000),
         "share_spread": Option(0.01, "standard deviation of the shares in a crossover", 0.0, 1.0),
         "mutation_rate": Option(1.0, "children that are mutated", 0.0, 1.0),
+        "most_scale": Option(2.0, "largest factor that a mutation scales a coefficient by", 0.0, 10.0),
     }
 
     def __init__(self, setup: OptimizerSetup) -> None:
@@ -56,6 +58,9 @@ class CycleQd(Breeding):
         self.archives: tuple[GridArchive, ...] = ()
         self._owners = owners_of(self.variables)
         parameters = [v.axis.parameter if v.axis else "" for v in self.variables]
+        self._is_weight = self.is_real & np.array([parameter == "weight" for parameter in parameters])
+        self._low = np.array([v.low if isinstance(v, Real) else 0.0 for v in self.variables])
+        self._span = np.array([v.high - v.low if isinstance(v, Real) else 1.0 for v in self.variables])
         self._is_svd = np.array([parameter in SVD for parameter in parameters])
 
     @property
@@ -93,8 +98,12 @@ class CycleQd(Breeding):
         fresh = rng.random(len(position))
         if (self._is_svd & its).any():
             return np.where(self._is_svd & its, fresh, position), "singular value mutation"
-        changed = np.where(its, mutation(position, self.is_real, rng), position)
-        return changed, "mutation"
+        scaled = its & self._is_weight
+        if not scaled.any():
+            return np.where(its, mutation(position, self.is_real, rng), position), "mutation"
+        weights = self._low + position * self._span
+        weights *= rng.uniform(0.0, float(self.options["most_scale"]), size=len(weights))
+        return np.where(scaled, np.clip((weights - self._low) / self._span, 0, 1), position), "scaling"
 
     def aggregate(self, rng: np.random.Generator) -> tuple[Genome, Origin] | None:
         """Returns the softmax-weighted mixture of every archive's best elite; None without elites."""

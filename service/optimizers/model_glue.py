@@ -31,6 +31,7 @@ class ModelGlue(Optimizer):
     """
 
     smallest_population: ClassVar[int] = 3
+    needs_kinship: ClassVar[bool] = True
     operator: ClassVar[str] = "sample within a cluster"
     declared_options: ClassVar[Mapping[str, Option]] = {
         "threshold": Option(0.5, "kinship from which parents belong together", -1.0, 1.0),

@@ -26,7 +26,9 @@ def test_the_problem_decides_and_the_reason_is_told() -> None:
         "bits": choose_algorithm("auto", BITS, 1),
         "spans": choose_algorithm("auto", SPANS, 1),
         "an archive": choose_algorithm("auto", ONE, 1, measures=2, budget=500),
-        "an archive and much time": choose_algorithm("auto", ONE, 2, measures=2, budget=5000),
+        "an archive of fronts": choose_algorithm("auto", ONE, 2, measures=2),
+        "few candidates for many genes": choose_algorithm("auto", MANY[:120], 1, budget=300),
+        "many candidates for many genes": choose_algorithm("auto", MANY[:120], 1, budget=3000),
     }
     assert {label: chosen.name for label, chosen in found.items()} == {
         "one objective": "cma_es",
@@ -38,7 +40,9 @@ def test_the_problem_decides_and_the_reason_is_told() -> None:
         "bits": "cma_es",
         "spans": "nsga2",
         "an archive": "map_elites",
-        "an archive and much time": "cma_mae",
+        "an archive of fronts": "map_elites",
+        "few candidates for many genes": "separable_cma_es",
+        "many candidates for many genes": "cma_es",
     }
     assert all(chosen.name in OPTIMIZERS and chosen.reason for chosen in found.values())
 
