@@ -16,7 +16,7 @@ from search_spaces.errors import NotInSpaceError
 from search_spaces.genome import Genome, Real, Variable
 from search_spaces.layer_path import Hop, Path
 from search_spaces.path_genes import check_length, fixed_path, free_part, names_apart, scale_gene, scale_of
-from search_spaces.recipe import Recipe
+from search_spaces.recipe import MOST_LAYERS, Recipe
 from search_spaces.space import Infeasible, ParentPool
 from search_spaces.stack import Stack, StackingOptions, check_depth, check_options, members_of
 
@@ -35,6 +35,10 @@ class LayerStackingOptions(StackingOptions):
     kind: Literal["layer_stacking"] = "layer_stacking"
     repeats: Annotated[int, Field(ge=1, le=16)] = 2
     begin: Literal["parent", "published"] = "parent"
+
+    def deepest(self, first: int) -> int:
+        """Sets no limit of its own where half of all slots are taken from the beginning."""
+        return self.max_layers or (MOST_LAYERS if self.begin == "published" else super().deepest(first))
 
 
 class SlotGenes:

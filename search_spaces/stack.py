@@ -31,7 +31,7 @@ class StackingOptions(BaseModel):
         scales: Every layer's input is scaled by a gene of its own (its logarithm).
         scale_bounds: The range of the scales.
         fixed_ends: The first member's first and last layers stay first and last.
-        max_layers: The deepest stack; twice the first member's depth by default.
+        max_layers: The deepest stack; twice the first member's depth by default (see `deepest`).
         max_parameters: The largest stack, in parameters.
         layers_of: Whose layers are stacked, beside the winner's; all parents' by default.
         winner: A merged model that comes before the parents: the published hybrid (Akiba et al., arXiv
@@ -58,6 +58,10 @@ class StackingOptions(BaseModel):
     def log_bounds(self) -> tuple[float, float] | None:
         """The range of the scales' logarithms, None where nothing is scaled."""
         return (math.log(self.scale_bounds[0]), math.log(self.scale_bounds[1])) if self.scales else None
+
+    def deepest(self, first: int) -> int:
+        """Returns how many layers a stack has at most, where the first member has so many."""
+        return self.max_layers or 2 * first
 
 
 class PathGenes(Protocol):
@@ -204,7 +208,7 @@ class Stack:
 
     def _beyond_limits(self, path: Path) -> str:
         """Says which limit a path breaks; nothing where it breaks none."""
-        depth, most = len(path), self.options.max_layers or 2 * self.members[0].depth
+        depth, most = len(path), self.options.deepest(self.members[0].depth)
         if not path:
             return "no layer is taken"
         if depth > most:

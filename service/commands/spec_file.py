@@ -114,10 +114,24 @@ def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]
         found["base"] = _parent(found["base"], folder)
     if isinstance(tasks := found.get("tasks_path"), str):
         found["tasks_path"] = str(_absolute(tasks, folder))
+    if isinstance(space := found.get("space"), dict):
+        found["space"] = _stacks(space, folder)
     baselines = found.get("baselines")
     if isinstance(baselines, dict) and isinstance(recipes := baselines.get("recipes"), dict):
         read = {name: _recipe(text, folder) for name, text in recipes.items()}
         found["baselines"] = baselines | {"recipes": read}
+    return found
+
+
+def _stacks(space: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Reads what a space of stacked layers names: the winner's file, and parents."""
+    found = dict(space)
+    if isinstance(winner := found.get("winner"), str):
+        found["winner"] = _recipe(winner, folder)
+    if isinstance(listed := found.get("layers_of"), list):
+        found["layers_of"] = [_parent(parent, folder) for parent in listed]
+    if isinstance(stacking := found.get("stacking"), dict):
+        found["stacking"] = _stacks(stacking, folder)
     return found
 
 

@@ -180,6 +180,14 @@ def test_options_that_hold_no_stack_are_refused(
     assert part in str(caught.value)
 
 
+def test_a_search_that_begins_as_published_may_take_every_slot() -> None:
+    searched = space("layer_stacking", begin="published", repeats=3, scales=False)
+    every = decoded(searched, (1.0,) * len(searched.variables))
+    assert len(path(every)) == 3 * 8 + 1
+    limited = space("layer_stacking", repeats=3, scales=False)
+    assert isinstance(limited.decode((1.0,) * len(limited.variables)), Infeasible)
+
+
 def test_a_size_can_only_be_limited_where_it_is_known() -> None:
     with pytest.raises(SpaceError, match="the parents' sizes are not known"):
         space("layer_stacking", ParentPool((LEFT, RIGHT), BASE, layers=4), max_parameters=10**9)
