@@ -75,7 +75,7 @@ class Harness:
                 score = replace(
                     _score(built, asked),
                     sheet=sheets[number].fingerprint,
-                    notes=notes_of(built, asked, tokenizer),
+                    notes=notes_of(built, asked, selection),
                 )
                 if items is not None and len(items[number]) < sheets[number].size:
                     score = replace(score, items=items[number])

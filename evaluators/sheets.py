@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from evaluators.errors import EvaluationError
-from evaluators.language_model import InMemoryModel, Plan
+from evaluators.generation import GenerationPlan
+from evaluators.language_model import InMemoryModel, Plan, TextPlan
 from evaluators.racing import Items
 from evaluators.splits import content_of
 from evaluators.task_questions import Question
@@ -31,10 +32,14 @@ class Selection:
 
     Attributes:
         questions: Per benchmark and task of the benchmark.
+        truncated: Ids of the requests whose last answer was cut off at its greatest length.
+        overlong: Ids of the requests whose prompt lost its beginning, because the model reads no more.
     """
 
     def __init__(self, questions: Sequence[Sequence[Questions]]) -> None:
         self.questions = questions
+        self.truncated: set[int] = set()
+        self.overlong: set[int] = set()
         self._requests: dict[str, list[Any]] = {}
         for request in self._all():
             self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
@@ -45,12 +50,32 @@ class Selection:
         """Puts all requests to a model; forgets what the previous one answered."""
         for request in self._all():
             request.resps, request.filtered_resps = [], {}
+        self.truncated.clear()
         if self._footing != model.footing:
-            self._plans = {kind: _plan(model, kind, asked) for kind, asked in self._requests.items()}
-            self._footing = model.footing
+            self._prepare(model)
         for kind, requests in self._requests.items():
-            for request, answer in zip(requests, self._plans[kind].answers(model.network), strict=True):
+            for request, answer in zip(requests, self._answers(kind, model), strict=True):
                 request.resps.append(answer)
+
+    def _prepare(self, model: InMemoryModel) -> None:
+        """Cuts the questions into tokens and batches, and notes what does not fit the model."""
+        self._plans = {kind: _plan(model, kind, asked) for kind, asked in self._requests.items()}
+        self._footing = model.footing
+        self.overlong = {
+            id(request)
+            for kind, requests in self._requests.items()
+            for request, lost in zip(requests, _lost(self._plans[kind], len(requests)), strict=True)
+            if lost
+        }
+
+    def _answers(self, kind: str, model: InMemoryModel) -> Sequence[Any]:
+        plan = self._plans[kind]
+        if not isinstance(plan, GenerationPlan):
+            return plan.answers(model.network)
+        found = plan.generated(model.network)
+        pairs = zip(self._requests[kind], found, strict=True)
+        self.truncated |= {id(request) for request, one in pairs if one.truncated}
+        return [one.text for one in found]
 
     def _all(self) -> Iterator[Any]:
         for of_benchmark in self.questions:
@@ -126,6 +151,11 @@ def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
     if kind not in makers:
         raise EvaluationError("task", f"requests of kind {kind} cannot be asked", "choose another task")
     return makers[kind]()
+
+
+def _lost(plan: Plan, count: int) -> Sequence[int]:
+    """Returns how many tokens of each prompt do not fit; texts are read in windows and lose nothing."""
+    return (0,) * count if isinstance(plan, TextPlan) else plan.lost
 
 
 def _fingerprint(of_benchmark: Sequence[Questions]) -> str:

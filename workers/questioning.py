@@ -5,7 +5,7 @@ Knows no model: `ask` puts items to one.  Torch-free.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from evaluators import Items, Race, Score, Sheet
@@ -114,9 +114,11 @@ class _Interview:
             if places
         )
 
-    def answers(self, number: int) -> Mapping[int, float]:
-        """Returns what one benchmark's items were answered."""
-        return self._answers[number]
+    def fitness(self, number: int, places: Sequence[int]) -> tuple[float, ...]:
+        """Returns one benchmark's answers, larger is better, in the order of the places."""
+        answers = self._answers[number]
+        sign = 1.0 if self._like[number].higher_is_better else -1.0
+        return tuple(sign * answers[place] for place in places)
 
 
 def _race(race: Race, wanted: Items, interview: _Interview) -> Answered:
@@ -126,21 +128,15 @@ def _race(race: Race, wanted: Items, interview: _Interview) -> Answered:
         interview.hear(_items(wanted, batch))
         for places, more in zip(seen, batch, strict=True):
             places.extend(more)
-        scores = interview.scores(wanted if _complete(seen, wanted) else _items(wanted, seen))
         if _complete(seen, wanted):
             break
         fitness = [
-            tuple(_signed(scores, n, interview)[wanted[n][place]] for place in places)
-            for n, places in enumerate(seen)
+            interview.fitness(n, [wanted[n][place] for place in places]) for n, places in enumerate(seen)
         ]
         if standing(race, seen, fitness).lost(race.z):
+            scores = interview.scores(_items(wanted, seen))
             return Answered(_estimated(race, seen, scores, fitness), pruned=True, asked=interview.asked)
     return Answered(interview.scores(wanted), asked=interview.asked)
-
-
-def _signed(scores: Sequence[Score], number: int, interview: _Interview) -> Mapping[int, float]:
-    sign = 1.0 if scores[number].higher_is_better else -1.0
-    return {place: sign * value for place, value in interview.answers(number).items()}
 
 
 def _estimated(

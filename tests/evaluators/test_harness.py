@@ -164,7 +164,9 @@ def test_shares_together_are_the_whole_whatever_the_order(
     items = rows(0, 120)
     write_task(tmp_path, "words", {"test": items}, **CHOICE)
     write_task(tmp_path, "sdrow", {"test": items[::-1]}, **CHOICE)
-    harness = Harness([benchmark(tmp_path, task, splits=ItemShares(seed=1)) for task in ("words", "sdrow")])
+    harness = Harness(
+        [benchmark(tmp_path, task, splits=ItemShares(seed=1, stratify=False)) for task in ("words", "sdrow")]
+    )
     whole: list[float] = []
     for split in ("search", "selection", "test"):
         forwards, backwards = harness.evaluate(network, tokenizer, split)
@@ -393,3 +395,19 @@ def test_a_sampled_answer_is_never_put_together_from_parts(tmp_path: Path) -> No
     harness = Harness([benchmark(tmp_path, "says")])
     assert not harness.sheets("search")[0].additive
     assert harness.sheets("search", Conditions(seed=5))[0].moved
+
+
+def test_prompts_longer_than_the_model_reads_are_counted_never_cut_in_silence(
+    network: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    long = [{"q": " ".join(f"w{(n + k) % 28}" for k in range(90)), "a": n % 4} for n in range(3)]
+    data = {**three_splits(), "search": [*rows(0), *long]}
+    write_task(tmp_path, "words", data, **CHOICE)
+    write_task(tmp_path, "says", data, **GENERATION)
+    write_task(tmp_path, "texts", data, **ROLLING)
+    harness = Harness([benchmark(tmp_path, task) for task in ("words", "says", "texts")])
+    words, says, texts = harness.evaluate(network, tokenizer, "search")
+    assert dict(words.notes) == {"overlong": 3}
+    assert dict(says.notes)["overlong"] == 3
+    assert dict(texts.notes) == {}  # read in windows: nothing is lost
+    assert dict(harness.evaluate(network, tokenizer, "test")[0].notes) == {}
