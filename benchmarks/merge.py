@@ -2,7 +2,8 @@
 
     python -m benchmarks.merge [--quick] [--only METHOD ...] [--alone] [--record]
 
-A base of 254 million parameters in bfloat16 and three parents (--quick: 30 million).  Every method is
+A base of 254 million parameters in bfloat16 and three parents (--quick: 22 million, as
+always for methods that need singular vectors).  Every method is
 measured in turns with a copy of the bytes that it must read and write, and with mergekit 0.1.5 by the
 fastest of its ways, after a check that both give the same weights.  With a GPU, seven billion
 parameters of random weights are merged there too.  --record adds the tables to benchmarks/RESULTS.md.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -40,18 +40,19 @@ def cases_of(arguments: argparse.Namespace) -> list[Case]:
 
 
 def measure_disk(
-    folders: Sequence[Path], work: Path, mergekit: Mergekit, live: Sequence[Timing]
+    folders: Sequence[Path], work: Path, mergekit: Mergekit, live: Sequence[Timing], *, quick: bool
 ) -> tuple[dict[str, float], dict[str, float], list[Pair]]:
     """Measures merging to the disk; returns ratios, spreads and the pairs."""
     bench = DiskBench(folders, work, mergekit)
     linear, ties = (next(case for case in CASES if case.method == name) for name in ("linear", "ties"))
     tiny = make_models(work / "tiny", TINY)
+    repeats = 2 if quick else REPEATS  # of whole commands
     known = next((one.theirs for one in live if one.case.method == "ties"), None)
     pairs = [
         bench.streamed(linear, 1.0, REPEATS),
         bench.streamed(ties, 30.0, REPEATS, known),
-        bench.whole("command_linear", "linear, whole command", linear, folders, REPEATS),
-        bench.whole("startup", "start-up (a tiny model)", linear, tiny, REPEATS),
+        bench.whole("command_linear", "linear, whole command", linear, folders, repeats),
+        bench.whole("startup", "start-up (a tiny model)", linear, tiny, repeats),
     ]
     memory = bench.memory(linear)
     print_disk(pairs, memory)
@@ -63,30 +64,44 @@ def measure_disk(
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures everything that was asked for, and prints it."""
-    size = SMALL if arguments.quick else LARGE
-    folders = make_models(ENVIRONMENTS / "models" / ("small" if arguments.quick else "large"), size)
     ENVIRONMENTS.mkdir(exist_ok=True)
+    folders = _models(small=arguments.quick)
     more: dict[str, object] = {}
     if torch.cuda.is_available():
         more["gpu"] = measure_gpu("cuda", REPEATS)
-    with TemporaryDirectory(prefix="work-", dir=ENVIRONMENTS) as folder:
-        with open_mergekit(Path(folder), arguments) as mergekit:
-            if mergekit is not None:
-                ways = mergekit.choose_way(recipe_text(CASES[0], folders))
-                print("mergekit, linear:", ", ".join(f"{way} {s:.2f} s" for way, s in ways.items()))
-                print(f"compared with: {mergekit.way}; on the disk: {mergekit.disk_way}")
-            bench = LiveBench(folders, mergekit)
-            found = measure_live(bench, cases_of(arguments), REPEATS)
-            more["seconds_to_load"] = round(bench.seconds_to_load, 3)
-            ratios, limits, spreads = (dict(table) for table in live_figures(found))
-            del bench
-            if mergekit is not None and not arguments.only:
-                on_disk, spread, pairs = measure_disk(folders, Path(folder), mergekit, found)
-                ratios |= on_disk
-                spreads |= spread
-                more["startup_seconds"] = round(pairs[-1].ours.median, 3)
-        shutil.rmtree(folder, ignore_errors=True)
+    with (
+        TemporaryDirectory(prefix="work-", dir=ENVIRONMENTS) as work,
+        open_mergekit(Path(work), arguments) as mergekit,
+    ):
+        if mergekit is not None:
+            ways = mergekit.choose_way(recipe_text(CASES[0], folders))
+            print("mergekit, linear:", "; ".join(f"{way} {s:.2f} s" for way, s in ways.items()))
+            print(f"compared with: {mergekit.way}; on the disk with: {mergekit.disk_way}")
+        found = measure_all_live(arguments, mergekit)
+        ratios, limits, spreads = (dict(table) for table in live_figures(found))
+        if mergekit is not None and not arguments.only:
+            on_disk, spread, pairs = measure_disk(folders, Path(work), mergekit, found, quick=arguments.quick)
+            ratios |= on_disk
+            spreads |= spread
+            more["startup_seconds"] = round(pairs[-1].ours.median, 3)
     print_result(ratios, limit=limits, spread=spreads, **more)
+
+
+def measure_all_live(arguments: argparse.Namespace, mergekit: Mergekit | None) -> list[Timing]:
+    """Measures the methods, each with the model of its size."""
+    found: list[Timing] = []
+    for small in (False, True):
+        cases = [case for case in cases_of(arguments) if case.small == small]
+        if cases:
+            bench = LiveBench(_models(small=small or arguments.quick), mergekit)
+            print(f"parents checked and in memory after {bench.seconds_to_load:.2f} s")
+            found += measure_live(bench, cases, REPEATS)
+            del bench  # its memory is for the next one
+    return found
+
+
+def _models(*, small: bool) -> list[Path]:
+    return make_models(ENVIRONMENTS / "models" / ("small" if small else "large"), SMALL if small else LARGE)
 
 
 def open_mergekit(work: Path, arguments: argparse.Namespace) -> Mergekit | nullcontext[None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Self
 
 import torch
@@ -105,14 +106,14 @@ def run_command(command: Sequence[str]) -> Command:
     Raises:
         RuntimeError: It failed.
     """
-    start = perf_counter()
-    nowhere = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in (1, 2)]
-    process = os.posix_spawn(command[0], list(command), dict(os.environ), file_actions=nowhere)
-    _, status, usage = os.wait4(process, 0)
-    seconds = perf_counter() - start
-    if status:
+    script = Path(__file__).parent / "measured_command.py"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(script), *command], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    if found["status"]:
         raise RuntimeError(f"{' '.join(command)} failed; run it to see why")
-    return Command(seconds, usage.ru_maxrss * 1024)
+    return Command(found["seconds"], found["peak"])
 
 
 def base_weights(folder: Path) -> Callable[[str], Tensor]:

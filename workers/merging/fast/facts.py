@@ -72,13 +72,16 @@ class Facts:
         return {rank: table.level(rank) for rank in ranks}
 
     def place_after(self, parent: int, level: Level, rank: int) -> int:
-        """Returns the place behind the entry of this rank, which has this level; equals rank as they lie."""
+        """Returns a place that parts the entry of this rank from its next equal; equals rank as they lie."""
         among = rank - level.above + 1
         if among == level.equal:
             return self.count
         key = ("place", *self._vector(parent), level.bits, among)
         return self._remembered(
-            key, lambda: int(place_after(self.parents[parent], self.base, np.uint32(level.bits), among))
+            key,
+            lambda: int(
+                place_after(self.parents[parent], self.base, np.uint32(level.bits), among, level.equal)
+            ),
         )
 
     def keys(self, parent: int, epsilon: float) -> Array:
