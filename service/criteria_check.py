@@ -24,6 +24,12 @@ def criteria_mistakes(raw: Mapping[str, Any], parents: Sequence[Parent]) -> Iter
     for key, found in (("measures", measures), ("constraints", constraints)):
         for place, each in found.items():
             yield from _unknown(each, pointer_to(key, place), objectives, parents)
+    if raw.get("racing") is not None and len(objectives) > 1:
+        detail = f"{len(objectives)} objectives make a front, whose ends would lose a race for the mean"
+        yield Mistake("/racing", "needs_one_objective", detail, "leave racing out, or name one objective")
+    if raw.get("racing") is not None and measures:
+        detail = "an archive's cells would lose a race against the best of all of them"
+        yield Mistake("/racing", "needs_one_objective", detail, "leave racing or measures out")
     labels = [measure.label for measure in measures.values()]
     for place, measure in measures.items():
         if labels.index(measure.label) < list(measures).index(place):
@@ -71,11 +77,16 @@ def _build(
         parents=len(parents),
         options=options.options,
         budget=budget.candidates if budget is not None else None,
+        kinship=_unrelated(len(parents)),  # it is measured once all else is right
     )
     chosen = choose_algorithm(
         options.algorithm, variables, count, measures=len(setup.measures), budget=setup.budget
     )
     return optimizer_named(chosen.name)(setup)
+
+
+def _unrelated(parents: int) -> tuple[tuple[float, ...], ...] | None:
+    return tuple(tuple(float(i == j) for j in range(parents)) for i in range(parents)) or None
 
 
 def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:

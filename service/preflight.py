@@ -19,7 +19,7 @@ from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.methods import METHODS
 from service.criteria_check import criteria_mistakes, optimizer_mistakes
 from service.errors import InvalidSpecError, Mistake
-from service.optimizers import choose_algorithm
+from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
 from service.search_plan import Baseline
 from service.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
@@ -36,6 +36,7 @@ from workers.errors import WorkerError
 from workers.foldable import rule_for
 from workers.hub import inspect_parent
 from workers.inspection import compare_layouts
+from workers.kinship_orders import KinshipInquiry, KinshipReport
 from workers.layout import Layout
 from workers.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport, Workforce
 
@@ -89,7 +90,10 @@ def check_spec(raw: Mapping[str, Any], workforce: Workforce, earlier: Earlier = 
     if spec is None or mistakes:
         # What the schema refused is told once, in the order in which it stands in the spec.
         raise InvalidSpecError(tuple({(m.pointer, m.code, m.detail): m for m in mistakes}.values()))
-    facts = check.facts(spec)
+    kinship = check.kinship(spec, workforce)
+    if mistakes:
+        raise InvalidSpecError(tuple(mistakes))
+    facts = check.facts(spec, kinship)
     genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
     return Checked(spec, facts, genes, tuple(_warnings(spec, check.entries, genes)))
 
@@ -258,7 +262,29 @@ class _Check:
             detail = f"it takes {count} layers, up to number {max(end for _, end in spans)}"
             yield Mistake(pointer, "wrong_depth", detail, f"the parents have {self.pool.layers} layers")
 
-    def facts(self, spec: ExperimentSpec) -> dict[str, Any]:
+    def kinship(self, spec: ExperimentSpec, workforce: Workforce) -> tuple[tuple[float, ...], ...] | None:
+        """Has a worker read all parents and say how alike they are, where the optimizer asks for it.
+
+        Returns:
+            The correlation of any two parents' task vectors, shape [parents, parents].
+        """
+        if spec.optimizer.algorithm not in NEED_KINSHIP or self.pool is None:
+            return None
+        places = range(len(self.pool.parents))
+        try:
+            report = workforce.run_errand(KinshipInquiry(self.pool.parents, spec.base))
+        except WorkerError as error:
+            self.mistakes.append(_from_worker_error(error, "/parents"))
+            return None
+        if not isinstance(report, KinshipReport):
+            return None
+        return tuple(
+            tuple(1.0 if i == j else report.between(i, j).correlation for j in places) for i in places
+        )
+
+    def facts(
+        self, spec: ExperimentSpec, kinship: tuple[tuple[float, ...], ...] | None = None
+    ) -> dict[str, Any]:
         """Returns what is stored beside a spec without mistakes."""
         layout = next(iter(self.layouts.values()))
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
@@ -279,6 +305,7 @@ class _Check:
             layer_parameters=_sizes(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
             baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+            kinship=kinship,
             **shape,
         )
         return facts.model_dump(mode="json")

@@ -27,6 +27,7 @@ from service.optimizers.sms_emoa import SmsEmoa
 
 __all__ = [
     "AUTO",
+    "NEED_KINSHIP",
     "OPTIMIZERS",
     "ChosenAlgorithm",
     "Evaluation",
@@ -56,6 +57,8 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "random": RandomSearch,
     "quasi_random": QuasiRandomSearch,
 }
+
+NEED_KINSHIP = frozenset(name for name, kind in OPTIMIZERS.items() if kind.needs_kinship)
 
 
 def optimizer_named(name: str) -> Callable[[OptimizerSetup], Optimizer]:

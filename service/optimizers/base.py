@@ -168,6 +168,13 @@ class Optimizer(ABC):
         """Returns the candidate's own source of randomness."""
         return np.random.default_rng([self.setup.seed, number])
 
+    def mean(self) -> Genome | None:
+        """Returns the middle of what would be proposed next; None where there is no such middle.
+
+        The examination scores it beside the best candidates: it is less lucky than they are.
+        """
+        return None
+
     def scalar(self, fitness: Sequence[float]) -> float:
         """Returns the weighted mean of the objectives, for optimizers that climb one number."""
         return math.fsum(w * f for w, f in zip(self.setup.weights, fitness, strict=True)) / self._total

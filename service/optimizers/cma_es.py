@@ -61,6 +61,13 @@ class CmaEs(Optimizer):
         """Returns a sample of the distribution."""
         return self.genome_at(mirrored(self._sample(number)[: len(self.variables)]))
 
+    def mean(self) -> Genome | None:
+        """Returns the distribution's mean, once it was adapted to anything."""
+        if not self._has_learned:
+            return None
+        point = self._current_run().at(np.zeros(max(len(self.variables), 2)))
+        return self.genome_at(_mirrored(point[: len(self.variables)]))
+
     def learn(self, evaluation: Evaluation) -> None:
         """Adapts the distribution to an evolved candidate; a baseline may become the first mean."""
         position, rank = self.position_of(evaluation.genome), self.rank(evaluation)

@@ -26,8 +26,8 @@ class KinshipGreedy(Breeding):
     """
 
     smallest_population: ClassVar[int] = 2
-    needs_kinship: ClassVar[bool] = True
     operator: ClassVar[str] = "greedy merge"
+    needs_kinship: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "top": Option(3, "how many of the best are merged with each other", 2, MOST_MEMBERS),
     }

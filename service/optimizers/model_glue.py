@@ -31,8 +31,8 @@ class ModelGlue(Optimizer):
     """
 
     smallest_population: ClassVar[int] = 3
-    needs_kinship: ClassVar[bool] = True
     operator: ClassVar[str] = "sample within a cluster"
+    needs_kinship: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "threshold": Option(0.5, "kinship from which parents belong together", -1.0, 1.0),
         "per_cluster": Option(60, "candidates for each cluster, where the budget is not known", 3, 100_000),

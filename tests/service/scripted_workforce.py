@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluators import Benchmark, BenchmarkFacts, Score, Split
+from evaluators import Benchmark, BenchmarkFacts, Items, Score, Sheet, Split
+from evaluators.scores import mean_score
 from search_spaces import Recipe
 from workers.errors import WorkerError
+from workers.kinship_orders import Kinship, KinshipInquiry, KinshipReport
 from workers.messages import (
     Assignment,
     BenchmarkInquiry,
@@ -26,6 +28,7 @@ from workers.messages import (
     Scored,
     Workload,
 )
+from workers.questioning import question
 
 ITEMS = 64
 
@@ -99,6 +102,10 @@ class ScriptedWorkforce:
             return Failed(key, attempt, mishap.code, "it was scripted", remedy, mishap.retryable, "...", "w0")
         names = [b.name for b in self.prepared[-1].benchmarks] if self.prepared else sorted(self.known_tasks)
         scores = tuple(score_of(assignment.recipe, name, assignment.split) for name in names)
+        if mishap is None and (assignment.race is not None or assignment.items is not None):
+            sheets = [Sheet(ITEMS, "sheet", additive=True) for _ in names]
+            answered = question(assignment, sheets, lambda items: only(scores, items))
+            return Scored(key, attempt, answered.scores, 0.002, 0.01, "w0", answered.pruned, answered.asked)
         if mishap is NAN:
             scores = tuple(Score(s.benchmark, s.metric, math.nan, 0.0, True) for s in scores)
         return Scored(key, attempt, scores, 0.002, 0.01, "w0")
@@ -114,6 +121,10 @@ class ScriptedWorkforce:
             raise self.errand_error
         if isinstance(errand, BenchmarkInquiry):
             return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in errand.benchmarks))
+        if isinstance(errand, KinshipInquiry):
+            places = range(len(errand.parents))
+            pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
+            return KinshipReport(errand.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
         if not isinstance(errand, ExportOrder):
             raise TypeError(f"the script has no answer to a {type(errand).__name__}")
         return Exported(errand.folder, ("config.json", "model.safetensors"), 1000, errand.recipe.digest)
@@ -132,6 +143,18 @@ class ScriptedWorkforce:
             return BenchmarkProblem(name, "metric", "unknown_metric", detail, "use acc")
         items: dict[Split, int] = {"search": ITEMS, "selection": ITEMS, "test": ITEMS}
         return BenchmarkFacts(name, items, ("acc,none",), higher_is_better=True)
+
+
+def only(scores: Sequence[Score], items: Items | None) -> tuple[Score, ...]:
+    """Returns what the scores would be, had only these items been asked."""
+    if items is None:
+        return tuple(scores)
+    pairs = zip(scores, items, strict=True)
+    return tuple(
+        mean_score(score, {place: score.per_item[place] for place in places}, size=ITEMS)
+        for score, places in pairs
+        if places
+    )
 
 
 def score_of(recipe: Recipe, benchmark: str, split: Split = "search") -> Score:

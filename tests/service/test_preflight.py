@@ -381,3 +381,21 @@ def test_what_readers_of_scores_must_know_stays_with_the_experiment(folder: Path
     assert any("25% of its test items share passages" in warning for warning in checked.warnings)
     (objective,) = Facts.model_validate(checked.facts).objectives
     assert (objective.overlap, objective.warnings) == (0.25, ("everybody has seen it",))
+
+
+@pytest.mark.parametrize("algorithm", ["kinship_greedy", "model_glue"])
+def test_parents_are_compared_where_the_optimizer_asks_for_it(folder: Path, algorithm: str) -> None:
+    workforce = ScriptedWorkforce()
+    checked = check(spec_in(folder, optimizer={"algorithm": algorithm}), workforce)
+    assert Facts.model_validate(checked.facts).kinship == ((1.0, 0.25), (0.25, 1.0))
+    assert [type(errand).__name__ for errand in workforce.errands] == ["BenchmarkInquiry", "KinshipInquiry"]
+    assert Facts.model_validate(check(spec_in(folder)).facts).kinship is None
+
+
+def test_an_algorithms_own_settings_and_its_measures_are_checked(folder: Path) -> None:
+    mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "m2n2", "options": {"archiv": 15}}))
+    assert (mistake.pointer, mistake.hint) == ("/optimizer/options/archiv", "did you mean 'archive'?")
+    mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "map_elites"}))
+    assert mistake.pointer == "/measures"
+    mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "nevergrad:TwoPointDE"}))
+    assert (mistake.pointer, mistake.hint) == ("/optimizer/algorithm", "did you mean 'TwoPointsDE'?")
