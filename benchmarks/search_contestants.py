@@ -1,0 +1,190 @@
+"""Runs the contestants, each in a process and an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+
+from benchmarks.peers import CONSTRAINTS, PeerUnavailableError, peer_python
+from benchmarks.search_problem import (
+    WEIGHTS,
+    Problem,
+    Trial,
+    spec_of,
+    write_evolve_config,
+    write_for_mergenetic,
+)
+
+HERE = Path(__file__).parent
+OFFLINE = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+EVOLVE_PACKAGES = ("mergekit[evolve]==0.1.5",)
+# mergenetic's own pins name vLLM, bitsandbytes and gradio, which merging and scoring do without.
+MERGENETIC_PACKAGES = (
+    "mergekit==0.0.6",
+    "transformers==4.45.2",
+    "lm-eval==0.4.8",
+    "pymoo==0.6.1.3",
+    "pandas==2.2.2",
+    "numpy<2.3",
+    "accelerate==1.3.0",
+    "gitpython",
+    "fasttext-numpy2",
+)
+MERGENETIC = "mergenetic==0.1.1"
+POPULATION = 12  # of mergenetic's genetic algorithm: that which CMA-ES takes for 16 to 20 genes
+
+
+@dataclass(slots=True)
+class Told:
+    """What a contestant came to.
+
+    Attributes:
+        startup: Seconds from the start of its process to the first run; added to every run's own.
+        absent: Why it could not take part; None where it did.
+        trials: By seed, in the order of evaluation.
+    """
+
+    name: str
+    startup: float = 0.0
+    absent: str | None = None
+    trials: dict[int, list[Trial]] = field(default_factory=dict)
+
+    @property
+    def seconds_per_evaluation(self) -> float:
+        """Wall-clock of the runs, without the start-up, over the number of evaluations."""
+        runs = [run for run in self.trials.values() if run]
+        return sum(run[-1].seconds for run in runs) / max(sum(map(len, runs)), 1)
+
+
+def run_ours(problem: Problem, algorithms: Sequence[str], seeds: Sequence[int], budget: int) -> list[Told]:
+    """Runs our optimizers through the service's loop, all in one process.
+
+    `budget` counts what was evaluated before the search too: parents, average and usual recipes.
+    """
+    specs = [
+        {
+            "contestant": name,
+            "spec": spec_of(problem, f"{name.replace(':', '-')}-{seed}", name, seed, budget - BASELINES),
+        }
+        for name in algorithms
+        for seed in seeds
+    ]
+    order = problem.folder / "ours.json"
+    order.write_text(json.dumps({"specs": specs, "weights": dict(WEIGHTS)}))
+    told = {name: Told(name) for name in algorithms}
+    for line in _lines([sys.executable, "-m", "benchmarks.search_service", str(order)], problem, "ours"):
+        if "startup" in line:
+            for one in told.values():
+                one.startup = float(str(line["startup"]))
+        else:
+            trial = Trial(**line)  # type: ignore[arg-type]  # as the other process wrote it
+            told[trial.contestant].trials.setdefault(trial.seed, []).append(trial)
+    return list(told.values())
+
+
+def run_evolve(problem: Problem, seeds: Sequence[int], budget: int, workers: int) -> Told:
+    """Runs `mergekit-evolve` from disk to disk with a Ray worker per core: its fastest way here."""
+
+    def command() -> list[str]:
+        python = peer_python("mergekit-evolve", EVOLVE_PACKAGES)
+        folder = problem.folder / "mergekit-evolve"
+        config = write_evolve_config(problem, folder)
+        script = HERE / "search_mergekit_evolve.py"
+        arguments = [config, folder / "storage", problem.files.tasks, budget, workers, *seeds]
+        return [str(python), str(script), *map(str, arguments)]
+
+    return _told("mergekit-evolve", command, problem)
+
+
+def run_mergenetic(problem: Problem, seeds: Sequence[int], budget: int) -> Told:
+    """Runs mergenetic's searcher; it has one process, so two of them share two cores without loss."""
+
+    def command() -> list[str]:
+        python = peer_python("mergenetic", MERGENETIC_PACKAGES)
+        _install_without_dependencies(python)
+        folder = problem.folder / "mergenetic"
+        order = write_for_mergenetic(problem, folder)
+        order |= {
+            "seeds": list(seeds),
+            "evaluations": budget,
+            "population": POPULATION,
+            "folder": str(folder),
+        }
+        path = folder / "order.json"
+        path.write_text(json.dumps(order))
+        return [str(python), str(HERE / "search_mergenetic.py"), str(path)]
+
+    return _told("mergenetic", command, problem)
+
+
+BASELINES = 11  # of generation 0 here: base, parents, averages and the usual recipes
+
+
+def _install_without_dependencies(python: Path) -> None:
+    done = subprocess.run(
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--constraint",
+            str(CONSTRAINTS),
+            MERGENETIC,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise PeerUnavailableError(done.stderr.strip()[-500:])
+
+
+def _told(name: str, command: object, problem: Problem) -> Told:
+    told = Told(name)
+    try:
+        for line in _lines(command(), problem, name):  # type: ignore[operator]
+            if "startup" in line:
+                told.startup = float(str(line["startup"]))
+            else:
+                trial = Trial(**line)  # type: ignore[arg-type]  # as the other process wrote it
+                told.trials.setdefault(trial.seed, []).append(trial)
+    except PeerUnavailableError as error:
+        told.absent = str(error)
+    return told
+
+
+def _lines(command: Sequence[str], problem: Problem, name: str) -> Iterator[dict[str, object]]:
+    """Yields what a contestant writes.
+
+    Raises:
+        PeerUnavailableError: It ended with an error.
+    """
+    log = problem.folder / f"{name}.log"
+    environment = os.environ | OFFLINE | {"BENCH_BEGAN": str(time())}
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            if line.startswith("{"):
+                yield json.loads(line)
+    if process.returncode:
+        raise PeerUnavailableError(f"{name} ended with {process.returncode}: {log.read_text()[-600:]}")
