@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -82,6 +83,11 @@ def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(
         number = max(recipes, key=lambda n: (recipes[n].has_scales, len(recipes[n].slices)))
         assert recipes[number].has_scales == (kind != "parameter")
         (stored,) = next(view for view in views if view.number == number).scores["search"]
+        genome = client.candidate(key, number).genome
+        assert genome is not None
+        assert list(genome) == list(client.validate(spec).genes)
+        for page in (f"/e/{key}", f"/e/{key}/c/{number}"):
+            assert httpx.get(f"{address}{page}", timeout=30).status_code == 200
         folder = exported(client, key, number)
         assert scored_again(folder, word_task) == pytest.approx(stored.value)
         assert read_recipe((folder / "mergekit_config.yml").read_text()) == recipes[number]
