@@ -20,6 +20,7 @@ from service.optimizers import (
     MeasureAxis,
     Optimizer,
     OptimizerSetup,
+    Origin,
     optimizer_named,
 )
 from tests.service.synthetic import MIXED_VARIABLES, evaluations, reals, search, trade_off
@@ -126,6 +127,41 @@ def test_candidates_told_out_of_order_or_left_out_are_put_up_with(optimizer_type
             if done % 7:
                 optimizer.tell(evaluations(landscape, [done], [genome], optimizer=optimizer))
     assert all(is_in_bounds(MIXED_VARIABLES, genome) for genome in optimizer.ask(range(60, 70)))
+
+
+def steady_state(
+    optimizer_type: OptimizerKind, kills: Sequence[int], *, budget: int = 70
+) -> list[tuple[Evaluation, Origin]]:
+    """Five are always under way and answered in any order, one in nine fails; some kills in between.
+
+    After a kill a new optimizer is told what was told, and goes on with what is under way.
+    """
+    landscape, rng = trade_off(MIXED_VARIABLES), np.random.default_rng(5)
+    optimizer = build(optimizer_type)
+    baselines = [initial_genome(MIXED_VARIABLES), (0.0, 1, "ties", 1.0)]
+    history = evaluations(landscape, range(2), baselines, baseline=True, optimizer=optimizer)
+    optimizer.tell(history)
+    waiting: list[tuple[int, Genome, Origin]] = []
+    seen = [(evaluation, Origin("baseline")) for evaluation in history]
+    for number in range(2, budget):
+        if number in kills:
+            optimizer = told(build(optimizer_type), history)
+        waiting.append((number, optimizer.propose(number), optimizer.origin(number)))
+        if len(waiting) == 5:
+            done, genome, origin = waiting.pop(int(rng.integers(5)))
+            evaluation = evaluations(landscape, [done], [genome], optimizer=optimizer)[0]
+            if done % 9 == 0:
+                evaluation = Evaluation(done, genome, (-9.0, -9.0))
+            optimizer.tell([evaluation])
+            history.append(evaluation)
+            seen.append((evaluation, origin))
+    return seen
+
+
+def test_a_steady_state_goes_on_after_kills_as_if_there_had_been_none(optimizer_type: OptimizerKind) -> None:
+    whole = steady_state(optimizer_type, kills=())
+    assert steady_state(optimizer_type, kills=(2, 3, 17, 18, 40, 55)) == whole
+    assert all(is_in_bounds(MIXED_VARIABLES, evaluation.genome) for evaluation, _ in whole)
 
 
 def test_another_seed_or_another_number_is_another_genome(optimizer_type: OptimizerKind) -> None:
