@@ -18,7 +18,7 @@ from search_spaces.errors import SpaceError
 from service.axes import axes_of
 from service.candidate import CandidateStatus
 from service.errors import ServiceError
-from service.examination import Winner, examine
+from service.examination import Winner, examine, propose_mean
 from service.journal import Wish
 from service.lifecycle import ExperimentStatus
 from service.optimizers import Optimizer
@@ -112,6 +112,8 @@ class Drive:
                 return self.end(_S.FAILED, failure=self._too_many_failures(spec))
         if not self._evolved_something():
             return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
+        if spec.examination.mean:
+            propose_mean(self.journal, optimizer, space)
         return self.end(_S.EXAMINING, reason=ending.value)
 
     def _models(self, spec: ExperimentSpec) -> ModelKeys | None:

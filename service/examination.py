@@ -14,13 +14,14 @@ from uuid import uuid4
 
 from evaluators import Split
 from evaluators.conditions import Conditions
-from search_spaces import Recipe
+from search_spaces import Recipe, SearchSpace
 from service.archives.pareto import ParetoArchive
 from service.candidate import Candidate, Remembered
 from service.dispatcher import PATIENCE, Dispatcher
-from service.examined import SensitivityFinding
+from service.examined import MEAN, SensitivityFinding
 from service.findings import Evidence, findings, sensitivity
 from service.journal import Wish
+from service.optimizers import Optimizer
 from service.spec import ExperimentSpec
 from service.store.journal import DatabaseJournal, ExaminationRecord
 from service.views import ObjectiveView
@@ -50,6 +51,8 @@ def examine(
 
     What was examined before a crash is not examined again.
     """
+    if (wish := _settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
+        return wish
     remembered = journal.recall()
     chosen = finalists(remembered, spec.weights, spec.examination.finalists)
     selection = _scores_on("selection", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
@@ -72,6 +75,34 @@ def examine(
     evidence = Evidence(number, chosen, {"search": search, "selection": selection, "test": test}, varied)
     found = findings(evidence, objectives, spec.weights)
     return Winner(number, optimism(search.get(number), test.get(number)), found.model_dump(mode="json"))
+
+
+def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSpace) -> None:
+    """Adds the mean of the optimizer's distribution to the candidates, if it has one and it is new.
+
+    A search over noisy scores ends with lucky candidates; the mean of what it would propose next is
+    often better than any of them.
+    """
+    remembered = journal.recall()
+    genome = optimizer.mean()
+    if genome is None or any(each.candidate.label == MEAN for each in remembered):
+        return
+    recipe = space.decode(genome)
+    known = {r.candidate.recipe.digest for r in remembered if isinstance(r.candidate.recipe, Recipe)}
+    if not isinstance(recipe, Recipe) or recipe.digest in known:
+        return
+    last = remembered[-1].candidate
+    told = sum(each.told is not None for each in remembered)
+    journal.proposed(
+        [Candidate(uuid4(), last.number + 1, last.generation + 1, genome, recipe, MEAN, asked_after=told)]
+    )
+
+
+def _settle_mean(journal: DatabaseJournal, workforce: Workforce, *, timeout: float) -> Wish | None:
+    """Has the mean scored on the search items like everybody; it is told to nobody."""
+    waiting = [r.candidate for r in journal.recall() if r.candidate.label == MEAN and r.outcome is None]
+    settled = Dispatcher(workforce, journal, timeout=timeout).settle(waiting, {})
+    return settled if isinstance(settled, Wish) else None
 
 
 def _under_other_conditions(

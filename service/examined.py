@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+MEAN = "distribution's mean"
+"""What the candidate is called that the middle of the optimizer's distribution makes."""
 Role = Literal["parent", "average", "baseline", "candidate"]
 
 

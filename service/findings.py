@@ -10,6 +10,7 @@ from evaluators import Score, Split
 from evaluators.statistics import chances_on_front, paired_test
 from service.candidate import Candidate
 from service.examined import (
+    MEAN,
     ChanceFinding,
     ComparisonFinding,
     ExaminationFindings,
@@ -98,7 +99,7 @@ def _split(score: Score | None) -> SplitFinding | None:
 
 def role_of(label: str | None) -> Role:
     """Returns what a finalist is, by its label."""
-    if label is None:
+    if label is None or label == MEAN:
         return "candidate"
     if label.startswith(PARENT):
         return "parent"
@@ -108,9 +109,9 @@ def role_of(label: str | None) -> Role:
 def _comparisons(evidence: Evidence, weights: Sequence[float]) -> Iterator[ComparisonFinding]:
     own, best = evidence.scores("test", evidence.winner), best_parent(evidence, weights)
     for other in evidence.finalists:
-        if other.label is None or other.number == evidence.winner:
-            continue
         role = role_of(other.label)
+        if role == "candidate" or other.number == evidence.winner:
+            continue
         for name, theirs in evidence.scores("test", other.number).items():
             mine = own.get(name)
             if mine is None or not mine.per_item or mine.items != theirs.items:

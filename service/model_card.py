@@ -15,6 +15,7 @@ import yaml
 
 from evaluators import Split
 from search_spaces import Parent
+from service.examined import MEAN
 from service.examined_text import sentences
 from service.spec import label_of
 from service.views import CandidateDetail, ExperimentDetail, FrontPoint, ScoreView
@@ -83,11 +84,13 @@ def _origin(subject: Subject) -> str:
     experiment, candidate = subject.experiment, subject.candidate
     method = subject.recipe.partition("merge_method:")[2].split("\n", 1)[0].strip().removeprefix("evomerge:")
     tried = experiment.progress.settled
-    how = (
-        f"baseline “{escape(candidate.label)}”"
-        if candidate.label is not None
-        else f"candidate {candidate.number}, proposed by {escape(experiment.algorithm)}"
-    )
+    proposer = escape(experiment.algorithm)
+    if candidate.label == MEAN:
+        how = f"candidate {candidate.number}, the mean of what {proposer} would propose next"
+    elif candidate.label is not None:
+        how = f"baseline “{escape(candidate.label)}”"
+    else:
+        how = f"candidate {candidate.number}, proposed by {proposer}"
     standing = ""
     if experiment.winner is not None and experiment.winner.number == candidate.number:
         standing = " It won on the selection split, which the search did not see."

@@ -130,7 +130,7 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
     return ProgressView(
         counts=counts,
         settled=settled,
-        total=total,
+        total=max(total, settled),  # the mean of the distribution comes on top
         rate=rate,
         eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
         best=points[-1].best if points else None,

@@ -134,9 +134,11 @@ class Examination(Spec):
 
     Attributes:
         finalists: Best candidates that compete on the selection split.
+        mean: Whether the mean of the optimizer's distribution, if it has one, competes as well.
     """
 
     finalists: Annotated[int, Field(ge=1, le=100)] = 8
+    mean: bool = True
 
 
 class Baselines(Spec):

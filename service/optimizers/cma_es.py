@@ -66,7 +66,7 @@ class CmaEs(Optimizer):
         if not self._has_learned:
             return None
         point = self._current_run().at(np.zeros(max(len(self.variables), 2)))
-        return self.genome_at(_mirrored(point[: len(self.variables)]))
+        return self.genome_at(mirrored(point[: len(self.variables)]))
 
     def learn(self, evaluation: Evaluation) -> None:
         """Adapts the distribution to an evolved candidate; a baseline may become the first mean."""

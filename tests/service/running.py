@@ -115,7 +115,7 @@ def spec_over(parents: dict[str, Path], /, **changes: Any) -> dict[str, Any]:
         "optimizer": {"algorithm": "cma_es", "population": 4},
         "budget": {"candidates": 8, "failures": 3},
         "baselines": {"standard_recipes": False},
-        "examination": {"finalists": 2},
+        "examination": {"finalists": 2, "mean": False},
         "seed": 7,
     } | changes
 

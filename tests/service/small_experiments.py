@@ -27,7 +27,7 @@ def small_spec(**changes: Any) -> ExperimentSpec:
         "optimizer": {"algorithm": "cma_es", "population": 4},
         "budget": {"candidates": 8, "failures": 3},
         "baselines": {"standard_recipes": False},
-        "examination": {"finalists": 2},
+        "examination": {"finalists": 2, "mean": False},
         "seed": 7,
     }
     return ExperimentSpec.model_validate(content | changes)

@@ -13,7 +13,7 @@ from service.axes import axes_of
 from service.candidate import Candidate, Remembered
 from service.errors import ConflictError
 from service.examination import CONDITIONS, best_of, examine, finalists, optimism
-from service.examined import ExaminationFindings
+from service.examined import MEAN, ExaminationFindings
 from service.lifecycle import ExperimentStatus
 from service.reports import experiment_view
 from service.runner import Runner
@@ -235,3 +235,37 @@ def test_what_was_found_out_about_the_winner_is_stored_and_shown(sqlite_database
     assert {"parent: left", "parent: right", "plain average"} <= others
     assert sum(c.best_parent for c in found.comparisons) == len(OBJECTIVES)
     assert found.chances_on_front[0].number == view.winner.number
+
+
+def test_the_mean_of_the_distribution_competes_and_may_win(sqlite_database: Database) -> None:
+    settings = {"examination": {"finalists": 2}}
+    row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES), name="with a mean", **settings)
+    with sqlite_database.reading() as session:
+        rows = Repository(session).candidates(row.id)
+        view = experiment_view(Repository(session), row)
+    *others, mean = rows
+    assert [each.label for each in rows].count(MEAN) == 1
+    assert (mean.label, mean.told, mean.number) == (MEAN, None, others[-1].number + 1)
+    assert {evaluation.split for evaluation in mean.evaluations} == {"search", "selection", "test"}
+    told = [each.genome for each in others if each.told is not None and each.label is None]
+    assert mean.genome not in told
+    assert view.progress.settled == view.progress.total == len(rows)
+    again = drive(
+        sqlite_database,
+        Selective(dict.fromkeys(range(20), 0.5) | {mean.number: 0.9}),
+        name="it wins",
+        **settings,
+    )
+    assert again.winner is not None
+    assert again.winner["number"] == mean.number
+
+
+def test_what_has_no_distribution_has_no_mean(sqlite_database: Database) -> None:
+    row = drive(
+        sqlite_database,
+        ScriptedWorkforce(benchmarks=OBJECTIVES),
+        optimizer={"algorithm": "random", "population": 4},
+        examination={"finalists": 2},
+    )
+    with sqlite_database.reading() as session:
+        assert MEAN not in [each.label for each in Repository(session).candidates(row.id)]
