@@ -57,7 +57,8 @@ class InMemoryModel:
     def __init__(
         self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, batch_size: int = 64
     ) -> None:
-        network.eval()
+        if network.training:  # asking all modules takes longer than planning
+            network.eval()
         self.network, self.tokenizer = network, tokenizer
         config = network.config.get_text_config()
         length = _reading_length(config, tokenizer)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from transformers import PreTrainedModel
 
@@ -38,6 +39,9 @@ ARCHITECTURES = frozenset(
 _ATTENTION = ("sdpa", "eager")  # flash attention knows causal masks only
 _GROWING_ROPE = ("dynamic", "longrope")  # angles follow from the longest row of a batch
 _LAUNCH = {"cpu": 32, "cuda": 512}  # tokens read in the time that one more forward pass takes
+
+# Networks that were looked through: their weights may change, their layers do not.
+_KNOWN: WeakKeyDictionary[PreTrainedModel, int | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,12 @@ def _kinds_of_rope(parameters: Mapping[str, Any]) -> set[str]:
 
 def _number_of_two_layers(network: PreTrainedModel) -> int | None:
     """Returns the place in the cache that two attention layers would share, if there is one."""
+    if network not in _KNOWN:
+        _KNOWN[network] = _find_number_of_two_layers(network)
+    return _KNOWN[network]
+
+
+def _find_number_of_two_layers(network: PreTrainedModel) -> int | None:
     places = Counter(
         module.layer_idx
         for name, module in network.named_modules()

@@ -39,6 +39,7 @@ class Subtask:
 
     def questions(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Question, ...]:
         """Builds the requests of a split; the standard examples are those that lm-eval would draw."""
+        _remember_renderings(self.task)
         self.task.set_fewshot_seed(_FEWSHOT_SEED + conditions.seed)
         with foreign_code(self.task.config.task):
             asked = tuple(self._question(number, item) for number, item in enumerate(self.items[split]))
@@ -86,6 +87,34 @@ class Subtask:
             chat_template=None,
         )
         return Question(item, tuple(made) if isinstance(made, list) else (made,))
+
+
+def _remember_renderings(task: Task) -> None:
+    """Has a task render the choices and the target of an item once, not for every candidate.
+
+    Only templates are remembered, which give the same for the same item; a task's own functions are
+    called each time.
+    """
+    for name in ("doc_to_choice", "doc_to_target"):
+        render = getattr(task, name)
+        if isinstance(getattr(task.config, name), str) and not isinstance(render, _Remembering):
+            setattr(task, name, _Remembering(render))
+
+
+class _Remembering:
+    """A rendering of items; keeps each item, so that no other one can take its address."""
+
+    def __init__(self, render: Any) -> None:  # noqa: ANN401 - a method of lm-eval's
+        self._render = render
+        self._known: dict[int, tuple[Item, Any]] = {}
+
+    def __call__(self, doc: Item, *others: Any) -> Any:  # noqa: ANN401 - whatever lm-eval's method gives
+        if others:
+            return self._render(doc, *others)
+        if id(doc) not in self._known:
+            self._known[id(doc)] = doc, self._render(doc)
+        found = self._known[id(doc)][1]
+        return list(found) if isinstance(found, list) else found
 
 
 def _under(conditions: Conditions, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
