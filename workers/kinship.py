@@ -100,12 +100,23 @@ class KinshipSums:
     def pairs(self) -> tuple[Kinship, ...]:
         """Returns how alike every two parents are."""
         found = []
-        for pair, sums in self._weighted.items():
-            correlation, cosine, distance = self._whole.likeness(*pair)
+        for (first, second), sums in self._weighted.items():
+            correlation, cosine, distance = self._whole.likeness(first, second)
             means = [value / max(self._whole.count, 1) for value in sums]
-            columns = self._columns[pair]
-            likeness = math.fsum(columns) / len(columns) if columns else 0.0
-            found.append(Kinship(*pair, correlation, cosine, distance, *means, likeness))
+            columns = self._columns[first, second]
+            found.append(
+                Kinship(
+                    first=first,
+                    second=second,
+                    correlation=correlation,
+                    cosine=cosine,
+                    distance=distance,
+                    mean_correlation=means[0],
+                    mean_cosine=means[1],
+                    mean_distance=means[2],
+                    column_cosine=math.fsum(columns) / len(columns) if columns else 0.0,
+                )
+            )
         return tuple(found)
 
 
