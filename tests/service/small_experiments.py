@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.optimizers import OPTIMIZERS
+from service.optimizers import NEED_KINSHIP, OPTIMIZERS
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool
 from service.spec import ExperimentSpec
 from service.store.database import Database
@@ -63,6 +63,7 @@ def facts_for(spec: ExperimentSpec) -> dict[str, Any]:
         parameters=1000,
         parent_bytes=12_000,
         baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+        kinship=((1.0, 0.2), (0.2, 1.0)) if spec.optimizer.algorithm in NEED_KINSHIP else None,
         **SHAPE,
     )
     return facts.model_dump(mode="json")
