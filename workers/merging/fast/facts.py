@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,15 +35,15 @@ class Facts:
 
     Attributes:
         plan: Of the tensor.
-        parents: Flat, one per input.
-        base: Flat; empty where there is none.
+        parents: Flat, one per input: arrays, or on a device tensors.
+        base: As flat; empty where there is none.
         caches: What is remembered between candidates; None where there is but one.
         work: How to go through the stretches of a tensor.
     """
 
     plan: TensorPlan
-    parents: tuple[Array, ...]
-    base: Array
+    parents: tuple[Any, ...]
+    base: Any
     caches: Caches | None
     work: Map
 
@@ -64,11 +64,13 @@ class Facts:
         own, base = self.parents[parent], self.base
         if self.caches is None:
             return {rank: find_level(own, base, rank, self.work) for rank in ranks}
-        table: MagnitudeTable = self._remembered(
-            ("magnitudes", *self._vector(parent)),
-            lambda: magnitude_table(own, base),
-            lambda found: found.nbytes,
-        )
+        return self._levels_of(parent, ranks, lambda: magnitude_table(own, base))
+
+    def _levels_of(
+        self, parent: int, ranks: Iterable[int], make: Callable[[], MagnitudeTable]
+    ) -> dict[int, Level]:
+        key = ("magnitudes", *self._vector(parent))
+        table: MagnitudeTable = self._remembered(key, make, lambda found: found.nbytes)
         return {rank: table.level(rank) for rank in ranks}
 
     def place_after(self, parent: int, level: Level, rank: int) -> int:
@@ -77,15 +79,14 @@ class Facts:
         if among == level.equal:
             return self.count
         key = ("place", *self._vector(parent), level.bits, among)
-        return self._remembered(
-            key,
-            lambda: int(
-                place_after(self.parents[parent], self.base, np.uint32(level.bits), among, level.equal)
-            ),
-        )
+        return self._remembered(key, lambda: self._find_place(parent, level, among))
 
-    def keys(self, parent: int, epsilon: float) -> Array:
-        """Returns the keys of MagPrune, uint16 [entries]."""
+    def _find_place(self, parent: int, level: Level, among: int) -> int:
+        bits = np.uint32(level.bits)
+        return int(place_after(self.parents[parent], self.base, bits, among, level.equal))
+
+    def keys(self, parent: int, epsilon: float) -> Any:  # noqa: ANN401 - an array, or on a device a tensor
+        """Returns the keys of MagPrune, one per entry, from 0 to 2^16 - 1."""
         key = ("keys", *self._vector(parent), self.plan.seeds[parent], epsilon)
         return self._remembered(key, lambda: self._make_keys(parent, epsilon), lambda found: found.nbytes)
 
@@ -158,7 +159,7 @@ class Facts:
 
         return sum(self.work(part, stretches(self.count)))
 
-    def _make_keys(self, parent: int, epsilon: float) -> Array:
+    def _make_keys(self, parent: int, epsilon: float) -> Any:  # noqa: ANN401 - as `keys`
         width = self.plan.shape[-1] if self.plan.shape else 1
         shifts = rank_shifts(epsilon, width).numpy()
         start, extra = (np.uint32(word) for word in seed_words(self.plan.seeds[parent]))

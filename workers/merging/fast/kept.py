@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
-
-from workers.merging.fast.storage import Array
 
 BEYOND = 2**32 - 1
 """Greater than the bits of any magnitude."""
@@ -34,7 +33,7 @@ class Kept:
         most: The greatest, and the place before which entries of exactly this one are dropped.
         code: Of AT_RANDOM and BY_KEY: how many of 2^16 keys are kept (`sparsify.random_code`).
         seed: Of AT_RANDOM: the seed's words (s, z).
-        keys: Of BY_KEY: uint16, one per entry.
+        keys: Of BY_KEY: one per entry, an array or on a device a tensor.
     """
 
     kind: Kind
@@ -42,7 +41,7 @@ class Kept:
     most: tuple[int, int] = (BEYOND, 0)
     code: int = ALL_CODES
     seed: tuple[int, int] = (0, 0)
-    keys: Array = field(default_factory=lambda: np.empty(0, np.uint16))
+    keys: Any = field(default_factory=lambda: np.empty(0, np.uint16))
 
     @property
     def everything(self) -> bool:

@@ -1,8 +1,8 @@
 """The same economy with torch's own operations: on a GPU, and for formats that the loops do not read.
 
-Only what an experiment need do once is spared here: inner products and prepared tensors.  The sums go
-chunk by chunk, so that no float32 copy of a whole tensor is made.  Methods without a way here take
-their kernel's, which runs on any device.
+What an experiment need do once is remembered: inner products, prepared tensors, magnitudes by rank,
+keys.  A candidate is then one function of `fused.py`, which is one kernel on a GPU, and elsewhere goes
+chunk by chunk.  Methods without a way here take their kernel's, which runs on any device.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from torch import Tensor
 
 from workers.merging import MIXTURES, PREPARATIONS, SURVEYS
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.device_facts import DeviceFacts
+from workers.merging.fast.fused import add_thinned, add_up, fused, length_at_once
+from workers.merging.fast.kept import Kept, Kind
+from workers.merging.fast.sparse import find_addends, is_sparse, some_keys
+from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients
 from workers.merging.mixtures import Gram, gram_of, mixture_weights, scalars_of
 from workers.merging.plan import TensorPlan
-from workers.merging.precision import accumulation_dtype, chunk_length, is_finite
+from workers.merging.precision import accumulation_dtype, is_finite
 
 
 def merge_with_torch(
@@ -43,7 +48,15 @@ def merge_with_torch(
         made = PREPARATIONS[kernel].finish(ingredients, prepared(plan, ingredients, caches))
         factors = PREPARATIONS[kernel].coefficients(ingredients)
         return _add_up(out, ingredients.base, 1.0, made, factors, around=False)
+    if is_sparse(plan) and ingredients.base is not None and _is_narrow(ingredients, out):
+        return _add_thinned(plan, ingredients, ingredients.base, out, caches)
     return None
+
+
+def _is_narrow(ingredients: Ingredients, out: Tensor) -> bool:
+    """Says whether float32 is wide enough for all that goes in and comes out."""
+    tensors = (*ingredients.parents, ingredients.base, out)
+    return all(tensor is None or accumulation_dtype(tensor) == torch.float32 for tensor in tensors)
 
 
 def is_mixture(plan: TensorPlan) -> bool:
@@ -81,24 +94,53 @@ def _add_up(
     around: bool,
 ) -> bool:
     """Writes of_base W_0 + sum_i c_i X_i, or with `around` of_base W_0 + sum_i c_i (X_i - W_0)."""
-    tensors = inputs if base is None else (*inputs, base)
     dtype = torch.float32
-    for tensor in tensors:
+    for tensor in inputs if base is None else (*inputs, base):
         dtype = torch.promote_types(dtype, accumulation_dtype(tensor))
-    flat, flat_out = [tensor.reshape(-1) for tensor in inputs], out.view(-1)
-    flat_base = None if base is None else base.reshape(-1)
-    length, finite = chunk_length(out.device), True
-    of_base = 1.0 if abs(of_base - 1.0) < 1e-12 else of_base
+    taking_part = [(x.reshape(-1), c) for x, c in zip(inputs, factors, strict=False) if c != 0.0]
+    flat_out, flat_base = out.view(-1), None if base is None else base.reshape(-1)
+    numbers = torch.tensor([c for _, c in taking_part], dtype=dtype, device=out.device)
+    # What rounding leaves of a sum that is one by construction must not move the base.
+    share = 1.0 if abs(of_base - 1.0) < 1e-12 else of_base
+    own_share = torch.tensor(share, dtype=dtype, device=out.device)
+    run, length = fused(add_up, out.device), length_at_once(out.device, out.numel())
     for start in range(0, out.numel(), length):
         part = slice(start, start + length)
-        origin = None if flat_base is None else flat_base[part].to(dtype)
-        total = torch.zeros(flat_out[part].shape, dtype=dtype, device=out.device)
-        for tensor, factor in zip(flat, factors, strict=False):
-            if factor != 0.0:
-                own = tensor[part].to(dtype)
-                total.add_(own - origin if around and origin is not None else own, alpha=factor)
-        if origin is not None:
-            total.add_(origin, alpha=of_base)
-        flat_out[part] = total.to(out.dtype)
-        finite = finite and is_finite(flat_out[part])
-    return finite
+        origin = None if flat_base is None else flat_base[part]
+        run(flat_out[part], origin, own_share, [x[part] for x, _ in taking_part], numbers, around)
+    return is_finite(out)
+
+
+def _add_thinned(
+    plan: TensorPlan, ingredients: Ingredients, base: Tensor, out: Tensor, caches: Caches
+) -> bool:
+    """Writes what a method makes of thinned task vectors."""
+    parents = tuple(parent.reshape(-1) for parent in ingredients.parents)
+    facts = DeviceFacts(plan=plan, parents=parents, base=base.reshape(-1), caches=caches, work=one_by_one)
+    addends = find_addends(ingredients, plan.kernel or "", facts)
+    first = (0, 0, 0, 0)
+    rules = torch.tensor([*(_rule(kept, addends.kind) for kept in addends.kept), first], dtype=torch.int64)
+    last = (float(addends.factor), *(float(x) for x in addends.election or (0.0, 0.0)))
+    pairs = zip(addends.scales, addends.weights, strict=True)
+    numbers = torch.tensor([*((float(s), float(w), 0.0) for s, w in pairs), last], dtype=torch.float32)
+    rules, numbers = rules.to(out.device), numbers.to(out.device)
+    keys = addends.parents
+    if addends.kind is Kind.BY_KEY:
+        keys = tuple(some_keys(addends.kept))
+    run, length = fused(add_thinned, out.device), length_at_once(out.device, out.numel())
+    flat_out, electing = out.view(-1), addends.election is not None
+    for start in range(0, out.numel(), length):
+        part = slice(start, start + length)
+        rules[-1, 0] = start
+        cut = [[tensor[part] for tensor in several] for several in (addends.parents, keys)]
+        run(flat_out[part], facts.base[part], *cut, rules, numbers, addends.kind.value, electing)
+    return is_finite(out)
+
+
+def _rule(kept: Kept, kind: Kind) -> tuple[int, int, int, int]:
+    """Returns what `fused.add_thinned` wants to know of a task vector."""
+    if kind is Kind.BY_MAGNITUDE:
+        return (*kept.least, *kept.most)
+    if kind is Kind.AT_RANDOM:
+        return (*kept.seed, kept.code, 0)
+    return (kept.code, 0, 0, 0)
