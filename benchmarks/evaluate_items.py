@@ -8,11 +8,12 @@ Each way of asking items goes through the code that a worker runs (`workers.ques
 * `full`: every candidate answers all 400 search items;
 * `full, raced`: the same, but a candidate races the incumbent in batches of 25 (z = 2.3), and is told
   as the incumbent's score plus the paired difference when it has lost;
-* `rotating`: each generation answers another 40 items, the same for all its candidates, and so does
-  the incumbent again; what it answered before is known and not asked again;
+* `rotating`: each generation answers another 45 items, the same for all its candidates, and so does
+  the incumbent again; a candidate is worth the incumbent's mean over all it ever answered plus the
+  paired difference, and the incumbent is the one with the highest worth less its doubt;
 * `rotating, raced`: both, in batches of 10.
 
-In the end ten finalists of the search, CMA-ES's last generation's mean and the baselines answer the 200
+In the end eight finalists of the search, CMA-ES's last generation's mean and the baselines answer the 200
 selection items (raced in the raced ways), the best of them is the winner, and what counts is its
 accuracy on 400 test items that nothing was chosen on.  Costs are items answered, selection included.
 Differences are paired over the seeds; ± is one standard error over seeds.
@@ -42,7 +43,7 @@ from workers.questioning import question
 SEEDS, QUICK_SEEDS = 20, 3
 CANDIDATES, QUICK_CANDIDATES = 300, 60
 SEARCH_ITEMS, SELECTION_ITEMS = 400, 200
-FINALISTS = 10
+POPULATION, FINALISTS = 20, 8
 LEAST_RATIO, LEAST_SAVING = 7.0, 0.45
 _RECIPE = Recipe.model_validate({"method": "linear", "slices": [{"sources": [{"parent": "miniature"}]}]})
 
@@ -64,8 +65,8 @@ class Way:
 WAYS = (
     Way("full", None, None),
     Way("full, raced", None, 25),
-    Way("rotating", 40, None),
-    Way("rotating, raced", 40, 10),
+    Way("rotating", 45, None),
+    Way("rotating, raced", 45, 10),
 )
 
 
@@ -76,6 +77,16 @@ class Model:
     genome: Genome
     right: dict[str, np.ndarray]
     known: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Over all search items answered so far."""
+        return float(np.mean(self.known["search"].per_item))
+
+    @property
+    def doubt(self) -> float:
+        """The largest standard error that the mean of so many answers can have."""
+        return 0.5 / math.sqrt(len(self.known["search"].per_item))
 
 
 class Desk:
@@ -121,38 +132,33 @@ def run(way: Way, seed: int, candidates: int) -> tuple[float, int]:
     """Returns the winner's accuracy on the test items, and how many items were answered."""
     problem = Experts(seed)
     desk, rng = Desk(problem), np.random.default_rng([seed, 7])
-    optimizer = optimizer_named("cma_es")(OptimizerSetup(problem.variables, seed, budget=candidates))
+    setup = OptimizerSetup(problem.variables, seed, population=POPULATION, budget=candidates)
+    optimizer = optimizer_named("cma_es")(setup)
     models = [desk.model(genome) for genome in problem.baselines()]
-    scores = {n: desk.ask(model, "search", _subset(way, rng)).value for n, model in enumerate(models)}
-    first = len(models)
-    optimizer.tell([Evaluation(n, models[n].genome, (scores[n],), baseline=True) for n in range(first)])
-    incumbent = max(scores, key=lambda n: (scores[n], -n))
+    first, items = len(models), _subset(way, rng)
+    worth = {n: desk.ask(model, "search", items).value for n, model in enumerate(models)}
+    optimizer.tell([Evaluation(n, models[n].genome, (worth[n],), baseline=True) for n in range(first)])
+    numbers = range(first)
     while len(models) < first + candidates:
-        numbers = range(len(models), min(len(models) + optimizer.population, first + candidates))
+        numbers = range(len(models), min(len(models) + POPULATION, first + candidates))
         items = _subset(way, rng)
+        incumbent = max(worth, key=lambda n: (worth[n] - models[n].doubt, -n))
         best = desk.ask(models[incumbent], "search", items)  # again, so that a lucky one does not stay
+        worth[incumbent] = models[incumbent].mean
         race = Race((best.item_fitness,), (1.0,), batch=way.batch, seed=len(models)) if way.batch else None
         told = {}
         for number, genome in zip(numbers, optimizer.ask(numbers), strict=True):
             models.append(desk.model(genome))
             told[number] = desk.ask(models[number], "search", items, race).value
         optimizer.tell([Evaluation(n, models[n].genome, (value,)) for n, value in told.items()])
-        scores |= {n: value - best.value for n, value in told.items()} if way.subset else told
-        ahead = max(told, key=lambda n: (told[n], -n))
-        if told[ahead] > best.value:
-            incumbent = ahead
+        worth |= {n: worth[incumbent] + value - best.value for n, value in told.items()}
     mean = np.mean([models[n].genome for n in numbers], axis=0)
-    return _winner(way, desk, models, _finalists(scores, first), tuple(map(float, mean))), desk.asked
+    evolved = sorted(range(first, len(models)), key=lambda n: (models[n].doubt - worth[n], -n))
+    return _winner(way, desk, models, evolved[:FINALISTS], tuple(map(float, mean))), desk.asked
 
 
 def _subset(way: Way, rng: np.random.Generator) -> list[int] | None:
     return None if way.subset is None else rng.permutation(SEARCH_ITEMS)[: way.subset].tolist()
-
-
-def _finalists(scores: dict[int, float], first: int) -> list[int]:
-    """The best candidates; under rotating subsets the later ones of equals, which the search led to."""
-    evolved = [number for number in scores if number >= first]
-    return sorted(evolved, key=lambda n: (-scores[n], -n))[:FINALISTS]
 
 
 def _winner(way: Way, desk: Desk, models: Sequence[Model], finalists: Sequence[int], mean: Genome) -> float:
