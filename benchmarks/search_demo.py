@@ -98,6 +98,8 @@ def measure_demo(size: DemoSize, folder: Path, *, workers: int) -> tuple[Problem
         run_evolve(problem, range(size.peer_seeds), size.budget, workers),
         run_mergenetic(problem, range(size.peer_seeds), size.budget),
     ]
+    for told in (*ours, *peers):  # CMA-ES evaluates whole generations, and its mean at the end
+        told.trials = {seed: run[: size.budget] for seed, run in told.trials.items()}
     judge = HeldOut(problem)
     try:
         return problem, {

@@ -118,7 +118,7 @@ def stacking(seed: int, evaluations: int) -> Scores:
 
 def measure_miniatures(*, quick: bool, processes: int) -> list[MiniatureResult]:
     """Runs all miniatures over their seeds, one process per core."""
-    seeds, evaluations = (2, 200) if quick else (8, 600)
+    seeds, evaluations = (2, 200) if quick else (6, 600)
     kinds: dict[str, Callable[[int], Scores]] = {
         "specialists, shared base": _Shared(evaluations),
         "specialists, unrelated": _Unrelated(evaluations),

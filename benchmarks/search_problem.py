@@ -35,7 +35,8 @@ class Problem:
     def with_own_paths(self, recipe: str) -> str:
         """Returns a recipe that names contestants' copies of the parents, naming the originals instead."""
         for path in (self.files.base, *self.parents):
-            recipe = re.sub(rf"(?<=[ '\"])/\S*/{path.name}(_\d+)?(?=[\s'\"])", str(path), recipe)
+            copy = rf"(?<=[\s'\"])/[^\s,'\"]*/{path.name}(_\d+)?(?=[\s,'\"])"
+            recipe = re.sub(copy, str(path), recipe)
         return recipe
 
 

@@ -94,6 +94,8 @@ def main() -> None:
             answers.write(json.dumps(line) + "\n")
         answers.flush()
     pool.close()
+    answers.close()
+    os._exit(0)  # libraries' own threads may end a process that only wants to leave
 
 
 if __name__ == "__main__":
