@@ -55,7 +55,7 @@ class Pipeline:
             self._records = Records(layouts)
             self._parents = ResidentParents(layouts, self.device, record=self._records.record)
         self._live_models: dict[str, LiveModel] = {}
-        self._caches = Caches(cache_limit())
+        self._caches = Caches(cache_limit(self.device))
 
     @property
     def placement(self) -> str:

@@ -17,11 +17,13 @@ from torch import Tensor
 
 from search_spaces import Parent
 from workers.layout import Layout
+from workers.merging.precision import is_finite
 from workers.merging.stream import ReadRecord, Sources, no_records
 from workers.parents import CheckpointReader, check_finite
 
 _SHARE_OF_GPU = 0.9
 _SHARE_OF_HOST = 0.5  # locked memory cannot be swapped out: the rest of the machine needs some too
+_SHARE_FOR_CACHES = 0.25  # of the GPU
 _GIB = 2**30
 
 
@@ -65,7 +67,8 @@ class ResidentParents:
         for parent, layout in self.layouts.items():
             for name in layout.tensors:
                 tensor = self._reader.read(parent, name)
-                check_finite(parent, name, tensor)
+                if not is_finite(tensor):  # one pass; `check_finite` takes many times as long to say more
+                    check_finite(parent, name, tensor)
                 self._tensors[parent, name] = (
                     tensor.pin_memory() if self.placement.kind == "pinned" else tensor
                 )
@@ -111,10 +114,14 @@ def choose_placement(layouts: Mapping[Parent, Layout], device: str) -> Placement
     return Placement("mapped", f"{size}, mapped from their files, merged on {device}: {reason}")
 
 
-def cache_limit() -> int:
+def cache_limit(device: str = "cpu") -> int:
     """Returns how many bytes this worker's merging may remember between candidates.
 
-    Half of what is free, shared among the workers that fill the machine as its cores are.
+    On a GPU a quarter of what is free there, because the live model and its activations come beside it;
+    else half of the host's, shared among the workers that fill the machine as its cores are.
     """
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(_SHARE_FOR_CACHES * free)
     share = torch.get_num_threads() / (os.cpu_count() or 1)
     return int(_SHARE_OF_HOST * psutil.virtual_memory().available * min(share, 1.0))
