@@ -49,6 +49,7 @@ serve: install  ## Serve the API and the dashboard on http://127.0.0.1:8000
 
 bench: install  ## Run the benchmarks in their quick form
 	@$(BIN)/python -m benchmarks.candidate --quick
+	@$(BIN)/python -m benchmarks.merge --quick
 
 browser:  ## Find or install the browser that the dashboard's tests drive
 	@bash scripts/install_browser.sh $(BIN)/python

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from search_spaces import Recipe, Slice, Source
@@ -105,6 +106,24 @@ def listening(order: ExportOrder) -> tuple[str, list[int]]:
 def digest_in_one_go(order: ExportOrder) -> str:
     folder = Path(order.folder).parent / "in-one-go"
     return merge_to_disk(replace(order, folder=str(folder), replace=True)).digest
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets how many threads merging may use."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_tensors_that_are_merged_beside_each_other_come_out_the_same(
+    order: ExportOrder, threads: Callable[[int], None]
+) -> None:
+    threads(1)
+    alone = digest_in_one_go(order)
+
+    threads(3)
+    assert digest_in_one_go(order) == alone
 
 
 def test_a_killed_merge_goes_on_where_it_stopped_and_gives_the_same_files(killed: ExportOrder) -> None:
