@@ -23,7 +23,7 @@ def test_the_table_has_a_line_for_every_method() -> None:
 def test_every_method_and_parameter_that_is_named_exists() -> None:
     known = {p.name for method in METHODS.values() for p in method.parameters} | METHODS.keys()
     known |= {word for method in METHODS.values() for p in method.parameters for word in p.choices}
-    notes = TEXT[TEXT.index("## Where evomerge differs") :]
+    (notes,) = re.findall(r"^## Where evomerge differs.*?(?=^## |\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)
     keys = {"base_model", "tokenizer_source", "dtype", "out_dtype", "merge_method", "models", "modules"}
     named = {word.split(":")[0] for word in re.findall(r"`([a-z_0-9]+(?:: [a-z_0-9]+)?)`", notes)}
     assert named - known - keys == set()
