@@ -29,7 +29,7 @@ from benchmarks.mergekit_client import Mergekit
 from benchmarks.peers import ENVIRONMENTS, PeerUnavailableError
 from benchmarks.report import Record, print_result
 
-REPEATS = 3
+REPEATS, QUICK_REPEATS = 3, 2
 _QUICK = ("linear", "task_arithmetic", "slerp", "ties", "dare_ties", "della", "breadcrumbs", "tsvm")
 
 
@@ -46,11 +46,11 @@ def measure_disk(
     bench = DiskBench(folders, work, mergekit)
     linear, ties = (next(case for case in CASES if case.method == name) for name in ("linear", "ties"))
     tiny = make_models(work / "tiny", TINY)
-    repeats = 2 if quick else REPEATS  # of whole commands
+    repeats = QUICK_REPEATS if quick else REPEATS
     known = next((one.theirs for one in live if one.case.method == "ties"), None)
     pairs = [
-        bench.streamed(linear, 1.0, REPEATS),
-        bench.streamed(ties, 30.0, REPEATS, known),
+        bench.streamed(linear, 1.0, repeats),
+        bench.streamed(ties, 30.0, repeats, known),
         bench.whole("command_linear", "linear, whole command", linear, folders, repeats),
         bench.whole("startup", "start-up (a tiny model)", linear, tiny, repeats),
     ]
@@ -95,7 +95,7 @@ def measure_all_live(arguments: argparse.Namespace, mergekit: Mergekit | None) -
         if cases:
             bench = LiveBench(_models(small=small or arguments.quick), mergekit)
             print(f"parents checked and in memory after {bench.seconds_to_load:.2f} s")
-            found += measure_live(bench, cases, REPEATS)
+            found += measure_live(bench, cases, QUICK_REPEATS if arguments.quick else REPEATS)
             del bench  # its memory is for the next one
     return found
 

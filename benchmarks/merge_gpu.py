@@ -29,10 +29,10 @@ from workers.live_model import LiveModel
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge
 from workers.merging.stream import Sources
+from workers.residency import cache_limit
 
 GOAL = 2.0  # times the bytes over the bandwidth
 METHODS = ("linear", "task_arithmetic", "slerp", "ties", "dare_ties", "della", "breadcrumbs")
-CACHE_BYTES = 32 * 2**30
 _COPIED = 2**30  # bytes
 
 
@@ -103,7 +103,7 @@ class DeviceBench:
 
     def time(self, case: Case, repeats: int, bandwidth: float) -> DeviceTiming:
         """Measures a method; planning is not counted, each candidate has other coefficients."""
-        live = LiveModel(self.owner, device=self.device, caches=Caches(CACHE_BYTES))
+        live = LiveModel(self.owner, device=self.device, caches=Caches(cache_limit(self.device)))
         sources = Sources(self.read, device=self.device)
         seconds = []
         for number in range(repeats + 2):
