@@ -188,7 +188,7 @@ def test_singular_values_are_mutated_where_there_are_genes_for_it() -> None:
     for number in range(3, 30):
         assert optimizer.origin(number).operator == "crossover and singular value mutation"
         rates = optimizer.propose(number)[-6:-3]
-        assert sum(rate > 0 for rate in rates) == 1  # one parent's, and not the weights
+        assert sum(float(rate) > 0 for rate in rates) == 1  # one parent's, and not the weights
 
 
 def test_one_objective_has_nothing_to_take_turns_with() -> None:
@@ -257,7 +257,7 @@ def test_the_explorer_mates_the_best_with_the_least_akin() -> None:
     assert optimizer.origin(5).operator == "kinship exploration"
     assert optimizer.origin(5).ancestors == (0, 2)
     assert optimizer.kinship_of(told[0], told[1]) == pytest.approx(0.9)
-    half = evaluated(3, tuple((a + b) / 2 for a, b in zip(parent(0), parent(1), strict=True)))
+    half = evaluated(3, tuple((float(a) + float(b)) / 2 for a, b in zip(parent(0), parent(1), strict=True)))
     assert optimizer.kinship_of(told[0], half) == pytest.approx(0.95 / np.sqrt(0.95))
 
 
@@ -295,7 +295,8 @@ def test_clusters_are_searched_in_turn_and_their_winners_then_mixed() -> None:
     optimizer.tell(baselines())
     assert optimizer.clusters == [{0, 1}, {2}]
     assert optimizer.per_cluster == 20
-    number, told = 3, {}
+    number = 3
+    told: dict[int, Genome] = {}
     while number < 83:
         numbers = range(number, number + 4)
         genomes = optimizer.ask(numbers)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from search_spaces.genome import Choice, Integer, Real
+from search_spaces.genome import Choice, Integer, Real, Variable
 from service.optimizers import OPTIMIZERS, OptimizerSetup, choose_algorithm
 from tests.service.synthetic import search
 
 ONE = tuple(Real(f"weight {i}", 0.0, 1.0, 0.5) for i in range(10))
 MANY = tuple(Real(f"weight {i}", 0.0, 1.0, 0.5) for i in range(500))
-WORDS = (*ONE, Choice("method", ("ties", "linear", "slerp"), "ties"))
-BITS = (*ONE, *(Integer(f"take {i}", 0, 1, 0) for i in range(30)))
+WORDS: tuple[Variable, ...] = (*ONE, Choice("method", ("ties", "linear", "slerp"), "ties"))
+BITS: tuple[Variable, ...] = (*ONE, *(Integer(f"take {i}", 0, 1, 0) for i in range(30)))
 SPANS = tuple(Integer(f"length {i}", 0, 31, 3) for i in range(8))
 
 
