@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
@@ -45,6 +46,7 @@ MERGENETIC_PACKAGES = (
     "fasttext-numpy2",
 )
 MERGENETIC = "mergenetic==0.1.1"
+BASELINES = 11  # of generation 0 here: base, parents, averages and the usual recipes
 POPULATION = 12  # of mergenetic's genetic algorithm: that which CMA-ES takes for 16 to 20 genes
 
 
@@ -70,68 +72,73 @@ class Told:
         return sum(run[-1].seconds for run in runs) / max(sum(map(len, runs)), 1)
 
 
-def run_ours(problem: Problem, algorithms: Sequence[str], seeds: Sequence[int], budget: int) -> list[Told]:
-    """Runs our optimizers through the service's loop, all in one process.
+def run_ours(
+    problem: Problem, algorithms: Sequence[str], seeds: Sequence[int], budget: int, workers: int
+) -> list[Told]:
+    """Runs our optimizers through the service's loop, one process and one core per share of the seeds.
 
     `budget` counts what was evaluated before the search too: parents, average and usual recipes.
     """
-    specs = [
-        {
-            "contestant": name,
-            "spec": spec_of(problem, f"{name.replace(':', '-')}-{seed}", name, seed, budget - BASELINES),
-        }
-        for name in algorithms
-        for seed in seeds
-    ]
-    order = problem.folder / "ours.json"
-    order.write_text(json.dumps({"specs": specs, "weights": dict(WEIGHTS)}))
     told = {name: Told(name) for name in algorithms}
-    for line in _lines([sys.executable, "-m", "benchmarks.search_service", str(order)], problem, "ours"):
-        if "startup" in line:
-            for one in told.values():
-                one.startup = float(str(line["startup"]))
-        else:
-            trial = Trial(**line)  # type: ignore[arg-type]  # as the other process wrote it
-            told[trial.contestant].trials.setdefault(trial.seed, []).append(trial)
+
+    def run(share: int) -> None:
+        mine = [seed for seed in seeds if seed % workers == share]
+        if not mine:
+            return
+        specs = [
+            {
+                "contestant": name,
+                "spec": spec_of(problem, f"{name.replace(':', '-')}-{seed}", name, seed, budget - BASELINES),
+            }
+            for seed in mine
+            for name in algorithms
+        ]
+        order = problem.folder / f"ours-{share}.json"
+        order.write_text(json.dumps({"specs": specs, "weights": dict(WEIGHTS)}))
+        command = [sys.executable, "-m", "benchmarks.search_service", str(order)]
+        _note(_lines(command, problem, f"ours-{share}"), list(told.values()))
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, range(workers)))
     return list(told.values())
 
 
 def run_evolve(problem: Problem, seeds: Sequence[int], budget: int, workers: int) -> Told:
     """Runs `mergekit-evolve` from disk to disk with a Ray worker per core: its fastest way here."""
-
-    def command() -> list[str]:
+    told = Told("mergekit-evolve")
+    try:
         python = peer_python("mergekit-evolve", EVOLVE_PACKAGES)
         folder = problem.folder / "mergekit-evolve"
         config = write_evolve_config(problem, folder)
-        script = HERE / "search_mergekit_evolve.py"
         arguments = [config, folder / "storage", problem.files.tasks, budget, workers, *seeds]
-        return [str(python), str(script), *map(str, arguments)]
+        command = [str(python), str(HERE / "search_mergekit_evolve.py"), *map(str, arguments)]
+        _note(_lines(command, problem, told.name), [told])
+    except PeerUnavailableError as error:
+        told.absent = str(error)
+    return told
 
-    return _told("mergekit-evolve", command, problem)
 
+def run_mergenetic(problem: Problem, seeds: Sequence[int], budget: int, workers: int) -> Told:
+    """Runs mergenetic's searcher, which keeps to one process and core: as many at a time as there are."""
+    told = Told("mergenetic")
 
-def run_mergenetic(problem: Problem, seeds: Sequence[int], budget: int) -> Told:
-    """Runs mergenetic's searcher; it has one process, so two of them share two cores without loss."""
-
-    def command() -> list[str]:
-        python = peer_python("mergenetic", MERGENETIC_PACKAGES)
-        _install_without_dependencies(python)
-        folder = problem.folder / "mergenetic"
+    def run(seed: int) -> None:
+        folder = problem.folder / "mergenetic" / str(seed)
         order = write_for_mergenetic(problem, folder)
-        order |= {
-            "seeds": list(seeds),
-            "evaluations": budget,
-            "population": POPULATION,
-            "folder": str(folder),
-        }
+        order |= {"seeds": [seed], "evaluations": budget, "population": POPULATION, "folder": str(folder)}
         path = folder / "order.json"
         path.write_text(json.dumps(order))
-        return [str(python), str(HERE / "search_mergenetic.py"), str(path)]
+        command = [str(python), str(HERE / "search_mergenetic.py"), str(path)]
+        _note(_lines(command, problem, f"mergenetic-{seed}"), [told])
 
-    return _told("mergenetic", command, problem)
-
-
-BASELINES = 11  # of generation 0 here: base, parents, averages and the usual recipes
+    try:
+        python = peer_python("mergenetic", MERGENETIC_PACKAGES)
+        _install_without_dependencies(python)
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(run, seeds))
+    except PeerUnavailableError as error:
+        told.absent = str(error)
+    return told
 
 
 def _install_without_dependencies(python: Path) -> None:
@@ -155,18 +162,16 @@ def _install_without_dependencies(python: Path) -> None:
         raise PeerUnavailableError(done.stderr.strip()[-500:])
 
 
-def _told(name: str, command: object, problem: Problem) -> Told:
-    told = Told(name)
-    try:
-        for line in _lines(command(), problem, name):  # type: ignore[operator]
-            if "startup" in line:
-                told.startup = float(str(line["startup"]))
-            else:
-                trial = Trial(**line)  # type: ignore[arg-type]  # as the other process wrote it
-                told.trials.setdefault(trial.seed, []).append(trial)
-    except PeerUnavailableError as error:
-        told.absent = str(error)
-    return told
+def _note(lines: Iterator[dict[str, object]], contestants: Sequence[Told]) -> None:
+    """Takes down what a process writes; of several processes' start-ups the longest counts."""
+    named = {told.name: told for told in contestants}
+    for line in lines:
+        if "startup" in line:
+            for told in contestants:
+                told.startup = max(told.startup, float(str(line["startup"])))
+        else:
+            trial = Trial(**line)  # type: ignore[arg-type]  # as the other process wrote it
+            named[trial.contestant].trials.setdefault(trial.seed, []).append(trial)
 
 
 def _lines(command: Sequence[str], problem: Problem, name: str) -> Iterator[dict[str, object]]:

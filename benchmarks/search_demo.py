@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -93,13 +94,15 @@ class Course:
 def measure_demo(size: DemoSize, folder: Path, *, workers: int) -> tuple[Problem, dict[str, Course]]:
     """Runs every contestant and scores its incumbents; those that are absent say why in `told`."""
     problem = make_problem(folder, quick=False)
-    ours = run_ours(problem, size.algorithms, range(size.seeds), size.budget)
+    ours = run_ours(problem, size.algorithms, range(size.seeds), size.budget, workers)
     peers = [
         run_evolve(problem, range(size.peer_seeds), size.budget, workers),
-        run_mergenetic(problem, range(size.peer_seeds), size.budget),
+        run_mergenetic(problem, range(size.peer_seeds), size.budget, workers),
     ]
     for told in (*ours, *peers):  # CMA-ES evaluates whole generations, and its mean at the end
         told.trials = {seed: run[: size.budget] for seed, run in told.trials.items()}
+    every = [asdict(t) for told in (*ours, *peers) for run in told.trials.values() for t in run]
+    (folder / "trials.json").write_text(json.dumps(every))
     judge = HeldOut(problem)
     try:
         return problem, {

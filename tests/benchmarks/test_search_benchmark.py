@@ -10,11 +10,12 @@ from benchmarks.miniatures.networks import BLOCKS
 from benchmarks.miniatures.specialists import Specialists
 from benchmarks.miniatures.stacking import LayerAverages, Stacking
 from benchmarks.search_contestants import Told
-from benchmarks.search_demo import AUTO, Course, Step, ratios
+from benchmarks.search_demo import Course, Step, ratios
 from benchmarks.search_miniatures import Claim, MiniatureResult
 from benchmarks.search_problem import Problem
 from examples.language_and_arithmetic import DemoFiles
 from search_spaces.mergekit_yaml import read_recipe
+from service.optimizers import AUTO
 
 
 def test_specialists_know_half_the_digits_and_mix_only_where_they_share_a_base() -> None:
