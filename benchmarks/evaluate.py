@@ -164,7 +164,7 @@ def agreement(case: Case, ours: Sequence[Any], theirs: Sequence[Any], dtype: tor
         raise ValueError(f"{case.name}: log-probabilities differ by {worst:.2g}")
     if dtype == torch.float32 and choices(ours) != choices(theirs):
         raise ValueError(f"{case.name}: the chosen answers differ")
-    return worst
+    return float(worst)
 
 
 def choices(answers: Sequence[tuple[float, bool]]) -> list[int]:
