@@ -14,7 +14,8 @@ from workers.merging.fast import random_masks
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.kept import Kept, Kind, cut
 from workers.merging.fast.lengths import length_at_random, length_between, length_by_key, peak
-from workers.merging.fast.magnitudes import Level, MagnitudeTable, find_level, magnitude_table, place_after
+from workers.merging.fast.magnitudes import Level, MagnitudeTable, find_level, magnitude_table
+from workers.merging.fast.places import place_after
 from workers.merging.fast.products import Gram, inner_products
 from workers.merging.fast.storage import Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
