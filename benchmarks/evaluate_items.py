@@ -152,7 +152,7 @@ def run(way: Way, seed: int, candidates: int) -> tuple[float, int]:
             told[number] = desk.ask(models[number], "search", items, race).value
         optimizer.tell([Evaluation(n, models[n].genome, (value,)) for n, value in told.items()])
         worth |= {n: worth[incumbent] + value - best.value for n, value in told.items()}
-    mean = np.mean([models[n].genome for n in numbers], axis=0)
+    mean = np.mean(np.array([models[n].genome for n in numbers], np.float64), axis=0)
     evolved = sorted(range(first, len(models)), key=lambda n: (models[n].doubt - worth[n], -n))
     return _winner(way, desk, models, evolved[:FINALISTS], tuple(map(float, mean))), desk.asked
 

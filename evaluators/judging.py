@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,7 +24,8 @@ from evaluators.scores import Score, mean_score
 from evaluators.sheets import engine_version
 from evaluators.splits import SPLITS, Split
 
-Network, Tokenizer = PreTrainedModel, PreTrainedTokenizerBase
+Network: TypeAlias = PreTrainedModel
+Tokenizer: TypeAlias = PreTrainedTokenizerBase
 
 
 class Judging(Protocol):
@@ -151,8 +152,8 @@ class Perplexity(FileJudging):
         """Scores the texts; the standard error is that of a ratio of means, by the delta method."""
         texts = [self.items[split][place] for place in places]
         asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
-        losses_N = -np.array(asked.plan_texts(texts).answers(asked.network), float)
-        tokens_N = np.array([len(tokenizer(text)["input_ids"]) for text in texts], float)
+        losses_N = -np.array(asked.plan_texts(texts).answers(asked.network), np.float64)
+        tokens_N = np.array([len(tokenizer(text)["input_ids"]) for text in texts], np.float64)
         rate = float(losses_N.sum() / tokens_N.sum())
         value = math.exp(rate) if rate < 700.0 else math.inf
         spread_N = (losses_N - rate * tokens_N) / tokens_N.mean()

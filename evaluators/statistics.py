@@ -99,8 +99,9 @@ def chances_on_front(
     on_front = np.zeros(len(answers))
     for number in range(len(answers)):
         gaps_DCO = means_DCO - means_DCO[:, number : number + 1]
-        dominated_DC = (gaps_DCO >= -_SAME).all(axis=2) & (gaps_DCO > _SAME).any(axis=2)
-        on_front[number] = 1.0 - dominated_DC.any(axis=1).mean()
+        dominates_DC = (gaps_DCO >= -_SAME).all(axis=2) & (gaps_DCO > _SAME).any(axis=2)
+        dominated_D = np.any(dominates_DC, axis=1)
+        on_front[number] = 1.0 - float(np.mean(dominated_D))
     return [float(chance) for chance in on_front]
 
 

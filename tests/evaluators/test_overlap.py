@@ -10,9 +10,12 @@ STORY = "The quick brown fox jumps over the lazy dog near the river bank at dawn
 
 
 def test_a_shared_run_of_eight_words_counts_whatever_its_case_and_commas() -> None:
-    search = [{"q": STORY, "a": 1}, {"q": "Quite another text of more than eight words that nobody shares"}]
-    same = {"q": f"Once: {STORY.upper().replace(' ', ', ')}!", "a": 0}
-    other = {"q": "The quick brown fox jumps over a very different dog near the river"}
+    search: list[dict[str, object]] = [
+        {"q": STORY, "a": 1},
+        {"q": "Quite another text of more than eight words that nobody shares"},
+    ]
+    same: dict[str, object] = {"q": f"Once: {STORY.upper().replace(' ', ', ')}!", "a": 0}
+    other: dict[str, object] = {"q": "The quick brown fox jumps over a very different dog near the river"}
     assert shared_passages(search, [same, other]) == 0.5
     assert shared_passages(search, [{"q": {"parts": ["nothing", STORY]}}]) == 1.0
 

@@ -21,7 +21,7 @@ def race(incumbent: np.ndarray, own: np.ndarray, *, z: float = 2.3, seed: int = 
     seen: list[int] = []
     for (batch,) in rules.rounds():
         seen += batch
-        if len(seen) < len(incumbent) and standing(rules, [seen], [own[seen]]).lost(z):
+        if len(seen) < len(incumbent) and standing(rules, [seen], [own[seen].tolist()]).lost(z):
             return True, len(seen)
     return False, len(seen)
 
@@ -56,7 +56,7 @@ def test_benchmarks_count_by_their_weights() -> None:
     for weights, lost in (((4.0, 1.0), True), ((1.0, 4.0), False)):
         rules = Race((tuple(better), tuple(half)), weights)
         seen = [list(range(50))] * 2
-        found = standing(rules, seen, [worse, better])
+        found = standing(rules, seen, [worse.tolist(), better.tolist()])
         expected = (weights[0] * -1.0 + weights[1] * 0.5) / 5.0
         assert found.difference == pytest.approx(expected)
         assert found.lost(2.3) is lost

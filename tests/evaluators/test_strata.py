@@ -40,11 +40,12 @@ def divided(folder: Path, data: list[dict[str, Any]], **settings: Any) -> dict[s
 
 
 def share(chosen: list[dict[str, Any]]) -> float:
-    return sum(item["a"] for item in chosen) / len(chosen)
+    return sum(int(item["a"]) for item in chosen) / len(chosen)
 
 
 def test_labels_are_spread_evenly_over_the_splits(tmp_path: Path) -> None:
-    gaps, loose = [], []
+    gaps: list[float] = []
+    loose: list[float] = []
     for seed in range(4):
         for stratify, found in ((True, gaps), (False, loose)):
             rule = ItemShares(seed=seed, stratify=stratify)

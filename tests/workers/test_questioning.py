@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from tests.workers.recipes import linear_recipe
 from workers.messages import Assignment
 from workers.questioning import question
 
-RECIPE = linear_recipe(["left", "right"], (0.5, 0.5))
+RECIPE = linear_recipe([Path("left"), Path("right")], (0.5, 0.5))
 SHEETS = (Sheet(60, "first", True), Sheet(40, "second", True))
 
 
