@@ -35,7 +35,7 @@ class Problem:
     def with_own_paths(self, recipe: str) -> str:
         """Returns a recipe that names contestants' copies of the parents, naming the originals instead."""
         for path in (self.files.base, *self.parents):
-            copy = rf"(?<=[\s'\"])/[^\s,'\"]*/{path.name}(_\d+)?(?=[\s,'\"])"
+            copy = rf"(?<=[\s'\"])/[^\s,'\"]*/{path.name}(_\d+)?(?=[\s,'\"]|$)"
             recipe = re.sub(copy, str(path), recipe)
         return recipe
 

@@ -89,8 +89,8 @@ slices:
 - sources:
   - {model: /elsewhere/input_models/arithmetic_2869950239, layer_range: [0, 8], parameters: {weight: 0.5}}
   - {model: /elsewhere/copies/language, layer_range: [0, 8], parameters: {weight: 0.7}}
-  - {model: /elsewhere/input_models/base_1556050009, layer_range: [0, 8]}
-"""
+  - layer_range: [0, 8]
+    model: /elsewhere/input_models/base_1556050009"""
     recipe = read_recipe(Problem(files, tmp_path).with_own_paths(theirs))
 
     assert {parent.model for parent in recipe.all_parents} == set(map(str, made.values()))
