@@ -13,7 +13,7 @@ from tests.service.synthetic import ellipsoid, reals, search
 TEN = reals(10)
 
 
-@pytest.mark.parametrize("name", ["CMA", "DE", "OnePlusOne", "DiscreteOnePlusOne", "TBPSA"])
+@pytest.mark.parametrize("name", ["CMA", "DE", "OnePlusOne"])
 def test_it_climbs_better_than_random_search_and_goes_on_after_a_restart(name: str) -> None:
     landscape = ellipsoid(TEN, condition=1.0)
 
