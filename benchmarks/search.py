@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ LIMITS: Mapping[str, object] = {
     "time_to_target_vs_mergekit_evolve": "at least 5",
     "evaluations_to_target_vs_mergekit_evolve": "at least 2",
     "end_vs_mergekit_evolve": "at least 0",
-    "miniature_claims": "all of them",
+    "miniature_claims": "none contradicted",
     "ask_tell_ms_up_to_200_genes": "at most 5",
     "recovery_s_of_10000": "at most 5",
 }
@@ -71,7 +72,9 @@ def run_miniatures(found: Found, options: argparse.Namespace) -> None:
     results = measure_miniatures(quick=options.quick, processes=os.cpu_count() or 1)
     print_miniatures(results)
     claims = [(result, claim) for result in results for claim in CLAIMS[result.name]]
-    found.ratios["miniature_claims"] = sum(r.holds(c) for r, c in claims) / len(claims)
+    verdicts = Counter(result.verdict(claim) for result, claim in claims)
+    found.ratios["miniature_claims"] = verdicts["as published"] / len(claims)
+    found.more["miniature_claims"] = dict(verdicts)
     for result in results:
         for claim in CLAIMS[result.name]:
             found.spread[f"{result.name}: {claim.better} - {claim.worse}"] = result.difference(claim)[1]

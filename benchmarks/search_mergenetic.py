@@ -23,18 +23,17 @@ NAME = "mergenetic"
 
 def ready_process() -> None:
     """Lets it run without a GPU."""
-    import lm_eval.evaluator
-    import lm_eval.tasks
+    import lm_eval.tasks  # before its evaluator, which imports in a circle
     import torch
 
     torch.set_num_threads(1)
     once = cache(lm_eval.tasks.TaskManager)
     lm_eval.tasks.TaskManager = once
-    lm_eval.evaluator.TaskManager = once
     import mergenetic.evaluation.lm_harness as harness
     import mergenetic.merging.merger as merger
 
     harness.TaskManager = once
+    sys.modules["lm_eval.evaluator"].TaskManager = once  # type: ignore[attr-defined]
     options = merger.MergeOptions
     merger.MergeOptions = lambda **named: options(**(named | {"low_cpu_memory": False}))
 

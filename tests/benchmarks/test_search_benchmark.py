@@ -71,12 +71,13 @@ def test_ratios_compare_at_the_highest_target_that_both_reach() -> None:
 
 
 def test_a_claim_is_judged_on_paired_differences() -> None:
-    result = MiniatureResult("x", {"a": (0.5, 0.9), "b": (0.4, 0.9)})
+    scores = {"a": (0.50, 0.90, 0.71), "b": (0.40, 0.80, 0.60), "c": (0.55, 0.85, 0.71)}
+    result = MiniatureResult("x", scores)
 
-    assert result.difference(Claim("a", "b"))[0] == pytest.approx(0.05)
-    assert result.holds(Claim("a", "b"))
-    assert not result.holds(Claim("b", "a"))
-    assert result.holds(Claim("b", "a", slack=0.06))
+    assert result.difference(Claim("a", "b"))[0] == pytest.approx(0.31 / 3)
+    assert result.verdict(Claim("a", "b")) == "as published"
+    assert result.verdict(Claim("b", "a")) == "NOT as published"
+    assert result.verdict(Claim("a", "c")) == "no clear difference"
 
 
 def test_recipes_that_name_a_contestants_copies_are_read_as_recipes_of_the_originals(tmp_path: Path) -> None:
