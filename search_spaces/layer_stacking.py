@@ -16,9 +16,10 @@ from search_spaces.errors import NotInSpaceError
 from search_spaces.genome import Genome, Real, Variable
 from search_spaces.layer_path import Hop, Path
 from search_spaces.path_genes import check_length, fixed_path, free_part, names_apart, scale_gene, scale_of
-from search_spaces.recipe import MOST_LAYERS, Recipe
-from search_spaces.space import Infeasible, ParentPool
-from search_spaces.stack import Stack, StackingOptions, check_depth, check_options, members_of
+from search_spaces.recipe import MOST_LAYERS
+from search_spaces.space import ParentPool
+from search_spaces.stack import StackingOptions
+from search_spaces.stacked_space import StackedSpace
 
 _TAKEN = 2 / 3  # where the search begins, in [-1, 1]: two standard deviations of 1/6 of the range from 0
 
@@ -121,33 +122,11 @@ class SlotGenes:
         return f"layer {layer} of {self._names[member]} (round {round_ + 1})"
 
 
-class LayerStackingSpace:
+class LayerStackingSpace(StackedSpace):
     """Stacks of the members' layers, by slots."""
 
     kind = "layer_stacking"
     Options = LayerStackingOptions
 
     def __init__(self, options: LayerStackingOptions, pool: ParentPool) -> None:
-        self.options, self.pool = options, pool
-        check_options(options, pool)
-        members = members_of(options, pool)
-        check_depth(options, pool, members[0].depth)
-        self._stack = Stack(members, options, pool)
-        self._genes = SlotGenes(options, [(member.label, member.depth) for member in members])
-
-    @property
-    def variables(self) -> tuple[Variable, ...]:
-        """As in SlotGenes."""
-        return self._genes.variables
-
-    def decode(self, genome: Genome) -> Recipe | Infeasible:
-        """Returns the recipe of the layers taken."""
-        return self._stack.recipe(self._genes.path(genome))
-
-    def encode(self, recipe: Recipe) -> Genome:
-        """Returns a genome that takes the recipe's layers.
-
-        Raises:
-            NotInSpaceError: It has layers, an order or scales that this space does not have.
-        """
-        return self._genes.genome(self._stack.path(recipe))
+        super().__init__(options, pool, lambda members: SlotGenes(options, members))

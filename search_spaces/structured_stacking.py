@@ -14,9 +14,9 @@ from search_spaces.errors import NotInSpaceError
 from search_spaces.genome import Choice, Gene, Genome, Integer, Real, Variable
 from search_spaces.layer_path import Hop, Path, runs_of
 from search_spaces.path_genes import check_length, fixed_path, free_part, names_apart, scale_gene, scale_of
-from search_spaces.recipe import Recipe
-from search_spaces.space import Infeasible, ParentPool
-from search_spaces.stack import Stack, StackingOptions, check_depth, check_options, members_of
+from search_spaces.space import ParentPool
+from search_spaces.stack import StackingOptions
+from search_spaces.stacked_space import StackedSpace
 
 
 class StructuredStackingOptions(StackingOptions):
@@ -112,33 +112,11 @@ class SpanGenes:
             yield Real(f"log scale of span {number + 1}", *self._bounds, 0.0)
 
 
-class StructuredStackingSpace:
+class StructuredStackingSpace(StackedSpace):
     """Stacks of the members' layers, by spans."""
 
     kind = "structured_stacking"
     Options = StructuredStackingOptions
 
     def __init__(self, options: StructuredStackingOptions, pool: ParentPool) -> None:
-        self.options, self.pool = options, pool
-        check_options(options, pool)
-        members = members_of(options, pool)
-        check_depth(options, pool, members[0].depth)
-        self._stack = Stack(members, options, pool)
-        self._genes = SpanGenes(options, [(member.label, member.depth) for member in members])
-
-    @property
-    def variables(self) -> tuple[Variable, ...]:
-        """As in SpanGenes."""
-        return self._genes.variables
-
-    def decode(self, genome: Genome) -> Recipe | Infeasible:
-        """Returns the recipe of the spans' layers."""
-        return self._stack.recipe(self._genes.path(genome))
-
-    def encode(self, recipe: Recipe) -> Genome:
-        """Returns a genome whose spans are the recipe's runs of layers.
-
-        Raises:
-            NotInSpaceError: It has layers, more runs or scales that this space does not have.
-        """
-        return self._genes.genome(self._stack.path(recipe))
+        super().__init__(options, pool, lambda members: SpanGenes(options, members))
