@@ -182,6 +182,8 @@ def _lines(command: Sequence[str], problem: Problem, name: str) -> Iterator[dict
     """
     log = problem.folder / f"{name}.log"
     environment = os.environ | OFFLINE | {"BENCH_BEGAN": str(time())}
+    if command[0] != sys.executable:  # a peer shall not take our modules for libraries of the same name
+        environment["PYTHONSAFEPATH"] = "1"
     with (
         log.open("w") as errors,
         subprocess.Popen(
