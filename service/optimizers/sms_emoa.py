@@ -59,6 +59,8 @@ def contributions(front: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         front: Fitness, all maximized, shape [points, objectives].
     """
+    if front.shape[1] == 1:  # of one objective, a front is made of equals: none adds anything
+        return np.zeros(len(front))
     worst, extent = front.min(axis=0), np.ptp(front, axis=0)
     scaled = (front - worst) / np.where(extent > 0, extent, 1.0)
     reference = np.full(front.shape[1], -1.0)

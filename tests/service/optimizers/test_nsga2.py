@@ -101,6 +101,10 @@ def test_contributions_worked_out_by_hand() -> None:
     assert contributions(front[:3]) == pytest.approx([0.5, 0.25 * 0.5, 0.75])
 
 
+def test_of_one_objective_equals_add_nothing() -> None:
+    assert contributions(np.array([[0.5], [0.5]])).tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("optimizer_type", [Nsga2, SmsEmoa])
 def test_the_front_found_keeps_the_constraints(optimizer_type: type[Optimizer]) -> None:
     variables = reals(6)
