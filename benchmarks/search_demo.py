@@ -83,9 +83,11 @@ class Course:
 
     def seconds_to(self, target: float) -> float:
         """Returns the median over seeds, start-up included."""
-        return median(
-            [first.seconds + self.told.startup if first else math.inf for first in self._first(target)]
-        )
+        return self.told.startup + self.search_seconds_to(target)
+
+    def search_seconds_to(self, target: float) -> float:
+        """Returns the median over seeds, from the moment when the run was ordered."""
+        return median([first.seconds if first else math.inf for first in self._first(target)])
 
     def _first(self, target: float) -> list[Step | None]:
         return [next((step for step in run if step.held_out >= target), None) for run in self.steps]
@@ -134,7 +136,9 @@ def shared_target(courses: Mapping[str, Course], peer: str) -> float | None:
 def ratios(courses: Mapping[str, Course]) -> dict[str, float]:
     """Returns how many times our default's seconds and evaluations each peer takes, and who ends higher.
 
-    `end_vs_X` is the median held-out score at the full budget, ours minus the peer's.
+    `time_to_target` includes both sides' start-up, as where nothing is running yet; `search_time_to_target`
+    neither's, as where a service is.  `end_vs_X` is the median held-out score at the full budget, ours
+    minus the peer's.
     """
     found = {}
     for peer in PEERS:
@@ -146,6 +150,8 @@ def ratios(courses: Mapping[str, Course]) -> dict[str, float]:
         if target is None:
             continue
         found[f"time_to_target_vs_{name}"] = other.seconds_to(target) / mine.seconds_to(target)
+        search_seconds = other.search_seconds_to(target) / mine.search_seconds_to(target)
+        found[f"search_time_to_target_vs_{name}"] = search_seconds
         found[f"evaluations_to_target_vs_{name}"] = other.evaluations_to(target) / mine.evaluations_to(target)
         found[f"target_vs_{name}"] = target
     return found
@@ -179,6 +185,7 @@ def print_courses(courses: Mapping[str, Course], budget: int) -> None:
 
     print_table(f"Evaluations to a held-out score (median; budget {budget})", header, rows("evaluations_to"))
     print_table("Seconds to a held-out score, start-up included (median)", header, rows("seconds_to"))
+    print_table("Seconds without the start-up (median)", header, rows("search_seconds_to"))
     print_table(
         "What an evaluation costs",
         ("contestant", "start-up s", "s per evaluation"),
