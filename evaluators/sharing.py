@@ -63,8 +63,9 @@ def sharing_of(network: PreTrainedModel) -> Sharing | str:
     config = network.config.get_text_config()
     kinds = _kinds_of_rope(getattr(config, "rope_parameters", None) or {})
     attention = getattr(config, "_attn_implementation", None)
-    if config.model_type not in ARCHITECTURES:
-        return f"architecture {config.model_type} is not known to read trees"
+    kind = network.config.model_type  # of the whole: a language model inside another is asked differently
+    if kind not in ARCHITECTURES:
+        return f"architecture {kind} is not known to read trees"
     if attention not in _ATTENTION:
         return f"attention {attention} takes no masks of its own"
     if kinds & set(_GROWING_ROPE):
