@@ -34,7 +34,7 @@ ALGORITHMS = (
     "quasi_random",
     "random",
 )
-QUICK = (AUTO, "nsga2", "random")
+QUICK = (AUTO, "cma_es", "random")
 
 
 @dataclass(frozen=True, slots=True)
