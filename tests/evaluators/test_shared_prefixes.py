@@ -39,7 +39,8 @@ def few_shot_pairs(questions: int = 12) -> list[tuple[str, str]]:
 
 
 def expected(network: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> list[tuple[float, bool]]:
-    lm = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=4)
+    # In half precision lm-eval rounds the softmax as well, unless told otherwise.
+    lm = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=4, softmax_dtype="float32")
     return list(lm.loglikelihood([SimpleNamespace(args=pair) for pair in pairs], disable_tqdm=True))
 
 
@@ -130,9 +131,9 @@ def test_a_stack_that_repeats_a_layer_shares_correctly(
     assert_same(plan.answers(network), expected(network, tokenizer, few_shot_pairs()))
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 2e-2)])
-def test_half_precision_scores_are_as_near_to_float32_as_lm_evals(
-    make_network: Callable[..., Any], tokenizer: Any, dtype: torch.dtype, tolerance: float
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_scores_are_lm_evals(
+    make_network: Callable[..., Any], tokenizer: Any, dtype: torch.dtype
 ) -> None:
     network = make_network(2).to(dtype)
     pairs = few_shot_pairs()
@@ -141,7 +142,9 @@ def test_half_precision_scores_are_as_near_to_float32_as_lm_evals(
             parameter.mul_(0.5)
     found = InMemoryModel(network, tokenizer).plan_continuations(pairs).answers(network)
     theirs = expected(network, tokenizer, pairs)
-    np.testing.assert_allclose([one for one, _ in found], [one for one, _ in theirs], rtol=tolerance)
+    gaps = np.abs([one - other for (one, _), (other, _) in zip(found, theirs, strict=True)])
+    lengths = [len(tokenizer.encode(answer, add_special_tokens=False)) for _, answer in pairs]
+    assert (gaps / lengths).max() < 2e-2
 
 
 def test_a_pass_that_does_not_fit_is_halved_for_good(
