@@ -182,12 +182,18 @@ def _lines(command: Sequence[str], problem: Problem, name: str) -> Iterator[dict
     """
     log = problem.folder / f"{name}.log"
     environment = os.environ | OFFLINE | {"BENCH_BEGAN": str(time())}
-    if command[0] != sys.executable:  # a peer shall not take our modules for libraries of the same name
+    foreign = command[0] != sys.executable
+    if foreign:  # a peer shall not take our modules for libraries of the same name
         environment["PYTHONSAFEPATH"] = "1"
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+            cwd=problem.folder if foreign else None,  # pycma leaves its logs where it is started
         ) as process,
     ):
         for line in process.stdout or ():
