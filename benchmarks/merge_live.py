@@ -141,8 +141,10 @@ class LiveBench:
         return Timing(
             case,
             first,
-            *(Samples(tuple(s)) for s in (merged, planned, copied)),
-            Samples(tuple(theirs)) if theirs else None,
+            merge=Samples(tuple(merged)),
+            plan=Samples(tuple(planned)),
+            copy=Samples(tuple(copied)),
+            theirs=Samples(tuple(theirs)) if theirs else None,
         )
 
     def _compare(self, case: Case) -> float:

@@ -121,7 +121,7 @@ def base_weights(folder: Path) -> Callable[[str], Tensor]:
     file = safe_open(str(folder / "model.safetensors"), framework="pt")
 
     def read(name: str) -> Tensor:
-        tensor: Tensor = file.get_tensor(name)
+        tensor: Tensor = file.get_tensor(name)  # type: ignore[no-untyped-call]
         return tensor
 
     return read

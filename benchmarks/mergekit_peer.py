@@ -78,7 +78,7 @@ def loosen_in_memory_task() -> None:
     from mergekit.io.tasks import ReturnTensor
 
     ReturnTensor.__annotations__["tensor_task"] = Any
-    ReturnTensor.model_fields["tensor_task"].annotation = Any  # type: ignore[assignment]
+    ReturnTensor.model_fields["tensor_task"].annotation = Any
     ReturnTensor.model_rebuild(force=True)
 
 

@@ -81,7 +81,7 @@ class Record:
         self._terminal.flush()
 
     def __enter__(self) -> Self:
-        sys.stdout = self  # type: ignore[assignment]
+        sys.stdout = self
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -131,7 +131,7 @@ def _logits(network: PreTrainedModel, batch: Pass, before: Beginning | None) -> 
     elif "use_cache" in _parameters(network.__class__):
         options["use_cache"] = False
     with only_scored(network, batch.scored) as seen:
-        logits = network(batch.inputs, **options).logits
+        logits: Tensor = network(batch.inputs, **options).logits
     return logits if seen else logits.flatten(0, 1)[batch.scored]
 
 
