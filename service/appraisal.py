@@ -14,6 +14,7 @@ from service.optimizers.base import Evaluation
 from workers.messages import Outcome, Scored
 
 FailurePolicy = Literal["worst", "penalty", "discard"]
+PruningPolicy = Literal["estimate", "worst", "discard"]
 PENALTY = 1.0  # violation that a failure counts as
 
 
@@ -22,7 +23,7 @@ class Appraisal:
     """What is known of a candidate that is about to be told.
 
     Attributes:
-        fitness: Its own, larger is better; None without scores.
+        fitness: Its own, larger is better; None without scores, or with mere estimates of them.
         evaluation: What the optimizer is told; None tells it nothing.
     """
 
@@ -38,10 +39,13 @@ class Appraiser:
     What a candidate without scores (failed, infeasible) counts as is the policy's word: as the
     *worst* seen so far in every objective; as that and as breaking the constraints by 1, a
     *penalty* that ranks it behind whatever was scored; or it is *discarded*, not told at all.
+    One that lost a race is told its *estimate*, which is enough to be ranked by, or as above.
     """
 
-    def __init__(self, criteria: Criteria, policy: FailurePolicy = "worst") -> None:
-        self.criteria, self.policy = criteria, policy
+    def __init__(
+        self, criteria: Criteria, policy: FailurePolicy = "worst", pruned: PruningPolicy = "estimate"
+    ) -> None:
+        self.criteria, self.policy, self.pruned = criteria, policy, pruned
         self._best: dict[str, Score] = {}  # the best parent's, per objective
         self._worst: tuple[float, ...] | None = None
 
@@ -50,6 +54,7 @@ class Appraiser:
 
         The parents bound what they are appraised by themselves: they are told together.
         """
+        lost = {c.number for c in candidates if is_pruned(outcomes.get(c.number))}
         profiles = {c.number: profile_of(c, outcomes.get(c.number)) for c in candidates}
         parents = [
             profile
@@ -58,7 +63,12 @@ class Appraiser:
         ]
         if parents:
             self._best = best_scores(parents)
-        return [self._appraise(c, profiles[c.number]) for c in candidates]
+        return [
+            self._estimate(c, profiles[c.number])
+            if c.number in lost
+            else self._appraise(c, profiles[c.number])
+            for c in candidates
+        ]
 
     def _appraise(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
         if profile is None:
@@ -83,13 +93,30 @@ class Appraiser:
         )
         return Appraisal(candidate, fitness, appraised, evaluation)
 
+    def _estimate(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
+        """Appraises one that lost a race: it can be neither best nor an elite."""
+        appraised = Appraised(candidate.number)
+        if profile is None or candidate.genome is None or self.pruned != "estimate":
+            told = None if self.pruned == "discard" else self._as_worst(candidate)
+            return Appraisal(candidate, None, appraised, told)
+        fitness = tuple(score.fitness for score in profile.scores.values())
+        return Appraisal(candidate, None, appraised, Evaluation(candidate.number, candidate.genome, fitness))
+
     def _without_scores(self, candidate: Candidate) -> Evaluation | None:
-        if self.policy == "discard" or self._worst is None or candidate.genome is None:
-            return None
         violation = PENALTY if self.policy == "penalty" else 0.0
+        return None if self.policy == "discard" else self._as_worst(candidate, violation)
+
+    def _as_worst(self, candidate: Candidate, violation: float = 0.0) -> Evaluation | None:
+        if self._worst is None or candidate.genome is None:
+            return None
         return Evaluation(
             candidate.number, candidate.genome, self._worst, candidate.is_baseline, violation=violation
         )
+
+
+def is_pruned(outcome: Outcome | None) -> bool:
+    """Says whether a candidate lost a race, so that its scores are estimates."""
+    return isinstance(outcome, Scored) and outcome.pruned
 
 
 def profile_of(candidate: Candidate, outcome: Outcome | None) -> Profile | None:

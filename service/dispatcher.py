@@ -157,12 +157,12 @@ class Dispatcher:
             candidate.id,
             candidate.number,
             order.recipe,
-            self.split,
-            order.attempt,
-            self.timeout,
-            order.items,
-            order.race,
-            self.record.known(candidate),
+            split=self.split,
+            attempt=order.attempt,
+            timeout=self.timeout,
+            items=order.items,
+            race=order.race,
+            known=self.record.known(candidate),
         )
         self.workforce.submit(assignment)
         self._out[candidate.id] = (order, monotonic())

@@ -28,7 +28,7 @@ from service.optimizers import (
 )
 from service.recipe_shape import ParentShape
 from service.schedule import SMALLEST_WINDOW
-from service.search_plan import Baseline, SearchPlan
+from service.search_plan import Baseline, RaceRule, SearchPlan
 from service.spec import ExperimentSpec, label_of
 from service.views import ObjectiveView
 
@@ -179,7 +179,16 @@ def plan_for(
         order=spec.optimizer.order,
         criteria=criteria_for(spec, found),
         failure_policy=spec.failure_policy,
+        race=race_rule_for(spec),
     )
+
+
+def race_rule_for(spec: ExperimentSpec) -> RaceRule | None:
+    """Returns how candidates race the best one; None where everyone is asked everything."""
+    rule = spec.racing
+    if rule is None:
+        return None
+    return RaceRule(spec.weights, z=rule.z, batch=rule.batch, seed=spec.seed, told=rule.told)
 
 
 def criteria_for(spec: ExperimentSpec, facts: Facts) -> Criteria:

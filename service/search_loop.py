@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from time import monotonic
 from uuid import uuid4
 
+from evaluators import Race
 from search_spaces import Genome, Infeasible, Recipe, SearchSpace
 from search_spaces.errors import NotInSpaceError
 from service.appraisal import Appraisal, Appraiser
@@ -48,7 +49,8 @@ class SearchLoop:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
         self.schedule = plan.schedule(optimizer.population)
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout)
-        self.appraiser = Appraiser(plan.criteria, plan.failure_policy)
+        told = plan.race.told if plan.race is not None else "estimate"
+        self.appraiser = Appraiser(plan.criteria, plan.failure_policy, told)
         self.standing = Standing(plan, optimizer.scalar)
         self._remembered: dict[int, Remembered] = {}
         self._replay: deque[int] = deque()  # evolved candidates in the order in which they were told
@@ -179,7 +181,15 @@ class SearchLoop:
             self.dispatcher.remember(candidate, known.outcome)
             self.dispatcher.worked[candidate.number] = known.worked
         elif isinstance(candidate.recipe, Recipe):
-            self.dispatcher.add(Order(candidate, candidate.recipe, ask_seconds=ask_seconds))
+            race = self._race(candidate)
+            self.dispatcher.add(Order(candidate, candidate.recipe, race=race, ask_seconds=ask_seconds))
+
+    def _race(self, candidate: Candidate) -> Race | None:
+        """Returns the candidate's race against the best of those told when it was asked for."""
+        best = self.standing.archive.best
+        if self.plan.race is None or best is None or candidate.is_baseline:
+            return None
+        return self.plan.race.against(self.dispatcher.outcomes[best[0]])
 
     # --- Telling
 

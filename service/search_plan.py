@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from evaluators import Race
+from evaluators.racing import BATCH, Z
 from search_spaces import Recipe
-from service.appraisal import FailurePolicy
+from service.appraisal import FailurePolicy, PruningPolicy
 from service.criteria import Criteria
 from service.schedule import Generations, Schedule, SlidingWindow
+from workers.messages import Outcome, Scored
 
 Order = Literal["committed", "completed"]
 
@@ -37,6 +40,34 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class RaceRule:
+    """How candidates race the best one so far on the same items.
+
+    Attributes:
+        weights: The objectives' weights in the difference.
+        z: Standard errors by which a candidate must lie behind.
+        batch: Items between two looks.
+        seed: Of the order of the items.
+        told: What the optimizer hears of those who lost.
+    """
+
+    weights: tuple[float, ...]
+    z: float = Z
+    batch: int = BATCH
+    seed: int = 0
+    told: PruningPolicy = "estimate"
+
+    def against(self, outcome: Outcome | None) -> Race | None:
+        """Returns the race against a candidate, if it was asked all items and kept its answers."""
+        if not isinstance(outcome, Scored) or outcome.pruned:
+            return None
+        if any(score.items or not score.per_item for score in outcome.scores):
+            return None
+        answers = tuple(score.item_fitness for score in outcome.scores)
+        return Race(answers, self.weights, batch=self.batch, z=self.z, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPlan:
     """What the loop is to do.
 
@@ -53,6 +84,7 @@ class SearchPlan:
             workers, or `completed`, as they come.
         criteria: What is measured and must hold beside the objectives.
         failure_policy: What the optimizer is told of a candidate without scores.
+        race: How evolved candidates race the best one so far; None asks everyone everything.
     """
 
     baselines: tuple[Baseline, ...]
@@ -68,6 +100,7 @@ class SearchPlan:
     order: Order = "committed"
     criteria: Criteria = field(default_factory=Criteria)
     failure_policy: FailurePolicy = "worst"
+    race: RaceRule | None = None
 
     @property
     def total(self) -> int:
