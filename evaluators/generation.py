@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.continuations import Limits
 from evaluators.decoding import GreedyDecoder, is_plainly_greedy
+from evaluators.engines import engine_of
 from evaluators.memory import halving, slots_that_fit
 from evaluators.prompts import DEFAULT_LENGTH, LENGTH_NAMES, Generated, GenerationSettings, Prompt
 from evaluators.sharing import Sharing
@@ -77,9 +78,16 @@ class GenerationPlan:
             EvaluationError: Not even a single row fits the memory.
         """
         everything = range(len(self._prompts))
-        greedy = frozenset(n for n in everything if self._is_greedy(network, n))
+        engine = engine_of(network)
+        if engine is not None:  # it takes what is plainly greedy, whichever network it is
+            greedy = frozenset(n for n in everything if is_plainly_greedy(network, self._prompts[n]))
+        else:
+            greedy = frozenset(n for n in everything if self._is_greedy(network, n))
         with torch.inference_mode():
-            found = self._decoded(network, greedy)
+            if engine is not None:
+                found = engine.continued(network, {n: self._prompts[n] for n in sorted(greedy)})
+            else:
+                found = self._decoded(network, greedy)
             found |= self._continued(network, frozenset(everything) - greedy)
         return [found[number] for number in everything]
 

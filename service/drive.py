@@ -186,6 +186,7 @@ def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -
         evaluator="lm_eval" if all(b.kind == "lm_eval" for b in spec.benchmarks) else "jury",
         dtype=spec.dtype,
         batch_size=spec.batch_size,
+        backend=spec.backend,
         count=settings.workers,
         gpus_per_worker=settings.gpus_per_worker,
     )

@@ -181,6 +181,7 @@ class ExperimentSpec(Spec):
         warm_start: Earlier experiments whose winner and front join the baselines.
         racing: Stops candidates that have lost early; None asks everyone everything.
         dtype: Of the merged weights; None keeps the parents' own.
+        backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
     """
 
@@ -203,6 +204,7 @@ class ExperimentSpec(Spec):
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
+    backend: Literal["torch", "vllm"] = "torch"
     evaluation_timeout: Annotated[float, Field(gt=0, le=7 * 86400)] = 3600.0
     notes: Annotated[str, Field(max_length=10_000)] = ""
 

@@ -6,6 +6,7 @@
   * MergeError             a merge that gives no usable weights
   * PreparationError       a worker cannot get ready for an experiment
   * ExportError            a checkpoint cannot be written or pushed
+  * EngineError            an inference engine cannot answer for a model
 """
 
 from __future__ import annotations
@@ -59,3 +60,9 @@ class ExportError(WorkerError):
     """A checkpoint cannot be written or pushed."""
 
     code = "export_failed"
+
+
+class EngineError(WorkerError):
+    """An inference engine cannot answer for a model."""
+
+    code = "engine_failed"

@@ -29,6 +29,7 @@ class Workload:
         dtype: Of the live model's weights; None takes the parents' own.
         device: `auto` takes a GPU where there is one.
         batch_size: Sequences per forward pass.
+        backend: Who continues prompts: the live network itself (`torch`), or `vllm` with its weights.
         count: How many workers; None fills the machine.
         gpus_per_worker: A share lets several workers use one GPU.
     """
@@ -40,6 +41,7 @@ class Workload:
     dtype: str | None = None
     device: str = "auto"
     batch_size: int = 64
+    backend: Literal["torch", "vllm"] = "torch"
     count: int | None = None
     gpus_per_worker: float = 1.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -13,6 +14,7 @@ import torch
 from evaluators import EvaluationError, Items, Score
 from evaluators.base import Comparer
 from evaluators.conditions import STANDARD
+from evaluators.engines import answer_with
 from evaluators.errors import BadScoreError
 from evaluators.registry import EVALUATORS
 from search_spaces import Parent, Recipe, Slice, Source
@@ -30,6 +32,8 @@ from workers.outcomes import LONGEST_EXCERPT, key_of
 from workers.questioning import Answered, question
 from workers.records import Records
 from workers.residency import ResidentParents, cache_limit
+from workers.vllm_engine import VllmEngine
+from workers.vllm_library import load_vllm
 
 
 class Pipeline:
@@ -45,6 +49,7 @@ class Pipeline:
         self.name, self.workload = name, workload
         self.device = _device(workload.device)
         with _as_preparation():
+            self._engine = VllmEngine(load_vllm(self.device)) if workload.backend == "vllm" else None
             if workload.evaluator not in EVALUATORS:
                 known = ", ".join(sorted(EVALUATORS))
                 raise PreparationError("evaluator", f"unknown {workload.evaluator!r}", f"use one of: {known}")
@@ -71,6 +76,8 @@ class Pipeline:
 
     def close(self) -> None:
         """Lets the parents and the models go."""
+        if self._engine is not None:
+            self._engine.close()
         self._parents.close()
         self._records.close()
         self._live_models.clear()
@@ -119,11 +126,15 @@ class Pipeline:
 
     def _question(self, assignment: Assignment, model: object, tokenizer: object) -> Answered:
         split, conditions = assignment.split, assignment.conditions
-        sheets = self._evaluator.sheets(split, conditions)
+        mark = self._engine.mark if self._engine is not None else str
+        sheets = tuple(
+            replace(sheet, fingerprint=mark(sheet.fingerprint))
+            for sheet in self._evaluator.sheets(split, conditions)
+        )
 
         def ask(items: Items | None) -> tuple[Score, ...]:
             found: tuple[Score, ...] = self._evaluator.evaluate(model, tokenizer, split, items, conditions)
-            return found
+            return tuple(replace(score, sheet=mark(score.sheet)) for score in found)
 
         return question(assignment, sheets, ask)
 
@@ -134,6 +145,9 @@ class Pipeline:
         model = live.overwrite(config, plan, self._parents.sources)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)
+        if self._engine is not None:
+            self._engine.renew(model, live.tokenizer, plan.input_scales)
+            answer_with(model, self._engine)
         return live, model
 
     def _live_model(self, owner: Layout) -> LiveModel:
