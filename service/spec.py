@@ -101,7 +101,7 @@ class OptimizerOptions(Spec):
     algorithm: str = "auto"
     population: Annotated[int, Field(ge=2, le=10_000)] | None = None
     sigma: Annotated[float, Field(gt=0, le=1)] = 1 / 6
-    options: Annotated[dict[Name, bool | int | float | str], Field(default_factory=dict)]
+    options: dict[Name, bool | int | float | str] = Field(default_factory=dict)
     steady_state: bool | None = None
     window: Annotated[int, Field(ge=SMALLEST_WINDOW, le=100_000)] | None = None
     order: Literal["committed", "completed"] = "committed"
@@ -151,7 +151,7 @@ class Baselines(Spec):
     """
 
     standard_recipes: bool = True
-    recipes: Annotated[dict[Name, str], Field(default_factory=dict)]
+    recipes: dict[Name, str] = Field(default_factory=dict)
 
 
 class Racing(Spec):

@@ -17,7 +17,7 @@ MOST_RECIPES = 16  # of one experiment: generation 0 is scored whole
 def best_recipes(repository: Repository, name: str) -> Sequence[PlannedBaseline] | None:
     """Returns the winner and the front of an experiment, the best first; None where there is no such one.
 
-    Its own baselines are left out: the later experiment has those that suit it.
+    Baselines may be among them: those that the later experiment has itself are not scored twice there.
     """
     try:
         experiment = repository.experiment(name)
@@ -26,9 +26,10 @@ def best_recipes(repository: Repository, name: str) -> Sequence[PlannedBaseline]
     found = []
     for number in _numbers(repository, experiment)[:MOST_RECIPES]:
         row = repository.candidate(experiment.id, number)
-        if row.status is CandidateStatus.SCORED and row.recipe is not None and row.label is None:
+        if row.status is CandidateStatus.SCORED and row.recipe is not None:
             is_winner = experiment.winner is not None and experiment.winner["number"] == number
-            label = f"{experiment.name}: {'winner' if is_winner else f'candidate {number}'}"
+            name_there = row.label or f"candidate {number}"
+            label = f"{experiment.name}: {'winner' if is_winner else name_there}"
             found.append(PlannedBaseline(label=label, recipe=Recipe.model_validate(row.recipe)))
     return found
 

@@ -47,7 +47,7 @@ def extend(
         "target": target,
         "stagnation": stagnation,
     }
-    budget = {key: value for key, value in totals.items() if value is not None}
+    budget: dict[str, int | float | None] = {key: value for key, value in totals.items() if value is not None}
     for limit in lift or []:
         if limit not in ("seconds", "gpu_hours", "target", "stagnation"):
             raise typer.BadParameter(f"{limit!r} is no limit that can be lifted", param_hint="--lift")

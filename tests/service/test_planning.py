@@ -17,7 +17,7 @@ from service.planning import (
 )
 from service.search_loop import genome_of
 from service.search_plan import Baseline
-from tests.service.small_experiments import SHAPE, facts_for, small_spec
+from tests.service.small_experiments import SHAPE, facts_for, small_spec, with_optimizer
 
 
 def ladder(**changes: Any) -> dict[str, Baseline]:
@@ -136,9 +136,9 @@ def test_facts_are_stored_and_read_again_without_loss() -> None:
 
 @pytest.mark.parametrize("algorithm", sorted(OPTIMIZERS))
 def test_the_optimizer_is_built_as_the_spec_says(algorithm: str) -> None:
-    spec = small_spec(optimizer={"algorithm": algorithm, "population": 6}, seed=3)
+    spec = small_spec(**with_optimizer(algorithm, population=6), seed=3)
     space = build_space_for(spec, SHAPE)
-    optimizer = build_optimizer_for(spec, space)
+    optimizer = build_optimizer_for(spec, space, facts_for(spec))
     assert isinstance(optimizer, OPTIMIZERS[algorithm])
     assert optimizer.population == 6
     assert optimizer.setup.weights == (1.0, 2.0)

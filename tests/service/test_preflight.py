@@ -399,3 +399,45 @@ def test_an_algorithms_own_settings_and_its_measures_are_checked(folder: Path) -
     assert mistake.pointer == "/measures"
     mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "nevergrad:TwoPointDE"}))
     assert (mistake.pointer, mistake.hint) == ("/optimizer/algorithm", "did you mean 'TwoPointsDE'?")
+
+
+def test_everything_that_is_wrong_with_measures_and_constraints_is_told_at_once(folder: Path) -> None:
+    found = mistakes(
+        spec_in(
+            folder,
+            measures=[
+                {"kind": "depth", "cells": 4},
+                {"kind": "depth", "low": 9, "high": 3},
+                {"kind": "score", "objective": "wrods", "low": 0, "high": 1},
+                {"kind": "share", "low": 0, "high": 1},
+                {"kind": "share", "parent": "/nowhere", "low": 0, "high": 1},
+            ],
+            constraints=[
+                {"objective": "words"},
+                {"kind": "depth", "not_below": "best_parent"},
+                {"objective": "words", "at_least": 0.9, "at_most": 0.1},
+            ],
+            optimizer={"algorithm": "cma_es", "window": 8, "order": "completed", "options": {"no": 1}},
+        )
+    )
+    pointers = {mistake.pointer for mistake in found}
+    assert pointers >= {
+        "/measures/0/low",
+        "/measures/0/high",
+        "/measures/1",
+        "/measures/2/objective",
+        "/measures/3",
+        "/measures/4/parent",
+        "/constraints/0",
+        "/constraints/1",
+        "/constraints/2",
+        "/optimizer/options/no",
+    }
+    assert all(mistake.detail and mistake.hint for mistake in found)
+
+
+def test_a_window_needs_a_steady_state(folder: Path) -> None:
+    for key, value in (("window", 8), ("order", "completed")):
+        optimizer = {"algorithm": "cma_es", key: value}
+        assert only_mistake(spec_in(folder, optimizer=optimizer)).pointer == f"/optimizer/{key}"
+        check(spec_in(folder, optimizer=optimizer | {"steady_state": True}))

@@ -27,9 +27,11 @@ def algorithm(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def loop_over(journal: ListJournal, workforce: ScriptedWorkforce, **changes: Any) -> SearchLoop:
+def loop_over(
+    journal: ListJournal, workforce: ScriptedWorkforce, *, first_budget: int | None = None, **changes: Any
+) -> SearchLoop:
     spec = small_spec(**changes)
-    facts = facts_for(spec)
+    facts = facts_for(spec) | {"first_budget": first_budget}
     space = build_space_for(spec, facts)
     optimizer = build_optimizer_for(spec, space, facts)
     plan = plan_for(spec, facts, window=window_for(spec, optimizer, facts, workers=1))
@@ -187,7 +189,7 @@ def test_pausing_lets_candidates_on_a_worker_finish_and_resuming_goes_on_from_th
     journal.wished = None
     assert loop_over(journal, workforce, **with_optimizer(algorithm)).run() is Ending.BUDGET_SPENT
     assert essence(journal) == essence(undisturbed)
-    recipes = {each.candidate.recipe.digest for each in journal.recall() if each.candidate.recipe}
+    recipes = {r.digest for each in journal.recall() if isinstance(r := each.candidate.recipe, Recipe)}
     assert len(workforce.submitted) == len(recipes)  # nothing was scored twice
 
 
@@ -264,3 +266,24 @@ def test_a_search_that_stagnated_stays_so_after_a_restart() -> None:
     assert loop_over(journal, workforce, budget=budget).run() is Ending.STAGNATED
     assert essence(journal) == before
     assert not workforce.submitted
+
+
+def test_gpu_hours_end_the_run_and_count_again_after_a_restart() -> None:
+    worked = 0.012  # seconds that the script says of each candidate
+    budget = {"candidates": 40, "gpu_hours": 13 * worked / 3600}
+    journal, ending = run(budget=budget)
+    assert ending is Ending.GPU_HOURS_SPENT
+    assert len(journal.entries) == 16  # four baselines, and the generations that were begun before
+    workforce = ScriptedWorkforce(benchmarks=OBJECTIVES)
+    assert loop_over(journal, workforce, budget=budget).run() is Ending.GPU_HOURS_SPENT
+    assert not workforce.submitted
+
+
+def test_candidates_that_break_a_constraint_are_neither_best_nor_on_the_front() -> None:
+    constraints = [{"objective": "sums", "at_most": 0.3}]
+    journal, _ = run(constraints=constraints, budget={"candidates": 24})
+    sums = {n: e.outcome.scores[1].value for n, e in journal.entries.items() if isinstance(e.outcome, Scored)}
+    violations = {number: each.violation for number, each in journal.entries.items()}
+    assert all((violations[number] > 0) == (value > 0.3) for number, value in sums.items())
+    assert any(violations.values())
+    assert not any(violations[number] for number in journal.progress[-1].front)

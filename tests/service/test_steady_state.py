@@ -165,7 +165,7 @@ def test_told_as_they_come_the_order_of_telling_is_what_is_remembered() -> None:
 
 def test_failures_in_a_window_end_the_run_and_leave_nothing_open() -> None:
     journal = ListJournal()
-    script = {number: Mishap() for number in range(6, 40)}
+    script: dict[int | tuple[int, int], Mishap] = {number: Mishap() for number in range(6, 40)}
     force = ScriptedWorkforce(slots=3, order="any", script=script, benchmarks=OBJECTIVES)
     changes = steady("random") | {"budget": {"candidates": 40, "failures": 3}}
     loop = loop_over(journal, force, **changes)
@@ -175,11 +175,11 @@ def test_failures_in_a_window_end_the_run_and_leave_nothing_open() -> None:
 
 
 def test_a_longer_budget_goes_on_as_if_it_had_been_given_at_first(algorithm: str) -> None:
-    whole, _ = searched(**steady(algorithm, 42))
+    # What goes by the budget (stages, cooling) keeps the one that it was built for.
+    whole, _ = searched(first_budget=21, **steady(algorithm, 42))
     journal, _ = searched(**steady(algorithm, 21))
     force = ScriptedWorkforce(slots=2, benchmarks=OBJECTIVES)
-    loop = loop_over(journal, force, **steady(algorithm, 42))
-    finished(loop)
+    finished(loop_over(journal, force, first_budget=21, **steady(algorithm, 42)))
     assert essence(journal) == essence(whole)
     evolved = [e for e in journal.recall() if isinstance(e.outcome, Scored)]
     assert len({e.candidate.number for e in evolved}) == 46

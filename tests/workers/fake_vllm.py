@@ -165,8 +165,8 @@ class LLM:
             if token in (wanted.stop_token_ids or ()) or any(stop in text for stop in wanted.stop or ()):
                 reason = "stop"
                 break
-        logprob = total if wanted.logprobs is not None else None
-        return SimpleNamespace(token_ids=tokens, finish_reason=reason, cumulative_logprob=logprob)
+        told = total if wanted.logprobs is not None else None
+        return SimpleNamespace(token_ids=tokens, finish_reason=reason, cumulative_logprob=told)
 
     @torch.no_grad()
     def _next(self, before: tuple[int, ...]) -> tuple[int, float]:
