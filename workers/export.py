@@ -27,7 +27,7 @@ from workers.messages import Announce, Exported, ExportOrder, Progress
 from workers.number_formats import SAFETENSORS_NAMES
 from workers.parents import CheckpointReader
 from workers.records import Records
-from workers.tensor_stream import TensorStream, within_limit
+from workers.tensor_stream import TensorStream, load_code, within_limit
 
 RECIPE_FILE = "mergekit_config.yml"
 CARD_FILE = "README.md"
@@ -78,6 +78,8 @@ def merge_to_disk(
     )
     files = fingerprints(layouts)
     with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
+        if order.memory_limit is not None:
+            load_code(plan, parents, records.record)
         stream = TensorStream(plan, layouts, parents, within_limit(order.memory_limit), records.record)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))

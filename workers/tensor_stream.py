@@ -24,6 +24,7 @@ from search_spaces import Parent
 from workers.errors import ExportError
 from workers.fitted_reader import TensorReader
 from workers.layout import Layout
+from workers.merging import SURVEYS
 from workers.merging.fast.engine import has_fast_way
 from workers.merging.fast.threads import begin, one_by_one
 from workers.merging.plan import Input, MergePlan, TensorPlan
@@ -59,6 +60,16 @@ def within_limit(limit: int | None) -> Budget:
             f"allow {in_words(held + 8 * _SMALLEST_BUDGET)} or more",
         )
     return Budget(limit, limit - held)
+
+
+def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_records) -> None:
+    """Merges a row, so that what a first merge loads counts as the program's and not as a tensor's."""
+    first = slice(0, 1)
+    for tensor in plan.tensors:
+        if tensor.kernel is not None and tensor.kernel not in SURVEYS and can_be_cut(tensor):
+            sources = Sources(lambda parent, name: parents.read(parent, name)[first], record)
+            merge_tensor(cut(tensor, first), sources, None)
+            return
 
 
 def resident_bytes() -> int:

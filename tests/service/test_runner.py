@@ -129,7 +129,8 @@ def test_what_a_candidate_cost_is_noted(sqlite_database: Database) -> None:
 def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
     sqlite_database: Database, algorithm: str
 ) -> None:
-    kill_everywhere(sqlite_database, stride=9, **with_optimizer(algorithm, population=3))
+    population = max(3, OPTIMIZERS[algorithm].smallest_population)
+    kill_everywhere(sqlite_database, stride=9, **with_optimizer(algorithm, population=population))
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_the_winner_is_compared_with_its_parents_item_by_item(
     client: httpx.Client, finished: PlayedExperiment
 ) -> None:
     page = client.get(f"/e/{finished.id}").text
-    trust = page[page.index("How far to trust it") : page.index("Candidates settled in")]
+    trust = page[page.index("How far to trust it") : page.index('id="candidates"')]
 
     assert "best parent" in trust
     assert "▼ regression" in trust

@@ -27,7 +27,9 @@ class Shelf:
         self._writer = SmallParents(folder)
 
     def put(self, name: str, tensors: Mapping[str, Tensor]) -> Parent:
-        return self._writer.save(name, dict(tensors), tie_word_embeddings=True, vocab_size=40)
+        rows = tensors.get("model.embed_tokens.weight")
+        tokens = 40 if rows is None else len(rows)
+        return self._writer.save(name, dict(tensors), tie_word_embeddings=True, vocab_size=tokens)
 
     def merged(self, recipe: Recipe) -> dict[str, Tensor]:
         layouts = {parent: inspect_checkpoint(parent) for parent in recipe.all_parents}

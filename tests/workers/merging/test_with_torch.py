@@ -22,7 +22,13 @@ KERNELS_WAY = {
 """The methods that have no other way on a GPU than their kernel's."""
 _VARIANTS = {str(variant): variant for variant in variants() if variant.name not in KERNELS_WAY}
 # Nor is there one row by row, except where singular vectors were found before, nor to the largest entry.
-_BY_ROW = ("granularity=row", "granularity=column", "merge_function=max")
+_BY_ROW = (
+    "granularity=row",
+    "granularity=column",
+    "merge_function=max",
+    "filter_wise=1.0",
+    "nuslerp_flatten=0.0",
+)
 
 
 def _tensors(dtype: torch.dtype, shape: tuple[int, ...] = SHAPE) -> tuple[list[Tensor], Tensor]:
