@@ -158,8 +158,6 @@ CASES = (
     Case("dare", per_parent=_SPARSE, draws=True),
     Case("nuslerp", inputs=2, goal=1.5),
     Case("multislerp", inputs=3, goal=1.5),
-    Case("karcher", inputs=3, goal=1.5, per_parent=()),
-    Case("model_stock", goal=1.5, per_parent=()),
     Case("tsvm", goal=6.0, small=True),
     Case("r_tsvm", goal=6.0, small=True),
     Case("iso_c", goal=6.0, small=True, per_parent=(), shared={"lambda": 1.0}),
@@ -186,7 +184,7 @@ def recipe_text(case: Case, folders: Sequence[Path], number: int = 0) -> str:
         values = {name: round(_VALUES[name][position] + growth, 6) for name in case.per_parent}
         sources.append({"model": parent, "parameters": values} if values else {"model": parent})
     content: dict[str, object] = {"merge_method": case.method, "models": sources}
-    if case.method not in ("linear", "multislerp", "karcher", "nuslerp"):
+    if case.method not in ("linear", "multislerp", "nuslerp"):
         content["base_model"] = base
     if case.method == "slerp":
         sources.insert(0, {"model": base})

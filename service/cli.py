@@ -90,7 +90,7 @@ COMMANDS: Mapping[str, Command] = {
     "recipe": Command(
         "look:recipe",
         "Write a candidate's recipe as mergekit YAML.",
-        ("evomerge recipe skills 17 > best.yml",),
+        ("evomerge recipe skills 17 > best.yml", "evomerge recipe skills winner > winner.yml"),
     ),
     "export": Command(
         "checkpoints:export",

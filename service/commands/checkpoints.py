@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from service.client import Client
-from service.commands.connection import KeyOption, NameArgument, ServerOption, connect
+from service.commands.connection import KeyOption, NameArgument, ServerOption, connect, number_or_winner
 from service.commands.output import CommandError, Exit, note, note_console, say
 from service.commands.tables import size
 from service.views import ExportView
@@ -37,7 +37,7 @@ def export(
     A relative FOLDER is taken from here; the service writes it on its own machine. For the Hub the
     service needs HF_TOKEN in its environment.
     """
-    wanted = _candidate(candidate)
+    wanted = number_or_winner(candidate)
     with connect(server, api_key) as client:
         view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
         note(f"Exporting candidate {view.candidate} to {view.target}")
@@ -51,14 +51,6 @@ def export(
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
     say(view.url or view.folder or view.target)
     return Exit.OK
-
-
-def _candidate(text: str) -> int | str:
-    if text == "winner":
-        return text
-    if not text.isdecimal():
-        raise typer.BadParameter(f"{text!r} is neither a candidate's number nor `winner`")
-    return int(text)
 
 
 def _target(text: str | None) -> str | None:

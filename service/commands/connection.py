@@ -36,3 +36,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of 
 def connect(server: str | None, api_key: str | None) -> Client:
     """Returns a client of the service that the options name."""
     return Client(server, api_key)
+
+
+def number_or_winner(text: str) -> int | str:
+    """Returns the candidate that a word of the command line means.
+
+    Raises:
+        BadParameter: It is neither a number nor `winner`.
+    """
+    if text == "winner":
+        return text
+    if not text.isdecimal():
+        raise typer.BadParameter(f"{text!r} is neither a candidate's number nor `winner`")
+    return int(text)

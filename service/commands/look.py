@@ -7,8 +7,15 @@ from typing import Annotated
 import typer
 
 from evaluators import Split
-from service.commands.connection import JsonOption, KeyOption, NameArgument, ServerOption, connect
-from service.commands.output import clean, data_console, note, say, say_json
+from service.commands.connection import (
+    JsonOption,
+    KeyOption,
+    NameArgument,
+    ServerOption,
+    connect,
+    number_or_winner,
+)
+from service.commands.output import CommandError, clean, data_console, note, say, say_json
 from service.commands.tables import experiments_table, front_csv, front_table, status_table
 from service.examined_text import sentences
 
@@ -105,10 +112,16 @@ def _split(text: str) -> Split:
 
 def recipe(
     name: NameArgument,
-    number: Annotated[int, typer.Argument(min=0, metavar="N", help="The candidate's number.")],
+    candidate: Annotated[str, typer.Argument(metavar="N|winner", help="A number, or `winner`.")],
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> None:
     """Write a candidate's recipe as mergekit YAML."""
+    wanted = number_or_winner(candidate)
     with connect(server, api_key) as client:
-        say(client.recipe(name, number))
+        if isinstance(wanted, str):
+            winner = client.experiment(name).winner
+            if winner is None:
+                raise CommandError(f"{name} has no winner yet", "name a candidate's number")
+            wanted = winner.number
+        say(client.recipe(name, wanted))

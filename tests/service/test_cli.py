@@ -184,6 +184,7 @@ def test_what_was_found_out_about_the_winner_is_shown(finished: Command) -> None
 
 def test_a_recipe_is_written_as_it_is(finished: Command) -> None:
     assert read_recipe(finished("recipe", "small", 7)).method == "task_arithmetic"
+    assert read_recipe(finished("recipe", "small", "winner")).all_parents
 
 
 # Submitting
