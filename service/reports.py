@@ -18,6 +18,7 @@ from service.axes import Axes
 from service.axes import axes_of as axes_of  # whoever reports asks here for the objectives, too
 from service.candidate import CandidateStatus
 from service.errors import InvalidSpecError
+from service.examined import is_baseline
 from service.lifecycle import ExperimentStatus
 from service.planning import Facts, build_space_for
 from service.preflight import Checked
@@ -256,8 +257,8 @@ def front_view(repository: Repository, row: ExperimentRow, split: Split) -> Fron
         split=split,
         objectives=list(axes.objectives),
         front=[points[number] for number in archive.front],
-        baselines=[point for point in points.values() if point.label is not None],
-        dominated=[p for p in points.values() if p.label is None and p.number not in front],
+        baselines=[point for point in points.values() if is_baseline(point.label)],
+        dominated=[p for p in points.values() if not is_baseline(p.label) and p.number not in front],
         reference=axes.in_own_units(archive.reference),
         hypervolume=archive.hypervolume,
         winner=row.winner["number"] if row.winner else None,
@@ -268,11 +269,11 @@ def _archive(axes: Axes, scored: Iterable[CandidateRow], split: Split) -> Pareto
     """Returns the archive of all that was scored on a split."""
     archive = ParetoArchive()
     # The baselines first: among equals the front keeps the first, and the reference is theirs.
-    for candidate in sorted(scored, key=lambda c: (c.label is None, c.number)):
+    for candidate in sorted(scored, key=lambda c: (not is_baseline(c.label), c.number)):
         fitness = axes.fitness(candidate.evaluations, split)
         if fitness is None or candidate.violation:
             continue
-        if archive.reference is None and candidate.label is None:
+        if archive.reference is None and not is_baseline(candidate.label):
             archive.fix_reference()
         archive.add(candidate.number, fitness, axes.scalar(fitness))
     if archive.reference is None:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from service.dashboard.formats import all_shares, score
 from service.dashboard.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
+from service.examined import is_baseline
 from service.views import FrontView, ObjectiveView, ProgressView
 
 __all__ = ["Theme", "best_so_far_figure", "describe_front", "front_figure", "progress_figure"]
@@ -58,7 +59,7 @@ def describe_front(view: FrontView, x: str, y: str) -> str:
 
     It travels in the figure (`layout.meta`), so that the page need not load all candidates for it.
     """
-    evolved = sum(1 for point in view.front if point.label is None)
+    evolved = sum(1 for point in view.front if not is_baseline(point.label))
     axes = f"{y} over candidates" if x == y else f"{y} against {x}"
     text = (
         f"{axes} on the {view.split} split: a front of {len(view.front)} candidates, {evolved} of them "

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from evaluators import Split
 from service.dashboard.formats import is_share, with_error
+from service.examined import is_baseline
 from service.views import CandidateView, FrontPoint, FrontView, ObjectiveView, ScoreView
 
 Theme = Literal["light", "dark"]
@@ -63,7 +64,11 @@ class Plane:
         by_name = {objective.name: objective for objective in view.objectives}
         self.view, self.palette = view, PALETTES[theme]
         self.x, self.y = by_name[x] if x is not None else None, by_name[y]
-        self.everyone = (*view.baselines, *(p for p in view.front if p.label is None), *view.dominated)
+        self.everyone = (
+            *view.baselines,
+            *(p for p in view.front if not is_baseline(p.label)),
+            *view.dominated,
+        )
         xs = [place[0] for point in self.everyone if (place := self.place(point))]
         self._middle = (min(xs) + max(xs)) / 2 if xs else 0.0
 
@@ -96,7 +101,7 @@ class Plane:
 
     def front(self) -> go.Scatter | None:
         """Evolved candidates on the front."""
-        points = [p for p in self.view.front if p.label is None and p.number != self.view.winner]
+        points = [p for p in self.view.front if not is_baseline(p.label) and p.number != self.view.winner]
         return self._marks("Front", points, "circle", self.palette.front, size=9)
 
     def baselines(self) -> go.Scatter | None:

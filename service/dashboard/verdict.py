@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evaluators import Split
 from service.dashboard.formats import all_shares
 from service.dashboard.plane import Point, is_parent, score_of
+from service.examined import is_baseline
 from service.views import ExperimentView, FrontView, ObjectiveView, ScoreView
 
 MOST_PARENTS = 4
@@ -62,6 +63,11 @@ class Verdict:
     over_baseline: Gain | None
     optimism: tuple[float | None, ...]
     share: bool
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing that the search found was better than what it began with."""
+        return is_baseline(self.winner.point.label)
 
     @property
     def winner(self) -> Standing:

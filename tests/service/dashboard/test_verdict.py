@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from service.dashboard.verdict import best_parent, verdict_of, weighted_mean
+from service.examined import MEAN
 from service.lifecycle import ExperimentStatus
 from service.views import ExperimentView, WinnerView
 from tests.service.dashboard.examples import objective, point, progress, two_skills
@@ -97,3 +98,15 @@ def test_the_best_parent_has_the_highest_mean() -> None:
 
     assert parent is not None
     assert parent.point.label == "parent: left"
+
+
+def test_the_mean_of_the_search_is_no_baseline() -> None:
+    view = two_skills(split="test", winner=3)
+    renamed = [
+        p.model_copy(update={"label": MEAN if p.number == 3 else p.label})
+        for p in (*view.front, *view.dominated)
+    ]
+    verdict = verdict_of(experiment(winner=3), view.model_copy(update={"front": renamed, "dominated": []}))
+
+    assert verdict is not None
+    assert not verdict.is_baseline
