@@ -22,7 +22,7 @@ from torch import Tensor
 from workers.errors import CheckpointError, ExportError, WorkerError
 from workers.merge_journal import Journal, Written
 from workers.messages import Exported, Progress
-from workers.shard_writer import Piece, ShardWriter
+from workers.shard_writer import QUEUED, Piece, ShardWriter
 from workers.shards import Shard, StoredTensor, cut_into_shards
 from workers.staging import dispose_of_leftovers, name_of_partial, put_in_place, shared_partial, sync
 from workers.tensor_table import INDEX_FILE, check_inside
@@ -71,6 +71,8 @@ class Contents:
         tensors: What `write_checkpoint` will be given, in this order.
         copied: Files taken over as they are (tokenizer, generation settings).
         texts: Files given as text, by name (`README.md`).
+        shard_bytes: The most that one safetensors file holds.
+        queued: Bytes that may wait for the disk, or one piece of any size.
     """
 
     config: Mapping[str, Any]
@@ -78,6 +80,7 @@ class Contents:
     copied: Sequence[Path] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     shard_bytes: int = 5_000_000_000
+    queued: int = QUEUED
 
 
 def write_checkpoint(
@@ -101,7 +104,8 @@ def write_checkpoint(
         try:
             partial.mkdir()
             shards = cut_into_shards(contents.tensors, contents.shard_bytes)
-            writer = ShardWriter(partial, shards, Journal.none(), Written(), progress or (lambda *_: None))
+            told = progress or (lambda *_: None)
+            writer = ShardWriter(partial, shards, Journal.none(), Written(), told, contents.queued)
             return _fill(writer, contents, shards, tensors, _Places(partial, folder))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -145,7 +149,7 @@ def continue_checkpoint(
             (partial / _FILES).mkdir(exist_ok=True)
             journal, written = Journal.go_on(partial / _JOURNAL, key, shards, partial / _FILES)
             told = progress or (lambda *_: None)
-            writer = ShardWriter(partial / _FILES, shards, journal, written, told)
+            writer = ShardWriter(partial / _FILES, shards, journal, written, told, contents.queued)
             try:
                 _check_room(folder.parent, contents, spared=writer.bytes)
                 if written.tensors:

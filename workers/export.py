@@ -80,7 +80,9 @@ def merge_to_disk(
     with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
-        stream = TensorStream(plan, layouts, parents, within_limit(order.memory_limit), records.record)
+        budget = within_limit(order.memory_limit)
+        stream = TensorStream(plan, layouts, parents, budget, records.record)
+        contents = replace(contents, queued=budget.queued)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
 

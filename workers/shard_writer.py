@@ -41,11 +41,17 @@ class ShardWriter:
     """
 
     def __init__(
-        self, folder: Path, shards: Sequence[Shard], journal: Journal, written: Written, progress: Progress
+        self,
+        folder: Path,
+        shards: Sequence[Shard],
+        journal: Journal,
+        written: Written,
+        progress: Progress,
+        queued: int = QUEUED,
     ) -> None:
         self._folder, self._journal, self._progress = folder, journal, progress
         self._places = [(shard, stored) for shard in shards for stored in shard.tensors]
-        self._written = written
+        self._written, self._queued = written, queued
         self.bytes = sum(stored.bytes for _, stored in self._places[: written.tensors])  # of whole tensors
         self._next, self._filled = written.tensors, 0  # what `put` takes next
         self._queue: deque[Piece | None] = deque()
@@ -87,7 +93,7 @@ class ShardWriter:
         """
         self._check(piece)
         size = len(piece.content)
-        self._wait_until(lambda: self._under_way == 0 or self._under_way + size <= QUEUED)
+        self._wait_until(lambda: self._under_way == 0 or self._under_way + size <= self._queued)
         with self._changed:
             self._queue.append(piece)
             self._under_way += size

@@ -30,9 +30,11 @@ from workers.merging.fast.threads import begin, one_by_one
 from workers.merging.plan import Input, MergePlan, TensorPlan
 from workers.merging.row_blocks import USUAL_BLOCK, can_be_cut, cut, parts_of, rows_within, working_bytes
 from workers.merging.stream import ReadRecord, Sources, merge_tensor, no_records, survey
+from workers.shard_writer import QUEUED
 
 MAPPED_AT_MOST = 256 * 2**20  # bytes read before the files are closed
 _SMALLEST_BUDGET = 32 * 2**20
+_SLACK = 8  # that part of the memory is the allocator's: it keeps some of what was freed
 _UNITS = ((1e9, "GB"), (1e6, "MB"))
 
 
@@ -42,6 +44,11 @@ class Budget:
 
     limit: int | None = None
     left: int | None = None
+
+    @property
+    def queued(self) -> int:
+        """Bytes of results that may wait for the disk."""
+        return QUEUED if self.left is None else min(QUEUED, self.left // 8)
 
 
 def within_limit(limit: int | None) -> Budget:
@@ -114,7 +121,7 @@ class TensorStream:
         self._mapped_at_most, left = MAPPED_AT_MOST, budget.left
         if left is not None:
             self._mapped_at_most = min(MAPPED_AT_MOST, left // 4)
-            left -= self._mapped_at_most
+            left -= self._mapped_at_most + budget.queued + left // _SLACK
         self._left = left
         self._mapped = 0  # bytes read since the files were closed
         self._reading = Lock()
@@ -196,7 +203,7 @@ class TensorStream:
             "memory limit",
             f"merging {tensor.name!r} of shape {list(tensor.shape)} by {tensor.kernel} takes about "
             f"{in_words(needed)}, and {in_words(left or 0)} of {in_words(limit)} are left for it",
-            f"allow {in_words(limit + 4 * (needed - (left or 0)) / 3)} or more, or use a method that merges "
+            f"allow {in_words(limit + 2 * (needed - (left or 0)))} or more, or use a method that merges "
             "row by row",
         )
 
