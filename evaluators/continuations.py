@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -72,6 +73,23 @@ class Limits:
     vocabulary: int
     batch_size: int
     sharing: Sharing | str = "no network was named"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a network finds of continuations, in their order.
+
+    Attributes:
+        totals: Their log-likelihoods, in float64.
+        greedy: Whether greedy decoding gives them.
+    """
+
+    totals: NDArray[np.float64]
+    greedy: NDArray[np.bool_]
+
+    def pairs(self) -> list[tuple[float, bool]]:
+        """Returns them as lm-eval wants them."""
+        return list(zip(self.totals.tolist(), self.greedy.tolist(), strict=True))
 
 
 class ContinuationPlan:
@@ -132,10 +150,19 @@ class ContinuationPlan:
             BadScoreError: A log-likelihood is NaN.
             EvaluationError: Not even a single row fits the memory.
         """
+        return self.judged(network).pairs()
+
+    def judged(self, network: PreTrainedModel) -> Judged:
+        """Returns the same as arrays.
+
+        Raises:
+            BadScoreError: A log-likelihood is NaN.
+            EvaluationError: Not even a single row fits the memory.
+        """
         if not self.batches:
-            return []
+            return Judged(np.zeros(0), np.zeros(0, dtype=bool))
         with torch.inference_mode():
-            found = list(self._judged(network, self._stage, None))
+            found = list(self._passed(network, self._stage, None))
             logprobs_T, greedy_T = torch.cat(found, dim=1).cpu().double().numpy()  # the only device sync
         totals = np.add.reduceat(logprobs_T, self._starts)[self._places]
         exact = np.minimum.reduceat(greedy_T, self._starts)[self._places] > 0
@@ -145,7 +172,7 @@ class ContinuationPlan:
                 f"{broken} of {len(totals)} log-likelihoods are NaN",
                 "the merged weights are probably broken: look at the recipe",
             )
-        return list(zip(totals.tolist(), exact.tolist(), strict=True))
+        return Judged(totals, exact)
 
     def _staged(self, section: Section, device: torch.device | str) -> _Stage:
         beginning = torch.tensor([section.tokens], device=device) if section.tokens else None
@@ -155,7 +182,7 @@ class ContinuationPlan:
         stage.stages.extend(self._staged(below, device) for below in section.sections)
         return stage
 
-    def _judged(self, network: PreTrainedModel, stage: _Stage, before: Beginning | None) -> Iterator[Tensor]:
+    def _passed(self, network: PreTrainedModel, stage: _Stage, before: Beginning | None) -> Iterator[Tensor]:
         if stage.beginning is not None:
             before = halving(partial(read_beginning, network, stage.beginning, before), rows=1)
         number = 0
@@ -168,7 +195,7 @@ class ContinuationPlan:
             yield found
             number += 1
         for below in stage.stages:
-            yield from self._judged(network, below, before)
+            yield from self._passed(network, below, before)
 
     def _halves(self, batch: Pass, depth: int) -> list[Pass]:
         middle = len(batch.trees) // 2

@@ -4,36 +4,41 @@ With `task_building.py` the adapter to lm-eval: no other module imports it.  Her
 "metric", "filter" and "group" are lm-eval's words.
 
 lm-eval's own loop rebuilds tasks, requests and tokens for every model; here they are built once and
-only the answers change.
+only the answers change.  Where a task is marked by lm-eval's own code alone, by which of its choices is
+likeliest, whole arrays are marked at once; lm-eval's filters and metrics do all the rest.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from lm_eval.api.group import Group
 from lm_eval.api.metrics import mean, mean_stderr
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.filters.selection import TakeFirstFilter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.base import BenchmarkFacts, Sheet
 from evaluators.benchmark import Benchmark
 from evaluators.benchmark_facts import cross_overlaps, facts_of
+from evaluators.choice_marks import CHOICE_LENGTHS, ChoiceMarks
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.language_model import InMemoryModel
 from evaluators.notes import notes_of
 from evaluators.racing import Items
 from evaluators.scores import Score
-from evaluators.sheets import QuestionSheet
+from evaluators.sheets import Part, QuestionSheet, Selection
 from evaluators.splits import Split
 from evaluators.task_building import BuiltBenchmark, build_benchmark
 from evaluators.task_questions import Question, Subtask
 
 _RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
+_MARKING = ("process_results", "construct_requests", "doc_to_choice", "doc_to_target", "apply_filters")
 _NO_ERROR = "N/A"  # how lm-eval writes a standard error that is not known
 
 
@@ -47,7 +52,7 @@ class Harness:
     def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
         self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
         self._batch_size = batch_size
-        self._sheets: dict[tuple[Split, Conditions], tuple[QuestionSheet, tuple[Sheet, ...]]] = {}
+        self._sheets: dict[tuple[Split, Conditions], _AskedSheet] = {}
 
     def evaluate(
         self,
@@ -66,18 +71,18 @@ class Harness:
             BadScoreError: A score, or a log-likelihood under it, is NaN or infinite.
             EvaluationError: An item cannot be put to this model.
         """
-        questions, sheets = self._sheet(split, conditions)
-        selection = questions.selection(items)
+        sheet = self._sheet(split, conditions)
+        selection = sheet.questions.selection(items)
         selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
         scores = []
-        for number, (built, asked) in enumerate(zip(self._built, selection.questions, strict=True)):
+        for number, (built, parts) in enumerate(zip(self._built, selection.parts, strict=True)):
             if items is None or items[number]:
                 score = replace(
-                    _score(built, asked),
-                    sheet=sheets[number].fingerprint,
-                    notes=notes_of(built, asked, selection),
+                    _score(built, parts, sheet.marks[number], selection),
+                    sheet=sheet.facts[number].fingerprint,
+                    notes=notes_of(built, parts, selection),
                 )
-                if items is not None and len(items[number]) < sheets[number].size:
+                if items is not None and len(items[number]) < sheet.facts[number].size:
                     score = replace(score, items=items[number])
                 score.check()
                 scores.append(score)
@@ -85,18 +90,55 @@ class Harness:
 
     def sheets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Sheet, ...]:
         """Returns what each benchmark asks on a split."""
-        return self._sheet(split, conditions)[1]
+        return self._sheet(split, conditions).facts
 
-    def _sheet(self, split: Split, conditions: Conditions) -> tuple[QuestionSheet, tuple[Sheet, ...]]:
+    def _sheet(self, split: Split, conditions: Conditions) -> _AskedSheet:
         key = split, conditions
         if key not in self._sheets:
-            sheet = QuestionSheet(
-                [[subtask.questions(split, conditions) for subtask in one.subtasks] for one in self._built]
-            )
+            asked = [[task.questions(split, conditions) for task in built.subtasks] for built in self._built]
+            sheet = QuestionSheet(asked)
             moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
             facts = zip(sheet.sizes, sheet.fingerprints(), map(_is_mean, self._built), moved, strict=True)
-            self._sheets[key] = sheet, tuple(Sheet(*each) for each in facts)
+            marks = [
+                [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]
+                for built, of_tasks in zip(self._built, asked, strict=True)
+            ]
+            self._sheets[key] = _AskedSheet(sheet, tuple(Sheet(*each) for each in facts), marks)
         return self._sheets[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedSheet:
+    """One split's questions, what is known of them, and per benchmark and task how they are marked."""
+
+    questions: QuestionSheet
+    facts: tuple[Sheet, ...]
+    marks: Sequence[Sequence[ChoiceMarks | None]]
+
+
+def _marks(built: BuiltBenchmark, subtask: Subtask, questions: Sequence[Question]) -> ChoiceMarks | None:
+    """Returns how choices are marked in arrays; None where only lm-eval itself can tell.
+
+    Its own code, one answer per choice, no template of a user's that is a function: then a mark follows
+    from which choice is likeliest, and from nothing else.
+    """
+    task, config = subtask.task, subtask.task.config
+    own = all(getattr(type(task), name) is getattr(ConfigurableTask, name) for name in _MARKING)
+    functions = (config.process_results, config.doc_to_choice, config.doc_to_target)
+    chosen = next(one for one in task._filters if one.name == built.filter)
+    if (
+        own
+        and config.output_type == "multiple_choice"
+        and built.metric in CHOICE_LENGTHS
+        and not any(map(callable, functions))
+        and not task.multiple_input
+        and task.prompt is None
+        and "acc_mutual_info" not in task.aggregation()  # asks each choice twice
+        and config.repeats == 1
+        and [type(make()) for make in chosen.filters] == [TakeFirstFilter]
+    ):
+        return ChoiceMarks(task, built.metric, questions)
+    return None
 
 
 def _is_mean(built: BuiltBenchmark) -> bool:
@@ -125,11 +167,19 @@ def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts 
     )
 
 
-def _score(built: BuiltBenchmark, questions: Sequence[tuple[Question, ...]]) -> Score:
+def _score(
+    built: BuiltBenchmark, parts: Sequence[Part], marks: Sequence[ChoiceMarks | None], selection: Selection
+) -> Score:
     """Scores a benchmark whose requests have been answered."""
-    asked = [pair for pair in zip(built.subtasks, questions, strict=True) if pair[1]]
-    subtasks = [subtask for subtask, _ in asked]
-    values = [_values(built, *one) for one in asked]
+    asked = [one for one in zip(built.subtasks, parts, marks, strict=True) if one[1].questions]
+    subtasks = [subtask for subtask, _, _ in asked]
+    values: list[list[Any]] = []
+    for subtask, part, mark in asked:
+        if mark is not None:
+            values.append(mark.of(part.rows, selection.totals(part)))
+        else:
+            selection.hand_out(part)
+            values.append(_values(built, subtask, part.questions))
     aggregates = [subtask.task.aggregation()[built.metric] for subtask in subtasks]
     found = [_with_error(*one) for one in zip(values, aggregates, strict=True)]
     value, error = found[0]
@@ -138,7 +188,9 @@ def _score(built: BuiltBenchmark, questions: Sequence[tuple[Question, ...]]) -> 
     items = [item for of_task in values for item in of_task]
     # Only a mean's items are the metric on each item; others are pairs, or logarithms of it.
     plain = all(aggregate is mean for aggregate in aggregates) and all(map(_is_number, items))
-    plain = plain and len(items) == sum(map(len, questions))  # an item may have no such metric
+    plain = plain and len(items) == sum(
+        len(part.questions) for part in parts
+    )  # an item may have no such metric
     per_item = tuple(map(float, items)) if plain else ()
     return Score(built.benchmark.name, built.metrics[0], value, error, built.higher_is_better, per_item)
 

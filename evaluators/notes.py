@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluators.sheets import Selection
+from evaluators.sheets import Part, Selection
 from evaluators.task_building import BuiltBenchmark
-from evaluators.task_questions import Question
 
 NOTHING_FOUND = "[invalid]"  # what lm-eval's extracting filters give where nothing matches
 
 
 def notes_of(
-    built: BuiltBenchmark, questions: Sequence[tuple[Question, ...]], selection: Selection
+    built: BuiltBenchmark, parts: Sequence[Part], selection: Selection
 ) -> tuple[tuple[str, int], ...]:
     """Returns how many items were truncated, cut or left without an answer, zeros left out."""
     counts = dict.fromkeys(("overlong", "truncated", "unextracted"), 0)
-    for question in (question for of_task in questions for question in of_task):
+    odd = selection.overlong or selection.truncated
+    for question in (
+        question for part in parts if odd or "generate_until" in part.spans for question in part.questions
+    ):
         ids = {id(request) for request in question.requests}
         generated = [r for r in question.requests if r.request_type == "generate_until"]
         counts["overlong"] += bool(ids & selection.overlong)

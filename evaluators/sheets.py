@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.continuations import ContinuationPlan, Judged
 from evaluators.errors import EvaluationError
 from evaluators.generation import GenerationPlan
 from evaluators.language_model import InMemoryModel, Plan, TextPlan
+from evaluators.prompts import Generated
 from evaluators.racing import Items
 from evaluators.splits import content_of
 from evaluators.task_questions import Question
@@ -24,38 +30,94 @@ from evaluators.task_questions import Question
 _MOST_SELECTIONS = 48
 _ENGINE = ("evomerge", "lm_eval", "torch", "transformers")
 
+_CONTINUATIONS = "loglikelihood"
+
 Questions = tuple[Question, ...]  # of one lm-eval task
+Places = Sequence[int]  # of some of them
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The questions of one lm-eval task that are asked.
+
+    Attributes:
+        rows: Their places among all that the task has on the split.
+        spans: By kind of request, where the answers to this task's stand among all of that kind.
+    """
+
+    questions: Questions
+    rows: NDArray[np.int64]
+    spans: Mapping[str, slice]
 
 
 class Selection:
     """The questions that are put to a model at once, with their plans.
 
     Attributes:
-        questions: Per benchmark and task of the benchmark.
+        parts: Per benchmark and task of the benchmark.
         truncated: Ids of the requests whose last answer was cut off at its greatest length.
         overlong: Ids of the requests whose prompt lost its beginning, because the model reads no more.
     """
 
-    def __init__(self, questions: Sequence[Sequence[Questions]]) -> None:
-        self.questions = questions
+    def __init__(self, questions: Sequence[Sequence[Questions]], rows: Sequence[Sequence[Places]]) -> None:
         self.truncated: set[int] = set()
         self.overlong: set[int] = set()
         self._requests: dict[str, list[Any]] = {}
-        for request in self._all():
-            self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
+        self.parts = [
+            [self._part(*of_task) for of_task in zip(*of_benchmark, strict=True)]
+            for of_benchmark in zip(questions, rows, strict=True)
+        ]
         self._plans: dict[str, Plan] = {}
         self._footing: tuple[object, ...] | None = None
+        self._judged: Judged | None = None
+        self._answers: dict[str, Sequence[Any]] = {}
+
+    def _part(self, questions: Questions, rows: Places) -> Part:
+        starts = {kind: len(requests) for kind, requests in self._requests.items()}
+        for question in questions:
+            for request in question.requests:
+                self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
+        spans = {
+            kind: slice(starts.get(kind, 0), len(requests))
+            for kind, requests in self._requests.items()
+            if len(requests) > starts.get(kind, 0)
+        }
+        return Part(questions, np.array(rows, dtype=np.int64), spans)
 
     def ask(self, model: InMemoryModel) -> None:
         """Puts all requests to a model; forgets what the previous one answered."""
-        for request in self._all():
-            request.resps, request.filtered_resps = [], {}
+        self._judged, self._answers = None, {}
         self.truncated.clear()
         if self._footing != model.footing:
             self._prepare(model)
-        for kind, requests in self._requests.items():
-            for request, answer in zip(requests, self._answers(kind, model), strict=True):
+        for kind, plan in self._plans.items():
+            if isinstance(plan, ContinuationPlan):
+                self._judged = plan.judged(model.network)
+            elif isinstance(plan, GenerationPlan):
+                self._answers[kind] = self._texts(plan.generated(model.network), self._requests[kind])
+            else:
+                self._answers[kind] = plan.answers(model.network)
+
+    def totals(self, part: Part) -> NDArray[np.float64]:
+        """Returns the log-likelihoods of one task's continuations, in the order of its requests."""
+        return self._found().totals[part.spans[_CONTINUATIONS]]
+
+    def hand_out(self, part: Part) -> None:
+        """Gives the answers to one task's requests, where lm-eval's filters look for them."""
+        for question in part.questions:
+            for request in question.requests:
+                request.resps, request.filtered_resps = [], {}
+        for kind, span in part.spans.items():
+            if kind == _CONTINUATIONS and kind not in self._answers:
+                self._answers[kind] = self._found().pairs()
+            pairs = zip(self._requests[kind][span], self._answers[kind][span], strict=True)
+            for request, answer in pairs:
                 request.resps.append(answer)
+
+    def _found(self) -> Judged:
+        if self._judged is None:
+            raise RuntimeError("no model was asked for log-likelihoods")
+        return self._judged
 
     def _prepare(self, model: InMemoryModel) -> None:
         """Cuts the questions into tokens and batches, and notes what does not fit the model."""
@@ -68,20 +130,10 @@ class Selection:
             if lost
         }
 
-    def _answers(self, kind: str, model: InMemoryModel) -> Sequence[Any]:
-        plan = self._plans[kind]
-        if not isinstance(plan, GenerationPlan):
-            return plan.answers(model.network)
-        found = plan.generated(model.network)
-        pairs = zip(self._requests[kind], found, strict=True)
+    def _texts(self, found: Sequence[Generated], requests: Sequence[Any]) -> list[str]:
+        pairs = zip(requests, found, strict=True)
         self.truncated |= {id(request) for request, one in pairs if one.truncated}
         return [one.text for one in found]
-
-    def _all(self) -> Iterator[Any]:
-        for of_benchmark in self.questions:
-            for of_task in of_benchmark:
-                for question in of_task:
-                    yield from question.requests
 
 
 class QuestionSheet:
@@ -111,15 +163,18 @@ class QuestionSheet:
             EvaluationError: There are no such items.
         """
         if items not in self._selections:
-            chosen = self._questions if items is None else self._chosen(items)
-            self._selections[items] = Selection(chosen)
+            rows = self._all() if items is None else self._chosen(items)
+            self._selections[items] = Selection(_picked(self._questions, rows), rows)
             if len(self._selections) > _MOST_SELECTIONS:
                 oldest = next(key for key in self._selections if key is not None)
                 del self._selections[oldest]
         self._selections.move_to_end(items)
         return self._selections[items]
 
-    def _chosen(self, items: Items) -> list[list[Questions]]:
+    def _all(self) -> list[list[Places]]:
+        return [[range(len(of_task)) for of_task in of_benchmark] for of_benchmark in self._questions]
+
+    def _chosen(self, items: Items) -> list[list[Places]]:
         if len(items) != len(self._questions):
             raise EvaluationError(
                 "items", f"items of {len(items)} benchmarks, of {len(self._questions)}", "name all"
@@ -129,22 +184,32 @@ class QuestionSheet:
                 raise EvaluationError(
                     "items", f"{wanted[:8]} ... are no growing places among {size} items", "correct them"
                 )
-        return [_pick(*one) for one in zip(self._questions, items, strict=True)]
+        return [_places(*one) for one in zip(self._questions, items, strict=True)]
 
 
-def _pick(of_benchmark: Sequence[Questions], wanted: Sequence[int]) -> list[Questions]:
-    """Returns the wanted questions; a benchmark's items are those of its tasks, one after the other."""
-    chosen, start = [], 0
+def _places(of_benchmark: Sequence[Questions], wanted: Sequence[int]) -> list[Places]:
+    """Returns the wanted places per task; a benchmark's items are those of its tasks, one after the other."""
+    chosen: list[Places] = []
+    start = 0
     for of_task in of_benchmark:
         end = start + len(of_task)
-        chosen.append(tuple(of_task[place - start] for place in wanted if start <= place < end))
+        chosen.append([place - start for place in wanted if start <= place < end])
         start = end
     return chosen
 
 
+def _picked(
+    questions: Sequence[Sequence[Questions]], rows: Sequence[Sequence[Places]]
+) -> list[list[Questions]]:
+    return [
+        [tuple(of_task[row] for row in chosen) for of_task, chosen in zip(*of_benchmark, strict=True)]
+        for of_benchmark in zip(questions, rows, strict=True)
+    ]
+
+
 def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
     makers: dict[str, Callable[[], Plan]] = {
-        "loglikelihood": lambda: model.plan_continuations([request.args for request in requests]),
+        _CONTINUATIONS: lambda: model.plan_continuations([request.args for request in requests]),
         "loglikelihood_rolling": lambda: model.plan_texts([request.args[0] for request in requests]),
         "generate_until": lambda: model.plan_generations([request.args for request in requests]),
     }

@@ -77,6 +77,70 @@ def test_multiple_choice_equals_lm_eval(network: Any, tokenizer: Any, tmp_path: 
     assert 0 < score.value < 1
 
 
+UNEVEN: dict[str, Any] = {
+    **CHOICE,
+    "doc_to_choice": "{{ ['w1', 'w22 w3 w10', 'w3 w4', 'w4 \u00e9\u00e9', 'w5'][: 2 + a] }}",
+    "metric_list": [
+        {"metric": name, "aggregation": "mean", "higher_is_better": True}
+        for name in ("acc", "acc_norm", "acc_bytes", "exact_match")
+    ],
+}
+RIGHT = {"one": "{{a}}", "a list": "{{ [0, a] }}", "a text": "{{ ['w1', 'w22 w3 w10', 'w4'][a % 3] }}"}
+
+
+@pytest.mark.parametrize("right", RIGHT)
+def test_marks_of_uneven_choices_equal_lm_evals_for_every_candidate(
+    make_network: Callable[..., Any], tokenizer: Any, tmp_path: Path, right: str
+) -> None:
+    write_task(tmp_path, "words", three_splits(40), **{**UNEVEN, "doc_to_target": RIGHT[right]})
+    metrics = [wanted["metric"] for wanted in UNEVEN["metric_list"]]
+    chosen = [benchmark(tmp_path, metric=metric) for metric in metrics]
+    harness, seen = Harness(chosen), set()
+    for network in map(make_network, (0, 1)):
+        results = expected(network, tokenizer, tmp_path)
+        scores = harness.evaluate(network, tokenizer, "search")
+        for metric, score in zip(metrics, scores, strict=True):
+            assert list(score.per_item) == per_item(results, metric)
+        seen.add(tuple(score.value for score in scores))
+        some = harness.evaluate(network, tokenizer, "search", ((1, 5, 30), (2,), (), (39,)))
+        places = [score.items for score in some]
+        assert places == [(1, 5, 30), (2,), (39,)]
+        for score, whole in zip(some, (scores[0], scores[1], scores[3]), strict=True):
+            assert score.per_item == tuple(whole.per_item[place] for place in score.items)
+    assert len(seen) == 2
+
+
+OWN_CODE = """
+def results(doc, results):
+    return {"acc": float(len(doc["q"])), "acc_norm": -1.0}
+
+calls = []
+
+def target(doc):
+    calls.append(doc)
+    return len(calls) % 4
+"""
+
+
+@pytest.mark.parametrize("own", ["process_results", "doc_to_target"])
+def test_a_tasks_own_code_marks_each_candidate(
+    network: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    monkeypatch.setenv("EVOMERGE_ALLOW_TASK_CODE", "1")
+    write_task(tmp_path, "words", three_splits(10), **CHOICE)
+    (tmp_path / "code.py").write_text(OWN_CODE)
+    task = (tmp_path / "words.yaml").read_text()
+    kept = [line for line in task.splitlines() if not line.startswith(f"{own}:")]
+    called = "results" if own == "process_results" else "target"
+    (tmp_path / "words.yaml").write_text("\n".join([*kept, f"{own}: !function code.{called}", ""]))
+    harness = Harness([benchmark(tmp_path)])
+    first, second, third = (harness.evaluate(network, tokenizer, "search")[0].per_item for _ in range(3))
+    if own == "process_results":
+        assert first == second == tuple(float(len(row["q"])) for row in rows(0, 10))
+    else:  # whose answers move on from candidate to candidate
+        assert len({first, second, third}) > 1
+
+
 def test_few_shot_prompts_equal_lm_evals(network: Any, tokenizer: Any, tmp_path: Path) -> None:
     write_task(
         tmp_path, "words", {**three_splits(40), "train": rows(300, 20)}, fewshot_split="train", **CHOICE
