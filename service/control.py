@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from service.errors import ConflictError, IllegalTransitionError, InvalidSpecError, Mistake
 from service.lifecycle import ExperimentStatus
 from service.spec import Budget
-from service.spec_reading import pointer_to
+from service.spec_reading import hint_for, pointer_to
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 
@@ -93,7 +93,12 @@ def _budget(before: Mapping[str, object], changes: Mapping[str, object]) -> dict
         budget = Budget.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         found = [
-            Mistake(pointer_to(*each["loc"]), each["type"], each["msg"], "give a larger total")
+            Mistake(
+                pointer_to(*each["loc"]),
+                each["type"],
+                f"{json.dumps(each['input'])} does not fit: {each['msg'][:1].lower()}{each['msg'][1:]}",
+                hint_for(each) or "leave it out: only what is given changes",
+            )
             for each in error.errors(include_url=False)
         ]
         raise InvalidSpecError(found) from error

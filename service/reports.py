@@ -50,8 +50,9 @@ RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
 _S = ExperimentStatus
 _PAUSABLE = frozenset({_S.QUEUED, _S.RUNNING})
 _RESUMABLE = frozenset({_S.PAUSED, _S.PAUSING, _S.FAILED})
+_EXTENDABLE = frozenset({_S.SUCCEEDED, _S.FAILED, _S.PAUSED})
 _CANCELLABLE = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.EXAMINING})
-Verb = Literal["pause", "resume", "cancel", "export"]
+Verb = Literal["pause", "resume", "extend", "cancel", "export"]
 
 
 def verbs_of(status: ExperimentStatus, *, scored: bool) -> list[Verb]:
@@ -61,6 +62,8 @@ def verbs_of(status: ExperimentStatus, *, scored: bool) -> list[Verb]:
         found.append("pause")
     if status in _RESUMABLE:
         found.append("resume")
+    if status in _EXTENDABLE:
+        found.append("extend")
     if status in _CANCELLABLE:
         found.append("cancel")
     if scored:

@@ -224,7 +224,7 @@ def _mistake(error: ErrorDetails, place: _Place) -> Mistake:
     cause = context.get("error")
     if isinstance(cause, SpaceError):
         return from_space_error(cause, pointer)
-    code, hint = _CODES.get(kind, kind), _HINTS.get(kind, "").format(**context)
+    code, hint = _CODES.get(kind, kind), hint_for(error)
     if kind == "extra_forbidden":
         key = str(place.path[-1])
         return Mistake(pointer, code, f"unknown key {key!r}", did_you_mean(key, place.known))
@@ -235,6 +235,11 @@ def _mistake(error: ErrorDetails, place: _Place) -> Mistake:
         return Mistake(pointer, code, detail, hint)
     message = error["msg"][:1].lower() + error["msg"][1:]
     return Mistake(pointer, code, f"{_short(error['input'])} does not fit: {message}", hint)
+
+
+def hint_for(error: ErrorDetails) -> str:
+    """Returns what to write instead of what pydantic refused; empty where that depends."""
+    return _HINTS.get(error["type"], "").format(**error.get("ctx", {}))
 
 
 def _short(value: object) -> str:

@@ -179,7 +179,7 @@ class ExperimentView(View):
     base: str | None
     winner: WinnerView | None
     failure: FailureView | None
-    may: list[Literal["pause", "resume", "cancel", "export"]]
+    may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
 
 
 class ExperimentDetail(ExperimentView):

@@ -119,6 +119,22 @@ class ExperimentContext:
         return tuple(split for split in SPLITS if split in found or split == self.choice.split)
 
     @property
+    def limits(self) -> list[tuple[str, str]]:
+        """The limits beside the number of candidates, which an extension may lift; each in words."""
+        budget = self.experiment.spec["budget"]
+        texts = {
+            "seconds": "the limit of {} seconds",
+            "gpu_hours": "the limit of {} GPU hours",
+            "target": "the target of {}",
+            "stagnation": "the limit of {} candidates without progress",
+        }
+        return [
+            (limit, text.format(f"{budget[limit]:,.10g}"))
+            for limit, text in texts.items()
+            if budget.get(limit) is not None
+        ]
+
+    @property
     def hypervolume(self) -> float | None:
         """After the newest generation."""
         points = self.experiment.progress.hypervolume

@@ -306,6 +306,23 @@ def test_an_experiment_is_steered(
     evomerge("watch", "small", code=Exit.FAILED)
 
 
+def test_a_finished_experiment_is_extended(
+    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+) -> None:
+    workforce.gate.clear()
+    client.create(spec_over(paper_parents, budget={"candidates": 8, "stagnation": 300}))
+    assert "wait for its end" in evomerge("extend", "small", "--candidates", 50, code=Exit.CONFLICT)
+    workforce.gate.set()
+    ended(client, "small")
+    assert "extend" in evomerge("status", "small")
+    assert "small is queued" in evomerge.notes("extend", "small", "--candidates", 13, "--lift", "stagnation")
+    done = ended(client, "small")
+    assert (done.progress.settled, done.spec["budget"]["stagnation"]) == (17, None)
+    assert "use 13 or more" in evomerge("extend", "small", "--candidates", 9, code=Exit.INVALID)
+    assert "--candidates" in evomerge("extend", "small", code=Exit.USAGE)
+    assert "'failures' is no limit" in evomerge("extend", "small", "--lift", "failures", code=Exit.USAGE)
+
+
 def test_a_failed_experiment_ends_the_watch_with_its_cause(
     evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
 ) -> None:

@@ -65,6 +65,26 @@ def test_wishes_come_true(client: Client, workforce: SteeredWorkforce, paper_par
     reached(client, str(key), ExperimentStatus.CANCELLED)
 
 
+def test_a_finished_experiment_is_extended(client: Client, paper_parents: Parents) -> None:
+    client.create(spec_over(paper_parents, budget={"candidates": 8, "failures": 3, "seconds": 600.0}))
+    assert "extend" in ended(client, "small").may
+    with pytest.raises(ApiError) as refused:
+        client.extend("small", candidates=4)
+    assert [(m.pointer, m.hint) for m in refused.value.mistakes] == [("/candidates", "use 8 or more")]
+    with pytest.raises(ApiError) as refused:
+        client.extend("small", candidates=2_000_000)
+    assert [m.hint for m in refused.value.mistakes] == ["use 1000000 or less"]
+
+    assert client.extend("small", candidates=14, seconds=None).status is ExperimentStatus.QUEUED
+    done = ended(client, "small")
+    assert done.status is ExperimentStatus.SUCCEEDED
+    assert (done.spec["budget"]["candidates"], done.spec["budget"]["seconds"]) == (14, None)
+    assert done.progress.settled == 18
+    kinds = [event.kind for event in client.events("small").items]
+    assert kinds.count("experiment.extended") == 1
+    assert client.extend("small", candidates=14).status is ExperimentStatus.SUCCEEDED  # nothing changes
+
+
 def test_a_refusal_tells_all_mistakes_and_what_to_do(client: Client, paper_parents: Parents) -> None:
     with pytest.raises(ApiError) as refused:
         client.create(spec_over(paper_parents, seed=-1, dtpye="float32"))

@@ -1,5 +1,19 @@
 // Buttons: those that ask the API for something, and those that copy.
 
+/** Returns in words why the service refused. */
+export async function refusal(response) {
+  let told = {};
+  try {
+    told = await response.json();
+  } catch {
+    // somebody between us and the service answered, without saying why
+  }
+  const mistakes = (told.errors ?? []).map(({ detail, hint }) => (hint ? `${detail}; ${hint}` : detail));
+  if (mistakes.length > 0) return mistakes.join(". ");
+  const text = told.detail ?? told.title ?? `The server answered ${response.status}.`;
+  return told.hint ? `${text}; ${told.hint}` : text;
+}
+
 async function post(button, changed) {
   const question = button.dataset.confirm;
   if (question !== undefined && !window.confirm(question)) return;
@@ -9,8 +23,7 @@ async function post(button, changed) {
   try {
     const response = await fetch(button.dataset.post, { method: "POST" });
     if (!response.ok) {
-      const told = await response.json();
-      problem.textContent = told.detail ?? told.title ?? `The server answered ${response.status}.`;
+      problem.textContent = await refusal(response);
       problem.hidden = false;
     } else {
       changed();

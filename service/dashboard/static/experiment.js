@@ -2,6 +2,7 @@
 
 import { followButtons } from "./actions.js";
 import { followCandidates, show } from "./detail.js";
+import { followExtension } from "./extension.js";
 import { coalesced, follow, refresh } from "./live.js";
 import { drawAll, followTheme, onPoint } from "./plots.js";
 import { followHeads, sortAgain } from "./table.js";
@@ -39,6 +40,7 @@ document.addEventListener("click", (event) => {
 
 window.addEventListener("popstate", update);
 followButtons(update);
+followExtension(update);
 followCandidates();
 followHeads();
 followTheme(update);

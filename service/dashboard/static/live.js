@@ -90,8 +90,9 @@ export async function refresh(url = window.location.href) {
   }
 }
 
-/** Says whether the reader is selecting text in a part, which a swap would undo. */
+/** Says whether the reader fills in a part, or selects text in it, which a swap would undo. */
 function isBeingUsed(element) {
+  if (element.open) return true;
   const selection = window.getSelection();
   return selection !== null && !selection.isCollapsed && element.contains(selection.anchorNode);
 }

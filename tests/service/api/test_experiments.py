@@ -154,7 +154,7 @@ def test_a_failed_experiment_tells_why(
     failed: dict[str, Any] = steps.wait("small", "failed")
     assert failed["failure"]["cause"]
     assert failed["failure"]["remedy"]
-    assert failed["may"] == ["resume"]
+    assert failed["may"] == ["resume", "extend"]
     workforce.prepare_error = None
     assert steps.http.post("/api/v1/experiments/small/resume").status_code == 202
     wait_for(lambda: steps.experiment("small")["status"] == "succeeded", "the resumed experiment")

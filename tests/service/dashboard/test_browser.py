@@ -151,6 +151,41 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
     expect(view.locator("h1 .badge")).to_have_text("cancelling")
 
 
+def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tmp_path: Path) -> None:
+    with served_in(tmp_path, workforce=SteeredWorkforce()) as service:
+        budget = {"candidates": 8, "stagnation": 500, "seconds": 5000.0}
+        row = add_experiment(service.database, small_spec(budget=budget))
+        page = Watched(context.new_page(), service.url)
+        view = page.open(f"/e/{row.id}")
+        expect(view.locator("h1 .badge")).to_have_text("succeeded")
+        view.get_by_role("button", name="Extend").click()
+        dialog = view.get_by_role("dialog")
+        expect(dialog).to_contain_text("Candidates on top of 8")
+        expect(dialog).to_contain_text("the test split is read once more")
+
+        dialog.get_by_role("spinbutton").fill("1000000")
+        dialog.get_by_role("button", name="Extend").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("1000008 does not fit")
+        expect(dialog.get_by_role("alert")).to_contain_text("use 1000000 or less")
+        assert len(page.complaints) == 1  # the browser itself notes the status
+        page.complaints.clear()
+
+        dialog.get_by_role("spinbutton").fill("5")
+        dialog.get_by_label("Lift the limit of 500 candidates without progress").check()
+        dialog.get_by_role("button", name="Extend").click()
+        expect(dialog).to_be_hidden()
+        expect(view.locator("#progress")).to_contain_text("17 of 17")
+        expect(view.locator("h1 .badge")).to_have_text("succeeded")
+        view.get_by_role("button", name="Extend").click()
+        expect(dialog).to_contain_text("Candidates on top of 13")
+        expect(dialog).not_to_contain_text("without progress")
+        expect(dialog).to_contain_text("Lift the limit of 5,000 seconds")
+        view.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        view.close()
+    assert page.complaints == []
+
+
 def test_a_refused_wish_is_explained(page: Watched, served: Served, running: PlayedExperiment) -> None:
     view = page.open(f"/e/{running.id}")
     refusal = {"status": 409, "detail": "it has ended; it cannot be paused"}

@@ -1,0 +1,55 @@
+// Extends an experiment that stands still: asks for what comes on top, and sends the new totals.
+
+import { refusal } from "./actions.js";
+
+function totals(form) {
+  const given = new FormData(form);
+  const budget = {};
+  for (const name of ["candidates", "failures"]) {
+    if (given.has(name)) budget[name] = Number(form.dataset[name]) + Number(given.get(name));
+  }
+  for (const limit of given.getAll("lift")) budget[limit] = null;
+  return budget;
+}
+
+/** Returns why the service refused; nothing where it agreed. */
+async function send(form) {
+  try {
+    const response = await fetch(form.dataset.post, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(totals(form)),
+    });
+    return response.ok ? "" : await refusal(response);
+  } catch (error) {
+    return `The server cannot be reached (${error.message}).`;
+  }
+}
+
+async function extend(form, changed) {
+  const button = form.querySelector("[type=submit]");
+  const problem = form.querySelector("[role=alert]");
+  button.disabled = true;
+  problem.hidden = true;
+  const why = await send(form);
+  button.disabled = false;
+  problem.textContent = why;
+  problem.hidden = why === "";
+  if (why !== "") return;
+  form.closest("dialog").close();
+  changed();
+}
+
+/** Listens for the button that opens the form, and for the form. */
+export function followExtension(changed) {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button?.dataset.opens !== undefined) document.getElementById(button.dataset.opens).showModal();
+    if (button?.dataset.closes !== undefined) button.closest("dialog").close();
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.closest("#extension") === null) return;
+    event.preventDefault();
+    extend(event.target, changed);
+  });
+}
