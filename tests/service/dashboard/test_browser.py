@@ -213,7 +213,9 @@ def test_a_row_opens_the_candidate_and_escape_closes_it(page: Watched, finished:
 
 def test_a_point_opens_the_candidate(page: Watched, finished: PlayedExperiment) -> None:
     view = page.open(f"/e/{finished.id}")
-    star = view.locator("#front .scatterlayer .trace").last.locator("path.point").bounding_box()
+    point = view.locator("#front .scatterlayer .trace").last.locator("path.point")
+    point.scroll_into_view_if_needed()
+    star = point.bounding_box()
     assert star is not None
 
     view.mouse.move(star["x"] + star["width"] / 2, star["y"] + star["height"] / 2)
