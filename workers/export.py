@@ -19,7 +19,7 @@ from workers.configuration import merged_config
 from workers.errors import CheckpointError, ExportError
 from workers.fitted_parents import fit_parents
 from workers.fitted_reader import FittedReader
-from workers.hub import fetch_layout, push_folder
+from workers.hub import fetch_layout
 from workers.layout import Layout
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
@@ -44,6 +44,8 @@ def export(
     exported = merge_to_disk(order, progress, announce)
     if order.hub is None:
         return exported
+    from workers.hub_client import push_folder  # slow to import, and most merges stay here
+
     return replace(exported, url=push_folder(Path(exported.folder), order.hub).url)
 
 

@@ -19,8 +19,8 @@ from workers.configuration import own_dtype
 from workers.errors import MergeError, PreparationError
 from workers.layout import Layout
 from workers.merging import SURVEYS
+from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.engine import has_fast_way
 from workers.merging.fast.threads import Map, one_by_one, together
 from workers.merging.fast.with_torch import values_of
 from workers.merging.plan import MergePlan, TensorPlan

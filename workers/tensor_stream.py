@@ -25,8 +25,9 @@ from workers.errors import ExportError
 from workers.fitted_reader import TensorReader
 from workers.layout import Layout
 from workers.merging import SURVEYS
-from workers.merging.fast.engine import has_fast_way
+from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.threads import begin, one_by_one
+from workers.merging.fast.ways import load_loops
 from workers.merging.plan import Input, MergePlan, TensorPlan
 from workers.merging.row_blocks import USUAL_BLOCK, can_be_cut, cut, parts_of, rows_within, working_bytes
 from workers.merging.stream import ReadRecord, Sources, merge_tensor, no_records, survey
@@ -71,6 +72,7 @@ def within_limit(limit: int | None) -> Budget:
 
 def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_records) -> None:
     """Merges a row, so that what a first merge loads counts as the program's and not as a tensor's."""
+    load_loops(plan.tensors)
     first = slice(0, 1)
     for tensor in plan.tensors:
         if tensor.kernel is not None and tensor.kernel not in SURVEYS and can_be_cut(tensor):

@@ -48,8 +48,9 @@ from workers.messages import ExportOrder
 from workers.tensor_stream import resident_bytes
 from search_spaces import Recipe
 
+import workers.merging.fast.engine  # what is loaded at a merge belongs to the program
 recipe = Recipe.model_validate_json(sys.argv[1])
-merge_to_disk(ExportOrder(recipe, sys.argv[2]))  # what is loaded at the first merge belongs to the program
+merge_to_disk(ExportOrder(recipe, sys.argv[2]))
 Path("/proc/self/clear_refs").write_text("5")  # the most it has resident is counted from now on
 limit = resident_bytes() + int(sys.argv[4])
 large = Recipe.model_validate_json(sys.argv[3])

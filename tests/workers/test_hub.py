@@ -24,7 +24,7 @@ import json, logging, sys
 logging.basicConfig(level=logging.DEBUG)
 from pathlib import Path
 from workers.errors import ExportError
-from workers.hub import push_folder
+from workers.hub_client import push_folder
 from workers.messages import HubTarget
 try:
     pushed = push_folder(Path(sys.argv[1]), HubTarget(**json.loads(sys.argv[2])))

@@ -14,8 +14,8 @@ from search_spaces.methods import METHODS
 from workers.errors import MergeError
 from workers.merging import KERNELS, SURVEYS
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.engine import merge_fast
 from workers.merging.fast.threads import Map, together
+from workers.merging.fast.ways import merge_fast
 from workers.merging.folding import fold_into
 from workers.merging.kernel import Ingredients
 from workers.merging.plan import Input, MergePlan, TensorPlan

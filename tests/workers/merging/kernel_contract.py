@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from search_spaces import Parent
 from search_spaces.catalogue import calibrated, spectral
 from search_spaces.methods import METHODS, Method, MethodParameter
 from workers.merging import KERNELS, SURVEYS, Ingredients
+from workers.merging.plan import Input, TensorPlan
 
 SHAPE = (6, 5)
 _NAME = "model.layers.0.mlp.up_proj.weight"
@@ -94,6 +96,24 @@ def ingredients(
         base_records={kind: record(kind, base, 300) for kind in method.records},
     )
     return surveyed(variant.name, found)
+
+
+def plan_of(mixed: Ingredients, variant: Variant, out_dtype: str = "float32") -> TensorPlan:
+    """Returns the plan of a tensor that is made of these ingredients."""
+    names = [Input(Parent(model=f"parent-{i}"), mixed.name) for i in range(len(mixed.parents))]
+    return TensorPlan(
+        name=mixed.name,
+        shape=tuple(mixed.parents[0].shape),
+        kernel=variant.name,
+        inputs=tuple(names),
+        base=None if mixed.base is None else Input(Parent(model="base"), mixed.name),
+        per_parent=mixed.per_parent,
+        shared=mixed.shared,
+        choices=mixed.choices,
+        seeds=mixed.seeds,
+        dtype=str(mixed.parents[0].dtype).removeprefix("torch."),
+        out_dtype=out_dtype,
+    )
 
 
 def merged(

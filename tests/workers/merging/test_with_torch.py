@@ -6,12 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces import Parent
-from tests.workers.merging.kernel_contract import Variant, draw, ingredients, variants
+from tests.workers.merging.kernel_contract import Variant, draw, ingredients, plan_of, variants
 from workers.merging import KERNELS, Ingredients
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.with_torch import merge_with_torch
-from workers.merging.plan import Input, TensorPlan
 
 SHAPE = (40, 65)
 LARGE = (300, 450)  # from 2^17 entries on lengths are looked up in a table
@@ -38,26 +36,9 @@ def _tensors(dtype: torch.dtype, shape: tuple[int, ...] = SHAPE) -> tuple[list[T
     return [(base + step).to(dtype) for step in steps], base.to(dtype)
 
 
-def _plan(mixed: Ingredients, variant: Variant) -> TensorPlan:
-    names = [Input(Parent(model=f"parent-{i}"), mixed.name) for i in range(len(mixed.parents))]
-    return TensorPlan(
-        name=mixed.name,
-        shape=tuple(mixed.parents[0].shape),
-        kernel=variant.name,
-        inputs=tuple(names),
-        base=None if mixed.base is None else Input(Parent(model="base"), mixed.name),
-        per_parent=mixed.per_parent,
-        shared=mixed.shared,
-        choices=mixed.choices,
-        seeds=mixed.seeds,
-        dtype=str(mixed.parents[0].dtype).removeprefix("torch."),
-        out_dtype="float32",
-    )
-
-
 def _merged(mixed: Ingredients, variant: Variant, caches: Caches) -> Tensor | None:
     out = torch.full(mixed.parents[0].shape, torch.nan)
-    finite = merge_with_torch(_plan(mixed, variant), mixed, out, caches)
+    finite = merge_with_torch(plan_of(mixed, variant), mixed, out, caches)
     return None if finite is None else out
 
 
@@ -96,4 +77,4 @@ def test_what_is_broken_is_found() -> None:
     parents[1][3, 5] = torch.nan
     mixed = ingredients(variant, parents, base, (0.5, 0.4, 0.2), density=0.5)
 
-    assert merge_with_torch(_plan(mixed, variant), mixed, torch.zeros(SHAPE), Caches(2**30)) is False
+    assert merge_with_torch(plan_of(mixed, variant), mixed, torch.zeros(SHAPE), Caches(2**30)) is False

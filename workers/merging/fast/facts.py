@@ -13,7 +13,7 @@ from workers.merging.counter_random import seed_words
 from workers.merging.fast import random_masks
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.kept import Kept, Kind, cut
-from workers.merging.fast.lengths import length_at_random, length_between, length_by_key, peak
+from workers.merging.fast.lengths import length_at_random, length_between, length_by_key, peak, products
 from workers.merging.fast.magnitudes import Level, MagnitudeTable, find_level, magnitude_table
 from workers.merging.fast.places import place_after
 from workers.merging.fast.products import Gram, inner_products
@@ -58,7 +58,7 @@ class Facts:
         vectors = (*self.parents, self.base) if with_base and len(self.base) else self.parents
         origin = self.base if around_base else self.base[:0]
         key = ("gram", self.plan.inputs, self.plan.base, with_base, around_base)
-        return self._remembered(key, lambda: inner_products(vectors, origin, self.work))
+        return self._remembered(key, lambda: inner_products(products, vectors, origin, self.work))
 
     def levels(self, parent: int, ranks: Iterable[int]) -> dict[int, Level]:
         """Returns the magnitudes of a task vector that have these ranks; rank 0 is the largest."""

@@ -12,9 +12,8 @@ import numpy as np
 
 from workers.merging.fast.compiling import compiled
 from workers.merging.fast.entries import MAGNITUDE, at_random, between, by_key
-from workers.merging.fast.storage import Array, bits, widen
-
-LANES = 1024
+from workers.merging.fast.intrinsics import bits, widen
+from workers.merging.fast.storage import LANES, Array
 
 
 @compiled

@@ -17,8 +17,8 @@ import numpy as np
 
 from workers.merging.fast.compiling import compiled
 from workers.merging.fast.entries import MAGNITUDE, random_word
-from workers.merging.fast.lengths import LANES
-from workers.merging.fast.storage import Array, bits, widen
+from workers.merging.fast.intrinsics import bits, widen
+from workers.merging.fast.storage import LANES, Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 
 _BINS = 1 << 15

@@ -3,7 +3,7 @@
 The arrays of a pass are stretches of equal length of flat tensors.  Each pass returns 0, or something
 else where the result holds NaN or infinity.  The inner loops run over a tuple, whose length the
 compiler knows: it writes them out, and the outer loop becomes vector instructions, up to
-`MOST_INPUTS` inputs.  There every contribution is written twice and computed once.
+`applicable.MOST_INPUTS` inputs.  There every contribution is written twice and computed once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from workers.merging.fast.entries import (
     not_against,
     sign_of,
 )
-from workers.merging.fast.storage import Array, narrow, widen
-
-MOST_INPUTS = 8
-"""With more the compiler no longer writes the inner loops out, and is slower than torch."""
+from workers.merging.fast.intrinsics import narrow, widen
+from workers.merging.fast.storage import Array
 
 
 @compiled

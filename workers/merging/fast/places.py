@@ -6,8 +6,9 @@ import numpy as np
 
 from workers.merging.fast.compiling import compiled
 from workers.merging.fast.entries import MAGNITUDE
-from workers.merging.fast.lengths import LANES, count_magnitude
-from workers.merging.fast.storage import Array, bits, widen
+from workers.merging.fast.intrinsics import bits, widen
+from workers.merging.fast.lengths import count_magnitude
+from workers.merging.fast.storage import LANES, Array
 
 
 @compiled

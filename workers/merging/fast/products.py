@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from workers.merging.fast.lengths import products
 from workers.merging.fast.storage import Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
+
+Products = Callable[[tuple[Array, ...], Array], Array]
+"""(n stretches, the origin's) -> their inner products, lower triangle [n, n]."""
 
 Gram = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
-def inner_products(vectors: tuple[Array, ...], base: Array, work: Map) -> Gram:
+def inner_products(products: Products, vectors: tuple[Array, ...], base: Array, work: Map) -> Gram:
     """Returns <x_i - o, x_j - o> over all entries [n, n].
 
     Args:
+        products: Those of a stretch: `lengths.products` or `plain_loops.products`.
         vectors: n flat tensors of one length.
         base: The origin o; empty is none.
         work: How to go through the stretches.

@@ -12,8 +12,9 @@ import numpy as np
 
 from workers.merging.fast.compiling import compiled
 from workers.merging.fast.entries import MAGNITUDE, random_word
+from workers.merging.fast.intrinsics import bits, widen
 from workers.merging.fast.lengths import in_units
-from workers.merging.fast.storage import Array, bits, widen
+from workers.merging.fast.storage import Array
 
 CODES = 1 << 16
 _DIGIT = 256

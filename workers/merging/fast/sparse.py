@@ -17,18 +17,9 @@ from workers.merging.fast.thinning import THINNING
 from workers.merging.fast.threads import STRETCH, stretches
 from workers.merging.global_thresholds import found_globally
 from workers.merging.kernel import Ingredients
-from workers.merging.plan import TensorPlan
 from workers.merging.weighting import normalizer
 
 _ELECTING = ("ties", "breadcrumbs_ties", "dare_ties", "della")
-
-
-def is_sparse(plan: TensorPlan) -> bool:
-    """Says whether the pass can make a tensor by its method with these choices."""
-    by_row = plan.choices.get("granularity") == "row"
-    countable = math.prod(plan.shape) < 2**32  # the passes number entries by 32 bits
-    largest = plan.choices.get("merge_function") == "max"
-    return plan.kernel in THINNING and countable and not by_row and not largest
 
 
 def merge_sparse(ingredients: Ingredients, kernel: str, facts: Facts, out: Array) -> bool:

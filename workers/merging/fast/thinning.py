@@ -7,12 +7,12 @@ definition; here the same ranks and probabilities become limits of a pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from workers.merging.counter_random import seed_words
-from workers.merging.fast.facts import Facts
 from workers.merging.fast.kept import BEYOND, Kept, Kind
 from workers.merging.global_thresholds import band_of
 from workers.merging.kernel import Ingredients
@@ -20,8 +20,16 @@ from workers.merging.outliers import middle_ranks
 from workers.merging.rank_dropping import checked_epsilon
 from workers.merging.sparsify import random_code, share_of
 
-Thin = Callable[[Ingredients, Facts, int], Kept]
-"""(ingredients, facts, the parent's number) -> which entries of its task vector are kept."""
+if TYPE_CHECKING:  # facts bring the compiled loops with them
+    from workers.merging.fast.facts import Facts
+
+
+class Thin(Protocol):
+    """A method's way of thinning."""
+
+    def __call__(self, ingredients: Ingredients, facts: Facts, parent: int, /) -> Kept:
+        """Returns which entries of a task vector are kept, given its parent's number."""
+        ...
 
 
 def trimmed(ingredients: Ingredients, facts: Facts, parent: int) -> Kept:

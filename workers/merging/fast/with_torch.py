@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from workers.merging import MIXTURES, PREPARATIONS, SURVEYS
+from workers.merging.fast.applicable import is_mixture, is_sparse
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.device_facts import DeviceFacts
 from workers.merging.fast.fused import add_thinned, add_up, fused, length_at_once
 from workers.merging.fast.kept import Kept, Kind
-from workers.merging.fast.sparse import find_addends, is_sparse, some_keys
+from workers.merging.fast.sparse import find_addends, some_keys
 from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients
 from workers.merging.mixtures import Gram, gram_of, mixture_weights, scalars_of
@@ -57,12 +58,6 @@ def _is_narrow(ingredients: Ingredients, out: Tensor) -> bool:
     """Says whether float32 is wide enough for all that goes in and comes out."""
     tensors = (*ingredients.parents, ingredients.base, out)
     return all(tensor is None or accumulation_dtype(tensor) == torch.float32 for tensor in tensors)
-
-
-def is_mixture(plan: TensorPlan) -> bool:
-    """Says whether a tensor is a weighted sum of its inputs once inner products are known."""
-    mixture = MIXTURES.get(plan.kernel or "")
-    return mixture is not None and mixture.applies(plan.choices, plan.shared)
 
 
 def prepared(plan: TensorPlan, ingredients: Ingredients, caches: Caches) -> tuple[Tensor, ...]:
