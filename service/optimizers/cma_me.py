@@ -15,7 +15,7 @@ from search_spaces.genome import Genome, initial_genome
 from service.archives.grid import GridArchive
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
 from service.optimizers.cma_es import mirrored
-from service.optimizers.emitter import Added, Emitter, SharedArchive, Style
+from service.optimizers.emitter import Added, Emitter, SharedArchive, Style, loaded_ribs
 from service.optimizers.options import Option
 
 
@@ -45,7 +45,7 @@ class CmaMe(Optimizer):
         self._worst = math.inf  # fitness of those that may be elites
         self._waiting: list[list[Evaluation]] = [[] for _ in range(self._emitters)]
         self._known: list[Evaluation] = []  # placed before the archive was needed
-        self._shared: SharedArchive | None = None  # begun when first needed: importing takes seconds
+        self._shared: SharedArchive | None = None  # begun once the least fitness is known
         self._working: list[Emitter] = []
 
     @property
@@ -66,6 +66,7 @@ class CmaMe(Optimizer):
 
     def propose(self, number: int) -> Genome:
         """Returns a sample of the number's emitter, or, before any has learned, around the first mean."""
+        loaded_ribs()  # at the first ask, which nobody waits for, rather than at a tell
         draw = self.rng(number).standard_normal(len(self.variables))
         place = number % self._emitters
         point = self._working[place].at(draw) if self._working else self._best[1] + self.setup.sigma * draw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class SharedArchive:
     def __init__(
         self, dimensions: int, axes: Sequence[MeasureAxis], style: Style, *, worst: float, seed: int
     ) -> None:
-        ribs = _ribs()
+        ribs = loaded_ribs()
         slow = style.learning_rate is not None
         self.ribs = ribs.archives.GridArchive(
             solution_dim=dimensions,
@@ -96,7 +97,7 @@ class Emitter:
     ) -> None:
         self._archive = archive.ribs
         self._blas = ThreadpoolController()
-        self._ribs = _ribs().emitters.EvolutionStrategyEmitter(
+        self._ribs = loaded_ribs().emitters.EvolutionStrategyEmitter(
             archive.ribs,
             x0=mean,
             sigma0=sigma,
@@ -106,6 +107,9 @@ class Emitter:
             batch_size=batch,
             seed=seed,
         )
+        # A few products of small matrices, which numba takes seconds to compile in every new process.
+        strategy = self._ribs._opt
+        strategy._calc_cov_update = strategy._calc_cov_update.py_func
         self._root = np.eye(len(mean))
 
     def at(self, draw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,7 +141,13 @@ class Emitter:
             self._root = (axes * np.sqrt(strategy.cov.eigenvalues)) @ axes.T
 
 
-def _ribs() -> Any:  # noqa: ANN401
+@cache
+def loaded_ribs() -> Any:  # noqa: ANN401
+    """Returns pyribs, which takes seconds to import the first time.
+
+    Raises:
+        SpaceError: It is not installed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
@@ -50,7 +50,8 @@ class NevergradSearch(Optimizer):
         self._chain: _Chain | None = None  # spares copies; what it answers does not depend on it
         self._floor = 0.0  # the worst feasible scalar told so far
         self._has_feasible = False
-        with _quiet(), _seeded([setup.seed]):
+        with _quiet(), _kept_generators():
+            _seed([setup.seed])
             self._live = self._built()
             try:
                 self._rehearse(copy.deepcopy(self._live))
@@ -68,7 +69,7 @@ class NevergradSearch(Optimizer):
         first = number - before
         if self._chain is None or self._chain.first != first or self._chain.upcoming > number:
             self._chain = _Chain(self._live, first)
-        with _quiet():
+        with _quiet(), _kept_generators():
             while True:
                 position = self._chain.answer(self.setup.seed % WORD)
                 if self._chain.upcoming > number:
@@ -79,14 +80,18 @@ class NevergradSearch(Optimizer):
         del number
         return Origin(self.name)
 
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        """Learns from evaluations, as every optimizer does, with the process's generators put back after."""
+        with _quiet(), _kept_generators():
+            super().tell(evaluations)
+
     def learn(self, evaluation: Evaluation) -> None:
         """Has the optimizer asked once and told of this genome in the place of its answer."""
-        with _quiet(), _seeded([self.setup.seed % WORD, evaluation.number, 1]):
-            answer = self._live.ask()
-            told = answer.spawn_child(new_value=np.clip(self.position_of(evaluation.genome), 0.0, 1.0))
-            told.uid, told.parents_uids = answer.uid, answer.parents_uids
-            told._meta = answer._meta
-            self._live.tell(told, min(-self._climbed(evaluation), LARGEST_LOSS))
+        _seed([self.setup.seed % WORD, evaluation.number, 1])
+        answer = self._live.ask()
+        answer._frozen = answer.parameters._frozen = False  # a child instead would take as long as the rest
+        answer.value = np.clip(self.position_of(evaluation.genome), 0.0, 1.0)
+        self._live.tell(answer, min(-self._climbed(evaluation), LARGEST_LOSS))
         self._told += 1
         self._chain = None
 
@@ -109,6 +114,7 @@ class NevergradSearch(Optimizer):
             raise UnknownNameError("optimizer.algorithm", "nevergrad optimizer", self.name, near)
         start = self.position_of(initial_genome(self.variables))
         cube = nevergrad.p.Array(init=start, lower=0.0, upper=1.0).set_mutation(sigma=self.setup.sigma)
+        cube.satisfies_constraints = _holds  # inherited by every point; looked through, they take a while
         cube.random_state = np.random.RandomState(self.setup.seed % WORD)
         kind: Callable[..., Any] = known[self.name]
         budget = None if self.setup.budget is None else self.setup.budget + BASELINES
@@ -152,10 +158,16 @@ class _Chain:
         seeds = [seed, max(self.upcoming, 0)]
         for place, stream in enumerate(self._streams):
             stream.seed([*seeds, place])
-        with _seeded(seeds):
-            point = np.asarray(self._optimizer.ask().value, dtype=np.float64)
+        _seed(seeds)
+        point = np.asarray(self._optimizer.ask().value, dtype=np.float64)
         self.upcoming += 1
         return point
+
+
+def _holds(*_: object, no_tabu: bool = False) -> bool:
+    """Stands for the constraints of the cube, of which there are none."""
+    del no_tabu
+    return True
 
 
 def _archives(optimizer: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -169,12 +181,16 @@ def _archives(optimizer: Any) -> Iterator[Any]:  # noqa: ANN401
                 yield from _archives(inner)
 
 
-@contextmanager
-def _seeded(seeds: list[int]) -> Iterator[None]:
-    """Seeds the process's own generators, which some optimizers draw from, and puts them back."""
-    ours, theirs = random.getstate(), np.random.get_state()  # noqa: NPY002
+def _seed(seeds: list[int]) -> None:
+    """Seeds the process's own generators, which some optimizers draw from."""
     random.seed(str(seeds))
     np.random.seed([seed % WORD for seed in seeds])  # noqa: NPY002 - it is what they draw from
+
+
+@contextmanager
+def _kept_generators() -> Iterator[None]:
+    """Puts the process's own generators back to where they were."""
+    ours, theirs = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         yield
     finally:

@@ -69,3 +69,13 @@ def test_fitness_below_zero_is_worth_a_cell_to_slow_thresholds() -> None:
     history = search(optimizer, lambda genome: (landscape(genome)[0] - 50.0,), 400)
     first, last = (np.mean([e.fitness[0] for e in part]) for part in (history[:40], history[-40:]))
     assert last > first
+
+
+@pytest.mark.parametrize("name", ["cma_me", "cma_mae"])
+def test_nothing_is_compiled_while_workers_wait(name: str) -> None:
+    """What numba compiles anew in every process takes it seconds, when the first batch is told."""
+    from ribs.emitters.opt import CMAEvolutionStrategy
+
+    search(OPTIMIZERS[name](OptimizerSetup(TEN, 0, measures=AXES)), ellipsoid(TEN), 60)
+    compiled = [CMAEvolutionStrategy._calc_cov_update, CMAEvolutionStrategy._transform_and_check_sol]
+    assert [function.signatures for function in compiled] == [[], []]
