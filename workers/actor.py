@@ -5,8 +5,10 @@ The one place that imports the torch side late: the controller imports this modu
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from evaluators import EvaluationError
@@ -107,11 +109,23 @@ def merge_here(order: ExportOrder, progress: Progress, announce: Announce) -> Ex
         WorkerError: It could not be done.
     """
     try:
-        from workers.export import export
+        with _no_garbage():
+            from workers.export import export
 
         return export(order, progress, announce)
     except Exception as error:
         raise _explained(error, "merge") from error
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Looks for no garbage while torch is imported, which makes half a million objects that all stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def calibrate_here(order: CalibrationOrder, progress: ProgressOf) -> Calibrated:

@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from search_spaces import Parent
 from search_spaces.mergekit_yaml import write_recipe
+from service.commands.figures import size
 from service.commands.named_models import parent_named, recipe_in
 from service.commands.output import CommandError, Exit, note, note_console, say
 from service.commands.spec_file import RECIPE_ENDINGS
-from service.commands.tables import size
 from workers.actor import calibrate_here, learn_here
 from workers.calibration_orders import (
     CalibrationOrder,

@@ -10,8 +10,8 @@ import typer
 
 from service.client import Client
 from service.commands.connection import KeyOption, NameArgument, ServerOption, connect, number_or_winner
+from service.commands.figures import size
 from service.commands.output import CommandError, Exit, note, note_console, say
-from service.commands.tables import size
 from service.views import ExportView
 
 HUB = "hub:"

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
+from service.commands.figures import duration, size
 from service.commands.named_models import recipe_in
-from service.commands.output import CommandError, note, note_console, say
-from service.commands.tables import duration, size
+from service.commands.output import CommandError, note, say
 from workers.actor import merge_here
 from workers.errors import WorkerError
 from workers.messages import ExportOrder
+
+if TYPE_CHECKING:
+    from service.commands.progress_bar import ProgressBar
 
 SHARD_GIGABYTES = 5.0
 BETWEEN_LINES = 2.0  # seconds between two lines of progress where there is no terminal
@@ -63,7 +59,7 @@ def merge(
         restart=restart,
     )
     try:
-        with ProgressBar() if note_console().is_terminal else ProgressLines() as shown:
+        with _progress() as shown:
             exported = merge_here(order, shown.written, shown.announced)
     except KeyboardInterrupt:
         note("Interrupted; the same command goes on from here.")
@@ -84,6 +80,15 @@ def bytes_in(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no size; write it as 4GB or 512MB")
     return int(float(match["number"]) * _UNITS[match["unit"].lower()])
+
+
+def _progress() -> ProgressBar | ProgressLines:
+    """Returns what shows how far a merge is, where remarks go."""
+    if not sys.stderr.isatty():
+        return ProgressLines()
+    from service.commands.progress_bar import ProgressBar  # slow to import, and of no use in logs
+
+    return ProgressBar()
 
 
 class ProgressLines:
@@ -121,37 +126,3 @@ class ProgressLines:
         left = duration((self._total - count) / rate) if rate > 0 else "?"
         share = 100 * count // max(self._total, 1)
         note(f"merging: {share} %, {size(count)} of {size(self._total)}, {size(round(rate))}/s, {left} left")
-
-
-class ProgressBar:
-    """Shows a bar with bytes, rate and the time that is left: for terminals."""
-
-    def __init__(self) -> None:
-        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        self._progress = Progress(TextColumn("merging"), *columns, console=note_console())
-        self._task = self._progress.add_task("", start=False)
-        self._total, self._tensors = 0, 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def announced(self, total: int) -> None:
-        """Hears how many bytes there will be."""
-        self._total = total
-        self._progress.update(self._task, total=total)
-
-    def written(self, tensors: int, count: int) -> None:
-        """Hears how many tensors and bytes are written."""
-        if self._tensors == 0 and tensors > 1:  # what was there before is not part of the rate
-            self._progress.reset(self._task, start=True, total=self._total, completed=count)
-            self._progress.console.print(f"going on after {tensors} tensors, {size(count)}")
-        elif self._tensors == 0:
-            self._progress.start_task(self._task)
-        self._tensors = tensors
-        self._progress.update(self._task, completed=count)

@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 from service.commands.connection import JsonOption, KeyOption, NameArgument, ServerOption, connect
+from service.commands.figures import number as digits
 from service.commands.output import clean, data_console, note, say_json
-from service.commands.tables import number as digits
 from service.commands.tables import with_error
 from service.search_views import ArchiveView, LineageView
 

@@ -11,10 +11,10 @@ import typer
 from rich.table import Table
 
 from service.commands.connection import JsonOption
+from service.commands.figures import size
 from service.commands.named_models import parent_named, recipe_in
 from service.commands.output import Exit, clean, data_console, say
 from service.commands.spec_file import RECIPE_ENDINGS
-from service.commands.tables import size
 from workers.parent_facts import ParentFacts
 from workers.preflight import (
     Comparison,

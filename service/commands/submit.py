@@ -11,10 +11,11 @@ import typer
 
 from service.client import DEFAULT_URL, ApiError, Client, ServerUnreachableError
 from service.commands.connection import JsonOption, KeyOption, ServerOption, connect
+from service.commands.figures import size
 from service.commands.output import CommandError, Exit, data_console, note, say, say_json
 from service.commands.server import embedded_server, settings_from
 from service.commands.spec_file import SpecFile, read_spec_file
-from service.commands.tables import front_table, size
+from service.commands.tables import front_table
 from service.commands.watch import conclude, follow
 from service.errors import Mistake
 from service.security import url_of

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from service.commands.figures import size
 from service.commands.named_models import parent_named
 from service.commands.output import CommandError, note, note_console, say
-from service.commands.tables import size
 from workers.errors import WorkerError
 from workers.inline_pool import InlinePool
 from workers.messages import Transformed

@@ -19,8 +19,8 @@ from rich.progress import (
 
 from service.client import Client
 from service.commands.connection import KeyOption, NameArgument, ServerOption, connect
+from service.commands.figures import duration, number
 from service.commands.output import Exit, clean, note, note_console
-from service.commands.tables import duration, number
 from service.lifecycle import ENDED, ExperimentStatus
 from service.views import ExperimentView
 
