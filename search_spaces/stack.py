@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
 from typing import Annotated, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from search_spaces.coefficients import plain_weights
 from search_spaces.errors import NotInSpaceError, SpaceDefinitionError
@@ -22,6 +23,24 @@ from search_spaces.space import Infeasible, ParentPool
 
 Member = ParentLayers | MergedLayers
 LARGEST_PRODUCT = 100.0  # of a path's scales: beyond it, norms no longer ignore them
+
+
+def _read_winner(value: object) -> object:
+    """Reads a recipe from mergekit YAML, or from the JSON that an experiment's spec holds.
+
+    A mapping is read as JSON here: from a validator on, pydantic would take it for Python's own values,
+    and strictly have no list where the recipe holds a tuple.
+    """
+    if isinstance(value, str):
+        return read_recipe(value)
+    if not isinstance(value, dict):
+        return value
+    try:
+        return Recipe.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise ValueError(f"{where}: {first['msg']}; write the recipe as mergekit YAML") from error
 
 
 class StackingOptions(BaseModel):
@@ -47,9 +66,7 @@ class StackingOptions(BaseModel):
     max_layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)] | None = None
     max_parameters: Annotated[int, Field(ge=1)] | None = None
     layers_of: Annotated[tuple[Parent, ...], Field(min_length=1)] | None = None
-    winner: Annotated[
-        Recipe | None, BeforeValidator(lambda value: read_recipe(value) if isinstance(value, str) else value)
-    ] = None
+    winner: Annotated[Recipe | None, BeforeValidator(_read_winner)] = None
     frozen: dict[str, Gene] = {}
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -36,9 +36,10 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "run": Command(
         "submit:run",
-        "Check and submit an experiment, and watch it to its end.",
+        "Check and submit experiments one after the other, and watch them to their end.",
         (
             "evomerge run experiment.yml",
+            "evomerge run mix.yml stack.yml",
             "evomerge run experiment.yml --name second --set budget.candidates=50",
         ),
     ),

@@ -15,17 +15,19 @@ from evaluators import BenchmarkFacts
 from search_spaces import Parent, ParentPool, Recipe, SpaceOptions, build_space
 from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable
-from search_spaces.mergekit_yaml import read_recipe
+from search_spaces.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.methods import METHODS
 from service.criteria_check import criteria_mistakes, optimizer_mistakes
-from service.errors import InvalidSpecError, Mistake
+from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
 from service.search_plan import Baseline
 from service.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.spec_reading import (
+    average_of,
     from_space_error,
     is_folder,
+    names_an_experiment,
     pointer_to,
     read_part,
     read_spec,
@@ -67,19 +69,35 @@ Earlier = Callable[[str], Sequence[PlannedBaseline] | None]
 """Returns the best recipes of an earlier experiment, by its name; None where there is no such one."""
 
 
-def check_spec(raw: Mapping[str, Any], workforce: Workforce, earlier: Earlier = lambda _: None) -> Checked:
+WinnerOf = Callable[[str], Recipe]
+"""Returns the recipe of an experiment's winner, by its name; raises a ServiceError where there is none."""
+
+
+def _nobody(name: str) -> Recipe:
+    raise NotFoundError("experiment", name)
+
+
+def check_spec(
+    raw: Mapping[str, Any],
+    workforce: Workforce,
+    earlier: Earlier = lambda _: None,
+    winner_of: WinnerOf = _nobody,
+) -> Checked:
     """Returns the spec with absolute paths, and what was found out on the way.
 
     Args:
         raw: What the user wrote.
         workforce: Who can say whether the tasks exist.
         earlier: Finds what a warm start takes over.
+        winner_of: Finds the merged model that a space of stacked layers begins with.
 
     Raises:
         InvalidSpecError: The spec has mistakes; holds all of them.
     """
     raw = with_absolute_paths(raw)
+    raw, no_winner = _with_winner(raw, winner_of)
     spec, mistakes = read_spec(raw)
+    mistakes += no_winner
     check = _Check(raw, mistakes)
     check.parents()
     check.space()
@@ -309,6 +327,19 @@ class _Check:
             **shape,
         )
         return facts.model_dump(mode="json")
+
+
+def _with_winner(raw: Mapping[str, Any], winner_of: WinnerOf) -> tuple[dict[str, Any], list[Mistake]]:
+    """Returns the spec with the recipe of the experiment that `space.winner` names, or with a stand-in."""
+    content, space = dict(raw), raw.get("space")
+    if not isinstance(space, dict) or not names_an_experiment(name := space.get("winner")):
+        return content, []
+    try:
+        return content | {"space": space | {"winner": write_recipe(winner_of(name))}}, []
+    except ServiceError as error:
+        hint = "name an experiment of this server that has succeeded, or give a recipe's YAML"
+        mistake = Mistake("/space/winner", error.code, error.detail, hint)
+        return content | {"space": space | {"winner": average_of(raw.get("parents"))}}, [mistake]
 
 
 def _sizes(layout: Layout) -> tuple[int, int]:

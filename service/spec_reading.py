@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeGuard, TypeVar, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from search_spaces import Parent
 from search_spaces.errors import SpaceError, did_you_mean
 from service.errors import Mistake
 from service.spec import ExperimentSpec
@@ -96,6 +98,22 @@ def _absolute_parent(value: object, *, certainly_local: bool = False) -> object:
         except RuntimeError:  # ~somebody, whom this machine does not know
             return value
     return value
+
+
+def names_an_experiment(winner: object) -> TypeGuard[str]:
+    """Says whether a space's winner is the name of an experiment, and not a recipe."""
+    return isinstance(winner, str) and "\n" not in winner and not winner.lstrip().startswith("{")
+
+
+def average_of(parents: object) -> str | None:
+    """Returns the recipe of the parents' average: what stands in for a winner that is not known.
+
+    A space of stacked layers has the same genes with it as with any other mixture.
+    """
+    listed = parents if isinstance(parents, list) else []
+    read = [parent for each in listed if (parent := read_part(Parent, each)) is not None]
+    models = [{"model": str(parent), "parameters": {"weight": 1.0}} for parent in read]
+    return str(yaml.safe_dump({"merge_method": "linear", "models": models})) if models else None
 
 
 def is_folder(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Warm start: what a later experiment takes over from an earlier one."""
+"""What a later experiment takes over from an earlier one: its best recipes, or its winner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from search_spaces import Recipe
 from service.candidate import CandidateStatus
-from service.errors import NotFoundError
+from service.errors import ConflictError, NotFoundError
 from service.planning import PlannedBaseline
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -32,6 +32,20 @@ def best_recipes(repository: Repository, name: str) -> Sequence[PlannedBaseline]
             label = f"{experiment.name}: {'winner' if is_winner else name_there}"
             found.append(PlannedBaseline(label=label, recipe=Recipe.model_validate(row.recipe)))
     return found
+
+
+def winner_of(repository: Repository, name: str) -> Recipe:
+    """Returns the recipe of an experiment's winner.
+
+    Raises:
+        NotFoundError: There is no such experiment.
+        ConflictError: It has no winner yet.
+    """
+    experiment = repository.experiment(name)
+    if experiment.winner is None:
+        raise ConflictError(f"{name} is {experiment.status} and has no winner", "wait for its end")
+    row = repository.candidate(experiment.id, int(experiment.winner["number"]))
+    return Recipe.model_validate(row.recipe)
 
 
 def _numbers(repository: Repository, experiment: ExperimentRow) -> list[int]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from search_spaces import Recipe
 from service import control
 from service.api.examples import SPEC_EXAMPLE
 from service.api.idempotency import Attempt, IdempotencyKey
@@ -22,7 +23,7 @@ from service.reports import experiment_detail, experiment_view, validation_view
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
-from service.warm_start import best_recipes
+from service.warm_start import best_recipes, winner_of
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
@@ -74,7 +75,11 @@ def _check(raw: dict[str, Any], services: Services) -> Checked:
         with services.database.reading() as session:
             return best_recipes(Repository(session), name)
 
-    return check_spec(raw, services.workforce, earlier)
+    def winner(name: str) -> Recipe:
+        with services.database.reading() as session:
+            return winner_of(Repository(session), name)
+
+    return check_spec(raw, services.workforce, earlier, winner)
 
 
 def _earlier(services: Services, attempt: Attempt) -> JSONResponse | None:

@@ -1,8 +1,8 @@
-"""`evomerge check` and `evomerge run`: an experiment's file is checked, submitted and watched."""
+"""`evomerge check` and `evomerge run`: experiments' files are checked, submitted and watched."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,10 @@ from service.commands.connection import JsonOption, KeyOption, ServerOption, con
 from service.commands.figures import size
 from service.commands.output import CommandError, Exit, data_console, note, say, say_json
 from service.commands.server import embedded_server, settings_from
-from service.commands.spec_file import SpecFile, read_spec_file
+from service.commands.spec_file import read_spec_file
+from service.commands.stages import Stage, begin, check_stages, read_stages, refuse
 from service.commands.tables import front_table
 from service.commands.watch import conclude, follow
-from service.errors import Mistake
 from service.security import url_of
 from service.views import ExperimentView, ValidationView
 
@@ -93,7 +93,7 @@ def check(
         say_json(found)
     elif found.valid:
         say(summary(found))
-    _refuse(spec, found)
+    refuse(spec, found)
     return Exit.OK
 
 
@@ -110,16 +110,10 @@ def summary(found: ValidationView) -> str:
     return "\n".join(lines)
 
 
-def _refuse(spec: SpecFile, found: ValidationView) -> None:
-    for warning in found.warnings:
-        note(f"Warning: {warning}")
-    if not found.valid:
-        mistakes = [Mistake(m.pointer, m.code, m.detail, m.hint) for m in found.mistakes]
-        raise CommandError(spec.explain(mistakes), code=Exit.INVALID)
-
-
 def run(
-    file: FileArgument,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE.yml...", help="The experiments.", show_default=False)
+    ],
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit and return; needs a running service.")
     ] = False,
@@ -129,52 +123,58 @@ def run(
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> int:
-    """Check and submit an experiment, and watch it to its end.
+    """Check and submit experiments, one after the other, and watch each to its end.
 
-    Without a running service one is started for the length of the command. Paths in the file are
-    relative to the file.
+    Without a running service one is started for the length of the command. Paths in a file are
+    relative to the file. Each experiment begins when the one before has succeeded, and may take over
+    what that one found: `space: {winner: NAME}`, `warm_start: [NAME]`. The same command goes on where
+    a run was stopped.
     """
-    spec = read_spec_file(file, changes or (), name=name)
+    specs = read_stages(files, changes or (), name=name)
+    if detach and len(specs) > 1:
+        hint = "leave it out: each experiment is submitted when the one before has ended"
+        raise CommandError("--detach submits one experiment", hint, code=Exit.USAGE)
     with some_service(server, api_key, home=home, may_start=not detach) as (client, own):
-        view = submit(client, spec)
+        stages = check_stages(client, specs)
         if detach:
+            view = begin(client, stages[0])
             say(view.name)
             note(f"Submitted; watch it with `evomerge watch {view.name}`.")
             return Exit.OK
-        try:
-            view = follow(client, str(view.id))
-        except KeyboardInterrupt:
-            note(_interrupted(view.name, own=own))
-            return Exit.INTERRUPTED
-        code = conclude(view)
-        if code is Exit.OK:
-            _show_front(client, view)
-        return code
+        for place, stage in enumerate(stages):
+            code = _see_through(client, stage, own=own)
+            if code is not Exit.OK:
+                _tell_rest(stages[place + 1 :])
+                return code
+    return Exit.OK
 
 
-def submit(client: Client, spec: SpecFile) -> ExperimentView:
-    """Checks and creates an experiment.
-
-    Raises:
-        CommandError: It has mistakes; names file and line of each.
-    """
+def _see_through(client: Client, stage: Stage, *, own: bool) -> Exit:
+    """Begins an experiment and watches it to its end."""
+    view = begin(client, stage)
     try:
-        found = client.validate(spec.content)
-        _refuse(spec, found)
-        return client.create(spec.content)
-    except ApiError as error:
-        if error.mistakes:
-            raise CommandError(spec.explain(error.mistakes), code=Exit.INVALID) from error
-        if error.code == "name_taken":
-            raise CommandError(error.message, "give it another with --name", code=Exit.CONFLICT) from error
-        raise
+        view = follow(client, str(view.id))
+    except KeyboardInterrupt:
+        note(_interrupted(view.name, own=own))
+        return Exit.INTERRUPTED
+    code = conclude(view)
+    if code is Exit.OK:
+        _show_front(client, view)
+    return code
+
+
+def _tell_rest(stages: Sequence[Stage]) -> None:
+    names = [stage.name for stage in stages if stage.found is None]
+    if names:
+        were = "was" if len(names) == 1 else "were"
+        note(f"{', '.join(names)} {were} not begun; the same command goes on from here.")
 
 
 def _interrupted(name: str, *, own: bool) -> str:
     if own:
         return (
-            f"\nStopped. What {name} has scored is kept: it goes on with the next `evomerge serve` "
-            "in this folder."
+            f"\nStopped. What {name} has scored is kept: it goes on with the same command, or with the next "
+            "`evomerge serve` in this folder."
         )
     return f"\nNo longer watching; {name} goes on. Look again with `evomerge watch {name}`."
 

@@ -1,0 +1,25 @@
+"""Command: `evomerge`, called in the test's own process."""
+
+from __future__ import annotations
+
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.commands.output import Exit
+
+
+class Command:
+    """Calls `evomerge` in this process."""
+
+    def __init__(self, url: str | None) -> None:
+        self.environment = {"EVOMERGE_URL": url, "EVOMERGE_API_KEY": None, "COLUMNS": "200"}
+
+    def __call__(self, *arguments: object, code: int = Exit.OK) -> str:
+        """Returns stdout; with another code expected, stderr."""
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=self.environment)
+        assert result.exit_code == code, f"{result.exit_code}: {result.output} {result.exception!r}"
+        return result.stdout if code == Exit.OK else result.stderr
+
+    def notes(self, *arguments: object) -> str:
+        """Returns stderr of a command that succeeds."""
+        return CliRunner().invoke(app, [str(a) for a in arguments], env=self.environment).stderr
