@@ -69,9 +69,9 @@ def make_parents(files: Path, *, quick: bool) -> None:
 
 def submit(client: Client, files: Path, options: DemoOptions) -> ExperimentView:
     """Submits the experiment under the first free name."""
-    text = EXPERIMENT.read_text(encoding="utf-8")
-    spec_path = files / "experiment.yml"
-    spec_path.write_text(text, encoding="utf-8")
+    for example in EXPERIMENT.parent.glob("*.yml"):  # the others to be tried later
+        (files / example.name).write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
+    spec_path = files / EXPERIMENT.name
     changes = []
     if options.quick:
         changes += ["budget.candidates=8", "optimizer.population=4", "examination.finalists=2"]

@@ -406,4 +406,5 @@ def _warnings(spec: ExperimentSpec, entries: Sequence[BenchmarkFacts], genes: Se
             if 1 < items < FEW_ITEMS:
                 yield f"{entry.name}: its {split} split has only {items} items, so scores will be coarse"
     if spec.budget.candidates < FEW_CANDIDATES_PER_GENE * len(genes):
-        yield f"{spec.budget.candidates} candidates are few for {len(genes)} genes; use fewer layer groups"
+        fewer = "use fewer layer groups" if spec.space.kind == "parameter" else "freeze some of them"
+        yield f"{spec.budget.candidates} candidates are few for {len(genes)} genes; {fewer}"

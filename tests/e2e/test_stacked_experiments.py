@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import torch
+import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluators import Benchmark
@@ -16,6 +17,7 @@ from evaluators.registry import EVALUATORS
 from search_spaces.mergekit_yaml import read_recipe
 from service.client import Client
 from service.lifecycle import ExperimentStatus
+from tests.service.command import Command
 from tests.service.running import ended, serving, spec_over, wait_for
 from workers.inline_pool import InlinePool
 
@@ -91,3 +93,26 @@ def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(
         folder = exported(client, key, number)
         assert scored_again(folder, word_task) == pytest.approx(stored.value)
         assert read_recipe((folder / "mergekit_config.yml").read_text()) == recipes[number]
+
+
+def test_the_published_hybrid_is_one_command(
+    address: str, tiny_parents: dict[str, Path], word_task: Path, tmp_path: Path
+) -> None:
+    shared: dict[str, Any] = {
+        "objectives": [{"task": "words", "allow_few_items": True}],
+        "tasks_path": str(word_task),
+        "optimizer": {"algorithm": "random"},
+        "budget": {"candidates": 6, "failures": 0},
+        "baselines": {"standard_recipes": True},
+    }
+    stack = {"kind": "layer_stacking", "winner": "mix", "repeats": 1, "max_layers": 8}
+    for name, space in (("mix", {"layer_groups": 2}), ("stack", stack)):
+        content = spec_over(tiny_parents, name=name, space=space, **shared)
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(content))
+    Command(address)("run", tmp_path / "mix.yml", tmp_path / "stack.yml")
+    with Client(address) as client:
+        views = [v for v in client.all_candidates("stack") if v.label is None and v.status == "scored"]
+        number = views[-1].number
+        (stored,) = views[-1].scores["search"]
+        folder = exported(client, "stack", number)
+        assert scored_again(folder, word_task) == pytest.approx(stored.value)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from examples.language_and_arithmetic import DemoFiles, make_everything
+from examples.language_and_arithmetic import DemoFiles, make_everything, making
 from examples.language_and_arithmetic.checkpoints import INDEX, WORDS, new_model
 from examples.language_and_arithmetic.curriculum import SPLITS, Curriculum, write_curriculum
 from examples.language_and_arithmetic.questions import (
@@ -27,6 +27,7 @@ from examples.language_and_arithmetic.questions import (
     facts,
 )
 from examples.language_and_arithmetic.tasks import TASKS
+from service.spec import ExperimentSpec
 
 MIXTURES = ("base", "arithmetic", "language")
 
@@ -234,3 +235,15 @@ def task_manager(files: DemoFiles) -> Any:
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_path=str(files.tasks), include_defaults=False)
+
+
+def test_the_pair_of_stages_fits_together() -> None:
+    folder = Path(making.__file__).parent
+    first, second = (yaml.safe_load((folder / name).read_text()) for name in ("mix.yml", "stack.yml"))
+    assert second["space"].pop("winner") == first["name"]
+    assert second["warm_start"] == [first["name"]]
+    for spec in (first, second):
+        assert ExperimentSpec.model_validate(spec).budget.candidates == 120
+    assert [first[key] for key in ("base", "parents", "objectives")] == [
+        second[key] for key in ("base", "parents", "objectives")
+    ]
