@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,11 @@ class LiveBench:
         self._restart()
 
     def _restart(self) -> None:
+        gc.unfreeze()
         self.caches = Caches(cache_limit())
         self.live = LiveModel(self.owner, caches=self.caches)
+        gc.collect()
+        gc.freeze()  # as a worker does that is ready
 
     def merge(self, recipe: Recipe) -> tuple[float, float]:
         """Overwrites the live model; returns the seconds of planning, and of merging."""

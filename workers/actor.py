@@ -53,6 +53,7 @@ class Worker:
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None  # before the next one: there is memory for one experiment's parents
+        _release_what_stayed()
         try:
             from workers.pipeline import Pipeline
 
@@ -61,6 +62,9 @@ class Worker:
         except Exception as error:
             known = _explained(error, "workload")
             raise PreparationError(known.field, known.detail, known.remedy) from error
+        # What is loaded by now stays.  Looking all of it over for garbage takes longer than a candidate's
+        # merge, and would come in the middle of one.
+        gc.freeze()
         return os.getpid()
 
     def work(self, assignment: Assignment) -> Outcome:
@@ -115,6 +119,13 @@ def merge_here(order: ExportOrder, progress: Progress, announce: Announce) -> Ex
         return export(order, progress, announce)
     except Exception as error:
         raise _explained(error, "merge") from error
+
+
+def _release_what_stayed() -> None:
+    """Frees what an earlier experiment in this process left behind."""
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        gc.collect()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ They are kept beside this file, or where that cannot be written in the user's ca
 `NUMBA_CACHE_DIR`.  Where nothing can be written every process compiles anew, and says so.
 
 The compiler's cache looks at a function's own file alone.  After a change to a function that others
-call (`storage.py`, `entries.py`) remove the folder `__pycache__` beside it.
+call (`intrinsics.py`, `entries.py`) remove the folder `__pycache__` beside it.
 """
 
 from __future__ import annotations

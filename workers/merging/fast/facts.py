@@ -83,8 +83,7 @@ class Facts:
         return self._remembered(key, lambda: self._find_place(parent, level, among))
 
     def _find_place(self, parent: int, level: Level, among: int) -> int:
-        bits = np.uint32(level.bits)
-        return int(place_after(self.parents[parent], self.base, bits, among, level.equal))
+        return place_after(self.parents[parent], self.base, level.bits, among, level.equal, self.work)
 
     def keys(self, parent: int, epsilon: float) -> Any:  # noqa: ANN401 - an array, or on a device a tensor
         """Returns the keys of MagPrune, one per entry, from 0 to 2^16 - 1."""

@@ -9,16 +9,49 @@ from workers.merging.fast.entries import MAGNITUDE
 from workers.merging.fast.intrinsics import bits, widen
 from workers.merging.fast.lengths import count_magnitude
 from workers.merging.fast.storage import LANES, Array
+from workers.merging.fast.threads import STRETCH, Map, stretches
+
+_AT_ONCE = 4
+"""Stretches that are counted before it is seen whether the place lies in them."""
 
 
-@compiled
-def place_after(parent: Array, base: Array, level: np.uint32, count: int, equal: int) -> int:
+def place_after(parent: Array, base: Array, level: int, count: int, equal: int, work: Map) -> int:
     """Returns a place before which lie, in memory's order, `count` of the `equal` entries of this magnitude.
 
     Whichever end is nearer is where the search begins.
+
+    Args:
+        parent: Flat.
+        base: As long.
+        level: The magnitude, as bits.
+        count: From 1 to `equal` - 1.
+        equal: How many there are.
+        work: How to count in several stretches.
     """
-    if count > equal // 2:
-        return _place_before(parent, base, level, equal - count)
+    from_start, wanted = count <= equal // 2, np.uint32(level)
+    left, find = (count, _place_after) if from_start else (equal - count, _place_before)
+    starts = list(stretches(len(parent)))
+    if len(starts) <= _AT_ONCE:
+        return int(find(parent, base, wanted, left))
+
+    def count_at(start: int) -> int:
+        return count_magnitude(parent[start : start + STRETCH], base[start : start + STRETCH], wanted)
+
+    if not from_start:
+        starts.reverse()
+    for first in range(0, len(starts), _AT_ONCE):
+        several = starts[first : first + _AT_ONCE]
+        for start, here in zip(several, work(count_at, several), strict=True):
+            if here >= left:
+                inside = slice(start, start + STRETCH)
+                return start + int(find(parent[inside], base[inside], wanted, left))
+            left -= here
+    return len(parent) if from_start else 0
+
+
+@compiled
+def _place_after(parent: Array, base: Array, level: np.uint32, count: int) -> int:
+    """Returns the place behind the `count`-th entry of exactly this magnitude."""
     for start in range(0, parent.shape[0], LANES):
         stop = min(start + LANES, parent.shape[0])
         here = count_magnitude(parent[start:stop], base[start:stop], level)
