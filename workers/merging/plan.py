@@ -282,8 +282,9 @@ class _Planner:
         )
 
     def _input(self, parent: Parent, names: Mapping[Parent, str]) -> Input:
-        entry = self.layouts[parent].tensors[names[parent]]
-        return Input(parent, names[parent], entry.arrangement)
+        layout = self.layouts[parent]
+        # The layout's parent is one object for all recipes, so that inputs are soon found to be equal.
+        return Input(layout.parent, names[parent], layout.tensors[names[parent]].arrangement)
 
     def _per_parent(
         self, name: str, sources: list[Source], names: Mapping[Parent, str], place: _Place

@@ -51,7 +51,7 @@ class Facts:
     @property
     def count(self) -> int:
         """How many entries the tensor has."""
-        return int(np.prod(self.plan.shape, dtype=np.int64))
+        return math.prod(self.plan.shape)
 
     def gram(self, *, with_base: bool, around_base: bool) -> Gram:
         """Returns the inner products of the parents, of the base too, or of the differences from it."""
