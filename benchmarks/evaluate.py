@@ -248,21 +248,20 @@ def print_timings(timings: Sequence[Timing], title: str) -> None:
 def main() -> None:
     """Runs and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer questions, shorter answers")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="fewer questions, shorter answers, two repeats")
+    parser.add_argument("--repeats", type=int, help="three, or with --quick two")
     options = parser.parse_args()
+    repeats = options.repeats or (2 if options.quick else 3)
     logging.disable(logging.WARNING)
     model = Model(make_network(SMALL, torch.float32, "cpu"), make_tokenizer(), SMALL)
     rate = matmul_rate(SMALL, torch.float32, "cpu")
-    timings = [
-        measured(case, model, rate=rate, repeats=options.repeats) for case in cases(quick=options.quick)
-    ]
+    timings = [measured(case, model, rate=rate, repeats=repeats) for case in cases(quick=options.quick)]
     print_timings(timings, f"float32, {torch.get_num_threads()} threads, {rate / 1e9:.0f} GFLOP/s")
-    gpu, gpu_rate = on_gpu(quick=options.quick, repeats=options.repeats)
+    gpu, gpu_rate = on_gpu(quick=options.quick, repeats=repeats)
     if gpu:
         title = f"7 B shape, bfloat16, {torch.cuda.get_device_name()}, {gpu_rate / 1e12:.0f} TFLOP/s"
         print_timings(gpu, title)
-    ours, theirs = second_candidate(model.network, model.tokenizer, repeats=options.repeats)
+    ours, theirs = second_candidate(model.network, model.tokenizer, repeats=repeats)
     overhead = theirs.median / ours.median
     row = (f"{ours.median * 1e3:.2f}", f"{theirs.median * 1e3:.1f}", f"{overhead:.0f}", "100")
     print_table("Second candidate, model stubbed", ("ours ms", "simple_evaluate ms", "ratio", "goal"), [row])

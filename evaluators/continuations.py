@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from evaluators.errors import BadScoreError, EvaluationError
 from evaluators.memory import halving
+from evaluators.packed_weights import packed_weights
 from evaluators.passes import Pass, Runs, build_pass, judge, read_beginning
 from evaluators.prefix_cache import Beginning
 from evaluators.sharing import Sharing
@@ -161,7 +162,7 @@ class ContinuationPlan:
         """
         if not self.batches:
             return Judged(np.zeros(0), np.zeros(0, dtype=bool))
-        with torch.inference_mode():
+        with torch.inference_mode(), packed_weights(network, self.tokens_read):
             found = list(self._passed(network, self._stage, None))
             logprobs_T, greedy_T = torch.cat(found, dim=1).cpu().double().numpy()  # the only device sync
         totals = np.add.reduceat(logprobs_T, self._starts)[self._places]

@@ -6,7 +6,7 @@ own `generate` (`static_generation.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from evaluators.continuations import Limits
 from evaluators.decoding import GreedyDecoder, is_plainly_greedy
 from evaluators.engines import engine_of
 from evaluators.memory import halving, slots_that_fit
+from evaluators.packed_weights import packed_weights
 from evaluators.prompts import DEFAULT_LENGTH, LENGTH_NAMES, Generated, GenerationSettings, Prompt
 from evaluators.sharing import Sharing
 from evaluators.static_generation import StaticBatches
@@ -83,13 +84,19 @@ class GenerationPlan:
             greedy = frozenset(n for n in everything if is_plainly_greedy(network, self._prompts[n]))
         else:
             greedy = frozenset(n for n in everything if self._is_greedy(network, n))
-        with torch.inference_mode():
+        rest = frozenset(everything) - greedy
+        with torch.inference_mode(), packed_weights(network, self._tokens(rest if engine else everything)):
             if engine is not None:
                 found = engine.continued(network, {n: self._prompts[n] for n in sorted(greedy)})
             else:
                 found = self._decoded(network, greedy)
-            found |= self._continued(network, frozenset(everything) - greedy)
+            found |= self._continued(network, rest)
         return [found[number] for number in everything]
+
+    def _tokens(self, numbers: Iterable[int]) -> int:
+        """Returns how many tokens these prompts and their longest answers have."""
+        chosen = (self._prompts[number] for number in numbers)
+        return sum(len(one.tokens) + one.settings.new_tokens for one in chosen)
 
     def _why_static(self) -> str | None:
         sharing = self._limits.sharing

@@ -45,6 +45,11 @@ def slots_that_fit(network: PreTrainedModel, columns: int) -> int:
     return 1 << (fitting.bit_length() - 1)
 
 
+def copy_fits(network: PreTrainedModel, size: int) -> bool:
+    """Says whether so many bytes may be taken for as long as the network is asked."""
+    return size <= _free(network) // _SHARE
+
+
 def halving(run: Callable[[], Result], *, rows: int) -> Result | None:
     """Runs a pass of so many rows; returns None if it must be halved, because memory ran out.
 
