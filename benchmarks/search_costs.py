@@ -1,26 +1,30 @@
 """What an optimizer costs: ask and tell against genome size and history, and recovery by replay.
 
-    python -m benchmarks.search_costs [--quick]
+    python -m benchmarks.search_costs [--quick] [--only OPTIMIZER ...] [--json FILE] [--record]
 
 Optimizers are told a synthetic history (random genomes, a sphere's fitness, items and measures), then
-some generations are asked for and told, and timed: the median over generations of the seconds that one
+some generations are asked for and told, and timed: the median over generations of the time that one
 candidate took, ask and tell together.  Recovery is a new optimizer that is told 10,000 candidates and
 asked for one, as a restarted controller does.  Times are CPU seconds of one process, so that what else
-runs on the machine does not count.
+runs on the machine counts for little; importing libraries is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
 from statistics import median
 from time import process_time
 from typing import Any
 
 import numpy as np
 
+from benchmarks.report import Record, print_result, print_table
 from search_spaces.genome import Axis, Real, Variable
 from service.optimizers import (
     OPTIMIZERS,
@@ -42,9 +46,13 @@ GENERATIONS = 5
 FULL_MATRICES = ("cma_es", "cma_me", "cma_mae", "model_glue")  # O(genes^3) beyond what anyone waits for
 MOST_FOR_A_FULL_MATRIX = 1000
 ITEMS = 100
+LIMITS = {
+    "ask_tell_ms_up_to_200_genes": f"at most {GOAL_MILLISECONDS:g}",
+    "recovery_s_of_10000": f"at most {GOAL_RECOVERY:g}",
+}
 
 
-def measure(quick: bool) -> list[dict[str, Any]]:
+def measure(quick: bool, names: Sequence[str] = (*OPTIMIZERS, *FOREIGN)) -> list[dict[str, Any]]:
     """Returns one row per optimizer and problem size.
 
     Every row has `optimizer`, `kind` ("genes", "history" or "recovery"), `genes`, `history` and `value`:
@@ -54,7 +62,8 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     sizes = [("genes", genes, USUAL_HISTORY) for genes in (QUICK_GENES if quick else GENES)]
     sizes += [("history", USUAL_GENES, history) for history in (QUICK_HISTORIES if quick else HISTORIES)]
     sizes += [("recovery", genes, RECOVERED) for genes in ((20,) if quick else (20, GOAL_GENES))]
-    return [_row(name, *size) for name in (*OPTIMIZERS, *FOREIGN) for size in sizes]
+    # Size by size, so that a long history is made once and forgotten.
+    return [_row(name, *size) for size in sizes for name in names]
 
 
 def _row(name: str, kind: str, genes: int, history: int) -> dict[str, Any]:
@@ -73,9 +82,8 @@ def _row(name: str, kind: str, genes: int, history: int) -> dict[str, Any]:
 
 def _recovery(name: str, genes: int, history: int) -> float:
     """Returns the seconds that a new optimizer takes to go on where another one stood."""
-    optimizer = _built(name, genes)
-    told = _history(optimizer, history)
-    optimizer.ask([0])  # importing libraries is no part of it
+    told = _history(genes, history)
+    _built(name, genes).ask([0])  # importing libraries is no part of it
     optimizer = _built(name, genes)
     started = process_time()
     optimizer.tell(told)
@@ -86,7 +94,7 @@ def _recovery(name: str, genes: int, history: int) -> float:
 def _per_candidate(name: str, genes: int, history: int) -> float:
     """Returns the milliseconds that one candidate costs, after this history."""
     optimizer = _built(name, genes)
-    optimizer.tell(_history(optimizer, history))
+    optimizer.tell(_history(genes, history))
     optimizer.ask([history])
     seconds, number = [], history
     for _ in range(GENERATIONS):
@@ -94,9 +102,7 @@ def _per_candidate(name: str, genes: int, history: int) -> float:
         started = process_time()
         asked = optimizer.ask(numbers)
         spent = process_time() - started
-        told = [
-            _evaluated(optimizer, n, np.array(g, dtype=float)) for n, g in zip(numbers, asked, strict=True)
-        ]
+        told = [_evaluated(n, np.array(g, dtype=float)) for n, g in zip(numbers, asked, strict=True)]
         started = process_time()
         optimizer.tell(told)
         seconds.append((spent + process_time() - started) / len(numbers))
@@ -122,52 +128,89 @@ def _built(name: str, genes: int) -> Optimizer:
     )
 
 
-def _history(optimizer: Optimizer, count: int) -> list[Evaluation]:
+@lru_cache(maxsize=1)
+def _history(genes: int, count: int) -> list[Evaluation]:
     """Returns evaluations of random genomes; the first eight are baselines."""
-    genomes = np.random.default_rng(1).random((count, len(optimizer.variables))) * 1.5
-    told = [_evaluated(optimizer, number, genome) for number, genome in enumerate(genomes)]
+    genomes = np.random.default_rng(1).random((count, genes)) * 1.5
+    told = [_evaluated(number, genome) for number, genome in enumerate(genomes)]
     return [replace(e, baseline=True) for e in told[:8]] + told[8:]
 
 
-def _evaluated(
-    optimizer: Optimizer, number: int, genome: np.ndarray[Any, np.dtype[np.float64]]
-) -> Evaluation:
+def _evaluated(number: int, genome: np.ndarray[Any, np.dtype[np.float64]]) -> Evaluation:
     half = len(genome) // 2
     skills = [float(1 - np.mean((part - 0.8) ** 2)) for part in (genome[:half], genome[half:])]
-    items = tuple(tuple((np.arange(ITEMS) < skill * ITEMS).astype(float).tolist()) for skill in skills)
+    items = tuple(_answers(round(skill * ITEMS)) for skill in skills)
     measures = (float(genome[::2].mean()), float(genome[1::2].mean()))
-    return Evaluation(
-        number, tuple(genome.tolist()), (skills[0], skills[1]), items=items,
-        measures=measures[: len(optimizer.setup.measures)],
-    )  # fmt: skip
+    return Evaluation(number, tuple(genome.tolist()), (skills[0], skills[1]), items=items, measures=measures)
+
+
+@cache
+def _answers(right: int) -> tuple[float, ...]:
+    """Returns the items of a model that answers so many of them; shared, or 100,000 would not fit."""
+    return tuple((np.arange(ITEMS) < right).astype(float).tolist())
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    """Prints a line per row, and which goals were missed."""
-    for row in rows:
-        unit = "s" if row["kind"] == "recovery" else "ms"
-        value = row["note"] if row["value"] is None else f"{row['value']:.3f} {unit}"
-        print(
-            f"{row['optimizer']:24} {row['kind']:9} {row['genes']:5} genes {row['history']:7} told  {value}"
-        )
+    """Prints a table per kind, in which every optimizer has a row, and which goals were missed."""
+    _print_kind(rows, "genes", f"Ask + tell, ms per candidate, {USUAL_HISTORY} told; by genes")
+    _print_kind(rows, "history", f"Ask + tell, ms per candidate, {USUAL_GENES} genes; by candidates told")
+    _print_kind(rows, "recovery", f"Recovery, seconds for {RECOVERED:,} candidates; by genes")
+    for note in sorted({f"-: {row['note']}" for row in rows if row["note"]}):
+        print(note)
     missed = [r for r in rows if r["value"] is not None and r["goal"] is not None and r["value"] > r["goal"]]
-    print(f"{len(missed)} of {sum(r['goal'] is not None for r in rows)} goals missed")
+    print(f"\n{len(missed)} of {sum(r['goal'] is not None for r in rows)} goals missed")
     for row in missed:
         size = f"{row['genes']} genes, {row['history']} told"
         print(f"  {row['optimizer']}, {row['kind']}, {size}: {row['value']:.2f}")
 
 
+def _print_kind(rows: Sequence[dict[str, Any]], kind: str, title: str) -> None:
+    column = "history" if kind == "history" else "genes"
+    rows = [row for row in rows if row["kind"] == kind]
+    sizes = sorted({row[column] for row in rows})
+    values = {(r["optimizer"], r[column]): "-" if r["value"] is None else f"{r['value']:.2f}" for r in rows}
+    names = list(dict.fromkeys(row["optimizer"] for row in rows))
+    print_table(
+        title,
+        ("optimizer", *(f"{size:,}" for size in sizes)),
+        [(name, *(values[name, size] for size in sizes)) for name in names],
+    )
+
+
+def worst(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Returns the largest values for which there is a goal: milliseconds and, of recovery, seconds."""
+    with_goal = [row for row in rows if row["goal"] is not None and row["value"] is not None]
+    recovered = [row["value"] for row in with_goal if row["kind"] == "recovery"]
+    asked = [row["value"] for row in with_goal if row["kind"] != "recovery"]
+    return {
+        "ask_tell_ms_up_to_200_genes": round(max(asked), 3),
+        "recovery_s_of_10000": round(max(recovered), 3),
+    }
+
+
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measures and prints one JSON object as the last line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes only")
-    parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--only", nargs="+", metavar="OPTIMIZER", help="these, nevergrad's by nevergrad:NAME")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--record", action="store_true", help="add the tables to benchmarks/RESULTS.md")
     options = parser.parse_args()
-    rows = measure(options.quick)
-    print_rows(rows)
+    started = process_time()
+    rows = measure(options.quick, options.only or (*OPTIMIZERS, *FOREIGN))
+    with Record() as record:
+        print_rows(rows)
+    if options.record:
+        command = f"python -m benchmarks.search_costs {' '.join(sys.argv[1:])}".replace(
+            " --record", ""
+        ).strip()
+        record.append_to(Path(__file__).with_name("RESULTS.md"), "Costs of asking and telling", command)
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:  # noqa: PTH123
-            json.dump(rows, file, indent=1)
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    took = round(process_time() - started)
+    print_result({}, limit=LIMITS, spread={}, worst=worst(rows), cpu_seconds=took, costs=rows)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,18 @@ from numpy.typing import NDArray
 from search_spaces.genome import Choice, Genome, Integer, Real, Variable, initial_genome
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup
 from service.optimizers.covariance import CovarianceAdaptation
+from service.optimizers.noisy_covariance import NoisyCovarianceAdaptation
 from service.optimizers.options import Option
 from service.optimizers.restarts import Restarts, Start
 from service.optimizers.warm_start import warm_distribution
 
+_Run = CovarianceAdaptation | NoisyCovarianceAdaptation
+
+UNRANKED = (-math.inf, -math.inf)
 LEAST_CELLS = 0.3  # of a discrete variable: one sample in ten lies outside a cell with the mean amidst
 MOST_DOUBLINGS = 6
+FEW_ITEMS = 200  # up to which learning slower was measured to pay (docs/optimizers.md)
+MOST_GENES_TO_SLOW = 100  # twice as many take ten times as long: O(n^3) in every generation
 LEAST_GENERATIONS = 10  # of the budget, that the largest population must leave room for
 
 
@@ -32,6 +38,10 @@ class CmaEs(Optimizer):
     mirrored points, so that it never drifts away from the cube.  Nothing piles up on the bounds, as
     it would with clipping, and no penalty must be weighed against the fitness.
 
+    Noise: with `learning_rate_adaptation` updates shrink while they contradict each other (LRA-CMA-ES,
+    2304.03473).  That pays where fitness is the mean of few items, and costs where it is exact; `auto`
+    goes by what was told before the run begins.
+
     Constraints: of a generation, those who break them rank last, by how much they break them.
     """
 
@@ -40,17 +50,23 @@ class CmaEs(Optimizer):
     declared_options: ClassVar[Mapping[str, Option]] = {
         "restarts": Option("bipop", "how a converged run is followed by another", choices=("bipop", "best")),
         "warm_start": Option(default=True, meaning="learn the first steps from 20 baselines or more"),
+        "learning_rate_adaptation": Option(
+            "auto", "learn the slower the noisier fitness is", choices=("auto", "always", "never")
+        ),
     }
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
-        self._best = ((-math.inf, -math.inf), self.position_of(initial_genome(self.variables)))
+        self._best = (UNRANKED, self.position_of(initial_genome(self.variables)))
         self._generation: list[tuple[Evaluation, NDArray[np.float64]]] = []
         self._known: list[tuple[NDArray[np.float64], tuple[float, float]]] = []
-        self._run: CovarianceAdaptation | None = None  # begun when first needed: importing takes a second
+        self._run: _Run | None = None  # begun when first needed: importing takes a second
         self._restarts: Restarts | None = None
         self._has_learned = False
+        self._items = 0.0  # that a candidate's fitness is the mean of, at most
         self._spent = 0  # candidates told in this run
+        self._median = UNRANKED  # of this run's last generation
+        self._earlier = self._best  # the best median that a run ended with, and the mean
 
     @property
     def population(self) -> int:
@@ -62,11 +78,15 @@ class CmaEs(Optimizer):
         return self.genome_at(mirrored(self._sample(number)[: len(self.variables)]))
 
     def mean(self) -> Genome | None:
-        """Returns the distribution's mean, once it was adapted to anything."""
+        """Returns a distribution's mean, once one was adapted to anything.
+
+        Of several runs it is the mean of the one whose last generation was best, by its median: one that
+        has just begun, from anywhere, says nothing yet.
+        """
         if not self._has_learned:
             return None
-        point = self._current_run().at(np.zeros(max(len(self.variables), 2)))
-        return self.genome_at(mirrored(point[: len(self.variables)]))
+        median, point = self._earlier
+        return self.genome_at(point if median > self._median else self._middle())
 
     def learn(self, evaluation: Evaluation) -> None:
         """Adapts the distribution to an evolved candidate; a baseline may become the first mean."""
@@ -79,6 +99,7 @@ class CmaEs(Optimizer):
             self._known.append((position, rank))
         if rank > self._best[0]:
             self._best = (rank, position)
+        self._items = max(self._items, self._items_of(evaluation))
         if not self._has_learned:
             self._run = None  # an ask may have begun it from another mean
         elif len(self._generation) == self._current_run().population:
@@ -90,9 +111,15 @@ class CmaEs(Optimizer):
         scalars = self.penalised([evaluation for evaluation, _ in self._generation])
         run.tell([point for _, point in self._generation], [-scalar for scalar in scalars])
         self._spent += len(self._generation)
+        ranks = sorted(self.rank(evaluation) for evaluation, _ in self._generation)
+        self._median = ranks[len(ranks) // 2]
         self._generation = []
         if run.finished:
             self._restart()
+
+    def _middle(self) -> NDArray[np.float64]:
+        count = len(self.variables)
+        return mirrored(self._current_run().at(np.zeros(max(count, 2)))[:count])
 
     def _sample(self, number: int) -> NDArray[np.float64]:
         """Returns the candidate's point before it is mirrored, shape [at least two]."""
@@ -104,7 +131,7 @@ class CmaEs(Optimizer):
             return position
         return np.concatenate([position, self._sample(number)[len(position) :]])
 
-    def _current_run(self) -> CovarianceAdaptation:
+    def _current_run(self) -> _Run:
         if self._run is None:
             steps = np.full(len(self.variables), self.setup.sigma)
             mean = self._best[1]
@@ -117,6 +144,9 @@ class CmaEs(Optimizer):
 
     def _restart(self) -> None:
         """Begins another run, now that one has converged."""
+        if self._median > self._earlier[0]:
+            self._earlier = (self._median, self._middle())
+        self._median = UNRANKED
         first = Start(self._best[1], self.setup.sigma, self.population)
         if self._restarts is None:
             largest = self.population * 2**MOST_DOUBLINGS
@@ -128,17 +158,32 @@ class CmaEs(Optimizer):
         self._spent = 0
         self._run = self._begin(start.mean, np.full(len(self.variables), start.sigma), start.population)
 
-    def _begin(
-        self, mean: NDArray[np.float64], steps: NDArray[np.float64], population: int
-    ) -> CovarianceAdaptation:
+    def _begin(self, mean: NDArray[np.float64], steps: NDArray[np.float64], population: int) -> _Run:
         idle = np.zeros(max(2 - len(self.variables), 0))
+        start = np.concatenate([mean, idle + 0.5])
+        steps = np.concatenate([steps, idle + self.setup.sigma])
+        smallest = np.concatenate([[_smallest_step(v) for v in self.variables], idle])
+        if self._learns_slower():
+            return NoisyCovarianceAdaptation(
+                start, steps=steps, population=population, smallest_steps=smallest
+            )
         return CovarianceAdaptation(
-            np.concatenate([mean, idle + 0.5]),
-            steps=np.concatenate([steps, idle + self.setup.sigma]),
-            population=population,
-            diagonal=self.diagonal,
-            smallest_steps=np.concatenate([[_smallest_step(v) for v in self.variables], idle]),
+            start, steps=steps, population=population, smallest_steps=smallest, diagonal=self.diagonal
         )
+
+    def _learns_slower(self) -> bool:
+        wanted = self.options.get("learning_rate_adaptation", "never")
+        if wanted == "auto":
+            return 0 < self._items <= FEW_ITEMS and len(self.variables) <= MOST_GENES_TO_SLOW
+        return wanted == "always"
+
+    def _items_of(self, evaluation: Evaluation) -> float:
+        """Returns how many items of one objective are as noisy as the scalar; 0 where they were not kept."""
+        counts = [len(items) for items in evaluation.items]
+        if len(counts) != len(self.setup.weights) or not all(counts):
+            return 0.0
+        squares = sum(weight**2 / count for weight, count in zip(self.setup.weights, counts, strict=True))
+        return sum(self.setup.weights) ** 2 / squares
 
 
 def mirrored(point: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,9 +73,9 @@ class CovarianceAdaptation:
             try:
                 self._es.tell(list(points), [min(loss, LARGEST_LOSS) for loss in losses])
             except (RuntimeError, AssertionError, ValueError, np.linalg.LinAlgError) as error:
-                raise _broken(self._es.countevals) from error
+                raise broken_update(self._es.countevals) from error
             if not (np.isfinite(self._es.sigma) and np.isfinite(self._es.mean).all()):
-                raise _broken(self._es.countevals)
+                raise broken_update(self._es.countevals)
             self._settle()
 
     def _one_thread(self) -> AbstractContextManager[object]:
@@ -88,7 +88,8 @@ class CovarianceAdaptation:
         self._es.ask(1)
 
 
-def _broken(told: int) -> FloatingPointError:
+def broken_update(told: int) -> FloatingPointError:
+    """Returns what to raise when a distribution is not one any more after so many candidates."""
     return FloatingPointError(
         f"the covariance matrix could not be updated after {told} candidates; "
         "the last generation's genomes or fitness are out of proportion"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from service.optimizers.cma_es import CmaEs
+from service.optimizers.options import Option
 
 
 class SeparableCmaEs(CmaEs):
@@ -15,3 +17,8 @@ class SeparableCmaEs(CmaEs):
     """
 
     diagonal: ClassVar[bool] = True
+    declared_options: ClassVar[Mapping[str, Option]] = {
+        name: option
+        for name, option in CmaEs.declared_options.items()
+        if name != "learning_rate_adaptation"  # which is defined for a full covariance matrix
+    }

@@ -9,7 +9,16 @@ from statistics import median
 import numpy as np
 import pytest
 
-from search_spaces.genome import Choice, Genome, Integer, Real, Variable, from_unit_cube, to_unit_cube
+from search_spaces.genome import (
+    Choice,
+    Genome,
+    Integer,
+    Real,
+    Variable,
+    from_unit_cube,
+    initial_genome,
+    to_unit_cube,
+)
 from service.optimizers import Evaluation, OptimizerSetup
 from service.optimizers.cma_es import CmaEs
 from service.optimizers.covariance import CovarianceAdaptation
@@ -106,6 +115,60 @@ def test_a_converged_run_is_followed_by_others() -> None:
     again = CmaEs(OptimizerSetup(variables, 0))
     again.tell(history)
     assert again.ask(range(1500, 1506)) == optimizer.ask(range(1500, 1506))
+
+
+def test_the_mean_is_the_best_runs_even_while_another_begins_anywhere() -> None:
+    variables = reals(2)
+    landscape, optimizer = ellipsoid(variables, condition=1.0), CmaEs(OptimizerSetup(variables, 0))
+    widths, means = [], []
+    for start in range(0, 1500, optimizer.population):
+        numbers = range(start, start + optimizer.population)
+        told = evaluations(landscape, numbers, optimizer.ask(numbers))
+        optimizer.tell(told)
+        widths.append(float(np.ptp([e.genome for e in told], axis=0).max()))
+        mean = optimizer.mean()
+        assert mean is not None
+        means.append(landscape(mean)[0])
+    converged = next(i for i, width in enumerate(widths) if width < 1e-3)
+    assert max(widths[converged:]) > 0.1  # another run has begun since
+    assert min(means[converged:]) > -1e-6
+
+
+def test_learning_slower_arrives_closer_where_noise_drowns_what_is_to_be_learned() -> None:
+    skill = trade_off(TWENTY, reach=1.0)
+
+    def found(seed: int, when: str) -> float:
+        setup = OptimizerSetup(TWENTY, seed, (1.0, 1.0), options={"learning_rate_adaptation": when})
+        optimizer = CmaEs(setup)
+        search(optimizer, noisy(skill, items=25), 400)
+        mean = optimizer.mean()
+        return sum(skill(mean)) if mean else 0.0
+
+    slower, usual = (np.array([found(s, when) for s in range(8)]) for when in ("always", "never"))
+    assert np.median(slower) > np.median(usual)
+    assert (slower > usual).sum() >= 6
+
+
+@pytest.mark.parametrize(("items", "slower"), [(0, False), (25, True), (100, True), (101, False)])
+def test_how_fast_it_learns_goes_by_how_many_items_fitness_is_the_mean_of(
+    items: int, *, slower: bool
+) -> None:
+    """Two objectives of so many items each, equal in weight, are as noisy as one of twice as many."""
+    variables, skill = reals(4), trade_off(reals(4))
+
+    def searched(when: str) -> list[Genome]:
+        optimizer = CmaEs(
+            OptimizerSetup(variables, 0, (1.0, 1.0), options={"learning_rate_adaptation": when})
+        )
+        told = ((0.5,) * items,) * 2
+        optimizer.tell([Evaluation(0, initial_genome(variables), (0.1, 0.1), baseline=True, items=told)])
+        for start in range(1, 60, 8):
+            numbers = range(start, start + 8)
+            optimizer.tell(evaluations(skill, numbers, optimizer.ask(numbers)))
+        return optimizer.ask(range(60, 70))
+
+    assert searched("auto") == searched("always" if slower else "never")
+    assert searched("always") != searched("never")
 
 
 @pytest.mark.parametrize(
