@@ -23,7 +23,7 @@ from workers.export import export
 from workers.messages import Assignment, ExportOrder, Scored, Workload
 from workers.pipeline import Pipeline
 
-ITEMS = 30
+ITEMS = 80  # enough for the worker to lay its weights out
 SETTINGS = {"until": ["w7", "w20 w3"], "max_gen_toks": 12, "do_sample": False}
 GREEDY = {**GENERATION, "doc_to_target": "w{{a}}", "generation_kwargs": SETTINGS}
 SCORED = (("words", "acc_norm", "none"), ("says", "exact_match", "number"))
