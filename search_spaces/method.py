@@ -19,6 +19,7 @@ class MethodParameter:
         kind: A switch is 0 or 1, a choice the number of one of `choices`; neither is searched.
         choices: The words that a recipe file may say, in order.
         least, most: Values outside are refused; None is no limit.
+        whole: Only whole numbers are values, and one holds for all layers of a slice.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MethodParameter:
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,13 @@ class Method:
     random: bool = False
     records: tuple[str, ...] = ()
     experimental: str = ""
+
+    @property
+    def parents_wanted(self) -> str:
+        """How many parents it takes, in words."""
+        fewest, most = self.fewest_parents, self.most_parents
+        wanted = f"exactly {most}" if fewest == most else f"{fewest} to {most or 'any'}"
+        return f"{wanted} {'parent' if most == 1 else 'parents'}"
 
     def parameter(self, name: str) -> MethodParameter:
         """Returns the parameter of this name.

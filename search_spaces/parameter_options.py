@@ -103,7 +103,7 @@ def check_parameter_options(options: ParameterSpaceOptions, method: Method, pool
     _check_names(options, method)
     for name, bounds in options.bounds.items():
         _check_bounds(name, bounds, options, method)
-    _check_groups(options, pool)
+    _check_groups(options, method, pool)
     _check_pool(method, pool)
 
 
@@ -121,7 +121,7 @@ def _check_bounds(name: str, bounds: Bounds, options: ParameterSpaceOptions, met
         raise problem
 
 
-def _check_groups(options: ParameterSpaceOptions, pool: ParentPool) -> None:
+def _check_groups(options: ParameterSpaceOptions, method: Method, pool: ParentPool) -> None:
     if options.layer_groups > pool.layers:
         detail = f"{options.layer_groups} groups of {pool.layers} layers"
         raise SpaceDefinitionError("space.layer_groups", detail, f"use at most {pool.layers}")
@@ -131,6 +131,10 @@ def _check_groups(options: ParameterSpaceOptions, pool: ParentPool) -> None:
     if options.group_size is not None and options.group_size > pool.layers:
         detail = f"groups of {options.group_size} layers, where there are {pool.layers}"
         raise SpaceDefinitionError("space.group_size", detail, f"use at most {pool.layers}")
+    for parameter in searched_parameters(options, method):
+        if parameter.whole and options.smooth:
+            detail = f"{parameter.name} is a whole number, between which there is nothing"
+            raise SpaceDefinitionError("space.smooth", detail, f"leave smooth out, or fix {parameter.name}")
     for name in options.filters:
         if not name or options.filters.count(name) > 1:
             detail = "an empty filter" if not name else f"{name!r} stands there twice"
@@ -151,10 +155,17 @@ def _check_names(options: ParameterSpaceOptions, method: Method) -> None:
         fixed_number(method.parameter(name), value)
     if both := set(options.search or ()) & set(options.fixed):
         raise SpaceDefinitionError("space.fixed", f"{sorted(both)} are searched as well", "name each once")
+    _check_searched(options, method)
+
+
+def _check_searched(options: ParameterSpaceOptions, method: Method) -> None:
     searched = {parameter.name for parameter in searched_parameters(options, method)}
     if not searched:
-        detail = "no parameter is searched"
-        raise SpaceDefinitionError("space.search", detail, f"search one of: {', '.join(known)}")
+        numbers = [p.name for p in method.parameters if p.kind == "number" and p.name not in options.fixed]
+        hint = f"search one of: {', '.join(numbers)}"
+        if not numbers:
+            hint = f"choose another method, or give a {method.name} recipe in baselines.recipes"
+        raise SpaceDefinitionError("space.search", "no parameter is searched", hint)
     for parameter in method.parameters:
         if parameter.default is None and parameter.name not in {*searched, *options.fixed}:
             detail = f"{parameter.name} is neither searched nor fixed, and has no default"
@@ -166,6 +177,7 @@ def _check_pool(method: Method, pool: ParentPool) -> None:
         raise RecipeError("base", f"{method.name} needs a base model", "name the parents' common ancestor")
     count = len(pool.parents) + int(method.base_is_a_parent and pool.base not in (None, *pool.parents))
     if count < method.fewest_parents or (method.most_parents is not None and count > method.most_parents):
-        most = method.most_parents or "any number"
-        detail = f"{method.name} takes {method.fewest_parents} to {most}, got {count}"
-        raise SpaceDefinitionError("parents", detail, "change the parents or the method")
+        with_base = ", the base counted" if count > len(pool.parents) else ""
+        detail = f"{method.name} takes {method.parents_wanted}, got {count}{with_base}"
+        hint = "take the base from among the parents" if with_base else "change the parents"
+        raise SpaceDefinitionError("parents", detail, f"{hint}, or the method")

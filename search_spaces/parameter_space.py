@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from search_spaces.coefficients import coefficient, plain_weights, same_coefficients, with_layers_named
 from search_spaces.errors import NotInSpaceError, SpaceDefinitionError
-from search_spaces.genome import Axis, Genome, Real, Variable
+from search_spaces.genome import Axis, Genome, Integer, Real, Variable
 from search_spaces.methods import MethodParameter, method_named
 from search_spaces.parameter_options import (
     ParameterSpaceOptions,
@@ -62,7 +62,7 @@ class ParameterSpace:
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """One real variable per parameter, owner (a parent, or all of them) and place."""
+        """One variable per parameter, owner (a parent, or all of them) and place."""
         return self._variables
 
     @property
@@ -132,7 +132,7 @@ class ParameterSpace:
         if self.options.outer_genes:
             yield _Place(None, None)
 
-    def _all_variables(self) -> Iterator[Real]:
+    def _all_variables(self) -> Iterator[Real | Integer]:
         for parameter, owner, place in self._axes():
             low, high = self.options.bounds.get(parameter.name, (parameter.low, parameter.high))
             start = self._start(parameter, low, high)
@@ -142,7 +142,11 @@ class ParameterSpace:
                 None if owner is None else self.pool.parents.index(owner),
                 self._places.index(place),
             )
-            yield Real(f"{parameter.name}{whose} ({place})", float(low), float(high), start, axis)
+            name = f"{parameter.name}{whose} ({place})"
+            if parameter.whole:
+                yield Integer(name, int(low), int(high), int(start), axis)
+            else:
+                yield Real(name, float(low), float(high), start, axis)
 
     def _start(self, parameter: MethodParameter, low: float, high: float) -> float:
         """Weights start as a plain average, other parameters at their default or the middle."""
@@ -220,12 +224,12 @@ class ParameterSpace:
         parameter: MethodParameter,
         owner: Parent | None,
         place: _Place,
-    ) -> float:
+    ) -> float | int:
         tensor = self._tensor_at(place)
         value = coefficient(recipe, parameter, owner, tensor, self._layer_at(place))
         if value is None:
             raise NotInSpaceError("recipe", f"it does not use {owner}", "give the space the same parents")
-        value = canonical_number(value)
+        value = int(value) if parameter.whole else canonical_number(value)
         if not variable.holds(value):
             raise NotInSpaceError(
                 "recipe", f"{variable.name} is {value}, out of bounds", "widen space.bounds"
@@ -249,6 +253,9 @@ class ParameterSpace:
             return recipe
         if self.method.name in ("linear", "slerp", "passthrough"):
             detail = f"it is a {recipe.method} recipe, the space is {self.method.name}"
+            raise NotInSpaceError("recipe", detail, "search a space of its own method")
+        if not any(p.name == "weight" and p.scope == "parent" for p in self.method.parameters):
+            detail = f"it is a {recipe.method} recipe, and {self.method.name} has no weights to write it with"
             raise NotInSpaceError("recipe", detail, "search a space of its own method")
         weights = plain_weights(recipe, self.pool)
         sources = tuple(

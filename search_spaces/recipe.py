@@ -261,10 +261,8 @@ def parent_problems(
         )
     most = method.most_parents
     if count < method.fewest_parents or (most is not None and count > most):
-        exact = most == method.fewest_parents
-        wanted = f"exactly {most}" if exact else f"{method.fewest_parents} to {most or 'any'}"
-        noun = "parent" if most == 1 else "parents"
-        yield RecipeError(fields[0], f"{method.name} takes {wanted} {noun}, got {count}", "change the list")
+        detail = f"{method.name} takes {method.parents_wanted}, got {count}"
+        yield RecipeError(fields[0], detail, "change the list")
 
 
 def parameter_problems(method: Method, parameters: Parameters, field: str) -> Iterator[SpaceError]:
@@ -296,6 +294,9 @@ def _value_problem(declared: MethodParameter, setting: Setting, field: str) -> R
         return RecipeError(
             field, f"{declared.name} is one of a few words, got {setting.value}", f"write {words}"
         )
+    if declared.whole and (isinstance(setting.value, tuple) or setting.value != int(setting.value)):
+        detail = f"{declared.name} is {setting.value}, which is no whole number"
+        return RecipeError(field, detail, "write one, without a gradient")
     least, most = declared.least, declared.most
     outside = [v for v in values if (least is not None and v < least) or (most is not None and v > most)]
     if outside:

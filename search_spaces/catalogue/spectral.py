@@ -152,9 +152,10 @@ METHODS: tuple[Method, ...] = (
                 "parent",
                 0.0,
                 0.0,
-                2.0**31,
+                2.0**26,  # which recipes, with their eight digits, hold exactly
                 meaning="a whole number, from which the raises are drawn",
                 least=0.0,
+                whole=True,
             ),
             *_WHICH_MATRICES,
         ),

@@ -33,6 +33,8 @@ def _numbers(parameter: MethodParameter) -> st.SearchStrategy[float]:
 
 def _values(parameter: MethodParameter) -> st.SearchStrategy[Any]:
     numbers = _numbers(parameter)
+    if parameter.whole:
+        return st.integers(0, 10**7).map(float)
     if parameter.kind != "number":
         return numbers
     return numbers | st.lists(numbers, min_size=1, max_size=4).map(tuple)

@@ -9,7 +9,7 @@ import pytest
 from search_spaces import Infeasible, Parent, ParentPool, Recipe, Slice, Source, build_space
 from search_spaces.coefficients import coefficient
 from search_spaces.errors import NotInSpaceError, SpaceError
-from search_spaces.genome import initial_genome
+from search_spaces.genome import from_unit_cube, initial_genome
 from search_spaces.methods import METHODS
 from search_spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 from search_spaces.settings import Setting, constant
@@ -137,7 +137,10 @@ def test_a_recipe_that_the_space_cannot_express_is_refused(
         ({"frozen": {"weight of lefd*": 0.5}}, "space.frozen", "unknown gene 'weight of lefd*'"),
         ({"frozen": {"weight*": 0.5}}, "space.frozen", "no gene is left"),
         ({"frozen": {"weight of left*": 7.0}}, "space.frozen", "a number from 0 to 1.5"),
-        ({"method": "passthrough", "search": ("scale",)}, "parents", "takes 1 to 1, got 2"),
+        ({"method": "passthrough", "search": ("scale",)}, "parents", "takes exactly 1 parent, got 2"),
+        ({"method": "slerp"}, "parents", "got 3, the base counted; take the base from among"),
+        ({"method": "model_stock"}, "space.search", "choose another method"),
+        ({"method": "opcm"}, "space.search", "search one of: alpha, lambda"),
     ],
 )
 def test_options_that_hold_no_recipe_are_refused(options: dict[str, Any], field: str, part: str) -> None:
@@ -212,3 +215,34 @@ def test_frozen_genes_are_not_searched() -> None:
     other = decoded(space(layer_groups=2), (0.4, 0.5, 0.1, 0.9))
     with pytest.raises(NotInSpaceError, match=r"weight of left \(group 0\)' is 0.4, and frozen"):
         frozen.encode(other)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_baseline_has_a_genome_in_every_methods_space_or_is_told_to_have_none(method: str) -> None:
+    declared = METHODS[method]
+    numbers = tuple(p.name for p in declared.parameters if p.kind == "number")
+    most = declared.most_parents or len(POOL.parents)
+    parents = POOL.parents[: most - int(declared.base_is_a_parent)]
+    pool = ParentPool(parents, BASE, layers=4)
+    if not numbers:
+        pytest.skip("there is nothing to search")
+    built = space(pool, method=method, search=numbers)
+    sources = tuple(Source(parent=parent, parameters={"weight": constant(1.0)}) for parent in parents)
+    average = Recipe(method="linear", slices=(Slice(sources=sources),))
+    try:
+        genome = built.encode(average)
+    except NotInSpaceError as error:
+        assert error.detail
+    else:
+        assert len(genome) == len(built.variables)
+
+
+def test_seeds_are_genes_of_whole_numbers() -> None:
+    built = space(method="svd_scaling", search=("weight", "svd_rate", "svd_seed"))
+    genome = from_unit_cube(built.variables, [0.37] * len(built.variables))
+    recipe = decoded(built, genome)
+    (seed,) = recipe.slices[0].sources[0].parameters["svd_seed"]
+    assert seed.value == genome[-2]
+    assert isinstance(genome[-2], int)
+    with pytest.raises(SpaceError, match="leave smooth out"):
+        space(method="svd_scaling", search=("weight", "svd_seed"), smooth=True, layer_groups=2)

@@ -91,6 +91,7 @@ OTHER_SPACES: Mapping[str, dict[str, Any]] = {
         "kind": "layer_stacking", "frozen": {"log scale of*": 0.0, "take * (round 2)": -1}, **_DEEP
     },
     "groups of three": {"method": "ties", "group_size": 3},
+    "seeds": {"method": "svd_scaling", "search": ["weight", "svd_rate", "svd_seed"], "layer_groups": 2},
 }  # fmt: skip
 OPTIONS: TypeAdapter[SpaceOptions] = TypeAdapter(SpaceOptions)
 
