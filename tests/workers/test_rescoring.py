@@ -47,7 +47,7 @@ def stack(left: Path, right: Path) -> Recipe:
 def from_disk(folder: Path, tasks: Path) -> dict[str, list[Any]]:
     """Returns each task's samples as lm-eval's own model finds them, on the test split, in order."""
     found = simple_evaluate(
-        HFLM(pretrained=str(folder), batch_size=4, device="cpu", dtype="float32"),
+        HFLM(pretrained=str(folder), batch_size=16, device="cpu", dtype="float32"),
         tasks=[{"group": "g", "task": [{"task": task, "test_split": "test"} for task in ("words", "says")]}],
         task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
         bootstrap_iters=0,
