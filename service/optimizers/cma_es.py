@@ -22,7 +22,7 @@ _Run = CovarianceAdaptation | NoisyCovarianceAdaptation
 UNRANKED = (-math.inf, -math.inf)
 LEAST_CELLS = 0.3  # of a discrete variable: one sample in ten lies outside a cell with the mean amidst
 MOST_DOUBLINGS = 6
-FEW_ITEMS = 200  # up to which learning slower was measured to pay (docs/optimizers.md)
+FEW_ITEMS = 100  # up to which learning slower was found to pay (benchmarks.search_noise)
 MOST_GENES_TO_SLOW = 100  # twice as many take ten times as long: O(n^3) in every generation
 LEAST_GENERATIONS = 10  # of the budget, that the largest population must leave room for
 
@@ -47,6 +47,7 @@ class CmaEs(Optimizer):
 
     smallest_population: ClassVar[int] = 3
     diagonal: ClassVar[bool] = False
+    takes_revisions: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "restarts": Option("bipop", "how a converged run is followed by another", choices=("bipop", "best")),
         "warm_start": Option(default=True, meaning="learn the first steps from 20 baselines or more"),
@@ -65,6 +66,7 @@ class CmaEs(Optimizer):
         self._has_learned = False
         self._items = 0.0  # that a candidate's fitness is the mean of, at most
         self._spent = 0  # candidates told in this run
+        self._best_number: int | None = None
         self._median = UNRANKED  # of this run's last generation
         self._earlier = self._best  # the best median that a run ended with, and the mean
 
@@ -98,12 +100,17 @@ class CmaEs(Optimizer):
         elif not self._has_learned:
             self._known.append((position, rank))
         if rank > self._best[0]:
-            self._best = (rank, position)
+            self._best, self._best_number = (rank, position), evaluation.number
         self._items = max(self._items, self._items_of(evaluation))
         if not self._has_learned:
             self._run = None  # an ask may have begun it from another mean
         elif len(self._generation) == self._current_run().population:
             self._adapt()
+
+    def relearn(self, evaluation: Evaluation) -> None:
+        """Gives the best so far, where a run may begin, another rank; samples told stay as they were."""
+        if evaluation.number == self._best_number:
+            self._best = (self.rank(evaluation), self._best[1])
 
     def _adapt(self) -> None:
         """Tells the run a whole generation, in which infeasible candidates come last."""
@@ -174,7 +181,8 @@ class CmaEs(Optimizer):
     def _learns_slower(self) -> bool:
         wanted = self.options.get("learning_rate_adaptation", "never")
         if wanted == "auto":
-            return 0 < self._items <= FEW_ITEMS and len(self.variables) <= MOST_GENES_TO_SLOW
+            items = self._items if self.setup.items is None else self.setup.items
+            return 0 < items <= FEW_ITEMS and len(self.variables) <= MOST_GENES_TO_SLOW
         return wanted == "always"
 
     def _items_of(self, evaluation: Evaluation) -> float:
