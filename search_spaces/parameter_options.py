@@ -179,5 +179,5 @@ def _check_pool(method: Method, pool: ParentPool) -> None:
     if count < method.fewest_parents or (method.most_parents is not None and count > method.most_parents):
         with_base = ", the base counted" if count > len(pool.parents) else ""
         detail = f"{method.name} takes {method.parents_wanted}, got {count}{with_base}"
-        hint = "take the base from among the parents" if with_base else "change the parents"
-        raise SpaceDefinitionError("parents", detail, f"{hint}, or the method")
+        hint = "make one of the parents the base" if with_base else "change the list"
+        raise SpaceDefinitionError("parents", detail, f"{hint}, or take another method")

@@ -31,6 +31,8 @@ def _read_winner(value: object) -> object:
     A mapping is read as JSON here: from a validator on, pydantic would take it for Python's own values,
     and strictly have no list where the recipe holds a tuple.
     """
+    if isinstance(value, str) and "\n" not in value and not value.lstrip().startswith("{"):
+        raise ValueError(f"{value!r} is no recipe; write one as mergekit YAML, or leave it out")
     if isinstance(value, str):
         return read_recipe(value)
     if not isinstance(value, dict):

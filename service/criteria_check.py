@@ -48,7 +48,8 @@ def optimizer_mistakes(
     try:
         optimizer = _build(options, budget, raw, variables, parents)
     except SpaceError as error:
-        yield from_space_error(error)
+        if not (error.field == "measures" and raw.get("measures")):  # else what is wrong with them says more
+            yield from_space_error(error)
     else:
         yield from _pace(options, optimizer)
     if budget is not None and options.population is not None and options.population > budget.candidates:

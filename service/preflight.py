@@ -6,15 +6,16 @@ All mistakes are found at once, whatever else is wrong, and before any weight is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import prod
 from typing import Any
 
 from evaluators import BenchmarkFacts
-from search_spaces import Parent, ParentPool, Recipe, SpaceOptions, build_space
+from search_spaces import Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
 from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
-from search_spaces.genome import Real, Variable
+from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.methods import METHODS
 from service.criteria_check import criteria_mistakes, optimizer_mistakes
@@ -41,6 +42,7 @@ from workers.inspection import compare_layouts
 from workers.kinship_orders import KinshipInquiry, KinshipReport
 from workers.layout import Layout
 from workers.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport, Workforce
+from workers.misfits import unprepared
 
 MANY_LAYERS = 1000  # taken as the parents' depth where no parent can be looked at
 FEW_ITEMS = 30
@@ -171,9 +173,12 @@ class _Check:
             if options is None:
                 return
             try:
-                self.variables = build_space(options, self.pool).variables
+                space = build_space(options, self.pool)
+                self.variables = space.variables
                 self._foldable(options)
                 return
+                self._prepared(space)
+                self._matching(options)
             except SpaceError as error:
                 mistake = from_space_error(error)
                 self.mistakes.append(mistake)
@@ -182,6 +187,28 @@ class _Check:
                     return
 
     def _foldable(self, options: SpaceOptions) -> None:
+    def _prepared(self, space: SearchSpace) -> None:
+        """Checks that the parents' records are there, if the method reads any."""
+        recipe = space.decode(initial_genome(space.variables))
+        if not isinstance(recipe, Recipe) or any(p not in self.layouts for p in recipe.all_parents):
+            return
+        # A record is found by its model's weights: those of the Hub may not be on this disk yet.
+        with suppress(FileNotFoundError):
+            self.mistakes += [
+                _from_worker_error(error, "/space/method") for error in unprepared(recipe, self.layouts)
+            ]
+
+    def _matching(self, options: SpaceOptions) -> None:
+        """Checks that every filter is part of some tensor's name: its genes would change nothing."""
+        inner = getattr(options, "parameter", options)
+        pointer = "/space/filters" if inner is options else "/space/parameter/filters"
+        names = [name for layout in self.layouts.values() for name in layout.tensors]
+        for place, part in enumerate(getattr(inner, "filters", ()) if names else ()):
+            if not any(part in name for name in names):
+                detail = f"{part!r} is part of no tensor's name"
+                hint = f"use a part of one, as of {names[len(names) // 2]}"
+                self.mistakes.append(Mistake(f"{pointer}/{place}", "idle_filter", detail, hint))
+
         """Checks that what is searched with scales can be exported."""
         stacking = getattr(options, "stacking", options)
         pointer = "/space/scales" if stacking is options else "/space/stacking/scales"
@@ -225,7 +252,8 @@ class _Check:
                     if entry.field == "include_path"
                     else pointer_to("objectives", i, entry.field)
                 )
-                self.mistakes.append(Mistake(pointer, entry.code, entry.detail, entry.remedy))
+                remedy = entry.remedy.replace("include_path", "tasks_path")  # as specs call it
+                self.mistakes.append(Mistake(pointer, entry.code, entry.detail, remedy))
             else:
                 self.entries.append(entry)
                 self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))

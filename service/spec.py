@@ -54,7 +54,8 @@ class Objective(Spec):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if missing := missing_fields(self.kind, self):
-            raise ValueError(f"an objective of kind {self.kind} needs {' and '.join(missing)}")
+            wanted = " and ".join(missing)
+            raise ValueError(f"an objective of kind {self.kind} needs {wanted}; give it {wanted}")
         return self
 
     @property

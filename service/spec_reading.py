@@ -28,6 +28,7 @@ Location = tuple[int | str, ...]
 _CODES = {"extra_forbidden": "unknown_key", "literal_error": "unknown_name", "value_error": "bad_value"}
 _HINTS = {
     "missing": "add it",
+    "literal_error": "use {expected}",
     "greater_than_equal": "use {ge} or more",
     "greater_than": "use more than {gt}",
     "less_than_equal": "use {le} or less",
@@ -252,6 +253,8 @@ def _mistake(error: ErrorDetails, place: _Place) -> Mistake:
         detail, _, hint = str(cause).partition("; ")
         return Mistake(pointer, code, detail, hint)
     message = error["msg"][:1].lower() + error["msg"][1:]
+    if kind == "unknown_name":  # our own words: what is wrong, and what there is
+        message, _, hint = message.partition("; ")
     return Mistake(pointer, code, f"{_short(error['input'])} does not fit: {message}", hint)
 
 

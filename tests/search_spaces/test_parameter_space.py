@@ -138,7 +138,7 @@ def test_a_recipe_that_the_space_cannot_express_is_refused(
         ({"frozen": {"weight*": 0.5}}, "space.frozen", "no gene is left"),
         ({"frozen": {"weight of left*": 7.0}}, "space.frozen", "a number from 0 to 1.5"),
         ({"method": "passthrough", "search": ("scale",)}, "parents", "takes exactly 1 parent, got 2"),
-        ({"method": "slerp"}, "parents", "got 3, the base counted; take the base from among"),
+        ({"method": "slerp"}, "parents", "got 3, the base counted; make one of the parents the base"),
         ({"method": "model_stock"}, "space.search", "choose another method"),
         ({"method": "opcm"}, "space.search", "search one of: alpha, lambda"),
     ],

@@ -230,6 +230,48 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "org/other is none of the experiment's parents",
         "",
     ),
+    "a filter of no tensor": (
+        {"space": {"layer_groups": 2, "filters": ["mpl"]}},
+        "/space/filters/0",
+        "idle_filter",
+        "'mpl' is part of no tensor's name",
+        "use a part of one, as of model.",
+    ),
+    "measures without range": (
+        {"optimizer": {"algorithm": "map_elites"}, "measures": [{"kind": "depth", "low": 2}]},
+        "/measures/0/high",
+        "missing",
+        "high is missing",
+        "add it",
+    ),
+    "an objective of nothing": (
+        {"objectives": [{"weight": 2.0}]},
+        "/objectives/0",
+        "bad_value",
+        "an objective of kind lm_eval needs task",
+        "give it task",
+    ),
+    "a direction that is none": (
+        {"objectives": [{"task": "words", "direction": "up"}]},
+        "/objectives/0/direction",
+        "unknown_name",
+        '"up" does not fit',
+        "use 'maximize' or 'minimize'",
+    ),
+    "a kind of space that is none": (
+        {"space": {"kind": "layers"}},
+        "/space",
+        "unknown_name",
+        "unknown kind of space",
+        "use one of: parameter, layer_stacking",
+    ),
+    "a winner in a joint space": (
+        {"space": {"kind": "joint", "stacking": {"kind": "layer_stacking", "winner": "first"}}},
+        "/space/stacking/winner",
+        "bad_value",
+        "'first' is no recipe",
+        "leave it out",
+    ),
     "a name with a line break": (
         {"name": "two\nlines"},
         "/name",
@@ -441,3 +483,11 @@ def test_a_window_needs_a_steady_state(folder: Path) -> None:
         optimizer = {"algorithm": "cma_es", key: value}
         assert only_mistake(spec_in(folder, optimizer=optimizer)).pointer == f"/optimizer/{key}"
         check(spec_in(folder, optimizer=optimizer | {"steady_state": True}))
+
+
+def test_a_method_that_reads_records_is_refused_where_nobody_made_them(folder: Path) -> None:
+    with pytest.raises(InvalidSpecError) as refused:
+        check(spec_in(folder, space={"method": "fisher"}))
+    assert {(m.pointer, m.code) for m in refused.value.mistakes} == {("/space/method", "merge_failed")}
+    assert "evomerge calibrate" in refused.value.mistakes[0].hint
+    assert "left: has no fisher record" in refused.value.mistakes[0].detail

@@ -84,7 +84,7 @@ def test_a_winner_may_be_given_as_a_text(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("space", "pointer", "part"),
     [
-        ({"kind": "stacking"}, "/space", "unknown kind of space; use one of: parameter, layer_stacking"),
+        ({"kind": "stacking"}, "/space", "unknown kind of space"),
         ({"kind": "layer_stacking", "repeats": 0}, "/space/repeats", "greater than or equal to 1"),
         ({"kind": "layer_stacking", "repeat": 2}, "/space/repeat", "unknown key 'repeat'"),
         ({"kind": "layer_stacking", "scale_bounds": [2, 1]}, "/space/scale_bounds", "holds no scales"),
