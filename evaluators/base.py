@@ -22,6 +22,7 @@ class BenchmarkFacts:
         overlap: Share of the test items that have a long passage in common with a search item; None
             where items have no texts.
         warnings: What whoever reads a score of this benchmark must know.
+        additive: The score is the mean over its items, so that it can be put together from parts.
     """
 
     name: str
@@ -30,6 +31,7 @@ class BenchmarkFacts:
     higher_is_better: bool
     overlap: float | None = None
     warnings: tuple[str, ...] = ()
+    additive: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from evaluators.base import BenchmarkFacts
 from evaluators.errors import SplitError
 from evaluators.overlap import shared_passages
 from evaluators.splits import SPLITS, Split, content_of
-from evaluators.task_building import BuiltBenchmark
+from evaluators.task_building import BuiltBenchmark, is_mean
 from evaluators.task_questions import Item
 
 
@@ -24,7 +24,13 @@ def facts_of(built: BuiltBenchmark) -> BenchmarkFacts:
         )
         warnings = (public,)
     return BenchmarkFacts(
-        built.benchmark.name, items, built.metrics, built.higher_is_better, overlap, warnings
+        built.benchmark.name,
+        items,
+        built.metrics,
+        built.higher_is_better,
+        overlap,
+        warnings,
+        is_mean(built),
     )
 
 

@@ -34,7 +34,7 @@ from evaluators.racing import Items
 from evaluators.scores import Score
 from evaluators.sheets import Part, QuestionSheet, Selection
 from evaluators.splits import Split
-from evaluators.task_building import BuiltBenchmark, build_benchmark
+from evaluators.task_building import BuiltBenchmark, build_benchmark, is_mean
 from evaluators.task_questions import Question, Subtask
 
 _RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
@@ -98,7 +98,7 @@ class Harness:
             asked = [[task.questions(split, conditions) for task in built.subtasks] for built in self._built]
             sheet = QuestionSheet(asked)
             moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
-            facts = zip(sheet.sizes, sheet.fingerprints(), map(_is_mean, self._built), moved, strict=True)
+            facts = zip(sheet.sizes, sheet.fingerprints(), map(is_mean, self._built), moved, strict=True)
             marks = [
                 [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]
                 for built, of_tasks in zip(self._built, asked, strict=True)
@@ -139,16 +139,6 @@ def _marks(built: BuiltBenchmark, subtask: Subtask, questions: Sequence[Question
     ):
         return ChoiceMarks(task, built.metric, questions)
     return None
-
-
-def _is_mean(built: BuiltBenchmark) -> bool:
-    """Says whether the score is the mean over its items, so that parts of it can be put together."""
-    if any(subtask.samples for subtask in built.subtasks):
-        return False
-    if any(subtask.task.aggregation()[built.metric] is not mean for subtask in built.subtasks):
-        return False
-    rules = built.group.aggregate_metric_list if built.group is not None else ()
-    return all(rule.weight_by_size for rule in rules if rule.metric == built.metric)
 
 
 def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -55,7 +55,8 @@ class NetworkCost:
     def facts(self) -> BenchmarkFacts:
         """Returns one item per split."""
         higher = self._benchmark.direction == "maximize"
-        return BenchmarkFacts(self._benchmark.name, dict.fromkeys(SPLITS, 1), (self._benchmark.kind,), higher)
+        kind, items = self._benchmark.kind, dict.fromkeys(SPLITS, 1)
+        return BenchmarkFacts(self._benchmark.name, items, (kind,), higher, additive=False)
 
     def sheet(self, split: Split) -> Sheet:  # noqa: ARG002
         """Returns a sheet of one item."""
@@ -80,6 +81,8 @@ class NetworkCost:
 class FileJudging:
     """What the items of a file are put to, and how the answers are judged."""
 
+    additive: ClassVar[bool] = True  # whether the score is a mean over the items
+
     def __init__(self, benchmark: Benchmark, field: str, metric: str, *, higher_is_better: bool) -> None:
         self.benchmark = benchmark
         self.items = items_of(benchmark, field=field)
@@ -95,7 +98,14 @@ class FileJudging:
         texts = [[{self._field: text} for text in self.items[split]] for split in ("search", "test")]
         overlap = shared_passages(*texts)
         like = self._like
-        return BenchmarkFacts(like.benchmark, sizes, (like.metric,), like.higher_is_better, overlap)
+        return BenchmarkFacts(
+            like.benchmark,
+            sizes,
+            (like.metric,),
+            like.higher_is_better,
+            overlap,
+            additive=self.additive,
+        )
 
     def fingerprint(self, split: Split) -> str:
         """Returns a hash of all that an answer depends on besides the model."""
@@ -121,7 +131,7 @@ class Answers(FileJudging):
 
     def sheet(self, split: Split) -> Sheet:
         """Returns what is asked on a split."""
-        return Sheet(len(self.items[split]), self.fingerprint(split), additive=True)
+        return Sheet(len(self.items[split]), self.fingerprint(split), self.additive)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
@@ -139,12 +149,14 @@ class Answers(FileJudging):
 class Perplexity(FileJudging):
     """exp of the mean negative log-likelihood per token, over all texts."""
 
+    additive: ClassVar[bool] = False
+
     def __init__(self, benchmark: Benchmark) -> None:
         super().__init__(benchmark, "text", "perplexity", higher_is_better=False)
 
     def sheet(self, split: Split) -> Sheet:
         """Returns what is asked on a split."""
-        return Sheet(len(self.items[split]), self.fingerprint(split), additive=False)
+        return Sheet(len(self.items[split]), self.fingerprint(split), self.additive)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int

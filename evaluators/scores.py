@@ -80,3 +80,15 @@ def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score
     stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else 0.0
     items = () if places == tuple(range(size)) else places
     return replace(like, value=value, stderr=stderr, per_item=per_item, items=items)
+
+
+def united_score(one: Score, other: Score) -> Score:
+    """Returns the score of a benchmark whose metric is a mean, from two askings of different items.
+
+    Whoever was asked everything has nothing to gain.
+    """
+    if not (one.items and other.items):
+        return one if not one.items else other
+    answers = one.answers | other.answers
+    # A part is told from the whole by its places: so many answers may be all, and keep them.
+    return mean_score(one, answers, size=len(answers) + 1)

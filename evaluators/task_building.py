@@ -18,6 +18,7 @@ import lm_eval.utils
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 from lm_eval.api.group import Group
+from lm_eval.api.metrics import mean
 from lm_eval.api.registry import is_higher_better, metric_registry
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
@@ -283,3 +284,13 @@ def _direction(task: Task, metric: str) -> bool:
             "add higher_is_better to the task's file",
         )
     return bool(higher)
+
+
+def is_mean(built: BuiltBenchmark) -> bool:
+    """Says whether the score is the mean over its items, so that parts of it can be put together."""
+    if any(subtask.samples for subtask in built.subtasks):
+        return False
+    if any(subtask.task.aggregation()[built.metric] is not mean for subtask in built.subtasks):
+        return False
+    rules = built.group.aggregate_metric_list if built.group is not None else ()
+    return all(rule.weight_by_size for rule in rules if rule.metric == built.metric)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evaluators import Score
@@ -70,6 +70,13 @@ class Appraiser:
             for c in candidates
         ]
 
+    def reappraise(self, candidate: Candidate, outcome: Outcome) -> Appraisal:
+        """Appraises a candidate of earlier on what it has answered since."""
+        profile = profile_of(candidate, outcome)
+        appraisal = self._appraise(candidate, profile)
+        scores = () if profile is None else tuple(profile.scores.values())
+        return replace(appraisal, appraised=replace(appraisal.appraised, scores=scores))
+
     def _appraise(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
         if profile is None:
             return Appraisal(candidate, None, Appraised(candidate.number), self._without_scores(candidate))
@@ -79,6 +86,7 @@ class Appraiser:
             candidate.number,
             self.criteria.measured(profile),
             self.criteria.violation(profile, self._best),
+            _partial(profile),
         )
         if candidate.genome is None:
             return Appraisal(candidate, fitness, appraised, None)
@@ -95,7 +103,7 @@ class Appraiser:
 
     def _estimate(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
         """Appraises one that lost a race: it can be neither best nor an elite."""
-        appraised = Appraised(candidate.number)
+        appraised = Appraised(candidate.number, scores=() if profile is None else _partial(profile))
         if profile is None or candidate.genome is None or self.pruned != "estimate":
             told = None if self.pruned == "discard" else self._as_worst(candidate)
             return Appraisal(candidate, None, appraised, told)
@@ -112,6 +120,12 @@ class Appraiser:
         return Evaluation(
             candidate.number, candidate.genome, self._worst, candidate.is_baseline, violation=violation
         )
+
+
+def _partial(profile: Profile) -> tuple[Score, ...]:
+    """Returns the scores where they stand for more items than were asked."""
+    scores = tuple(profile.scores.values())
+    return scores if any(score.items for score in scores) else ()
 
 
 def is_pruned(outcome: Outcome | None) -> bool:

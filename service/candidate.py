@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from evaluators import Score
 from search_spaces import Genome, Infeasible, Recipe
 from workers.messages import Outcome
 
@@ -73,6 +74,7 @@ class Appraised:
     """Where a candidate that was told stands beside its scores.
 
     Attributes:
+        scores: With estimates of what it would score on all items, where it was asked a part; else empty.
         measures: One per measure of the experiment; empty where it has none (it failed).
         violation: By how much it breaks the constraints, summed; 0 keeps them all.
     """
@@ -80,6 +82,21 @@ class Appraised:
     number: int
     measures: tuple[float, ...] = ()
     violation: float = 0.0
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """That a candidate was asked the items of a later generation as well.
+
+    Attributes:
+        answered: It has answered; else its worker failed, and what was known of it stays.
+        worked: Seconds that a worker was at it.
+    """
+
+    generation: int
+    answered: bool
+    worked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +107,7 @@ class Remembered:
         told: Its place in the order of telling.
         worked: Seconds that workers were at it.
         violation: By how much it breaks the constraints, as far as it was told.
+        again: In which later generations it was asked further items.
     """
 
     candidate: Candidate
@@ -97,3 +115,4 @@ class Remembered:
     told: int | None = None
     worked: float = 0.0
     violation: float = 0.0
+    again: tuple[Again, ...] = ()

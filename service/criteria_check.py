@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from evaluators import BenchmarkFacts
 from search_spaces import Parent
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.genome import Variable
 from service.criteria_spec import Constraint, Measure
 from service.errors import Mistake
-from service.optimizers import MeasureAxis, Optimizer, OptimizerSetup, choose_algorithm, optimizer_named
-from service.spec import Budget, Objective, OptimizerOptions
+from service.optimizers import (
+    OPTIMIZERS,
+    MeasureAxis,
+    Optimizer,
+    OptimizerSetup,
+    choose_algorithm,
+    optimizer_named,
+)
+from service.spec import Budget, Objective, OptimizerOptions, Rotation
 from service.spec_reading import from_space_error, pointer_to, read_part
 
 T = TypeVar("T")
@@ -52,6 +60,7 @@ def optimizer_mistakes(
             yield from_space_error(error)
     else:
         yield from _pace(options, optimizer)
+        yield from _takes_back(raw, optimizer)
     if budget is not None and options.population is not None and options.population > budget.candidates:
         detail = f"a population of {options.population} is larger than the budget of {budget.candidates}"
         hint = "raise budget.candidates or lower optimizer.population"
@@ -102,6 +111,35 @@ def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:
     if options.window is not None:
         detail = f"a window of {options.window} has no meaning where generations are asked for"
         yield Mistake("/optimizer/window", "needs_steady_state", detail, hint)
+
+
+def _takes_back(raw: Mapping[str, Any], optimizer: Optimizer) -> Iterator[Mistake]:
+    """Yields an optimizer that would keep what candidates scored on other items."""
+    if raw.get("rotation") is None or optimizer.takes_revisions:
+        return
+    able = sorted(name for name, kind in OPTIMIZERS.items() if kind.takes_revisions)
+    detail = "this algorithm keeps what a candidate scored once, so that the lucky ones would stay for ever"
+    yield Mistake(
+        "/rotation", "needs_another_optimizer", detail, f"leave rotation out, or use one of {', '.join(able)}"
+    )
+
+
+def rotation_mistakes(raw: Mapping[str, Any], entries: Sequence[BenchmarkFacts]) -> Iterator[Mistake]:
+    """Yields a rotation of items that there are too few of, or that are no parts of a score."""
+    rule = read_part(Rotation, raw["rotation"]) if raw.get("rotation") is not None else None
+    if rule is None or not entries:
+        return
+    for entry in entries:
+        if not entry.additive:
+            detail = (
+                f"{entry.name}'s {entry.metrics[0]} is no mean over its items, which could be asked in parts"
+            )
+            yield Mistake("/rotation", "no_mean", detail, "leave rotation out, or take another metric")
+    most = max(entry.items["search"] for entry in entries)
+    if most < 2 * rule.items:
+        detail = f"{rule.items} of {most} search items leave nothing to rotate"
+        hint = f"use {most // 2} or fewer, or leave rotation out"
+        yield Mistake("/rotation/items", "nothing_to_rotate", detail, hint)
 
 
 def _unknown(

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from evaluators import EvaluationError, Items, Race, Score, Split
+from evaluators.scores import united_score
 from search_spaces import Recipe
-from service.candidate import Candidate, Timings
+from service.candidate import Again, Candidate, Timings
 from service.journal import Wish
 from workers.messages import Assignment, Failed, Outcome, Scored, Workforce
 
@@ -35,6 +36,14 @@ class Record(Protocol):
         ...
 
 
+class AgainRecord(Protocol):
+    """Where it is written down what candidates answer that are asked again."""
+
+    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Notes what a candidate answered to a later generation's items."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A candidate to be scored.
@@ -44,6 +53,7 @@ class Order:
         race: Whom it races, if anybody.
         ask_seconds: Its share of the optimizer's proposing.
         worked: Seconds that workers were at it in earlier attempts.
+        again: The later generation whose items it is asked; None in its own.
     """
 
     candidate: Candidate
@@ -53,6 +63,13 @@ class Order:
     ask_seconds: float = 0.0
     attempt: int = 1
     worked: float = 0.0
+    again: int | None = None
+
+    @property
+    def id(self) -> UUID:
+        """What names the assignment: the candidate, or the candidate in a later generation."""
+        key = self.candidate.id
+        return key if self.again is None else uuid5(key, f"generation {self.again}")
 
     @property
     def key(self) -> tuple[str, Items | None]:
@@ -68,11 +85,19 @@ class Dispatcher:
     """
 
     def __init__(
-        self, workforce: Workforce, record: Record, *, timeout: float, split: Split = "search"
+        self,
+        workforce: Workforce,
+        record: Record,
+        *,
+        timeout: float,
+        split: Split = "search",
+        again: AgainRecord | None = None,
     ) -> None:
         self.workforce, self.record, self.timeout, self.split = workforce, record, timeout, split
+        self._again_record = again
         self.outcomes: dict[int, Outcome] = {}
         self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
+        self.again: dict[tuple[int, int], Again] = {}  # by candidate and later generation
         self._scored: dict[tuple[str, Items | None], Scored] = {}
         self._queue: deque[Order] = deque()
         self._out: dict[UUID, tuple[Order, float]] = {}  # with the time it was handed out
@@ -140,9 +165,7 @@ class Dispatcher:
         while self._queue and len(self._out) < self.workforce.slots:
             order = self._queue.popleft()
             if (scored := self._scored.get(order.key)) is not None:
-                twin = replace(
-                    scored, candidate=order.candidate.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0
-                )
+                twin = replace(scored, candidate=order.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0)
                 self._write(order, twin)
             elif order.key in under_way:
                 held_back.append(order)  # its twin's scores will do
@@ -154,7 +177,7 @@ class Dispatcher:
     def _submit(self, order: Order) -> None:
         candidate = order.candidate
         assignment = Assignment(
-            candidate.id,
+            order.id,
             candidate.number,
             order.recipe,
             split=self.split,
@@ -165,7 +188,7 @@ class Dispatcher:
             known=self.record.known(candidate),
         )
         self.workforce.submit(assignment)
-        self._out[candidate.id] = (order, monotonic())
+        self._out[order.id] = (order, monotonic())
 
     def _collect(self) -> None:
         """Waits a moment for an answer and writes it down, or queues a lost candidate again."""
@@ -184,9 +207,33 @@ class Dispatcher:
 
     def _write(self, order: Order, outcome: Outcome, *, dispatch: float = 0.0) -> None:
         timings = Timings(ask=order.ask_seconds, dispatch=dispatch, worked=order.worked)
+        if order.again is not None:
+            self._write_again(order, order.again, outcome, timings)
+            return
         self.record.settled(order.candidate, outcome, timings)
         self.worked[order.candidate.number] = order.worked
         self.remember(order.candidate, outcome, items=order.items)
+
+    def _write_again(self, order: Order, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Adds what a candidate answered now to what it had answered."""
+        candidate = order.candidate
+        if isinstance(outcome, Scored):
+            self._scored.setdefault(order.key, outcome)
+            outcome = united(self.outcomes.get(candidate.number), outcome)
+        if self._again_record is not None:
+            self._again_record.asked_again(candidate, generation, outcome, timings)
+        if isinstance(outcome, Scored):
+            self.outcomes[candidate.number] = outcome
+        again = Again(generation, isinstance(outcome, Scored), order.worked)
+        self.again[candidate.number, generation] = again
+
+
+def united(before: Outcome | None, after: Scored) -> Scored:
+    """Returns one outcome with the answers of both, and the means over them."""
+    if not isinstance(before, Scored):
+        return after
+    pairs = zip(before.scores, after.scores, strict=True)
+    return replace(before, scores=tuple(united_score(old, new) for old, new in pairs))
 
 
 def checked(outcome: Outcome) -> Outcome:

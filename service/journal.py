@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from evaluators import Score
-from service.candidate import Appraised, Candidate, Remembered, Timings
-from workers.messages import Outcome
+from service.candidate import Again, Appraised, Candidate, Remembered, Timings
+from service.estimator_check import EstimatorFinding
+from workers.messages import Outcome, Scored
 
 
 class Wish(StrEnum):
@@ -33,6 +34,8 @@ class Progress:
         best: Highest weighted mean of the objectives so far, and whose it is.
         hypervolume: Of the front, over the worst baseline in each objective.
         reference: That worst, as fitness; None when no baseline has scores.
+        estimator: How well scores of a part of the items foretold those of the next: see
+            `service.estimator_check`; None where everyone is asked everything.
     """
 
     generation: int
@@ -42,6 +45,7 @@ class Progress:
     hypervolume: float
     front: tuple[int, ...]
     reference: tuple[float, ...] | None = None
+    estimator: EstimatorFinding | None = None
 
 
 class Journal(Protocol):
@@ -66,6 +70,14 @@ class Journal(Protocol):
         """
         ...
 
+    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Notes what a candidate answered to a later generation's items; the outcome holds all it knows."""
+        ...
+
+    def revised(self, appraised: Sequence[Appraised]) -> None:
+        """Notes what candidates are worth now that they have answered more."""
+        ...
+
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         """Returns what the same model scored on the search split in other experiments."""
         ...
@@ -73,6 +85,18 @@ class Journal(Protocol):
     def wish(self) -> Wish | None:
         """Returns what people ask of the experiment now, if anything."""
         ...
+
+
+def with_values(outcome: Scored, scores: Sequence[Score]) -> Scored:
+    """Returns an outcome with these values and standard errors, and its own answers."""
+    values = {score.benchmark: score for score in scores}
+    return replace(
+        outcome,
+        scores=tuple(
+            replace(own, value=values[own.benchmark].value, stderr=values[own.benchmark].stderr)
+            for own in outcome.scores
+        ),
+    )
 
 
 class ListJournal:
@@ -102,8 +126,25 @@ class ListJournal:
         for place, each in enumerate(appraised, first):
             entry = self.entries[each.number]
             self.entries[each.number] = replace(entry, told=place, violation=each.violation)
+        self.revised(appraised)
         if progress is not None:
             self.progress.append(progress)
+
+    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Notes what a candidate answered to a later generation's items."""
+        entry = self.entries[candidate.number]
+        answered = isinstance(outcome, Scored)
+        again = Again(generation, answered, timings.worked)
+        kept = outcome if answered else entry.outcome
+        self.entries[candidate.number] = replace(entry, outcome=kept, again=(*entry.again, again))
+
+    def revised(self, appraised: Sequence[Appraised]) -> None:
+        """Notes what candidates are worth now that they have answered more."""
+        for each in appraised:
+            entry = self.entries[each.number]
+            if each.scores and isinstance(entry.outcome, Scored):
+                valued = with_values(entry.outcome, each.scores)
+                self.entries[each.number] = replace(entry, outcome=valued, violation=each.violation)
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
         """Returns nothing: a list knows one experiment."""

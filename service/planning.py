@@ -27,6 +27,7 @@ from service.optimizers import (
     optimizer_named,
 )
 from service.recipe_shape import ParentShape
+from service.rounds import RotationRule
 from service.schedule import SMALLEST_WINDOW
 from service.search_plan import Baseline, RaceRule, SearchPlan
 from service.spec import ExperimentSpec, label_of
@@ -122,6 +123,7 @@ def build_optimizer_for(
         parents=len(mixed_parents(spec)),
         options=spec.optimizer.options,
         budget=known.get("first_budget") or spec.budget.candidates,
+        items=None if spec.rotation is None else spec.rotation.items,
         kinship=known.get("kinship"),
     )
     name = known.get("algorithm") or algorithm_for(spec, space).name
@@ -180,6 +182,7 @@ def plan_for(
         criteria=criteria_for(spec, found),
         failure_policy=spec.failure_policy,
         race=race_rule_for(spec),
+        rotation=rotation_rule_for(spec, found),
     )
 
 
@@ -189,6 +192,15 @@ def race_rule_for(spec: ExperimentSpec) -> RaceRule | None:
     if rule is None:
         return None
     return RaceRule(spec.weights, z=rule.z, batch=rule.batch, seed=spec.seed, told=rule.told)
+
+
+def rotation_rule_for(spec: ExperimentSpec, facts: Facts) -> RotationRule | None:
+    """Returns how many items a generation is asked; None where it is all of them."""
+    rule = spec.rotation
+    if rule is None:
+        return None
+    sizes = tuple(objective.items["search"] for objective in facts.objectives)
+    return RotationRule(rule.items, rule.elites, sizes, spec.seed)
 
 
 def criteria_for(spec: ExperimentSpec, facts: Facts) -> Criteria:

@@ -18,7 +18,7 @@ from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.methods import METHODS
-from service.criteria_check import criteria_mistakes, optimizer_mistakes
+from service.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
@@ -105,6 +105,7 @@ def check_spec(
     check.space()
     check.optimizer()
     check.benchmarks(workforce)
+    mistakes += rotation_mistakes(raw, check.entries)
     check.recipes()
     check.warm_start(earlier)
     if spec is None or mistakes:
@@ -176,9 +177,9 @@ class _Check:
                 space = build_space(options, self.pool)
                 self.variables = space.variables
                 self._foldable(options)
-                return
                 self._prepared(space)
                 self._matching(options)
+                return
             except SpaceError as error:
                 mistake = from_space_error(error)
                 self.mistakes.append(mistake)
@@ -186,7 +187,6 @@ class _Check:
                 if raw == before:
                     return
 
-    def _foldable(self, options: SpaceOptions) -> None:
     def _prepared(self, space: SearchSpace) -> None:
         """Checks that the parents' records are there, if the method reads any."""
         recipe = space.decode(initial_genome(space.variables))
@@ -209,6 +209,7 @@ class _Check:
                 hint = f"use a part of one, as of {names[len(names) // 2]}"
                 self.mistakes.append(Mistake(f"{pointer}/{place}", "idle_filter", detail, hint))
 
+    def _foldable(self, options: SpaceOptions) -> None:
         """Checks that what is searched with scales can be exported."""
         stacking = getattr(options, "stacking", options)
         pointer = "/space/scales" if stacking is options else "/space/stacking/scales"

@@ -10,6 +10,9 @@ own, or as soon as the one a window ahead was told, so that no worker waits for 
 that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
 (`plan.order`), candidates depend on who was faster; then the order of telling is what is remembered.
 
+Who is asked what is the interviews' business: where a generation answers a part of the items only, the
+elites answer it as well, and what they are worth then is told before that generation.
+
 It knows no SQL, no HTTP, no Ray and no torch: only its two ports, `Workforce` and `Journal`.
 """
 
@@ -17,16 +20,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from time import monotonic
 from uuid import uuid4
 
-from evaluators import Race
 from search_spaces import Genome, Infeasible, Recipe, SearchSpace
 from search_spaces.errors import NotInSpaceError
 from service.appraisal import Appraisal, Appraiser
 from service.candidate import Candidate, Remembered
-from service.dispatcher import Dispatcher, Order
+from service.dispatcher import Dispatcher
 from service.errors import ReplayMismatchError
+from service.interviews import Interviews
 from service.journal import Journal, Wish
 from service.optimizers.base import Optimizer
 from service.search_plan import Ending, SearchPlan
@@ -48,7 +52,8 @@ class SearchLoop:
     ) -> None:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
         self.schedule = plan.schedule(optimizer.population)
-        self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout)
+        self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
+        self.interviews = Interviews(plan, self.dispatcher)
         told = plan.race.told if plan.race is not None else "estimate"
         self.appraiser = Appraiser(plan.criteria, plan.failure_policy, told)
         self.standing = Standing(plan, optimizer.scalar)
@@ -81,6 +86,7 @@ class SearchLoop:
             self.dispatcher.step(hand_out=False)
             return None
         self._ask()
+        self.interviews.dispatch()
         if self._tell():
             return None  # now others may be asked for
         if self.dispatcher.is_idle:
@@ -107,7 +113,9 @@ class SearchLoop:
         if fresh:  # before dispatch: a crash must not forget what is on a GPU
             self.journal.proposed([proposed[number] for number in fresh])
         for candidate in candidates:
-            self._dispatch(candidate, ask_seconds)
+            self.interviews.open(candidate.generation, self.standing.archive.ranked)
+            known = self._remembered.get(candidate.number)
+            self.interviews.admit(candidate, known, self.standing.archive.best, ask_seconds)
 
     def _due(self) -> list[int]:
         numbers: list[int] = []
@@ -175,22 +183,6 @@ class SearchLoop:
             raise ReplayMismatchError(number)
         return candidate
 
-    def _dispatch(self, candidate: Candidate, ask_seconds: float) -> None:
-        known = self._remembered.get(candidate.number)
-        if known is not None and known.outcome is not None:
-            self.dispatcher.remember(candidate, known.outcome)
-            self.dispatcher.worked[candidate.number] = known.worked
-        elif isinstance(candidate.recipe, Recipe):
-            race = self._race(candidate)
-            self.dispatcher.add(Order(candidate, candidate.recipe, race=race, ask_seconds=ask_seconds))
-
-    def _race(self, candidate: Candidate) -> Race | None:
-        """Returns the candidate's race against the best of those told when it was asked for."""
-        best = self.standing.archive.best
-        if self.plan.race is None or best is None or candidate.is_baseline:
-            return None
-        return self.plan.race.against(self.dispatcher.outcomes[best[0]])
-
     # --- Telling
 
     def _tell(self) -> bool:
@@ -200,7 +192,9 @@ class SearchLoop:
             return False
         started = monotonic()
         candidates = [self._open.pop(number) for number in numbers]
-        appraisals = self.appraiser.appraise(candidates, self.dispatcher.outcomes)
+        for generation in sorted({candidate.generation for candidate in candidates}):
+            self._revise(generation)
+        appraisals = self.appraiser.appraise(candidates, self.interviews.valued(candidates))
         self.optimizer.tell([a.evaluation for a in appraisals if a.evaluation is not None])
         self._told += len(numbers)
         for appraisal in appraisals:
@@ -212,6 +206,16 @@ class SearchLoop:
         self._write_down(appraisals, started)
         return True
 
+    def _revise(self, generation: int) -> None:
+        """Tells what the elites are worth now that they have answered a generation's items as well."""
+        appraisals = []
+        for heard in self.interviews.heard(generation):
+            appraisals.append(self.appraiser.reappraise(heard.candidate, heard.outcome))
+            self.standing.revise(appraisals[-1], heard.worked)
+        self.optimizer.revise([a.evaluation for a in appraisals if a.evaluation is not None])
+        if appraisals:
+            self.journal.revised([appraisal.appraised for appraisal in appraisals])
+
     def _next_told(self) -> list[int]:
         """Returns who is told next; nobody, while one of them is still being scored."""
         if self.plan.order == "completed" and self._told >= len(self.plan.baselines):
@@ -222,7 +226,11 @@ class SearchLoop:
         return together if all(map(self._has_ended, together)) else []
 
     def _has_ended(self, number: int) -> bool:
-        return number in self.dispatcher.outcomes or isinstance(self._open[number].recipe, Infeasible)
+        """Says whether a candidate can be told: it has ended, and so has whoever is told before it."""
+        candidate = self._open[number]
+        if not self.interviews.complete(candidate.generation):
+            return False
+        return number in self.dispatcher.outcomes or isinstance(candidate.recipe, Infeasible)
 
     def _write_down(self, appraisals: Sequence[Appraisal], started: float) -> None:
         told = self._told
@@ -238,6 +246,8 @@ class SearchLoop:
         if news:
             generation = self.schedule.generation(told - 1)
             progress = self.standing.progress(generation, told) if is_boundary or is_last else None
+            if progress is not None:
+                progress = replace(progress, estimator=self.interviews.estimator)
             self.journal.told(news, progress, monotonic() - started)
 
 

@@ -11,6 +11,7 @@ from evaluators.racing import BATCH, Z
 from search_spaces import Recipe
 from service.appraisal import FailurePolicy, PruningPolicy
 from service.criteria import Criteria
+from service.rounds import RotationRule
 from service.schedule import Generations, Schedule, SlidingWindow
 from workers.messages import Outcome, Scored
 
@@ -57,11 +58,16 @@ class RaceRule:
     seed: int = 0
     told: PruningPolicy = "estimate"
 
-    def against(self, outcome: Outcome | None) -> Race | None:
-        """Returns the race against a candidate, if it was asked all items and kept its answers."""
+    def against(self, outcome: Outcome | None, *, part: bool = False) -> Race | None:
+        """Returns the race against a candidate, if it was asked all items and kept its answers.
+
+        Args:
+            outcome: The candidate's.
+            part: Its scores hold the items that are raced on, and no others; they need not be all.
+        """
         if not isinstance(outcome, Scored) or outcome.pruned:
             return None
-        if any(score.items or not score.per_item for score in outcome.scores):
+        if any((score.items and not part) or not score.per_item for score in outcome.scores):
             return None
         answers = tuple(score.item_fitness for score in outcome.scores)
         return Race(answers, self.weights, batch=self.batch, z=self.z, seed=self.seed)
@@ -85,6 +91,7 @@ class SearchPlan:
         criteria: What is measured and must hold beside the objectives.
         failure_policy: What the optimizer is told of a candidate without scores.
         race: How evolved candidates race the best one so far; None asks everyone everything.
+        rotation: How many items a generation answers; None asks all.
     """
 
     baselines: tuple[Baseline, ...]
@@ -101,6 +108,7 @@ class SearchPlan:
     criteria: Criteria = field(default_factory=Criteria)
     failure_policy: FailurePolicy = "worst"
     race: RaceRule | None = None
+    rotation: RotationRule | None = None
 
     @property
     def total(self) -> int:

@@ -170,6 +170,18 @@ class Racing(Spec):
     told: Literal["estimate", "worst", "discard"] = "estimate"
 
 
+class Rotation(Spec):
+    """Asks every generation another part of the items, and the best so far as well.
+
+    Attributes:
+        items: About how many search items of each objective a generation is asked.
+        elites: How many of the best so far are asked them again, so that none stays for its luck.
+    """
+
+    items: Annotated[int, Field(ge=5, le=1_000_000)] = 50
+    elites: Annotated[int, Field(ge=0, le=1000)] = 2
+
+
 class ExperimentSpec(Spec):
     """An experiment: parents, what can be tried, what is scored, who searches and for how long.
 
@@ -181,6 +193,7 @@ class ExperimentSpec(Spec):
             far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
         warm_start: Earlier experiments whose winner and front join the baselines.
         racing: Stops candidates that have lost early; None asks everyone everything.
+        rotation: Asks generations a part of the items each; None asks all of them of everyone.
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
@@ -201,6 +214,7 @@ class ExperimentSpec(Spec):
     baselines: Baselines = Baselines()
     warm_start: Annotated[tuple[Name, ...], Field(max_length=MOST_PARENTS)] = ()
     racing: Racing | None = None
+    rotation: Rotation | None = None
     examination: Examination = Examination()
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

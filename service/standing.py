@@ -42,6 +42,14 @@ class Standing:
         improved = number in self.archive.front or (best is not None and best[0] == number)
         self._fruitless = 0 if improved or appraisal.candidate.is_baseline else self._fruitless + 1
 
+    def revise(self, appraisal: Appraisal, worked: float) -> None:
+        """Takes in that a candidate is worth something else; `worked` are the seconds that it took."""
+        fitness = None if appraisal.appraised.violation else appraisal.fitness
+        self.gpu_seconds += worked * self.plan.gpus
+        self.archive.revise(
+            appraisal.candidate.number, fitness, 0.0 if fitness is None else self.scalar(fitness)
+        )
+
     @property
     def too_many_failures(self) -> bool:
         """Says whether more failed than is put up with."""

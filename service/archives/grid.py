@@ -91,6 +91,14 @@ class GridArchive:
         self._elites[cell] = Elite(number, quality, tuple(measures))
         return True
 
+    def remove(self, number: int) -> bool:
+        """Empties the cell of this elite; says whether there was one."""
+        for cell, elite in self._elites.items():
+            if elite.number == number:
+                del self._elites[cell]
+                return True
+        return False
+
     @property
     def elites(self) -> Mapping[Cell, Elite]:
         """Every filled cell's elite, in the order in which the cells were first filled."""

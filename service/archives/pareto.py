@@ -23,6 +23,7 @@ class ParetoArchive:
 
     def __init__(self) -> None:
         self._fitness: dict[int, tuple[float, ...]] = {}
+        self._scalars: dict[int, float] = {}
         self._best: tuple[int, float] | None = None
         self._front: tuple[int, ...] = ()
         self.reference: tuple[float, ...] | None = None
@@ -33,16 +34,39 @@ class ParetoArchive:
         Raises:
             ValueError: The fitness is not finite: it could be compared with nothing.
         """
-        fitness = tuple(fitness)
-        if not all(map(math.isfinite, fitness)):
-            raise ValueError(f"candidate {number} has fitness {fitness}; only finite numbers can be kept")
-        self._fitness[number] = fitness
+        fitness = _checked(number, fitness)
+        self._fitness[number], self._scalars[number] = fitness, scalar
         if self._best is None or scalar > self._best[1]:
             self._best = (number, scalar)
         if any(_dominates(self._fitness[n], fitness) or self._fitness[n] == fitness for n in self._front):
             return
         kept = tuple(n for n in self._front if not _dominates(fitness, self._fitness[n]))
         self._front = (*kept, number)
+
+    def revise(self, number: int, fitness: Sequence[float] | None, scalar: float = 0.0) -> None:
+        """Gives a candidate another fitness; None takes it out, as it breaks a constraint now.
+
+        Raises:
+            ValueError: The fitness is not finite.
+        """
+        if fitness is None:
+            self._fitness.pop(number, None)
+            self._scalars.pop(number, None)
+        else:
+            self._fitness[number], self._scalars[number] = _checked(number, fitness), scalar
+        self._best = max(self._scalars.items(), key=lambda item: (item[1], -item[0]), default=None)
+        numbers = sorted(self._fitness)
+        if not numbers:
+            self._front = ()
+            return
+        points = np.array([self._fitness[n] for n in numbers])
+        kept = moocore.is_nondominated(points, maximise=True)  # of equals the first
+        self._front = tuple(n for n, keep in zip(numbers, kept, strict=True) if keep)
+
+    def ranked(self) -> list[int]:
+        """Returns all numbers, the front's first, both parts by their scalar; of equals the lower number."""
+        front = set(self._front)
+        return sorted(self._scalars, key=lambda n: (n not in front, -self._scalars[n], n))
 
     def fix_reference(self) -> None:
         """Makes the worst value of each objective so far the reference point, if there is none yet."""
@@ -73,6 +97,13 @@ class ParetoArchive:
         if len(reference) <= MOST_EXACT:
             return float(moocore.hypervolume(points, ref=reference, maximise=True))
         return float(moocore.hv_approx(points, ref=reference, maximise=True, nsamples=SAMPLES))
+
+
+def _checked(number: int, fitness: Sequence[float]) -> tuple[float, ...]:
+    found = tuple(fitness)
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"candidate {number} has fitness {found}; only finite numbers can be kept")
+    return found
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

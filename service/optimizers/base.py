@@ -65,6 +65,8 @@ class OptimizerSetup:
         parents: How many parents the pool has; 0 where nobody said.
         options: Settings that only this algorithm has.
         budget: How many candidates will be asked for, where that is known.
+        items: About how many items of each objective an evolved candidate will be asked, where fewer
+            than the baselines; None where that is not known.
         kinship: How alike any two parents are, -1 to 1, shape [parents, parents]; None where nobody
             measured it.
     """
@@ -78,6 +80,7 @@ class OptimizerSetup:
     parents: int = 0
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     budget: int | None = None
+    items: int | None = None
     kinship: tuple[tuple[float, ...], ...] | None = None
 
 
@@ -104,6 +107,7 @@ class Optimizer(ABC):
     smallest_population: ClassVar[int] = 1
     operator: ClassVar[str] = "sample"
     steady_state: ClassVar[bool] = False  # whether it is best asked for one candidate at a time
+    takes_revisions: ClassVar[bool] = False  # whether `revise` changes all that it keeps of a candidate
     needs_measures: ClassVar[bool] = False
     needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is dear to find out
     declared_options: ClassVar[Mapping[str, Option]] = {}
@@ -150,6 +154,26 @@ class Optimizer(ABC):
             self._check(evaluation)
         for evaluation in evaluations:
             self.learn(evaluation)
+
+    def revise(self, evaluations: Sequence[Evaluation]) -> None:
+        """Learns that candidates told before are worth something else, as they have answered more.
+
+        Where they are kept, as members, elites or the best so far, they count anew from now on; what was
+        adapted to their old worth stays as it is.
+
+        Raises:
+            ValueError: As `tell` does.
+            TypeError: This algorithm keeps what it was told once.
+        """
+        if evaluations and not self.takes_revisions:
+            raise TypeError(f"{type(self).__name__} cannot take back what it was told")
+        for evaluation in evaluations:
+            self._check(evaluation)
+        for evaluation in evaluations:
+            self.relearn(evaluation)
+
+    def relearn(self, evaluation: Evaluation) -> None:  # noqa: B027 - most keep something, some nothing
+        """Replaces what is kept of a candidate; an algorithm that keeps nothing has nothing to do."""
 
     @abstractmethod
     def propose(self, number: int) -> Genome:

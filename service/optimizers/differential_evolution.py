@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -32,6 +32,7 @@ class DifferentialEvolution(Optimizer):
     smallest_population: ClassVar[int] = 3
     operator: ClassVar[str] = "difference"
     steady_state = True
+    takes_revisions = True
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
@@ -71,6 +72,12 @@ class DifferentialEvolution(Optimizer):
         one, other = (self._members[others[i]] for i in rng.choice(len(others), size=2, replace=False))
         best = max(self._members.items(), key=lambda item: (item[1].rank, -item[0]))[1]
         return self._members[place], best, one, other
+
+    def relearn(self, evaluation: Evaluation) -> None:
+        """Gives a member another rank."""
+        for place, member in self._members.items():
+            if member.number == evaluation.number:
+                self._members[place] = replace(member, rank=self.rank(evaluation))
 
     def learn(self, evaluation: Evaluation) -> None:
         """Puts the candidate in its place where it is at least as good as the member there."""

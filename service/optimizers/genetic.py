@@ -22,6 +22,7 @@ class Genetic(Optimizer):
     """
 
     smallest_population: ClassVar[int] = 2
+    takes_revisions: ClassVar[bool] = True
     operator: ClassVar[str] = "crossover and mutation"
 
     def __init__(self, setup: OptimizerSetup) -> None:
@@ -42,6 +43,10 @@ class Genetic(Optimizer):
     def origin(self, number: int) -> Origin:
         """Returns the members that the candidate was bred from."""
         return self._new(number)[1]
+
+    def relearn(self, evaluation: Evaluation) -> None:
+        """Gives a member another fitness."""
+        self._members = [evaluation if m.number == evaluation.number else m for m in self._members]
 
     @property
     @abstractmethod

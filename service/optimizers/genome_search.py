@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +33,7 @@ class GenomeSearch(Breeding):
     """
 
     smallest_population: ClassVar[int] = 3
+    takes_revisions: ClassVar[bool] = True
     operator: ClassVar[str] = "crossover"
     declared_options: ClassVar[Mapping[str, Option]] = {
         "crossover_rate": Option(0.3, "children that are mixtures of two members", 0.0, 1.0),
@@ -150,6 +151,20 @@ class GenomeSearch(Breeding):
         self._pending.append(evaluation)
         if len(self._pending) == self.population:
             self._succeed()
+
+    def relearn(self, evaluation: Evaluation) -> None:
+        """Gives a candidate another fitness wherever it is kept."""
+
+        def newer(known: Evaluation) -> Evaluation:
+            return evaluation if known.number == evaluation.number else known
+
+        self._members = [
+            replace(m, evaluation=newer(m.evaluation), best=newer(m.best)) for m in self._members
+        ]
+        self._baselines = [newer(one) for one in self._baselines]
+        self._pending = [newer(one) for one in self._pending]
+        if self._best is not None and self._worst is not None:
+            self._best, self._worst = newer(self._best), newer(self._worst)
 
     def _succeed(self) -> None:
         still = np.zeros(len(self.variables))

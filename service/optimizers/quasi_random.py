@@ -22,6 +22,7 @@ class QuasiRandomSearch(Optimizer):
 
     operator = "quasi-random"
     steady_state = True
+    takes_revisions = True
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)

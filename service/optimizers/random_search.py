@@ -11,6 +11,7 @@ class RandomSearch(Optimizer):
 
     operator = "random"
     steady_state = True
+    takes_revisions = True
 
     @property
     def population(self) -> int:

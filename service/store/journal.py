@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from time import monotonic
@@ -155,7 +155,9 @@ class DatabaseJournal:
             )
             if progress is not None:
                 payload = asdict(progress) | {"front": list(progress.front), "seconds": searched}
-                del payload["reference"]
+                for name in ("reference", "estimator"):
+                    if name == "reference" or payload[name] is None:
+                        del payload[name]
                 Repository(session).add_event(self.experiment_id, "generation.told", payload)
         self._clock, self._carried = started, monotonic() - started
 
@@ -180,6 +182,34 @@ class DatabaseJournal:
                 }
             )
         session.execute(update(CandidateRow), changes)
+        _value(session, {rows[each.number][0]: each.scores for each in appraised})
+
+    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Notes what a candidate answered to a later generation's items; the outcome holds all it knows."""
+        answered = isinstance(outcome, Scored)
+        with self.writing() as session:
+            row = session.get_one(CandidateRow, candidate.id)
+            row.again = [*(row.again or []), [generation, answered, timings.worked]]
+            if isinstance(outcome, Scored):
+                changes = evaluation_rows(candidate.id, "search", outcome.scores)
+                session.execute(update(EvaluationRow), changes)
+            payload = {"number": candidate.number, "generation": generation, "answered": answered}
+            Repository(session).add_event(self.experiment_id, "candidate.asked_again", payload)
+
+    def revised(self, appraised: Sequence[Appraised]) -> None:
+        """Notes what candidates are worth now that they have answered more."""
+        numbers = [each.number for each in appraised]
+        query = select(CandidateRow.number, CandidateRow.id).where(
+            CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
+        )
+        with self.writing() as session:
+            keys = dict(session.execute(query).tuples().all())
+            changes = [
+                {"id": keys[e.number], "measures": list(e.measures) or None, "violation": e.violation}
+                for e in appraised
+            ]
+            session.execute(update(CandidateRow), changes)
+            _value(session, {keys[each.number]: each.scores for each in appraised})
 
     def wish(self) -> Wish | None:
         """Returns what is asked of the experiment now; looks at most every fifth of a second.
@@ -277,6 +307,23 @@ def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:
     seconds |= {"merge": outcome.merge_seconds, "evaluate": outcome.evaluate_seconds}
     status = CandidateStatus.PRUNED if outcome.pruned else CandidateStatus.SCORED
     return columns | {"status": status, "seconds": seconds}
+
+
+def _value(session: Session, scores: Mapping[UUID, Sequence[Score]]) -> None:
+    """Writes estimates for all items over the means of those that were asked."""
+    changes = [
+        {
+            "candidate_id": key,
+            "split": "search",
+            "benchmark": score.benchmark,
+            "value": score.value,
+            "stderr": score.stderr,
+        }
+        for key, found in scores.items()
+        for score in found
+    ]
+    if changes:
+        session.execute(update(EvaluationRow), changes)
 
 
 def _failure(outcome: Failed) -> dict[str, str]:

@@ -67,19 +67,26 @@ def hash_folder(database: Database, folder: Path) -> str:
 
 
 def known_scores(session: Session, key: str) -> tuple[Score, ...]:
-    """Returns what a model scored on search splits: one full score per benchmark's sheet."""
+    """Returns what a model scored on search splits: per benchmark's sheet a full score, or its parts."""
     query = (
         select(CandidateRow)
         .where(CandidateRow.model_key == key, CandidateRow.status == CandidateStatus.SCORED)
         .options(selectinload(CandidateRow.evaluations))
         .limit(_MOST_ROWS)
     )
-    found: dict[str, Score] = {}
+    found: dict[str, list[Score]] = {}
     for row in session.scalars(query):
         for evaluation in row.evaluations:
             if evaluation.split == "search" and evaluation.sheet:
-                found.setdefault(f"{evaluation.benchmark}\n{evaluation.sheet}", score_of(evaluation))
-    return tuple(found.values())
+                same = found.setdefault(f"{evaluation.benchmark}\n{evaluation.sheet}", [])
+                same.append(score_of(evaluation))
+    return tuple(score for same in found.values() for score in _enough(same))
+
+
+def _enough(same: Sequence[Score]) -> Sequence[Score]:
+    """Returns one score of all items where there is one, else all parts."""
+    whole = next((score for score in same if not score.items), None)
+    return same if whole is None else [whole]
 
 
 def _renamed(content: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON

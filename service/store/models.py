@@ -111,6 +111,8 @@ class CandidateRow(Base):
         violation: By how much it breaks the constraints; 0 keeps them all.
         model_key: Names the model by its recipe and the parents' weights, so that its scores can be
             used again; None where the parents could not be hashed.
+        again: In which later generations it was asked further items, as `[generation, answered,
+            seconds]`; None where it never was.
     """
 
     __tablename__ = "candidates"
@@ -144,6 +146,7 @@ class CandidateRow(Base):
     measures: Mapped[list[Any] | None]
     violation: Mapped[float | None]
     model_key: Mapped[str | None] = mapped_column(String(64))
+    again: Mapped[list[Any] | None]
 
     evaluations: Mapped[list[EvaluationRow]] = relationship(
         lazy="raise", order_by="(EvaluationRow.split, EvaluationRow.position)", passive_deletes="all"
@@ -158,6 +161,7 @@ class EvaluationRow(Base):
         items: How many items were asked.
         per_item: The metric on each item, packed (see `service.store.rows`).
         sheet: Fingerprint of what was asked; None where it is not known.
+        value, stderr: Over the items asked; where those were a part, an estimate for all of them.
         places: Which items of the split were asked, packed; None where all were.
         notes: What happened while asking, as counts of items by name; None where nothing did.
     """

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluators import Score, Split
 from search_spaces import Infeasible, Recipe
-from service.candidate import Candidate, CandidateStatus, Remembered
+from service.candidate import Again, Candidate, CandidateStatus, Remembered
 from service.store.models import CandidateRow, EvaluationRow, Json
 from service.store.types import now
 from workers.messages import Failed, Outcome, Scored
@@ -128,7 +128,8 @@ def outcome_of(row: CandidateRow, split: Split = "search") -> Outcome | None:
 def remembered(row: CandidateRow) -> Remembered:
     """Returns what the search loop must know of a candidate when it starts again."""
     worked = float(row.seconds.get("worked", 0.0))
-    return Remembered(candidate_of(row), outcome_of(row), row.told, worked, row.violation or 0.0)
+    again = tuple(Again(generation, answered, spent) for generation, answered, spent in row.again or ())
+    return Remembered(candidate_of(row), outcome_of(row), row.told, worked, row.violation or 0.0, again)
 
 
 def score_of(row: EvaluationRow) -> Score:
