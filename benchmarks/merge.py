@@ -30,7 +30,7 @@ from benchmarks.peers import ENVIRONMENTS, PeerUnavailableError
 from benchmarks.report import Record, print_result
 
 REPEATS, QUICK_REPEATS = 3, 2
-_QUICK = ("linear", "task_arithmetic", "slerp", "ties", "dare_ties", "della", "breadcrumbs", "tsvm")
+_QUICK = ("linear", "task_arithmetic", "slerp", "ties", "dare_ties", "della", "breadcrumbs", "iso_c")
 
 
 def cases_of(arguments: argparse.Namespace) -> list[Case]:
@@ -48,13 +48,10 @@ def measure_disk(
     tiny = make_models(work / "tiny", TINY)
     repeats = QUICK_REPEATS if quick else REPEATS
     known = next((one.theirs for one in live if one.case.method == "ties"), None)
-    pairs = [
-        bench.streamed(linear, 1.0, repeats),
-        bench.streamed(ties, 30.0, repeats, known),
-        bench.whole("command_linear", "linear, whole command", linear, folders, repeats),
-        bench.whole("startup", "start-up (a tiny model)", linear, tiny, repeats),
-    ]
-    memory = bench.memory(linear)
+    alone = [bench.streamed(linear, 1.0, repeats), bench.streamed(ties, 30.0, repeats, known)]
+    whole = bench.whole("command_linear", "linear, whole command", linear, folders, repeats)
+    memory = bench.memory(linear, whole)
+    pairs = [*alone, whole, bench.whole("startup", "start-up (a tiny model)", linear, tiny, repeats)]
     print_disk(pairs, memory)
     ratios = {pair.name: pair.ratio for pair in pairs} | {"peak_memory": memory_ratio(memory)}
     spreads = {pair.name: pair.ours.spread for pair in pairs}

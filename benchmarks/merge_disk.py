@@ -38,6 +38,7 @@ class Pair:
         name: Of the ratio.
         what: For the table.
         goal: The least ratio.
+        peaks: The most memory that either had resident, in bytes; of whole commands.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Pair:
     goal: float
     ours: Samples
     theirs: Samples
+    peaks: tuple[int, int] = (0, 0)
 
     @property
     def ratio(self) -> float:
@@ -108,21 +110,27 @@ class DiskBench:
 
     def whole(self, name: str, what: str, case: Case, models: Sequence[Path], repeats: int) -> Pair:
         """Compares whole commands, start-up counted."""
-        for which in (0, 1):
-            self.command(which, case, models)  # compiled and read for the first time
-        ours, theirs = interleaved(
-            repeats,
-            lambda: self.command(0, case, models).seconds,
-            lambda: self.command(1, case, models, "--quiet").seconds,
-        )
-        return Pair(name, what, 1.0, ours, theirs)
+        peaks = [self.command(which, case, models).peak for which in (0, 1)]  # and read for the first time
 
-    def memory(self, case: Case) -> Mapping[str, int]:
-        """Returns the most memory that each command had, by what it was told."""
+        def seconds(which: int, *options: str) -> float:
+            done = self.command(which, case, models, *options)
+            peaks[which] = max(peaks[which], done.peak)
+            return done.seconds
+
+        ours, theirs = interleaved(repeats, lambda: seconds(0), lambda: seconds(1, "--quiet"))
+        return Pair(name, what, 1.0, ours, theirs, (peaks[0], peaks[1]))
+
+    def memory(self, case: Case, whole: Pair) -> Mapping[str, int]:
+        """Returns the most memory that each command had, by what it was told.
+
+        Args:
+            case: The method.
+            whole: What its commands took with no limit.
+        """
         return {
-            "evomerge": self.command(0, case, self._folders).peak,
+            "evomerge": whole.peaks[0],
             f"evomerge {' '.join(_LIMIT)}": self.command(0, case, self._folders, *_LIMIT).peak,
-            "mergekit": self.command(1, case, self._folders, "--quiet").peak,
+            "mergekit": whole.peaks[1],
             f"mergekit {' '.join(_LOWEST)}": self.command(1, case, self._folders, "--quiet", *_LOWEST).peak,
         }
 
