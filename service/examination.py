@@ -2,11 +2,13 @@
 
 The selection split picks the winner among the best candidates, the front and the baselines; then
 the test split is read once, for the report.  A baseline may win: then the search found nothing
-better, and the report says so.  Nothing of this is ever told to the optimizer.
+better, and the report says so.  Who broke a constraint in the search wins only where everyone did.
+Nothing of this is ever told to the optimizer.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +60,7 @@ def examine(
     selection = _scores_on("selection", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
     if isinstance(selection, Wish):
         return selection
-    number = best_of(selection, spec.weights)
+    number = best_of(selection, spec.weights, violations_of(remembered) if spec.constraints else {})
     if number is None:
         return None
     winner = next(candidate for candidate in chosen if candidate.number == number)
@@ -135,6 +137,7 @@ def _under_other_conditions(
 def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:
     """Returns who is examined: all baselines, the best candidates, and as many more of the front.
 
+    Those that break constraints are worse than all that keep them.
     Each recipe is examined once; of equal ones the first stands for all.
     """
     first: dict[str, Remembered] = {}
@@ -142,22 +145,41 @@ def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count:
         if isinstance(each.outcome, Scored) and isinstance(each.candidate.recipe, Recipe):
             first.setdefault(each.candidate.recipe.digest, each)
     archive = ParetoArchive()
-    for each in first.values():
+    for each in (r for r in first.values() if not r.violation):
         archive.add(each.candidate.number, fitness_of(each.outcome), mean_of(each.outcome, weights))
     baselines = [r.candidate for r in first.values() if r.candidate.is_baseline]
     evolved = sorted(
         (r for r in first.values() if not r.candidate.is_baseline),
-        key=lambda r: (-mean_of(r.outcome, weights), r.candidate.number),
+        key=lambda r: (r.violation, -mean_of(r.outcome, weights), r.candidate.number),
     )
     front = [r for r in evolved[count:] if r.candidate.number in archive.front]
     chosen = [r.candidate for r in (*evolved[:count], *front[:count])]
     return sorted((*baselines, *chosen), key=lambda candidate: candidate.number)
 
 
-def best_of(outcomes: Mapping[int, Outcome], weights: Sequence[float]) -> int | None:
-    """Returns the number with the highest weighted mean, the lowest of equals; None without scores."""
+def best_of(
+    outcomes: Mapping[int, Outcome], weights: Sequence[float], violations: Mapping[int, float] | None = None
+) -> int | None:
+    """Returns the number with the highest weighted mean, the lowest of equals; None without scores.
+
+    Args:
+        outcomes: By the candidates' numbers.
+        weights: One per objective.
+        violations: By how much candidates break the constraints, which counts before the mean.
+    """
+    broken = violations or {}
     means = {n: mean_of(outcome, weights) for n, outcome in outcomes.items() if isinstance(outcome, Scored)}
-    return min(means, key=lambda number: (-means[number], number)) if means else None
+    if not means:
+        return None
+    return min(means, key=lambda number: (broken.get(number, 0.0), -means[number], number))
+
+
+def violations_of(remembered: Sequence[Remembered]) -> dict[int, float]:
+    """Returns by how much each candidate breaks the constraints.
+
+    The mean of the distribution was told to nobody, so nobody looked whether it keeps them.
+    """
+    return {r.candidate.number: math.inf if r.candidate.label == MEAN else r.violation for r in remembered}
 
 
 def optimism(search: Outcome | None, test: Outcome | None) -> dict[str, float]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from search_spaces import Recipe
 from service.axes import axes_of
 from service.candidate import Candidate, Remembered
 from service.errors import ConflictError
-from service.examination import CONDITIONS, best_of, examine, finalists, optimism
+from service.examination import CONDITIONS, best_of, examine, finalists, optimism, violations_of
 from service.examined import MEAN, ExaminationFindings
 from service.lifecycle import ExperimentStatus
 from service.reports import experiment_view
@@ -61,6 +62,47 @@ def test_finalists_are_the_best_the_front_and_all_baselines() -> None:
     ]
     assert numbers(finalists(everyone, WEIGHTS, 1)) == [0, 2, 3]
     assert numbers(finalists(everyone, WEIGHTS, 2)) == [0, 1, 2, 3, 4]
+
+
+def test_those_that_break_constraints_are_finalists_and_winners_last() -> None:
+    everyone = [
+        replace(remembered(0, 0.9, 0.9, label="parent: left"), violation=0.2),
+        remembered(1, 0.2, 0.2),
+        replace(remembered(2, 0.8, 0.8), violation=0.1),
+        remembered(3, 0.1, 0.3),
+    ]
+    assert numbers(finalists(everyone, WEIGHTS, 1)) == [0, 1, 3]
+    outcomes = {r.candidate.number: r.outcome for r in everyone if r.outcome is not None}
+    assert best_of(outcomes, WEIGHTS, violations_of(everyone)) == 1
+    assert best_of(outcomes, WEIGHTS) == 0
+    breaking = {number: outcomes[number] for number in (0, 2)}
+    assert best_of(breaking, WEIGHTS, violations_of(everyone)) == 2
+    mean = remembered(4, 0.9, 0.9, label=MEAN)
+    assert violations_of([mean]) == {4: float("inf")}
+
+
+def searched(row: CandidateRow, objective: str) -> float:
+    return next(e.value for e in row.evaluations if e.split == "search" and e.benchmark == objective)
+
+
+def candidates_of(database: Database, row: ExperimentRow) -> tuple[list[CandidateRow], CandidateRow]:
+    """Returns all candidates, and the winner."""
+    assert row.winner is not None
+    with database.reading() as session:
+        rows = list(Repository(session).candidates(row.id))
+    return rows, rows[row.winner["number"]]
+
+
+def test_a_winner_keeps_the_constraints(sqlite_database: Database) -> None:
+    free = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES))
+    rows, won = candidates_of(sqlite_database, free)
+    most = min(searched(row, "words") for row in rows if row.label)
+    assert searched(won, "words") > most
+    bound = {"objective": "words", "at_most": most}  # which a baseline keeps, and that winner does not
+    row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES), name="bound", constraints=[bound])
+    _, won = candidates_of(sqlite_database, row)
+    assert not won.violation
+    assert searched(won, "words") <= most
 
 
 def test_equal_recipes_are_examined_once() -> None:
