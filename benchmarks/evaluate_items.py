@@ -126,7 +126,7 @@ class Desk:
 
     def answer(self, assignment: Assignment) -> Scored:
         """Merges, and asks what the assignment wants."""
-        right = self.problem.items(self.space.encode(assignment.recipe), assignment.split)  # type: ignore[arg-type]
+        right = self.problem.items(self.space.encode(assignment.recipe), assignment.split)
         sheet = Sheet(len(right), "digits", additive=True)
         like = Score("digits", "acc", 0.0, 0.0, higher_is_better=True, sheet="digits")
 

@@ -19,7 +19,7 @@ from service.optimizers import (
     choose_algorithm,
     optimizer_named,
 )
-from service.spec import Budget, Objective, OptimizerOptions, Rotation
+from service.spec import Budget, Halving, Objective, OptimizerOptions, Rotation
 from service.spec_reading import from_space_error, pointer_to, read_part
 
 T = TypeVar("T")
@@ -32,12 +32,16 @@ def criteria_mistakes(raw: Mapping[str, Any], parents: Sequence[Parent]) -> Iter
     for key, found in (("measures", measures), ("constraints", constraints)):
         for place, each in found.items():
             yield from _unknown(each, pointer_to(key, place), objectives, parents)
-    if raw.get("racing") is not None and len(objectives) > 1:
-        detail = f"{len(objectives)} objectives make a front, whose ends would lose a race for the mean"
-        yield Mistake("/racing", "needs_one_objective", detail, "leave racing out, or name one objective")
-    if raw.get("racing") is not None and measures:
-        detail = "an archive's cells would lose a race against the best of all of them"
-        yield Mistake("/racing", "needs_one_objective", detail, "leave racing or measures out")
+    for key in ("racing", "halving"):
+        if raw.get(key) is not None and len(objectives) > 1:
+            detail = f"{len(objectives)} objectives make a front, whose ends would lose against the mean"
+            yield Mistake(f"/{key}", "needs_one_objective", detail, f"leave {key} out, or name one objective")
+        if raw.get(key) is not None and measures:
+            detail = "an archive's cells would lose against the best of all of them"
+            yield Mistake(f"/{key}", "needs_one_objective", detail, f"leave {key} or measures out")
+    if raw.get("racing") is not None and raw.get("halving") is not None:
+        detail = "candidates either race the best so far or are compared with their generation"
+        yield Mistake("/halving", "excludes_racing", detail, "leave racing or halving out")
     labels = [measure.label for measure in measures.values()]
     for place, measure in measures.items():
         if labels.index(measure.label) < list(measures).index(place):
@@ -61,6 +65,10 @@ def optimizer_mistakes(
     else:
         yield from _pace(options, optimizer)
         yield from _takes_back(raw, optimizer)
+        if raw.get("halving") is not None and _is_steady(options, optimizer):
+            detail = "in a steady state there is no generation whose better part could go on"
+            hint = "set optimizer.steady_state to false, or use racing instead"
+            yield Mistake("/halving", "needs_generations", detail, hint)
     if budget is not None and options.population is not None and options.population > budget.candidates:
         detail = f"a population of {options.population} is larger than the budget of {budget.candidates}"
         hint = "raise budget.candidates or lower optimizer.population"
@@ -101,8 +109,7 @@ def _unrelated(parents: int) -> tuple[tuple[float, ...], ...] | None:
 
 def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:
     """Yields settings of a steady state that is none."""
-    wanted = options.steady_state
-    if optimizer.steady_state if wanted is None else wanted:
+    if _is_steady(options, optimizer):
         return
     hint = "set optimizer.steady_state to true, or leave it out"
     if options.order == "completed":
@@ -111,6 +118,10 @@ def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:
     if options.window is not None:
         detail = f"a window of {options.window} has no meaning where generations are asked for"
         yield Mistake("/optimizer/window", "needs_steady_state", detail, hint)
+
+
+def _is_steady(options: OptimizerOptions, optimizer: Optimizer) -> bool:
+    return optimizer.steady_state if options.steady_state is None else options.steady_state
 
 
 def _takes_back(raw: Mapping[str, Any], optimizer: Optimizer) -> Iterator[Mistake]:
@@ -125,21 +136,27 @@ def _takes_back(raw: Mapping[str, Any], optimizer: Optimizer) -> Iterator[Mistak
 
 
 def rotation_mistakes(raw: Mapping[str, Any], entries: Sequence[BenchmarkFacts]) -> Iterator[Mistake]:
-    """Yields a rotation of items that there are too few of, or that are no parts of a score."""
-    rule = read_part(Rotation, raw["rotation"]) if raw.get("rotation") is not None else None
-    if rule is None or not entries:
+    """Yields parts of items that there are too few of, or that are no parts of a score."""
+    rotation = read_part(Rotation, raw["rotation"]) if raw.get("rotation") is not None else None
+    halving = read_part(Halving, raw["halving"]) if raw.get("halving") is not None else None
+    if not entries:
         return
-    for entry in entries:
-        if not entry.additive:
-            detail = (
-                f"{entry.name}'s {entry.metrics[0]} is no mean over its items, which could be asked in parts"
-            )
-            yield Mistake("/rotation", "no_mean", detail, "leave rotation out, or take another metric")
+    for key, rule in (("rotation", rotation), ("halving", halving)):
+        for entry in entries if rule is not None else ():
+            if not entry.additive:
+                detail = (
+                    f"{entry.name}'s {entry.metrics[0]} is no mean over items: it cannot be asked in parts"
+                )
+                yield Mistake(f"/{key}", "no_mean", detail, f"leave {key} out, or take another metric")
     most = max(entry.items["search"] for entry in entries)
-    if most < 2 * rule.items:
-        detail = f"{rule.items} of {most} search items leave nothing to rotate"
+    if rotation is not None and most < 2 * rotation.items:
+        detail = f"{rotation.items} of {most} search items leave nothing to rotate"
         hint = f"use {most // 2} or fewer, or leave rotation out"
         yield Mistake("/rotation/items", "nothing_to_rotate", detail, hint)
+    asked = most if rotation is None else min(most, rotation.items)
+    if halving is not None and asked <= halving.first:
+        detail = f"the first rung asks {halving.first} of {asked} items: nobody would be left behind"
+        yield Mistake("/halving/first", "nothing_to_halve", detail, f"use fewer than {asked}")
 
 
 def _unknown(

@@ -54,6 +54,8 @@ class Order:
         ask_seconds: Its share of the optimizer's proposing.
         worked: Seconds that workers were at it in earlier attempts.
         again: The later generation whose items it is asked; None in its own.
+        interim: What it answers decides whether it is asked more: nothing is written down yet.
+        known: What it has answered in this generation already.
     """
 
     candidate: Candidate
@@ -64,6 +66,8 @@ class Order:
     attempt: int = 1
     worked: float = 0.0
     again: int | None = None
+    interim: bool = False
+    known: tuple[Score, ...] = ()
 
     @property
     def id(self) -> UUID:
@@ -97,6 +101,7 @@ class Dispatcher:
         self._again_record = again
         self.outcomes: dict[int, Outcome] = {}
         self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
+        self.interim: dict[int, tuple[Order, Scored]] = {}  # who may be asked more, by number
         self.again: dict[tuple[int, int], Again] = {}  # by candidate and later generation
         self._scored: dict[tuple[str, Items | None], Scored] = {}
         self._queue: deque[Order] = deque()
@@ -121,6 +126,11 @@ class Dispatcher:
         self.outcomes[candidate.number] = outcome
         if isinstance(outcome, Scored) and isinstance(candidate.recipe, Recipe):
             self._scored.setdefault((candidate.recipe.digest, items), outcome)
+
+    def conclude(self, number: int) -> None:
+        """Writes down a candidate that is asked no more: it lost on the items that it was asked."""
+        order, outcome = self.interim.pop(number)
+        self._write(replace(order, interim=False), replace(outcome, pruned=True))
 
     def step(self, *, hand_out: bool = True) -> None:
         """Hands out what there are free workers for, and waits a moment for an answer."""
@@ -185,7 +195,7 @@ class Dispatcher:
             timeout=self.timeout,
             items=order.items,
             race=order.race,
-            known=self.record.known(candidate),
+            known=(*self.record.known(candidate), *order.known),
         )
         self.workforce.submit(assignment)
         self._out[order.id] = (order, monotonic())
@@ -207,6 +217,10 @@ class Dispatcher:
 
     def _write(self, order: Order, outcome: Outcome, *, dispatch: float = 0.0) -> None:
         timings = Timings(ask=order.ask_seconds, dispatch=dispatch, worked=order.worked)
+        if order.interim and isinstance(outcome, Scored):
+            self._scored.setdefault(order.key, outcome)
+            self.interim[order.candidate.number] = (order, outcome)
+            return
         if order.again is not None:
             self._write_again(order, order.again, outcome, timings)
             return

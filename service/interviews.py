@@ -15,9 +15,10 @@ from search_spaces import Recipe
 from service.candidate import Again, Candidate, Remembered
 from service.dispatcher import Dispatcher, Order
 from service.estimator_check import EstimatorFinding
+from service.ladder import Ladder
 from service.rounds import Rounds
 from service.search_plan import SearchPlan
-from workers.messages import Outcome
+from workers.messages import Outcome, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Interviews:
         self._told: dict[int, Candidate] = {}  # who may be asked again
         self._known: dict[int, tuple[Again, ...]] = {}  # what is remembered of that
         self._rivals: dict[int, int | None] = {}  # whom a candidate races
+        self._ladders: dict[int, Ladder] = {}  # by generation
 
     @property
     def estimator(self) -> EstimatorFinding | None:
@@ -97,6 +99,8 @@ class Interviews:
         if known is not None and known.outcome is not None:
             self._known[number] = known.again
             self._remember(candidate, known.outcome, known.worked)
+            if (ladder := self._ladder(candidate)) is not None:
+                ladder.admit(number)
         elif isinstance(candidate.recipe, Recipe):
             self._waiting.append(_Waiting(candidate, candidate.recipe, ask_seconds))
 
@@ -109,8 +113,14 @@ class Interviews:
                 kept.append(one)
                 continue
             race, items = self._race(one.candidate), self._items(generation)
-            self.dispatcher.add(Order(one.candidate, one.recipe, items, race, one.ask_seconds))
+            order = Order(one.candidate, one.recipe, items, race, one.ask_seconds)
+            if (ladder := self._ladder(one.candidate)) is None:
+                self.dispatcher.add(order)
+            else:
+                ladder.admit(one.candidate.number, order)
         self._waiting = kept
+        for ladder in self._ladders.values():
+            ladder.climb()
 
     def complete(self, generation: int) -> bool:
         """Says whether all elites of a generation have answered, or failed to."""
@@ -118,15 +128,19 @@ class Interviews:
 
     def valued(self, candidates: Sequence[Candidate]) -> Mapping[int, Outcome]:
         """Returns the outcomes of candidates that are told now, with values on all items."""
-        if self.rounds is None:
+        if self.rounds is None and self.plan.halving is None:
             return self.dispatcher.outcomes
         found: dict[int, Outcome] = {}
         for candidate in candidates:
             number, outcome = candidate.number, self.dispatcher.outcomes.get(candidate.number)
-            rival = self._rivals.get(number)
-            if (valued := self.rounds.tell(number, candidate.generation, outcome, rival)) is not None:
-                found[number] = valued
-            self._told[number] = candidate
+            if self.rounds is not None:
+                rival = self._rivals.get(number)
+                outcome = self.rounds.tell(number, candidate.generation, outcome, rival)
+                self._told[number] = candidate
+            if outcome is not None:
+                found[number] = outcome
+        for generation in {candidate.generation for candidate in candidates} & self._ladders.keys():
+            self._leave_behind(generation, found)
         return found
 
     def heard(self, generation: int) -> list[Heard]:
@@ -141,6 +155,25 @@ class Interviews:
                 found.append(Heard(candidate, valued, again.worked))
         self._elites[generation] = []
         return found
+
+    def _ladder(self, candidate: Candidate) -> Ladder | None:
+        """Returns what a candidate's generation climbs, if it does."""
+        generation = candidate.generation
+        if self.plan.halving is None or candidate.is_baseline:
+            return None
+        if generation not in self._ladders:
+            items = self._items(generation)
+            self._ladders[generation] = Ladder(self.plan.halving, items, self.dispatcher)
+        return self._ladders[generation]
+
+    def _leave_behind(self, generation: int, found: dict[int, Outcome]) -> None:
+        """Values those of a generation that were left behind, by those who were not; that is its end."""
+        ladder = self._ladders.pop(generation)
+        scored = {number: outcome for number, outcome in found.items() if isinstance(outcome, Scored)}
+        top = [number for number, outcome in scored.items() if not outcome.pruned]
+        for number, outcome in scored.items():
+            if outcome.pruned:
+                found[number] = ladder.estimated(outcome, [scored[n] for n in top], top)
 
     def _remember(self, candidate: Candidate, outcome: Outcome, worked: float) -> None:
         generation, own = candidate.generation, outcome

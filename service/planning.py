@@ -17,7 +17,9 @@ from search_spaces import Parent, ParentPool, Recipe, SearchSpace, Slice, Source
 from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.recipe import DType
 from search_spaces.settings import constant
+from service.appraisal import PruningPolicy
 from service.criteria import Constraint, Criteria, Measure
+from service.ladder import HalvingRule
 from service.optimizers import (
     ChosenAlgorithm,
     MeasureAxis,
@@ -183,6 +185,8 @@ def plan_for(
         failure_policy=spec.failure_policy,
         race=race_rule_for(spec),
         rotation=rotation_rule_for(spec, found),
+        halving=halving_rule_for(spec, found),
+        pruned=told_of_pruned(spec),
     )
 
 
@@ -191,7 +195,22 @@ def race_rule_for(spec: ExperimentSpec) -> RaceRule | None:
     rule = spec.racing
     if rule is None:
         return None
-    return RaceRule(spec.weights, z=rule.z, batch=rule.batch, seed=spec.seed, told=rule.told)
+    return RaceRule(spec.weights, z=rule.z, batch=rule.batch, seed=spec.seed)
+
+
+def halving_rule_for(spec: ExperimentSpec, facts: Facts) -> HalvingRule | None:
+    """Returns how generations are halved; None where everyone is asked everything."""
+    rule = spec.halving
+    if rule is None:
+        return None
+    sizes = tuple(objective.items["search"] for objective in facts.objectives)
+    return HalvingRule(sizes, spec.weights, rule.first, rule.eta, spec.seed)
+
+
+def told_of_pruned(spec: ExperimentSpec) -> PruningPolicy:
+    """Returns what the optimizer hears of candidates that were not asked everything."""
+    rule = spec.racing or spec.halving
+    return "estimate" if rule is None else rule.told
 
 
 def rotation_rule_for(spec: ExperimentSpec, facts: Facts) -> RotationRule | None:

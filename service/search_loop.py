@@ -54,8 +54,7 @@ class SearchLoop:
         self.schedule = plan.schedule(optimizer.population)
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
         self.interviews = Interviews(plan, self.dispatcher)
-        told = plan.race.told if plan.race is not None else "estimate"
-        self.appraiser = Appraiser(plan.criteria, plan.failure_policy, told)
+        self.appraiser = Appraiser(plan.criteria, plan.failure_policy, plan.pruned)
         self.standing = Standing(plan, optimizer.scalar)
         self._remembered: dict[int, Remembered] = {}
         self._replay: deque[int] = deque()  # evolved candidates in the order in which they were told

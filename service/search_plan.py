@@ -11,6 +11,7 @@ from evaluators.racing import BATCH, Z
 from search_spaces import Recipe
 from service.appraisal import FailurePolicy, PruningPolicy
 from service.criteria import Criteria
+from service.ladder import HalvingRule
 from service.rounds import RotationRule
 from service.schedule import Generations, Schedule, SlidingWindow
 from workers.messages import Outcome, Scored
@@ -49,14 +50,12 @@ class RaceRule:
         z: Standard errors by which a candidate must lie behind.
         batch: Items between two looks.
         seed: Of the order of the items.
-        told: What the optimizer hears of those who lost.
     """
 
     weights: tuple[float, ...]
     z: float = Z
     batch: int = BATCH
     seed: int = 0
-    told: PruningPolicy = "estimate"
 
     def against(self, outcome: Outcome | None, *, part: bool = False) -> Race | None:
         """Returns the race against a candidate, if it was asked all items and kept its answers.
@@ -92,6 +91,8 @@ class SearchPlan:
         failure_policy: What the optimizer is told of a candidate without scores.
         race: How evolved candidates race the best one so far; None asks everyone everything.
         rotation: How many items a generation answers; None asks all.
+        halving: How a generation is halved while it answers; None asks everyone everything.
+        pruned: What the optimizer hears of those who lost a race or were left behind.
     """
 
     baselines: tuple[Baseline, ...]
@@ -109,6 +110,8 @@ class SearchPlan:
     failure_policy: FailurePolicy = "worst"
     race: RaceRule | None = None
     rotation: RotationRule | None = None
+    halving: HalvingRule | None = None
+    pruned: PruningPolicy = "estimate"
 
     @property
     def total(self) -> int:

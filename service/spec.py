@@ -170,6 +170,20 @@ class Racing(Spec):
     told: Literal["estimate", "worst", "discard"] = "estimate"
 
 
+class Halving(Spec):
+    """Has a generation answer few items, its better part more, and so on: successive halving.
+
+    Attributes:
+        first: Items on the first rung.
+        eta: Each rung asks `eta` times as many items of one in `eta` of the candidates.
+        told: What the optimizer hears of those left behind, as in `Racing`.
+    """
+
+    first: Annotated[int, Field(ge=2, le=100_000)] = 25
+    eta: Annotated[float, Field(gt=1, le=100)] = 2.0
+    told: Literal["estimate", "worst", "discard"] = "estimate"
+
+
 class Rotation(Spec):
     """Asks every generation another part of the items, and the best so far as well.
 
@@ -193,6 +207,7 @@ class ExperimentSpec(Spec):
             far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
         warm_start: Earlier experiments whose winner and front join the baselines.
         racing: Stops candidates that have lost early; None asks everyone everything.
+        halving: Leaves the weaker part of a generation behind; None asks everyone everything.
         rotation: Asks generations a part of the items each; None asks all of them of everyone.
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
@@ -214,6 +229,7 @@ class ExperimentSpec(Spec):
     baselines: Baselines = Baselines()
     warm_start: Annotated[tuple[Name, ...], Field(max_length=MOST_PARENTS)] = ()
     racing: Racing | None = None
+    halving: Halving | None = None
     rotation: Rotation | None = None
     examination: Examination = Examination()
     dtype: DType | None = None
