@@ -6,7 +6,8 @@ A base of 254 million parameters in bfloat16 and three parents (--quick: 22 mill
 always for methods that need singular vectors).  Every method is
 measured in turns with a copy of the bytes that it must read and write, and with mergekit 0.1.5 by the
 fastest of its ways, after a check that both give the same weights.  With a GPU, seven billion
-parameters of random weights are merged there too.  --record adds the tables to benchmarks/RESULTS.md.
+parameters of random weights are merged there too.  --quick has mergekit merge once per method, and
+takes two to three minutes.  --record adds the tables to benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def measure_all_live(arguments: argparse.Namespace, mergekit: Mergekit | None) -
         if cases:
             bench = LiveBench(_models(small=small or arguments.quick), mergekit)
             print(f"parents checked and in memory after {bench.seconds_to_load:.2f} s")
-            found += measure_live(bench, cases, QUICK_REPEATS if arguments.quick else REPEATS)
+            repeats = QUICK_REPEATS if arguments.quick else REPEATS
+            found += measure_live(bench, cases, repeats, theirs_once=arguments.quick)
             del bench  # its memory is for the next one
     return found
 

@@ -121,10 +121,15 @@ class LiveBench:
         """Returns the recipe of a candidate of this number."""
         return recipe_text(case, self.folders, number)
 
-    def time(self, case: Case, repeats: int) -> Timing:
+    def time(self, case: Case, repeats: int, *, theirs_once: bool = False) -> Timing:
         """Measures a method: copy, merge, copy, merge, ..., mergekit, and again.
 
         Each candidate has other coefficients, so that every tensor changes.
+
+        Args:
+            case: The method.
+            repeats: How often.
+            theirs_once: mergekit merges only what is compared.
 
         Raises:
             ValueError: mergekit's result is another one.
@@ -140,7 +145,9 @@ class LiveBench:
                 planned.append(seconds[0])
                 merged.append(seconds[1])
                 number += 1
-            if theirs and repeat and self._mergekit is not None:  # the comparison was its first
+            if (
+                theirs and repeat and not theirs_once and self._mergekit is not None
+            ):  # the comparison was its first
                 theirs.append(self._mergekit.merge(self.text(case, number)))
         return Timing(
             case,
@@ -160,11 +167,13 @@ class LiveBench:
         return seconds
 
 
-def measure_live(bench: LiveBench, cases: Sequence[Case], repeats: int) -> list[Timing]:
+def measure_live(
+    bench: LiveBench, cases: Sequence[Case], repeats: int, *, theirs_once: bool = False
+) -> list[Timing]:
     """Measures all methods and prints a table."""
     found = []
     for case in cases:
-        found.append(bench.time(case, repeats))
+        found.append(bench.time(case, repeats, theirs_once=theirs_once))
         print(f"  {case.method}: {found[-1].of_copy:.2f} x copy", flush=True)
     size = bench.owner.bytes
     print_table(
