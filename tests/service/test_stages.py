@@ -84,7 +84,10 @@ def test_the_same_command_goes_on_where_it_was_stopped(
     assert evomerge("run", files[0], "--detach") == "mix\n"  # as if the command had been killed here
     reached(client, "mix", ExperimentStatus.RUNNING)
     client.pause("mix")
-    workforce.gate.set()
+    workforce.pace = 0.1
+    workforce.gate.set()  # what is on a worker finishes first
+    reached(client, "mix", ExperimentStatus.PAUSED)
+    workforce.pace = 0.0
     assert "mix was begun already" in evomerge.notes("run", *files)
     _stands_on_the_winner(client, client.experiment("stack"))
 
