@@ -9,7 +9,7 @@ import pytest
 from search_spaces import Infeasible, Parent, ParentPool, Recipe, Slice, Source, build_space
 from search_spaces.coefficients import coefficient
 from search_spaces.errors import NotInSpaceError, SpaceError
-from search_spaces.genome import from_unit_cube, initial_genome
+from search_spaces.genome import Genome, from_unit_cube, initial_genome
 from search_spaces.methods import METHODS
 from search_spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 from search_spaces.settings import Setting, constant
@@ -24,7 +24,7 @@ def space(pool: ParentPool = POOL, **options: Any) -> ParameterSpace:
     return built
 
 
-def decoded(space: ParameterSpace, genome: tuple[float, ...]) -> Recipe:
+def decoded(space: ParameterSpace, genome: Genome) -> Recipe:
     recipe = space.decode(genome)
     assert isinstance(recipe, Recipe)
     return recipe

@@ -96,11 +96,11 @@ def test_the_same_command_goes_on_where_it_was_stopped(
     assert [page.name for page in client.experiments().items] == ["stack", "mix"]
 
 
-@pytest.mark.parametrize("order", [slice(None, None, -1), slice(1, 2)])
+@pytest.mark.parametrize("order", [(1, 0), (1,)])
 def test_a_winner_that_is_not_there_and_does_not_come_before_is_refused_before_any_work(
-    evomerge: Command, client: Client, files: tuple[Path, Path], order: slice
+    evomerge: Command, client: Client, files: tuple[Path, Path], order: tuple[int, ...]
 ) -> None:
-    said = evomerge("run", *files[order], code=Exit.INVALID)
+    said = evomerge("run", *(files[place] for place in order), code=Exit.INVALID)
     line = next(i for i, text in enumerate(files[1].read_text().splitlines(), 1) if "winner: mix" in text)
     assert f"{files[1]}:{line}: /space/winner: there is no experiment 'mix'" in said
     assert "name an experiment of this server" in said
