@@ -65,7 +65,7 @@ def test_outer_genes_act_outside_the_layers_only() -> None:
 
 
 def test_weights_are_not_normalized_unless_the_user_says_so() -> None:
-    assert decoded(space(method="ties"), initial_genome(space(method="ties").variables)).parameters == {  # type: ignore[arg-type]
+    assert decoded(space(method="ties"), initial_genome(space(method="ties").variables)).parameters == {
         "normalize": constant(0.0)
     }
 
