@@ -162,9 +162,7 @@ def run(way: Way, seed: int, candidates: int) -> tuple[float, int, float]:
     problem = Experts(seed)
     space = GenomeSpace(problem)
     desk, journal = Desk(problem, space), ListJournal()
-    setup = OptimizerSetup(
-        problem.variables, seed, population=POPULATION, budget=candidates, items=way.subset
-    )
+    setup = OptimizerSetup(problem.variables, seed, population=POPULATION, budget=candidates)
     names = ("expert 0", "expert 1", "expert 2", "average")
     known = zip(names, map(space.decode, problem.baselines()), strict=True)
     rotation = None if way.subset is None else RotationRule(way.subset, way.elites, (SEARCH_ITEMS,), seed)

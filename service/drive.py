@@ -83,6 +83,7 @@ class Drive:
             if wanted is _S.CANCELLED:
                 repository.cancel_candidates(self.key)
             if winner is not None:
+                reason = row.reason  # why the search ended
                 row.winner = asdict(winner)
                 repository.add_event(self.key, "examination.done", {"winner": row.winner})
             repository.move(row, wanted, reason=reason, failure=failure)
@@ -110,7 +111,8 @@ class Drive:
                 return self.end(_S.CANCELLED, reason=BY_REQUEST)
             case Ending.TOO_MANY_FAILURES:
                 return self.end(_S.FAILED, failure=self._too_many_failures(spec))
-        if not self._evolved_something():
+        # Baselines may reach a target alone: then one of them wins.
+        if ending is not Ending.TARGET_REACHED and not self._evolved_something():
             return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
         if spec.examination.mean:
             propose_mean(self.journal, optimizer, space)

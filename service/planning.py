@@ -125,7 +125,6 @@ def build_optimizer_for(
         parents=len(mixed_parents(spec)),
         options=spec.optimizer.options,
         budget=known.get("first_budget") or spec.budget.candidates,
-        items=None if spec.rotation is None else spec.rotation.items,
         kinship=known.get("kinship"),
     )
     name = known.get("algorithm") or algorithm_for(spec, space).name

@@ -65,8 +65,6 @@ class OptimizerSetup:
         parents: How many parents the pool has; 0 where nobody said.
         options: Settings that only this algorithm has.
         budget: How many candidates will be asked for, where that is known.
-        items: About how many items of each objective an evolved candidate will be asked, where fewer
-            than the baselines; None where that is not known.
         kinship: How alike any two parents are, -1 to 1, shape [parents, parents]; None where nobody
             measured it.
     """
@@ -80,7 +78,6 @@ class OptimizerSetup:
     parents: int = 0
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     budget: int | None = None
-    items: int | None = None
     kinship: tuple[tuple[float, ...], ...] | None = None
 
 

@@ -181,8 +181,7 @@ class CmaEs(Optimizer):
     def _learns_slower(self) -> bool:
         wanted = self.options.get("learning_rate_adaptation", "never")
         if wanted == "auto":
-            items = self._items if self.setup.items is None else self.setup.items
-            return 0 < items <= FEW_ITEMS and len(self.variables) <= MOST_GENES_TO_SLOW
+            return 0 < self._items <= FEW_ITEMS and len(self.variables) <= MOST_GENES_TO_SLOW
         return wanted == "always"
 
     def _items_of(self, evaluation: Evaluation) -> float:

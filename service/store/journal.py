@@ -203,7 +203,7 @@ class DatabaseJournal:
             CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
         )
         with self.writing() as session:
-            keys = dict(session.execute(query).tuples().all())
+            keys: dict[int, UUID] = {number: key for number, key in session.execute(query).all()}  # noqa: C416
             changes = [
                 {"id": keys[e.number], "measures": list(e.measures) or None, "violation": e.violation}
                 for e in appraised

@@ -152,7 +152,7 @@ class Repository:
         """Says whether any candidate that an optimizer proposed has scores."""
         query = select(CandidateRow.id).where(
             CandidateRow.experiment_id == experiment_id,
-            CandidateRow.status == CandidateStatus.SCORED,
+            CandidateRow.status.in_((CandidateStatus.SCORED, CandidateStatus.PRUNED)),
             CandidateRow.label.is_(None),
         )
         return self.session.scalar(query.limit(1)) is not None

@@ -30,6 +30,7 @@ from workers.messages import Assignment
 
 OBJECTIVES = ("words", "sums")
 SETTINGS = Settings(lease_seconds=600.0)  # so that no heartbeat comes in between
+ONE_OBJECTIVE = {"objectives": [{"task": "words"}]}
 _S = ExperimentStatus
 
 
@@ -133,6 +134,21 @@ def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
     kill_everywhere(sqlite_database, stride=9, **with_optimizer(algorithm, population=population))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rotation": {"items": 16, "elites": 2}},
+        {"rotation": {"items": 32, "elites": 1}, "racing": {"z": 0.5, "batch": 4}, **ONE_OBJECTIVE},
+        {"halving": {"first": 8}, **ONE_OBJECTIVE},
+    ],
+    ids=["rotation", "rotation and races", "halving"],
+)
+def test_killed_anywhere_a_run_that_asks_parts_ends_as_if_nothing_had_happened(
+    sqlite_database: Database, changes: dict[str, Any]
+) -> None:
+    kill_everywhere(sqlite_database, stride=11, optimizer={"algorithm": "cma_es", "population": 3}, **changes)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_every_single_step_a_run_ends_as_if_nothing_had_happened(sqlite_database: Database) -> None:
@@ -221,6 +237,21 @@ def test_an_experiment_without_any_scored_candidate_fails(sqlite_database: Datab
     drive(sqlite_database, workforce(script={n: Mishap() for n in range(4, 8)}))
     again = reload(sqlite_database, row)
     assert (again.status, again.failure and again.failure["code"]) == (_S.FAILED, "no_feasible_candidate")
+
+
+def test_baselines_that_reach_the_target_alone_end_in_a_winner(sqlite_database: Database) -> None:
+    row = add_experiment(sqlite_database, budget={"candidates": 4, "target": 0.001})
+    drive(sqlite_database)
+    again = reload(sqlite_database, row)
+    assert again.status is _S.SUCCEEDED
+    assert again.winner is not None
+    assert again.winner["number"] < 4
+
+
+def test_a_winner_does_not_hide_why_the_search_ended(sqlite_database: Database) -> None:
+    row = add_experiment(sqlite_database)
+    drive(sqlite_database)
+    assert reload(sqlite_database, row).reason == "budget spent"
 
 
 def test_workers_that_cannot_get_ready_end_an_experiment_and_say_why(sqlite_database: Database) -> None:
