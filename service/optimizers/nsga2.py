@@ -42,15 +42,15 @@ class Nsga2(Genetic):
 
     def relearn(self, evaluation: Evaluation) -> None:
         """Gives a member, or one that is about to compete, another fitness."""
-        super().relearn(evaluation)
         self._pending = [evaluation if p.number == evaluation.number else p for p in self._pending]
-        self._compare()
+        if any(member.number == evaluation.number for member in self._members):
+            super().relearn(evaluation)
+            self._compare()
 
     def _compare(self) -> None:
-        if self._members:
-            self._ranks, self._crowding = ranks_and_crowding(
-                [m.fitness for m in self._members], [m.violation for m in self._members]
-            )
+        self._ranks, self._crowding = ranks_and_crowding(
+            [m.fitness for m in self._members], [m.violation for m in self._members]
+        )
 
     def _select(self, rivals: Sequence[Evaluation]) -> None:
         """Keeps the best `population` of the rivals: by rank, then by crowding distance."""
