@@ -4,8 +4,7 @@ Items are laid out in a row, and the g-th of G generations takes every G-th one 
 G generations all have been asked once, and a new turn begins.  The row is sorted by who among the
 yardsticks (the parents, who answered everything) is right about an item, and among equals by how many
 of all models asked so far were.  So each part holds its share of every kind of item, and of hard and
-easy ones, as systematic sampling from a sorted list does (Cochran, Sampling Techniques, chapter 8):
-in miniature, 45 of 400 items then err as little as 145 drawn at random.
+easy ones, as systematic sampling from a sorted list does (Cochran, Sampling Techniques, chapter 8).
 
 Torch-free and pure: who asks the items is the worker's business.
 """
