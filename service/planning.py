@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from search_spaces import Parent, ParentPool, Recipe, SearchSpace, Slice, Source, build_space
+from search_spaces import Infeasible, Parent, ParentPool, Recipe, SearchSpace, Slice, Source, build_space
 from search_spaces.mergekit_yaml import read_recipe
 from search_spaces.recipe import DType
 from search_spaces.settings import constant
@@ -126,6 +126,7 @@ def build_optimizer_for(
         options=spec.optimizer.options,
         budget=known.get("first_budget") or spec.budget.candidates,
         kinship=known.get("kinship"),
+        is_feasible=lambda genome: not isinstance(space.decode(genome), Infeasible),
     )
     name = known.get("algorithm") or algorithm_for(spec, space).name
     return optimizer_named(name)(setup)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.errors import SpaceError
-from search_spaces.genome import Genome, Real, Variable, from_unit_cube
+from search_spaces.genome import Genome, Real, Variable, from_unit_cube, initial_genome
 from service.archives.grid import MeasureAxis
 from service.optimizers.options import Option, OptionValue, checked_options
 
 __all__ = ["Evaluation", "MeasureAxis", "Optimizer", "OptimizerSetup", "Origin"]
+
+MOST_DRAWS = 10  # of a genome anywhere, before it is drawn nearer to where the search begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class OptimizerSetup:
         budget: How many candidates will be asked for, where that is known.
         kinship: How alike any two parents are, -1 to 1, shape [parents, parents]; None where nobody
             measured it.
+        is_feasible: Says whether a genome stands for a recipe.  Pure, and the same for a genome for ever;
+            None where all do.
     """
 
     variables: tuple[Variable, ...]
@@ -79,6 +83,7 @@ class OptimizerSetup:
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     budget: int | None = None
     kinship: tuple[tuple[float, ...], ...] | None = None
+    is_feasible: Callable[[Genome], bool] | None = None
 
 
 class Optimizer(ABC):
@@ -188,6 +193,37 @@ class Optimizer(ABC):
     def rng(self, number: int) -> np.random.Generator:
         """Returns the candidate's own source of randomness."""
         return np.random.default_rng([self.setup.seed, number])
+
+    def anywhere(self, rng: np.random.Generator) -> Genome:
+        """Returns a genome drawn evenly from the feasible ones.
+
+        Where these are so few that several draws find none, the last one is drawn nearer to the start.
+        """
+        for _ in range(MOST_DRAWS):
+            genome = self.genome_at(rng.random(len(self.variables)))
+            if self.is_feasible(genome):
+                return genome
+        return self.nearer(genome, rng)
+
+    def nearer(self, genome: Genome, rng: np.random.Generator) -> Genome:
+        """Returns a feasible mixture of the genome and the initial one, as far as there is any.
+
+        Every gene is one or the other's.  The share of the genome's own is drawn between 0 and 1, and
+        halved until the mixture is feasible: so some are near the start and some near the limits.
+        """
+        if self.is_feasible(genome):
+            return genome
+        start, turns, share = initial_genome(self.variables), rng.random(len(genome)), rng.random()
+        while share * len(genome) > 1 / 2:
+            mixed = tuple(g if t < share else s for g, s, t in zip(genome, start, turns, strict=True))
+            if self.is_feasible(mixed):
+                return mixed
+            share /= 2
+        return start
+
+    def is_feasible(self, genome: Genome) -> bool:
+        """Says whether the genome stands for a recipe, as far as the setup knows."""
+        return self.setup.is_feasible is None or self.setup.is_feasible(genome)
 
     def mean(self) -> Genome | None:
         """Returns the middle of what would be proposed next; None where there is no such middle.

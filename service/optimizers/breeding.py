@@ -43,7 +43,7 @@ class Breeding(Optimizer):
 
     def anything(self, rng: np.random.Generator) -> tuple[Genome, Origin]:
         """Returns a genome drawn from the whole space: what is bred from where nothing is known."""
-        return self.genome_at(rng.random(len(self.variables))), Origin("random")
+        return self.anywhere(rng), Origin("random")
 
     def mixed(
         self, positions: Sequence[Position], shares: Sequence[float], rng: np.random.Generator

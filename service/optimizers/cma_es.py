@@ -159,7 +159,12 @@ class CmaEs(Optimizer):
             largest = self.population * 2**MOST_DOUBLINGS
             if self.setup.budget is not None:
                 largest = min(largest, self.setup.budget // LEAST_GENERATIONS)
-            self._restarts = Restarts(first, seed=self.setup.seed, largest=largest)
+            self._restarts = Restarts(
+                first,
+                seed=self.setup.seed,
+                largest=largest,
+                anywhere=lambda rng: self.position_of(self.anywhere(rng)),
+            )
         bipop = self.options["restarts"] == "bipop"
         start = self._restarts.after(self._spent, self._best[1]) if bipop else first
         self._spent = 0

@@ -13,6 +13,7 @@ from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origi
 
 CROSSOVER_RATE = 0.9
 SMALLEST_STEP, LARGEST_STEP = 0.5, 1.0  # dithered: Das, Konar and Chakraborty, 2005
+MOST_HALVINGS = 6  # of a step that leads to no recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class DifferentialEvolution(Optimizer):
     """DE/current-to-best/1/bin (Storn and Price, 1997), one number to climb.
 
     Candidate n competes for place n mod population with the member that holds it, so that nothing
-    need be remembered of an ask.  The baselines are the first members.
+    need be remembered of an ask.  The baselines are the first members.  A step that leads to nothing
+    feasible is halved.
     """
 
     smallest_population: ClassVar[int] = 3
@@ -48,13 +50,18 @@ class DifferentialEvolution(Optimizer):
         rng = self.rng(number)
         parents = self._parents(number, rng)
         if parents is None:
-            return self.genome_at(rng.random(len(self.variables)))
+            return self.anywhere(rng)
         own, best, one, other = (parent.position for parent in parents)
         step = rng.uniform(SMALLEST_STEP, LARGEST_STEP)
-        trial = _bounced(own + step * (best - own) + step * (one - other), own)
         crossed = rng.random(len(own)) < CROSSOVER_RATE
         crossed[rng.integers(len(own))] = True
-        return self.genome_at(np.where(crossed, trial, own))
+        for _ in range(MOST_HALVINGS):
+            trial = _bounced(own + step * (best - own) + step * (one - other), own)
+            genome = self.genome_at(np.where(crossed, trial, own))
+            if self.is_feasible(genome):
+                break
+            step /= 2
+        return genome
 
     def origin(self, number: int) -> Origin:
         """Returns the members that the candidate steps from and along."""

@@ -58,11 +58,11 @@ class Genetic(Optimizer):
         """Returns a member that may have a child."""
 
     def _new(self, number: int) -> tuple[Genome, Origin]:
-        """Returns a genome that was not tried yet, as far as a few attempts find one."""
+        """Returns a feasible genome that was not tried yet, as far as a few attempts find one."""
         rng = self.rng(number)
         genome, origin = self._draw(rng)
         for _ in range(MOST_ATTEMPTS):
-            if genome not in self._tried:
+            if genome not in self._tried and self.is_feasible(genome):
                 break
             genome, origin = self._draw(rng)
         return genome, origin
@@ -79,7 +79,7 @@ class Genetic(Optimizer):
         """Returns a point of the first generation: half of them anywhere, half between two baselines."""
         count = len(self.variables)
         if len(self._members) < 2 or rng.random() < 0.5:
-            return self.genome_at(rng.random(count)), Origin("random")
+            return self.anywhere(rng), Origin("random")
         one, other = (self._members[i] for i in rng.choice(len(self._members), size=2, replace=False))
         start, end = self.position_of(one.genome), self.position_of(other.genome)
         noise = rng.normal(scale=self.setup.sigma / 2, size=count)

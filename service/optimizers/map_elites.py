@@ -50,7 +50,7 @@ class MapElites(Optimizer):
         rng = self.rng(number)
         parents = self._parents(rng)
         if parents is None:
-            return self.genome_at(rng.random(len(self.variables)))
+            return self.anywhere(rng)
         one, other = (self.position_of(self._genomes[parent]) for parent in parents)
         iso = rng.normal(scale=float(self.options["iso_sigma"]), size=len(one))
         line = rng.normal(scale=float(self.options["line_sigma"]))

@@ -117,7 +117,9 @@ class ModelGlue(Optimizer):
         return CmaEs(self._inner(tuple(self.variables[i] for i in genes)))
 
     def _inner(self, variables: tuple[Variable, ...]) -> OptimizerSetup:
-        return replace(self.setup, variables=variables, options={}, measures=(), budget=None)
+        return replace(
+            self.setup, variables=variables, options={}, measures=(), budget=None, is_feasible=None
+        )
 
     def _part(self, stage: int, genome: Genome) -> Genome:
         return tuple(genome[i] for i in self._genes[stage])

@@ -33,6 +33,7 @@ class NevergradSearch(Optimizer):
     candidates of a generation that is under way are asked for in a row, as nevergrad expects: number n
     of the copy that has answered for the ones before it.  A tell is an ask whose answer is replaced by
     the genome in question, so that it lands in the place, swarm or lineage where nevergrad looks for it.
+    Answers that no recipe stands for are drawn nearer to the initial genome.
 
     Args:
         setup: As for every optimizer.
@@ -73,7 +74,7 @@ class NevergradSearch(Optimizer):
             while True:
                 position = self._chain.answer(self.setup.seed % WORD)
                 if self._chain.upcoming > number:
-                    return self.genome_at(position)
+                    return self.nearer(self.genome_at(position), self.rng(number))
 
     def origin(self, number: int) -> Origin:
         """Returns the optimizer's name: nevergrad does not say whom a candidate was made of."""

@@ -17,7 +17,8 @@ class QuasiRandomSearch(Optimizer):
     """Fills the search space evenly: candidate n is point n of a scrambled Sobol sequence.
 
     Sobol (1967), scrambled after Owen (1998).  Learns nothing, so that any number of workers can
-    draw from it; the better yardstick where there are up to some dozens of variables.
+    draw from it; the better yardstick where there are up to some dozens of variables.  Infeasible points
+    are drawn nearer to the initial genome.
     """
 
     operator = "quasi-random"
@@ -48,7 +49,7 @@ class QuasiRandomSearch(Optimizer):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # one point is no power of two of them
                 parts.append(sequence.random(1)[0])
-        return self.genome_at(np.concatenate(parts))
+        return self.nearer(self.genome_at(np.concatenate(parts)), self.rng(number))
 
     def learn(self, evaluation: Evaluation) -> None:
         """Ignores the evaluation."""

@@ -7,7 +7,7 @@ from service.optimizers.base import Evaluation, Optimizer
 
 
 class RandomSearch(Optimizer):
-    """Draws genomes uniformly from the whole search space; learns nothing."""
+    """Draws genomes uniformly from what is feasible of the search space; learns nothing."""
 
     operator = "random"
     steady_state = True
@@ -19,8 +19,8 @@ class RandomSearch(Optimizer):
         return self.setup.population or 20
 
     def propose(self, number: int) -> Genome:
-        """Returns a genome in which every gene is drawn for itself."""
-        return self.genome_at(self.rng(number).random(len(self.variables)))
+        """Returns a genome in which every gene is drawn for itself (see `anywhere` for the infeasible)."""
+        return self.anywhere(self.rng(number))
 
     def learn(self, evaluation: Evaluation) -> None:
         """Ignores the evaluation."""

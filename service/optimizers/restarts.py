@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +33,18 @@ class Restarts:
         first: The run that was begun first; it counts as large.
         seed: All draws depend on it and on how many runs there were.
         largest: A population is not doubled beyond it.
+        anywhere: Draws where a large run begins, shape [variables].
     """
 
-    def __init__(self, first: Start, *, seed: int, largest: int) -> None:
-        self._first, self._seed, self._largest = first, seed, largest
+    def __init__(
+        self,
+        first: Start,
+        *,
+        seed: int,
+        largest: int,
+        anywhere: Callable[[np.random.Generator], NDArray[np.float64]],
+    ) -> None:
+        self._first, self._seed, self._largest, self._anywhere = first, seed, largest, anywhere
         self._runs, self._doublings = 0, 0
         self._spent = {"large": 0, "small": 0}
         self._kind = "large"
@@ -51,5 +60,4 @@ class Restarts:
             return Start(best, sigma, self._first.population)
         self._doublings += 1
         population = min(self._first.population * 2**self._doublings, self._largest)
-        mean = rng.random(len(self._first.mean))
-        return Start(mean, self._first.sigma, max(population, self._first.population))
+        return Start(self._anywhere(rng), self._first.sigma, max(population, self._first.population))

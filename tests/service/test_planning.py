@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces import Recipe
+from search_spaces import Infeasible, Recipe
 from search_spaces.errors import RecipeFileError, UnknownNameError
 from service.optimizers import OPTIMIZERS
 from service.planning import (
@@ -149,3 +149,12 @@ def test_an_unknown_optimizer_is_refused_with_the_nearest_name() -> None:
     spec = small_spec(optimizer={"algorithm": "cma-es"})
     with pytest.raises(UnknownNameError, match="did you mean 'cma_es'"):
         build_optimizer_for(spec, build_space_for(spec, SHAPE))
+
+
+@pytest.mark.parametrize("algorithm", ["random", "nsga2"])
+def test_optimizers_know_which_stacks_are_beyond_the_limits(algorithm: str) -> None:
+    space: dict[str, Any] = {"kind": "layer_stacking", "repeats": 8}
+    spec = small_spec(space=space, optimizer={"algorithm": algorithm})
+    stacks = build_space_for(spec, SHAPE)
+    genomes = build_optimizer_for(spec, stacks, facts_for(spec)).ask(range(20))
+    assert not any(isinstance(stacks.decode(genome), Infeasible) for genome in genomes)

@@ -208,7 +208,8 @@ def test_an_update_that_fails_is_not_passed_over() -> None:
 
 def test_large_and_small_runs_share_the_budget() -> None:
     first = Start(np.full(3, 0.5), 0.2, 8)
-    restarts, best = Restarts(first, seed=0, largest=30), np.full(3, 0.9)
+    restarts = Restarts(first, seed=0, largest=30, anywhere=lambda rng: rng.random(3))
+    best = np.full(3, 0.9)
     starts = [restarts.after(spent, best) for spent in (100, 60, 60, 200, 30, 30, 150)]
     small = [start for start in starts if (start.mean == best).all()]
     large = [start for start in starts if not (start.mean == best).all()]

@@ -269,6 +269,24 @@ def test_measures_and_violations_must_be_numbers() -> None:
             optimizer.tell([Evaluation(0, genome, (0.5, 0.5), violation=bad)])
 
 
+def test_a_search_hardly_leaves_a_space_of_which_little_is_feasible(optimizer_type: OptimizerKind) -> None:
+    # As in a stack of layers: each is taken or not, begins not taken, and few may be taken at once.
+    slots = tuple(Real(f"take {i}", -1.0, 1.0, -2 / 3, Axis("weight", i % 3, i // 3)) for i in range(60))
+    skills = trade_off(slots)
+
+    def is_feasible(genome: Genome) -> bool:
+        return sum(float(gene) > 0 for gene in genome) <= 15  # of 10,000 random genomes not one is
+
+    def landscape(genome: Genome) -> tuple[float, ...]:
+        return skills(genome) if is_feasible(genome) else (0.0, 0.0)
+
+    baselines = [initial_genome(slots), (*[2 / 3] * 6, *[-2 / 3] * 54)]
+    optimizer = optimizer_type(replace(set_up(slots), is_feasible=is_feasible))
+    evolved = [e.genome for e in search(optimizer, landscape, 30, baselines=baselines)[2:]]
+    assert sum(is_feasible(genome) for genome in evolved) >= 27
+    assert len(set(evolved)) > 8  # it is a search all the same
+
+
 def test_measures_need_a_range_and_cells() -> None:
     with pytest.raises(SpaceError, match=r"measures\.depth: the range \[1\.0, 1\.0\] holds nothing"):
         MeasureAxis("depth", 1.0, 1.0, 5)
