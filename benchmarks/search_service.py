@@ -67,13 +67,20 @@ def _trials(rows: list[CandidateRow], weights: dict[str, float], ordered: float)
         yield {
             "evaluation": place,
             "seconds": row.settled_at.timestamp() - ordered,
+            "ended": row.settled_at.timestamp(),
             "score": sum(weights[b] * v for b, v in values.items()) / sum(weights.values()),
             "recipe": json.dumps(row.recipe),
         }
 
 
+def _last(trials: list[dict[str, Any]]) -> tuple[float, float]:
+    """Returns when the last candidate was scored: since the order, and since 1970."""
+    last = max(trials, key=lambda trial: float(trial["seconds"]))
+    return last["seconds"], last["ended"]
+
+
 def main() -> None:
-    """Runs the first experiment once for its start-up, then all of them."""
+    """Runs the first experiment twice for its start-up, then all of them."""
     began = float(os.environ["BENCH_BEGAN"])
     order = json.loads(Path(sys.argv[1]).read_text())
     answers = os.fdopen(os.dup(1), "w")
@@ -82,15 +89,16 @@ def main() -> None:
     torch.set_num_threads(1)
     pool = InlinePool(threads=1)
     first = dict(order["specs"][0]["spec"]) | {
-        "budget": {"candidates": 2},
-        "optimizer": {"algorithm": "cma_es"},
+        "budget": {"candidates": 4},
+        "optimizer": {"algorithm": "cma_es", "population": 4},
     }
-    for _ in run_experiment(first, order["weights"], pool):
-        pass
-    answers.write(json.dumps({"startup": time() - began}) + "\n")
+    # What the same experiment takes longer in a process that has just begun: every run pays its own part.
+    cold, warm = (_last(list(run_experiment(first, order["weights"], pool))) for _ in range(2))
+    answers.write(json.dumps({"startup": cold[1] - began - warm[0]}) + "\n")
     for one in order["specs"]:
         for trial in run_experiment(one["spec"], order["weights"], pool):
             line = {"contestant": one["contestant"], "seed": one["spec"]["seed"]} | trial
+            del line["ended"]
             answers.write(json.dumps(line) + "\n")
         answers.flush()
     pool.close()
