@@ -69,10 +69,19 @@ def optimizer_mistakes(
             detail = "in a steady state there is no generation whose better part could go on"
             hint = "set optimizer.steady_state to false, or use racing instead"
             yield Mistake("/halving", "needs_generations", detail, hint)
-    if budget is not None and options.population is not None and options.population > budget.candidates:
-        detail = f"a population of {options.population} is larger than the budget of {budget.candidates}"
-        hint = "raise budget.candidates or lower optimizer.population"
-        yield Mistake("/optimizer/population", "larger_than_budget", detail, hint)
+        if options.population is None:
+            yield from _too_large("the algorithm's usual population", optimizer.population, budget)
+    if options.population is not None:
+        yield from _too_large("a population", options.population, budget)
+
+
+def _too_large(what: str, population: int, budget: Budget | None) -> Iterator[Mistake]:
+    """Yields a population whose first generation would never be complete."""
+    if budget is None or population <= budget.candidates:
+        return
+    detail = f"{what} of {population} is larger than the budget of {budget.candidates}"
+    hint = f"raise budget.candidates to {population} or more, or set optimizer.population to "
+    yield Mistake("/optimizer/population", "larger_than_budget", detail, f"{hint}{budget.candidates} or less")
 
 
 def _build(

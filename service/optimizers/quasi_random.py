@@ -35,8 +35,8 @@ class QuasiRandomSearch(Optimizer):
 
     @property
     def population(self) -> int:
-        """How many candidates are proposed at once: as many as asked for, or 32, a power of two."""
-        return self.setup.population or 32
+        """How many candidates are proposed at once: as many as asked for, or up to 32."""
+        return self.setup.population or min(32, self.setup.budget or 32)
 
     def propose(self, number: int) -> Genome:
         """Returns the number's point of the sequence."""

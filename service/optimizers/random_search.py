@@ -15,8 +15,8 @@ class RandomSearch(Optimizer):
 
     @property
     def population(self) -> int:
-        """How many candidates are proposed at once: as many as asked for, or 20."""
-        return self.setup.population or 20
+        """How many candidates are proposed at once: as many as asked for, or up to 20."""
+        return self.setup.population or min(20, self.setup.budget or 20)
 
     def propose(self, number: int) -> Genome:
         """Returns a genome in which every gene is drawn for itself (see `anywhere` for the infeasible)."""

@@ -88,10 +88,10 @@ def test_few_items_and_few_candidates_are_warned_of(folder: Path) -> None:
             facts.items["test"] = 5
             return facts
 
-    warnings = check(spec_in(folder, budget={"candidates": 3}), FewItems()).warnings
+    warnings = check(spec_in(folder, budget={"candidates": 6}), FewItems()).warnings
     assert len(warnings) == 2
     assert "test split has only 5 items" in warnings[0]
-    assert "3 candidates are few for 2 genes" in warnings[1]
+    assert "6 candidates are few for 2 genes" in warnings[1]
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
@@ -166,7 +166,14 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "/optimizer/population",
         "larger_than_budget",
         "a population of 60 is larger than the budget of 50",
-        "raise budget.candidates or lower optimizer.population",
+        "raise budget.candidates to 60 or more, or set optimizer.population to 50 or less",
+    ),
+    "the usual population larger than the budget": (
+        {"optimizer": {"algorithm": "nsga2"}, "budget": {"candidates": 5}},
+        "/optimizer/population",
+        "larger_than_budget",
+        "the algorithm's usual population of 20 is larger than the budget of 5",
+        "raise budget.candidates to 20 or more, or set optimizer.population to 5 or less",
     ),
     "population too small": (
         {"optimizer": {"population": 2}},
