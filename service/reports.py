@@ -143,6 +143,7 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
         generation=points[-1].generation if points else 0,
         hypervolume=[_hypervolume_point(point) for point in points],
         reference=axes.in_own_units(row.reference),
+        estimator=points[-1].estimator if points else None,
     )
 
 
@@ -177,6 +178,7 @@ def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreV
                 stderr=row.stderr,
                 higher_is_better=row.higher_is_better,
                 items=row.items,
+                is_part=row.places is not None,
             )
         )
     return found
@@ -238,6 +240,7 @@ def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
         "ancestors": row.ancestors or [],
         "measures": row.measures,
         "violation": row.violation or 0.0,
+        "again": [generation for generation, answered, _ in row.again or () if answered],
         "created_at": row.created_at,
         "settled_at": row.settled_at,
     }

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from evaluators import Split
 from service.candidate import CandidateStatus
+from service.estimator_check import EstimatorFinding
 from service.examined import ExaminationFindings
 from service.lifecycle import ExperimentStatus
 
@@ -24,7 +25,12 @@ class View(BaseModel):
 
 
 class ScoreView(View):
-    """One benchmark's result on one split."""
+    """One benchmark's result on one split.
+
+    Attributes:
+        items: How many were asked.
+        is_part: They were not all: value and error are estimates for all of them.
+    """
 
     benchmark: str
     metric: str
@@ -32,6 +38,7 @@ class ScoreView(View):
     stderr: float
     higher_is_better: bool
     items: int
+    is_part: bool = False
 
 
 class FailureView(View):
@@ -64,6 +71,7 @@ class CandidateView(View):
         operator, ancestors: What the optimizer made it with, and of which candidates.
         measures: One per measure of the experiment; None where it has none.
         violation: By how much it breaks the constraints; 0 keeps them all.
+        again: In which later generations it answered further items.
     """
 
     number: int
@@ -82,6 +90,7 @@ class CandidateView(View):
     ancestors: list[int] = []
     measures: list[float] | None = None
     violation: float = 0.0
+    again: list[int] = []
     created_at: datetime
     settled_at: datetime | None
 
@@ -103,6 +112,8 @@ class ProgressView(View):
         best: Highest weighted mean of the objectives on the search split, and whose it is.
         best_baseline: The same among the baselines.
         hypervolume: Of the front, measured from `reference`, per generation told so far.
+        estimator: How well values from a part of the items foretold further answers; None where everyone
+            is asked everything.
     """
 
     counts: dict[CandidateStatus, int]
@@ -116,6 +127,7 @@ class ProgressView(View):
     generation: int
     hypervolume: list[HypervolumePoint]
     reference: list[float] | None
+    estimator: EstimatorFinding | None = None
 
 
 class HypervolumePoint(View):

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from evaluators import SPLITS, Split
+from service.asked_text import asked_of_all
 from service.commands.figures import duration, number
 from service.commands.output import clean
-from service.views import ExperimentView, FrontPoint, FrontView, ObjectiveView, ScoreView
+from service.views import ExperimentDetail, ExperimentView, FrontPoint, FrontView, ObjectiveView, ScoreView
 
 
 def with_error(score: ScoreView | None) -> str:
@@ -33,7 +34,7 @@ def experiments_table(views: Sequence[ExperimentView]) -> Table:
     return table
 
 
-def status_table(view: ExperimentView) -> Table:
+def status_table(view: ExperimentDetail) -> Table:
     """Returns the table of `evomerge status`."""
     progress = view.progress
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -53,6 +54,8 @@ def status_table(view: ExperimentView) -> Table:
         "parents": ", ".join(view.parents),
         "may": ", ".join(view.may) or "nothing more",
     }
+    if asked := "; ".join(asked_of_all(view)):
+        rows["asked"] = asked
     if view.winner is not None:
         gaps = ", ".join(f"{name} {gap:+.3f}" for name, gap in view.winner.optimism.items())
         rows["winner"] = f"candidate {view.winner.number}; optimism: {gaps}"

@@ -8,6 +8,7 @@ from typing import Literal, Self, cast, get_args
 from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
+from service.asked_text import asked_of_all, asked_of_one
 from service.dashboard.formats import all_shares, is_share
 from service.dashboard.lineage import LineagePicture
 from service.dashboard.plane import score_of
@@ -108,6 +109,11 @@ class ExperimentContext:
         return all_shares(self.experiment.objectives)
 
     @property
+    def asked(self) -> str:
+        """What generations are asked, where that is not everything; else empty."""
+        return "; ".join(asked_of_all(self.experiment))
+
+    @property
     def best_parent(self) -> Standing | None:
         """The parent with the highest weighted mean on the search split."""
         return best_parent(self.baselines, self.experiment.objectives, "search")
@@ -195,6 +201,11 @@ class CandidateContext:
     def twin(self) -> str:
         """Where the API tells the same."""
         return f"/api/v1/experiments/{self.experiment.id}/candidates/{self.candidate.number}"
+
+    @property
+    def asked(self) -> list[str]:
+        """Which part of the items it answered, and when again; empty where it answered all at once."""
+        return list(asked_of_one(self.candidate, self.experiment.objectives))
 
     @property
     def splits(self) -> tuple[Split, ...]:

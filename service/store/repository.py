@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 
 from service.candidate import CandidateStatus
 from service.errors import ConflictError, NameTakenError, NotFoundError
+from service.estimator_check import EstimatorFinding
 from service.lifecycle import ENDED, ExperimentStatus, check_move
 from service.store.models import (
     CandidateRow,
@@ -38,6 +39,7 @@ class GenerationPoint:
     best: float | None
     best_number: int | None
     front: tuple[int, ...]
+    estimator: EstimatorFinding | None = None
 
 
 class Repository:
@@ -180,6 +182,7 @@ class Repository:
                 best=payload["best"],
                 best_number=payload["best_number"],
                 front=tuple(payload["front"]),
+                estimator=EstimatorFinding(**payload["estimator"]) if payload.get("estimator") else None,
             )
             for payload in self.session.scalars(query.order_by(EventRow.id))
         ]

@@ -7,6 +7,7 @@ import pytest
 
 from evaluators import Split
 from service import reports
+from service.asked_text import asked_of_all, asked_of_one
 from service.axes import Axes
 from service.lifecycle import ExperimentStatus
 from service.runner import Runner
@@ -16,7 +17,7 @@ from service.store.repository import Repository
 from service.views import ObjectiveView
 from tests.service.running import settings_in
 from tests.service.scripted_workforce import ScriptedWorkforce
-from tests.service.small_experiments import add_experiment
+from tests.service.small_experiments import add_experiment, with_optimizer
 
 _S = ExperimentStatus
 
@@ -44,11 +45,11 @@ def test_fitness_is_a_score_with_its_sign() -> None:
         (_S.QUEUED, ["pause", "cancel"]),
         (_S.RUNNING, ["pause", "cancel"]),
         (_S.PAUSING, ["resume", "cancel"]),
-        (_S.PAUSED, ["resume", "cancel"]),
+        (_S.PAUSED, ["resume", "extend", "cancel"]),
         (_S.EXAMINING, ["cancel"]),
         (_S.CANCELLING, []),
-        (_S.SUCCEEDED, []),
-        (_S.FAILED, ["resume"]),
+        (_S.SUCCEEDED, ["extend"]),
+        (_S.FAILED, ["resume", "extend"]),
         (_S.CANCELLED, []),
     ],
 )
@@ -90,3 +91,37 @@ def test_reports_of_a_finished_run_agree_with_each_other(database: Database, tmp
     assert everyone == set(range(12))
     assert detail.winner.number in {p.number for p in (*fronts["test"].front, *fronts["test"].dominated,
                                                        *fronts["test"].baselines)}  # fmt: skip
+
+
+def test_reports_say_who_was_asked_a_part_of_the_items(sqlite_database: Database, tmp_path: Path) -> None:
+    changes = with_optimizer("nsga2") | {"rotation": {"items": 16, "elites": 2}, "budget": {"candidates": 24}}
+    key = add_experiment(sqlite_database, **changes).id
+    workforce = ScriptedWorkforce(benchmarks=("words", "sums"))
+    assert Runner(sqlite_database, workforce, settings_in(tmp_path)).drive_next()
+    with sqlite_database.reading() as session:
+        repository = Repository(session)
+        detail = reports.experiment_detail(repository, repository.experiment(key))
+        shown = [reports.candidate_view(row, front=frozenset()) for row in repository.candidates(key)]
+    found = detail.progress.estimator
+    assert found is not None
+    assert found.checks > 0
+    assert found.error is not None
+    said = list(asked_of_all(detail))
+    assert said[0] == (
+        "each generation answers about 16 of 64 items of words and about 16 of 64 items of sums, "
+        "and so do the best 2 so far"
+    )
+    assert f"estimates missed by {found.error:.3f}" in said[1]
+    assert f"in {found.checks} checks" in said[1]
+
+    assert list(asked_of_one(shown[0], detail.objectives)) == []  # a baseline is asked everything
+    once = next(c for c in shown if c.generation and not c.again and c.scores)
+    assert "; ".join(asked_of_one(once, detail.objectives)) == (
+        "answered 16 of 64 items of words and 16 of 64 items of sums: the search values are estimates "
+        "for all of them"
+    )
+    elite = next(c for c in shown if c.again)
+    assert min(elite.again) > elite.generation
+    assert list(asked_of_one(elite, detail.objectives))[-1].endswith(str(elite.again[-1]))
+    everyone = detail.model_copy(update={"spec": detail.spec | {"rotation": None}})
+    assert list(asked_of_all(everyone)) == []

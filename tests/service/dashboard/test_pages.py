@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service.dashboard import assets
-from tests.service.dashboard.played_experiment import PlayedExperiment
+from tests.service.dashboard.played_experiment import ITEMS, PlayedExperiment
 from tests.service.dashboard.served import Served
 
 EVIL = "<script>alert('evil')</script>"
@@ -41,6 +41,26 @@ def test_the_winner_is_compared_with_its_parents_item_by_item(
     assert "▼ regression" in trust
     assert "▲ better" in trust
     assert trust.index("plain average") < trust.index("Other baselines") < trust.index("TIES (density 0.5)")
+
+
+def test_who_answered_a_part_of_the_items_says_so(client: httpx.Client, served: Served) -> None:
+    rotation = {"items": 50, "elites": 2}
+    rotated = PlayedExperiment(served.database, "rotated", candidates=12, rotation=rotation)
+    rotated.play_baselines()
+    elite, other, *_ = rotated.play(6)
+    for generation in (2, 4):
+        rotated.ask_again(elite, generation)
+    pages = [client.get(f"/e/rotated{path}").text for path in ("", f"/c/{elite}", f"/c/{other}", "/c/0")]
+
+    assert "estimates missed by 0.031 (plain means 0.045) in 38 checks, rank correlation 0.81" in pages[0]
+    assert f"about 50 of {ITEMS} items of arithmetic" in pages[0]
+    assert "answered again in generations 2 and 4" in pages[1]
+    assert f"answered 50 of {ITEMS} items of arithmetic" in pages[2]
+    assert "answered again" not in pages[2]
+    assert "answered" not in pages[3]  # a baseline: it is asked everything
+    shown = client.get(f"/api/v1/experiments/rotated/candidates/{elite}").json()
+    assert shown["again"] == [2, 4]
+    assert shown["scores"]["search"][0]["is_part"] is True
 
 
 def test_an_experiment_is_found_by_its_name_too(client: httpx.Client, finished: PlayedExperiment) -> None:
