@@ -55,6 +55,8 @@ def run_demo(found: Found, options: argparse.Namespace) -> None:
         size = replace(size, seeds=options.seeds)
     if options.peer_seeds:
         size = replace(size, peer_seeds=options.peer_seeds)
+    if options.algorithms:
+        size = replace(size, algorithms=tuple(options.algorithms.split(",")))
     _, courses = measure_demo(size, options.out / "demo", workers=os.cpu_count() or 1)
     print_courses(courses, size.budget)
     found.ratios |= ratios(courses)
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer seeds, a smaller budget, few optimizers")
     parser.add_argument("--only", choices=sorted(PARTS), help="one part of it")
     parser.add_argument("--seeds", type=int, help="seeds of our runs (10; 2 where quick)")
+    parser.add_argument("--algorithms", help="those of ours that take part, separated by commas")
     parser.add_argument("--peer-seeds", type=int, help="seeds of the peers' runs, which take minutes each")
     parser.add_argument("--out", type=Path, default=RESULTS, help="gets plots and all that is made")
     options = parser.parse_args()

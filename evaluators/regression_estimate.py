@@ -44,6 +44,9 @@ def regression_estimate(answers: Mapping[int, float], parents: Sequence[Sequence
         slope_P = _slope(own_n, parents_PN[:, places])
         value += float(slope_P @ (parents_PN.mean(axis=1) - parents_PN[:, places].mean(axis=1)))
         left = min(_variance(own_n - slope_P @ parents_PN[:, places]), spread)
+        # No mean lies beyond what any model has scored on an item.
+        lowest, highest = min(own_n.min(), parents_PN.min()), max(own_n.max(), parents_PN.max())
+        value = float(min(max(value, lowest), highest))
     asked = len(places)
     return Estimate(value, math.sqrt(left / asked * (1 - asked / total) + spread / total))
 
