@@ -453,7 +453,7 @@ def test_ctrl_c_stops_watching_but_not_the_experiment(
     assert process.stderr is not None
     assert "small: 0/12" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == Exit.INTERRUPTED
     assert "goes on" in said
     assert "Traceback" not in said
