@@ -13,7 +13,8 @@ SIZE = 400
 
 def answers(seed: int, ease: np.ndarray) -> list[float]:
     """Items answered rightly by chance, the easy ones more often."""
-    return (np.random.default_rng(seed).random(SIZE) < ease).astype(float).tolist()
+    right: list[float] = (np.random.default_rng(seed).random(SIZE) < ease).astype(float).tolist()
+    return right
 
 
 @pytest.fixture
