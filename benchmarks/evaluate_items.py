@@ -145,8 +145,12 @@ class Desk:
         self._queue.clear()
 
     def run_errand(self, errand: Errand) -> ErrandResult:
-        """Does none."""
-        raise NotImplementedError(type(errand).__name__)
+        """Merges and asks; whoever wants anything else is mistaken.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"a miniature's desk has no answer to a {type(errand).__name__}")
 
     def close(self) -> None:
         """Holds nothing."""
