@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from search_spaces import Parent, Recipe
 from search_spaces.methods import method_named
-from search_spaces.settings import Parameters
+from search_spaces.settings import Parameters, Setting
 from workers.errors import MergeError, MismatchError, WorkerError
 from workers.fitted_parents import FittedParents
 from workers.inspection import compare_layouts
 from workers.layout import STRUCTURE, Layout, text_config
 from workers.number_formats import TORCH_NAMES
 from workers.record_files import find_record
+
+_RANKED_BY = ("density", "gamma", "clamp")
+_ALWAYS_RANKED_TOGETHER = ("compeft", "grafting")
 
 
 def misfits(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
@@ -39,6 +42,7 @@ def misfits(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
         yield from _other_heads(layout, merged[0])
         yield from _other_types(layout, merged[0])
     yield from _idle_filters(recipe, merged)
+    yield from _several_thresholds(recipe, layouts)
 
 
 def _other_heads(layout: Layout, first: Layout) -> Iterator[WorkerError]:
@@ -70,6 +74,55 @@ def _idle_filters(recipe: Recipe, layouts: Sequence[Layout]) -> Iterator[WorkerE
         if part != "*" and part not in text:
             detail = f"the filter {part[:80]!r} is part of no tensor's name"
             yield MismatchError(f"parameters.{label}", detail, "use a part of a tensor's name")
+
+
+def _several_thresholds(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> Iterator[WorkerError]:
+    """Finds numbers that differ between tensors whose entries are ranked together."""
+    method = method_named(recipe.method)
+    ranked = [name for name in (p.name for p in method.parameters) if name in _RANKED_BY]
+    if not ranked or not _ranks_all_tensors(recipe):
+        return
+    for part in recipe.slices:
+        for source in part.sources:
+            levels = (source.parameters, part.parameters, recipe.parameters)
+            for name in ranked:
+                settings = next((level[name] for level in levels if name in level), ())
+                values = _values(settings, list(layouts[source.parent].tensors))
+                if len(values) > 1:
+                    several = " and ".join(f"{value:g}" for value in values)
+                    detail = (
+                        f"entries of all tensors are ranked together, but it has {several} for some of them"
+                    )
+                    remedy = (
+                        f"write {name} as one number, without filters or gradients, or granularity: tensor"
+                    )
+                    yield MergeError(f"{source.parent}: {name}", detail, remedy)
+
+
+def _ranks_all_tensors(recipe: Recipe) -> bool:
+    if recipe.method in _ALWAYS_RANKED_TOGETHER:
+        return True
+    choices = {p.name: p for p in method_named(recipe.method).parameters if p.kind == "choice"}
+    for name, word in (("granularity", "global"), ("multi", "ties")):
+        if name in choices:
+            settings = recipe.parameters.get(name, ())
+            if len(settings) > 1:  # by tensor: the merge itself finds out
+                return False
+            chosen = settings[0].value if settings else (choices[name].default or 0.0)
+            return isinstance(chosen, float) and choices[name].choices[int(chosen)] == word
+    return False
+
+
+def _values(settings: Sequence[Setting], names: Sequence[str]) -> list[float]:
+    """Returns the different numbers that settings have for tensors of these names, a gradient's all."""
+    found: dict[float, None] = {}
+    left = list(names)
+    for setting in settings:
+        part = setting.filter
+        if any(part in (None, "*") or str(part) in name for name in left):
+            found |= dict.fromkeys(setting.value if isinstance(setting.value, tuple) else (setting.value,))
+        left = [name for name in left if part not in (None, "*") and str(part) not in name]
+    return list(found)
 
 
 def unprepared(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> Iterator[WorkerError]:

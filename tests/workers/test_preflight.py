@@ -19,6 +19,9 @@ from search_spaces import Parent
 from search_spaces.mergekit_yaml import read_recipe
 from service.cli import app
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
+from workers.errors import MergeError
+from workers.export import merge_to_disk
+from workers.messages import ExportOrder
 from workers.preflight import Preflight, as_json, preflight_models, preflight_recipe
 
 
@@ -154,6 +157,52 @@ def test_all_refusals_are_told_at_once(family: dict[str, Path], tmp_path: Path) 
     assert [Path(refusal.field).name for refusal in found.refusals] == ["gone", "other"]
     assert all(refusal.remedy for refusal in found.refusals)
     assert found.needs is None
+
+
+def varied(density: Any, **more: Any) -> dict[str, Any]:
+    return {"density": density, **more}
+
+
+MLP_ALONE = [{"filter": "mlp", "value": 0.3}, {"value": 0.7}]
+THE_SAME_TWICE = [{"filter": "mlp", "value": 0.7}, {"value": 0.7}]
+NEVER_REACHED = [{"filter": "*", "value": 0.3}, {"value": 0.7}]
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "refused"),
+    [
+        ("ties", varied(MLP_ALONE, granularity="global"), True),
+        ("ties", varied([0.3, 0.7], granularity="global"), True),
+        ("breadcrumbs", varied(0.5, gamma=[0.1, 0.2], granularity="global"), True),
+        ("pcb", varied([0.1, 0.3]), True),
+        ("compeft", varied([0.1, 0.3]), True),
+        ("pcb", varied([0.1, 0.3], granularity="tensor"), False),
+        ("ties", varied(THE_SAME_TWICE, granularity="global"), False),
+        ("ties", varied(NEVER_REACHED, granularity="global"), False),
+        ("ties", varied([0.3, 0.7]), False),
+        ("ties", varied(0.3, granularity="global"), False),
+    ],
+)
+def test_numbers_that_differ_where_all_entries_are_ranked_together_are_refused_as_the_merge_does(
+    method: str, parameters: dict[str, Any], refused: bool, family: dict[str, Path], tmp_path: Path
+) -> None:
+    weights = {} if method == "pcb" else {"weight": 0.5}
+    content = {
+        "merge_method": method,
+        "base_model": str(family["base"]),
+        "models": [{"model": str(family["tuned"]), "parameters": weights}],
+        "parameters": parameters,
+    }
+    recipe = read_recipe(json.dumps(content))
+    found = preflight_recipe(recipe).refusals
+    assert bool(found) is refused
+    order = ExportOrder(recipe, str(tmp_path / "out"))
+    if refused:
+        assert "ranked together" in found[0].detail
+        with pytest.raises(MergeError):
+            merge_to_disk(order)
+    else:
+        merge_to_disk(order)
 
 
 def test_records_that_a_method_needs_are_looked_for(family: dict[str, Path]) -> None:
