@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +98,8 @@ class Rounds:
 
     def elites(self, ranked: Iterable[int]) -> list[int]:
         """Returns who answers the next generation's items as well: the best who do not know all."""
-        found = [number for number in ranked if number in self._heard and not self._knows_all(number)]
-        return found[: self.rule.elites]
+        able = (number for number in ranked if number in self._heard and not self._knows_all(number))
+        return list(islice(able, self.rule.elites))
 
     def tell(
         self, number: int, generation: int, outcome: Outcome | None, rival: int | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,7 +104,8 @@ class ScriptedWorkforce:
         scores = tuple(score_of(assignment.recipe, name, assignment.split) for name in names)
         if mishap is None and (assignment.race is not None or assignment.items is not None):
             sheets = [Sheet(ITEMS, "sheet", additive=True) for _ in names]
-            answered = question(assignment, sheets, lambda items: only(scores, items))
+            marked = [replace(score, sheet="sheet") for score in scores]
+            answered = question(assignment, sheets, lambda items: only(marked, items))
             return Scored(key, attempt, answered.scores, 0.002, 0.01, "w0", answered.pruned, answered.asked)
         if mishap is NAN:
             scores = tuple(Score(s.benchmark, s.metric, math.nan, 0.0, True) for s in scores)
