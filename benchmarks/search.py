@@ -36,7 +36,7 @@ LIMITS: Mapping[str, object] = {
     "ask_tell_ms_up_to_200_genes": "at most 5",
     "recovery_s_of_10000": "at most 5",
 }
-FULL, SMALL = DemoSize(120, 10, 2), DemoSize(36, 2, 1, QUICK)
+FULL, SMALL = DemoSize(120, 10, 10, 4), DemoSize(36, 2, 1, 1, QUICK)
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ def run_demo(found: Found, options: argparse.Namespace) -> None:
     if options.seeds:
         size = replace(size, seeds=options.seeds)
     if options.peer_seeds:
-        size = replace(size, peer_seeds=options.peer_seeds)
+        size = replace(size, peer_seeds=options.peer_seeds, slow_peer_seeds=options.peer_seeds)
     if options.algorithms:
         size = replace(size, algorithms=tuple(options.algorithms.split(",")))
     _, courses = measure_demo(size, options.out / "demo", workers=os.cpu_count() or 1)

@@ -139,15 +139,27 @@ def _history(genes: int, count: int) -> list[Evaluation]:
 def _evaluated(number: int, genome: np.ndarray[Any, np.dtype[np.float64]]) -> Evaluation:
     half = len(genome) // 2
     skills = [float(1 - np.mean((part - 0.8) ** 2)) for part in (genome[:half], genome[half:])]
-    items = tuple(_answers(round(skill * ITEMS)) for skill in skills)
-    measures = (float(genome[::2].mean()), float(genome[1::2].mean()))
-    return Evaluation(number, tuple(genome.tolist()), (skills[0], skills[1]), items=items, measures=measures)
+    right = [round(skill * ITEMS) for skill in skills]
+    return Evaluation(
+        number,
+        tuple(genome.tolist()),
+        (skills[0], skills[1]),
+        items=tuple(map(_answers, right)),
+        measures=(float(genome[::2].mean()), float(genome[1::2].mean())),
+        margins=tuple(map(_margins, right)),
+    )
 
 
 @cache
 def _answers(right: int) -> tuple[float, ...]:
     """Returns the items of a model that answers so many of them; shared, or 100,000 would not fit."""
     return tuple((np.arange(ITEMS) < right).astype(float).tolist())
+
+
+@cache
+def _margins(right: int) -> tuple[float, ...]:
+    """Returns by how much such a model leads or lags on each item."""
+    return tuple(((right - np.arange(ITEMS) - 0.5) / ITEMS).tolist())
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:

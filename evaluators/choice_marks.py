@@ -50,6 +50,33 @@ class ChoiceMarks:
             rows_n: Places of the asked questions.
             totals: The log-likelihoods of their choices, one question after the other.
         """
+        weighed_nC = self._weighed(rows_n, totals)
+        found: list[float] = self._marks_QC[rows_n, weighed_nC.argmax(axis=1)].tolist()
+        return found
+
+    def margins(self, rows_n: Rows, totals: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Returns by how much the best right choice leads the best wrong one, shape [n].
+
+        Positive where the question is marked right, and 0 where two choices tie, or where all choices
+        are right or all are wrong, whatever the model says.
+
+        Args:
+            rows_n: Places of the asked questions.
+            totals: The log-likelihoods of their choices, as `of` takes them.
+        """
+        weighed_nC = self._weighed(rows_n, totals)
+        right_nC = self._marks_QC[rows_n] > 0
+        right_n = np.where(right_nC, weighed_nC, -np.inf).max(axis=1)
+        wrong_n = np.where(right_nC, -np.inf, weighed_nC).max(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            # What is told of a candidate must be what is told after a restart: the store keeps float32.
+            margins_n: NDArray[np.float32] = (right_n - wrong_n).astype(np.float32)
+        one_sided_n = ~right_nC.any(axis=1) | (right_nC | ~self._asked_QC[rows_n]).all(axis=1)
+        margins_n[one_sided_n] = 0.0
+        return margins_n
+
+    def _weighed(self, rows_n: Rows, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns what choices are compared by, shape [n, C]; -inf where a question has no such choice."""
         for row in rows_n[~self._known_Q[rows_n]].tolist():
             self._learn(row)
         asked_nC = self._asked_QC[rows_n]
@@ -57,8 +84,7 @@ class ChoiceMarks:
         weighed_nC[asked_nC] = totals
         with np.errstate(divide="ignore", invalid="ignore"):  # an empty choice
             weighed_nC /= self._lengths_QC[rows_n]
-        found: list[float] = self._marks_QC[rows_n, weighed_nC.argmax(axis=1)].tolist()
-        return found
+        return weighed_nC
 
     def _learn(self, row: int) -> None:
         """Asks lm-eval what it would give for each choice, were that one first."""

@@ -84,6 +84,8 @@ class Harness:
                 )
                 if items is not None and len(items[number]) < sheet.facts[number].size:
                     score = replace(score, items=items[number])
+                elif split == "search" and score.per_item and score.higher_is_better:
+                    score = replace(score, margins=_margins(parts, sheet.marks[number], selection))
                 score.check()
                 scores.append(score)
         return tuple(scores)
@@ -98,7 +100,9 @@ class Harness:
             asked = [[task.questions(split, conditions) for task in built.subtasks] for built in self._built]
             sheet = QuestionSheet(asked)
             moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
-            facts = zip(sheet.sizes, sheet.fingerprints(), map(is_mean, self._built), moved, strict=True)
+            names = [built.benchmark.name for built in self._built]
+            prints = sheet.fingerprints([built.metrics[0] for built in self._built])
+            facts = zip(sheet.sizes, prints, map(is_mean, self._built), moved, names, strict=True)
             marks = [
                 [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]
                 for built, of_tasks in zip(self._built, asked, strict=True)
@@ -183,6 +187,18 @@ def _score(
     )  # an item may have no such metric
     per_item = tuple(map(float, items)) if plain else ()
     return Score(built.benchmark.name, built.metrics[0], value, error, built.higher_is_better, per_item)
+
+
+def _margins(
+    parts: Sequence[Part], marks: Sequence[ChoiceMarks | None], selection: Selection
+) -> tuple[float, ...]:
+    """Returns all items' margins; () where any has none, or is marked by lm-eval itself."""
+    asked = [pair for pair in zip(parts, marks, strict=True) if pair[0].questions]
+    found = [mark.margins(part.rows, selection.totals(part)) for part, mark in asked if mark is not None]
+    if len(found) < len(asked):
+        return ()
+    margins_N = np.concatenate(found)
+    return tuple(margins_N.tolist()) if np.isfinite(margins_N).all() else ()
 
 
 def _values(built: BuiltBenchmark, subtask: Subtask, questions: tuple[Question, ...]) -> list[Any]:

@@ -60,7 +60,8 @@ class NetworkCost:
 
     def sheet(self, split: Split) -> Sheet:  # noqa: ARG002
         """Returns a sheet of one item."""
-        return Sheet(1, f"{self._benchmark.kind} {engine_version()}", additive=False)
+        fingerprint = f"{self._benchmark.kind} {engine_version()}"
+        return Sheet(1, fingerprint, additive=False, benchmark=self._benchmark.name)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
@@ -131,7 +132,8 @@ class Answers(FileJudging):
 
     def sheet(self, split: Split) -> Sheet:
         """Returns what is asked on a split."""
-        return Sheet(len(self.items[split]), self.fingerprint(split), self.additive)
+        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+        return Sheet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int
@@ -156,7 +158,8 @@ class Perplexity(FileJudging):
 
     def sheet(self, split: Split) -> Sheet:
         """Returns what is asked on a split."""
-        return Sheet(len(self.items[split]), self.fingerprint(split), self.additive)
+        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+        return Sheet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, places: Sequence[int], *, batch_size: int

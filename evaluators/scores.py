@@ -24,6 +24,10 @@ class Score:
         notes: What happened while asking, as counts of items by name, zeros left out: `truncated`
             (the answer reached its greatest length), `unextracted` (no answer was found in it),
             `overlong` (the prompt was longer than the model reads, and lost its beginning).
+        margins: By how much each item's best right answer is likelier than its best wrong one, in nats
+            (divided by length where the metric does so), to float32: positive where the item is right.
+            Only where larger values are better and all of the split's items were asked at once, in the
+            split's order; () where it is not known.
     """
 
     benchmark: str
@@ -35,6 +39,7 @@ class Score:
     items: tuple[int, ...] = ()
     sheet: str = ""
     notes: tuple[tuple[str, int], ...] = ()
+    margins: tuple[float, ...] = ()
 
     @property
     def fitness(self) -> float:
@@ -67,6 +72,8 @@ class Score:
 def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score:
     """Returns the score of a benchmark whose metric is a mean, from its items' values.
 
+    It has no margins: whoever puts answers together cannot know them.
+
     Args:
         like: A score of the same benchmark on the same split.
         answers: The metric by the item's place in the split; at least one.
@@ -79,7 +86,7 @@ def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score
     spread = sum((one - value) ** 2 for one in per_item)
     stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else 0.0
     items = () if places == tuple(range(size)) else places
-    return replace(like, value=value, stderr=stderr, per_item=per_item, items=items)
+    return replace(like, value=value, stderr=stderr, per_item=per_item, items=items, margins=())
 
 
 def united_score(one: Score, other: Score) -> Score:

@@ -152,9 +152,9 @@ class QuestionSheet:
         """How many items each benchmark has."""
         return tuple(sum(map(len, of_benchmark)) for of_benchmark in self._questions)
 
-    def fingerprints(self) -> tuple[str, ...]:
-        """Returns one hash per benchmark: of its items, prompts, decoding, and the engine."""
-        return tuple(map(_fingerprint, self._questions))
+    def fingerprints(self, metrics: Sequence[str]) -> tuple[str, ...]:
+        """Returns one hash per benchmark: of its items, prompts, decoding and metric, and the engine."""
+        return tuple(map(_fingerprint, self._questions, metrics))
 
     def selection(self, items: Items | None) -> Selection:
         """Returns the wanted questions; one that was asked for lately comes with its plans.
@@ -223,8 +223,8 @@ def _lost(plan: Plan, count: int) -> Sequence[int]:
     return (0,) * count if isinstance(plan, TextPlan) else plan.lost
 
 
-def _fingerprint(of_benchmark: Sequence[Questions]) -> str:
-    digest = hashlib.sha256(engine_version().encode())
+def _fingerprint(of_benchmark: Sequence[Questions], metric: str) -> str:
+    digest = hashlib.sha256(f"{engine_version()} {metric}".encode())
     for of_task in of_benchmark:
         for question in of_task:
             digest.update(content_of(question.item).encode())

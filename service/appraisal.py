@@ -98,6 +98,7 @@ class Appraiser:
             items=tuple(score.item_fitness for score in profile.scores.values()),
             measures=appraised.measures,
             violation=appraised.violation,
+            margins=_margins(profile),
         )
         return Appraisal(candidate, fitness, appraised, evaluation)
 
@@ -126,6 +127,12 @@ def _partial(profile: Profile) -> tuple[Score, ...]:
     """Returns the scores where they stand for more items than were asked."""
     scores = tuple(profile.scores.values())
     return scores if any(score.items for score in scores) else ()
+
+
+def _margins(profile: Profile) -> tuple[tuple[float, ...], ...]:
+    """Returns the items' margins per objective; () where no objective's are known."""
+    margins = tuple(() if score.items else score.margins for score in profile.scores.values())
+    return margins if any(margins) else ()
 
 
 def is_pruned(outcome: Outcome | None) -> bool:

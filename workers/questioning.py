@@ -56,7 +56,7 @@ def question(assignment: Assignment, sheets: Sequence[Sheet], ask: Ask) -> Answe
         _check_race(assignment.race, wanted)
         return _race(assignment.race, wanted, interview)
     interview.hear(wanted)
-    return Answered(interview.scores(wanted), asked=interview.asked)
+    return Answered(interview.scores(wanted, at_once=True), asked=interview.asked)
 
 
 def _moved(sheets: Sequence[Sheet], ask: Ask) -> Answered:
@@ -77,7 +77,8 @@ class _Interview:
             for number, sheet in enumerate(sheets):
                 if score.sheet == sheet.fingerprint and score.per_item:
                     self._answers[number].update(score.answers)
-                    self._like[number] = score
+                    name = sheet.benchmark or score.benchmark  # another experiment may call it otherwise
+                    self._like[number] = replace(score, benchmark=name)
 
     def hear(self, wanted: Items) -> None:
         """Asks those of the wanted items that are not answered yet."""
@@ -102,17 +103,22 @@ class _Interview:
                 self._like[number] = score
         self.asked += sum(map(len, missing))
 
-    def scores(self, wanted: Items) -> tuple[Score, ...]:
-        """Returns the scores over items that were answered."""
-        return tuple(
-            mean_score(
-                self._like[number],
-                {place: self._answers[number][place] for place in places},
-                size=self._sheets[number].size,
-            )
-            for number, places in enumerate(wanted)
-            if places
-        )
+    def scores(self, wanted: Items, *, at_once: bool = False) -> tuple[Score, ...]:
+        """Returns the scores over items that were answered.
+
+        Args:
+            wanted: The items.
+            at_once: No race cut the questions into batches: who answered a whole sheet keeps its margins.
+        """
+        found = []
+        for number, places in enumerate(wanted):
+            if places:
+                like, answers = self._like[number], self._answers[number]
+                chosen = {place: answers[place] for place in places}
+                score = mean_score(like, chosen, size=self._sheets[number].size)
+                kept = at_once and not score.items
+                found.append(replace(score, margins=like.margins) if kept else score)
+        return tuple(found)
 
     def fitness(self, number: int, places: Sequence[int]) -> tuple[float, ...]:
         """Returns one benchmark's answers, larger is better, in the order of the places."""

@@ -14,6 +14,7 @@ from service.optimizers.cycleqd import CycleQd
 from service.optimizers.differential_evolution import DifferentialEvolution
 from service.optimizers.genome_search import GenomeSearch
 from service.optimizers.greedy_soup import GreedySoup
+from service.optimizers.item_surrogate import ItemSurrogate
 from service.optimizers.kinship_greedy import KinshipGreedy
 from service.optimizers.m2n2 import M2n2
 from service.optimizers.map_elites import MapElites
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+    "item_surrogate": ItemSurrogate,
     "cma_es": CmaEs,
     "separable_cma_es": SeparableCmaEs,
     "differential_evolution": DifferentialEvolution,

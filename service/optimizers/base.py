@@ -31,6 +31,8 @@ class Evaluation:
         items: Per objective, the fitness of each item of its benchmark; empty where it was not kept.
         measures: One per measure of the setup; empty where the candidate has none (it failed).
         violation: By how much the constraints are broken, summed; 0 is feasible.
+        margins: Per objective, by how much each item is right (wrong below 0); an entry is empty where that
+            is not known, and so is the whole where no objective's are.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Evaluation:
     items: tuple[tuple[float, ...], ...] = ()
     measures: tuple[float, ...] = ()
     violation: float = 0.0
+    margins: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ class Optimizer(ABC):
 
         Raises:
             ValueError: An evaluation does not have one finite number per objective and measure and one
-                gene per variable, or its violation is no number from 0; nothing was learned from any of them.
+                gene per variable, its violation is no number from 0, or its margins are no finite numbers
+                per objective; nothing was learned from any of them.
         """
         for evaluation in evaluations:
             self._check(evaluation)
@@ -288,6 +292,7 @@ class Optimizer(ABC):
                 f"tell one for each of the {len(self.variables)} variables"
             )
         self._check_place(evaluation)
+        self._check_margins(evaluation)
 
     def _check_place(self, evaluation: Evaluation) -> None:
         number, measures, violation = evaluation.number, evaluation.measures, evaluation.violation
@@ -301,3 +306,18 @@ class Optimizer(ABC):
                 f"candidate {number} was told with a violation of {violation}; "
                 "tell a finite number, 0 where all constraints hold"
             )
+
+    def _check_margins(self, evaluation: Evaluation) -> None:
+        number, margins = evaluation.number, evaluation.margins
+        if margins and len(margins) != len(self.setup.weights):
+            raise ValueError(
+                f"candidate {number} was told with margins of {len(margins)} objective(s); "
+                f"tell those of {len(self.setup.weights)}, one entry per objective, or none"
+            )
+        for place, of_items in enumerate(margins):
+            bad = next((margin for margin in of_items if not math.isfinite(margin)), None)
+            if bad is not None:
+                raise ValueError(
+                    f"candidate {number} was told with a margin of {bad} in objective {place}; "
+                    "tell finite numbers, or no margins of this objective"
+                )

@@ -9,6 +9,7 @@ from search_spaces.genome import Choice, Integer, Variable
 
 AUTO = "auto"
 MOST_FOR_A_FULL_MATRIX = 200  # genes: above, an update of the full covariance matrix takes most of the time
+MOST_FOR_A_SURROGATE = 100  # genes: with 200 CMA-ES along the axes finds as much (synthetic landscapes)
 MOST_FOR_CROWDING = 2  # objectives: with more, crowding distance says little about a front
 MOST_FOR_HYPERVOLUME = 6  # objectives: with more, its exact computation takes too long
 FEW_GENES = 50  # up to here both kinds of CMA-ES do equally well with any budget
@@ -47,9 +48,16 @@ def choose_algorithm(
             "map_elites",
             f"{measures} measure{'s' * (measures > 1)}: the best model of every kind is looked for",
         )
+    genes, steps = len(variables), sum(1 for variable in variables if _has_steps(variable))
+    if 2 * steps < genes <= MOST_FOR_A_SURROGATE and objectives <= MOST_FOR_HYPERVOLUME:
+        several = f"{objectives} objectives" if objectives > 1 else "one objective"
+        return ChosenAlgorithm(
+            "item_surrogate",
+            f"{several} and {genes} genes, {genes - steps} of them numbers: a model of every item's answer "
+            "learns most from each evaluation",
+        )
     if objectives > 1:
         return _for_a_front(objectives)
-    genes, steps = len(variables), sum(1 for variable in variables if _has_steps(variable))
     if 2 * steps >= genes:
         return ChosenAlgorithm(
             "nsga2",

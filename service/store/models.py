@@ -164,6 +164,7 @@ class EvaluationRow(Base):
         value, stderr: Over the items asked; where those were a part, an estimate for all of them.
         places: Which items of the split were asked, packed; None where all were.
         notes: What happened while asking, as counts of items by name; None where nothing did.
+        margins: Each item's margin, packed; None where they are not known.
     """
 
     __tablename__ = "evaluations"
@@ -183,6 +184,7 @@ class EvaluationRow(Base):
     sheet: Mapped[str | None] = mapped_column(Text)
     places: Mapped[bytes | None]
     notes: Mapped[Json | None]
+    margins: Mapped[bytes | None]
 
 
 class EventRow(Base):

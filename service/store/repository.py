@@ -275,7 +275,9 @@ class Repository:
 
 def _with_scores(experiment_id: UUID) -> Select[CandidateRow]:
     scores = selectinload(CandidateRow.evaluations)
-    without_items: Sequence[Any] = [scores, scores.options(defer(EvaluationRow.per_item, raiseload=True))]
+    of_items = (EvaluationRow.per_item, EvaluationRow.margins)
+    deferred = [defer(each, raiseload=True) for each in of_items]
+    without_items: Sequence[Any] = [scores, scores.options(*deferred)]
     return select(CandidateRow).where(CandidateRow.experiment_id == experiment_id).options(*without_items)
 
 

@@ -88,6 +88,7 @@ def evaluation_rows(candidate_id: UUID, split: Split, scores: Sequence[Score]) -
             "sheet": score.sheet or None,
             "places": pack_places(score.items),
             "notes": dict(score.notes) or None,
+            "margins": pack(score.margins) if score.margins else None,
         }
         for position, score in enumerate(scores)
     ]
@@ -144,4 +145,5 @@ def score_of(row: EvaluationRow) -> Score:
         items=unpack_places(row.places),
         sheet=row.sheet or "",
         notes=tuple(sorted((row.notes or {}).items())),
+        margins=() if row.margins is None else unpack(row.margins),
     )

@@ -7,6 +7,7 @@ import pytest
 
 from evaluators import EvaluationError, Score
 from evaluators.errors import BadScoreError, SplitError
+from evaluators.scores import mean_score, united_score
 
 
 def test_fitness_is_larger_for_the_better_score_whatever_the_direction() -> None:
@@ -22,6 +23,14 @@ def test_fitness_is_larger_for_the_better_score_whatever_the_direction() -> None
 def test_a_score_that_is_no_finite_number_is_refused_by_name(value: float, stderr: float) -> None:
     with pytest.raises(BadScoreError, match="sums scored"):
         Score("sums", "acc,none", value, stderr, higher_is_better=True).check()
+
+
+def test_what_is_put_together_from_answers_has_no_margins() -> None:
+    whole = Score("a", "acc,none", 0.5, 0.5, True, (1.0, 0.0), margins=(0.25, -0.5))
+    assert mean_score(whole, whole.answers, size=2).margins == ()
+    parts = [mean_score(whole, {place: value}, size=2) for place, value in whole.answers.items()]
+    assert united_score(*parts).margins == ()
+    assert united_score(parts[0], whole) == whole
 
 
 def test_errors_cross_a_process_border_unchanged() -> None:

@@ -159,7 +159,10 @@ def only(scores: Sequence[Score], items: Items | None) -> tuple[Score, ...]:
 
 
 def score_of(recipe: Recipe, benchmark: str, split: Split = "search") -> Score:
-    """Returns a score from 0 to 1: the higher, the nearer the recipe's numbers are to the benchmark's own."""
+    """Returns a score from 0 to 1: the higher, the nearer the recipe's numbers are to the benchmark's own.
+
+    On the search split it has margins, to float32: right items lie above 0, wrong ones below.
+    """
     numbers = [setting.value for part in recipe.slices for source in part.sources
                for parameter in source.parameters.values() for setting in parameter]  # fmt: skip
     top = 0.2 + 0.9 * _chance("top", benchmark)
@@ -168,7 +171,10 @@ def score_of(recipe: Recipe, benchmark: str, split: Split = "search") -> Score:
     value += 0.05 * _chance(recipe.digest, benchmark, split)
     right = round(value * ITEMS)
     stderr = math.sqrt(value * (1 - value) / ITEMS)
-    return Score(benchmark, "acc,none", value, stderr, True, (1.0,) * right + (0.0,) * (ITEMS - right))
+    per_item = (1.0,) * right + (0.0,) * (ITEMS - right)
+    margins = tuple(float(np.float32(value - (n + 0.5) / ITEMS)) for n in range(ITEMS))
+    known = margins if split == "search" else ()
+    return Score(benchmark, "acc,none", value, stderr, True, per_item, margins=known)
 
 
 def _chance(*parts: object) -> float:

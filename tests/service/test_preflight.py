@@ -175,7 +175,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "raise budget.candidates to 20 or more, or set optimizer.population to 5 or less",
     ),
     "population too small": (
-        {"optimizer": {"population": 2}},
+        {"optimizer": {"algorithm": "cma_es", "population": 2}},
         "/optimizer/population",
         "invalid_space",
         "2 candidates are too few",

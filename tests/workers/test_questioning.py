@@ -34,9 +34,9 @@ class Model:
                 values = tuple(float(place % self.every == 0) for place in places)
                 some = () if len(places) == sheet.size else places
                 mean = sum(values) / len(values)
-                scores.append(
-                    Score(sheet.fingerprint, "acc", mean, 0.1, self.higher, values, some, sheet.fingerprint)
-                )
+                like = Score(sheet.fingerprint, "acc", mean, 0.1, self.higher, values, some)
+                margins = () if some else tuple(value - 0.5 for value in values)
+                scores.append(replace(like, sheet=sheet.fingerprint, margins=margins))
         return tuple(scores)
 
 
@@ -78,6 +78,21 @@ def test_what_is_known_is_not_asked_again() -> None:
     again = question(assign(known=answered.scores, items=((4,), (6, 8))), SHEETS, nothing)
     assert (nothing.heard, again.asked) == ([], 0)
     assert [score.value for score in again.scores] == [1.0, 1.0]
+
+
+def test_margins_are_kept_of_a_sheet_that_was_asked_at_once_and_of_no_other() -> None:
+    whole = Model()(None)
+    assert question(assign(), SHEETS, Model()).scores == whole
+    assert question(assign(known=whole), SHEETS, Model()).scores[0].margins == whole[0].margins
+    half = question(assign(known=whole[:1]), SHEETS, Model()).scores
+    assert [score.margins for score in half] == [score.margins for score in whole]
+    parts = question(assign(known=Model()(((0, 1), (5,)))), SHEETS, Model()).scores
+    asked = question(assign(items=((0, 1, 2), (5, 7))), SHEETS, Model()).scores
+    some = question(assign(items=((0, 1, 2), (5, 7)), known=whole), SHEETS, Model()).scores
+    raced = question(assign(race=rival(Model(3), batch=10)), SHEETS, Model()).scores
+    known = question(assign(race=rival(Model(3), batch=10), known=whole), SHEETS, Model()).scores
+    for scores in (parts, asked, some, raced, known):
+        assert [score.margins for score in scores] == [(), ()]
 
 
 def test_answers_to_other_questions_do_not_count() -> None:
@@ -134,3 +149,13 @@ def test_a_score_that_is_no_mean_is_asked_as_a_whole() -> None:
 def test_a_race_against_other_items_is_refused() -> None:
     with pytest.raises(EvaluationError, match="race an incumbent that answered the same items"):
         question(assign(race=Race(((1.0,), (0.0,)), (1.0, 1.0))), SHEETS, Model())
+
+
+def test_what_is_known_under_another_name_gets_the_present_one() -> None:
+    known = question(assign(), SHEETS, Model()).scores
+    renamed = tuple(replace(sheet, benchmark=f"my {sheet.fingerprint}") for sheet in SHEETS)
+    model = Model()
+    answered = question(assign(known=known), renamed, model)
+    assert model.heard == []
+    assert [score.benchmark for score in answered.scores] == ["my first", "my second"]
+    assert [score.per_item for score in answered.scores] == [score.per_item for score in known]

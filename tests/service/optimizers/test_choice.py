@@ -20,6 +20,8 @@ def test_the_problem_decides_and_the_reason_is_told() -> None:
         "one objective": choose_algorithm("auto", ONE, 1),
         "a front": choose_algorithm("auto", ONE, 2),
         "a front in space": choose_algorithm("auto", ONE, 3),
+        "a front over a long genome": choose_algorithm("auto", MANY, 2),
+        "a front in space over a long genome": choose_algorithm("auto", MANY, 3),
         "a front in many dimensions": choose_algorithm("auto", ONE, 7),
         "a long genome": choose_algorithm("auto", MANY, 1),
         "a word": choose_algorithm("auto", WORDS, 1),
@@ -31,13 +33,15 @@ def test_the_problem_decides_and_the_reason_is_told() -> None:
         "many candidates for many genes": choose_algorithm("auto", MANY[:120], 1, budget=3000),
     }
     assert {label: chosen.name for label, chosen in found.items()} == {
-        "one objective": "cma_es",
-        "a front": "nsga2",
-        "a front in space": "sms_emoa",
+        "one objective": "item_surrogate",
+        "a front": "item_surrogate",
+        "a front in space": "item_surrogate",
+        "a front over a long genome": "nsga2",
+        "a front in space over a long genome": "sms_emoa",
         "a front in many dimensions": "nsga2",
         "a long genome": "separable_cma_es",
-        "a word": "cma_es",
-        "bits": "cma_es",
+        "a word": "item_surrogate",
+        "bits": "item_surrogate",
         "spans": "nsga2",
         "an archive": "map_elites",
         "an archive of fronts": "map_elites",
@@ -51,7 +55,7 @@ def test_a_named_optimizer_is_taken_whatever_the_problem() -> None:
     assert choose_algorithm("random", MANY, 3).name == "random"
 
 
-@pytest.mark.parametrize("rival", ["cma_es", "differential_evolution", "random"])
+@pytest.mark.parametrize("rival", ["item_surrogate", "cma_es", "differential_evolution", "random"])
 def test_whole_numbers_are_found_sooner_one_at_a_time(rival: str) -> None:
     """Why `auto` does not take CMA-ES where most genes have steps."""
     wanted = (3, 17, 29, 8, 22, 1, 13, 30)

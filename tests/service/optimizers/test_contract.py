@@ -269,6 +269,17 @@ def test_measures_and_violations_must_be_numbers() -> None:
             optimizer.tell([Evaluation(0, genome, (0.5, 0.5), violation=bad)])
 
 
+def test_margins_are_finite_and_have_an_entry_per_objective() -> None:
+    optimizer, genome = build(OPTIMIZERS["random"]), initial_genome(MIXED_VARIABLES)
+    for known in ((), ((0.5, -0.25), ()), ((), (1.0,))):
+        optimizer.tell([Evaluation(0, genome, (0.5, 0.5), margins=known)])
+    with pytest.raises(ValueError, match=r"margins of 1 objective\(s\); tell those of 2"):
+        optimizer.tell([Evaluation(0, genome, (0.5, 0.5), margins=((0.5,),))])
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=rf"a margin of {bad} in objective 1"):
+            optimizer.tell([Evaluation(0, genome, (0.5, 0.5), margins=((0.5,), (0.0, bad)))])
+
+
 def test_a_search_hardly_leaves_a_space_of_which_little_is_feasible(optimizer_type: OptimizerKind) -> None:
     # As in a stack of layers: each is taken or not, begins not taken, and few may be taken at once.
     slots = tuple(Real(f"take {i}", -1.0, 1.0, -2 / 3, Axis("weight", i % 3, i // 3)) for i in range(60))

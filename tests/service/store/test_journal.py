@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
+from evaluators import Score
 from search_spaces import Infeasible
 from service.candidate import Appraised, Candidate, CandidateStatus, Timings
 from service.errors import ConflictError, LeaseLostError
@@ -61,6 +64,21 @@ def test_what_was_written_is_recalled_as_it_was(journal: DatabaseJournal) -> Non
     assert [each.candidate for each in recalled] == [first, second, third, fourth]
     assert [each.outcome for each in recalled] == [scored(first), failed, None, None]
     assert [each.told for each in recalled] == [0, 1, None, None]
+
+
+def test_margins_are_recalled_bit_for_bit_and_go_when_parts_take_their_place(
+    journal: DatabaseJournal,
+) -> None:
+    (candidate,) = candidates(1)
+    journal.proposed([candidate])
+    margins = tuple(float(np.float32(margin)) for margin in (0.1, -1e-30, 0.0, 1e30, -7 / 3))
+    whole = Score("words", "acc,none", 0.5, 0.1, True, (1.0, 0.0, 0.0, 1.0, 0.0), margins=margins)
+    outcome = Scored(candidate.id, 1, (whole, score_of(RECIPE, "sums", "test")), 0.1, 0.2, "w")
+    journal.settled(candidate, outcome, Timings())
+    assert journal.recall()[0].outcome == outcome
+    parts = replace(outcome, scores=tuple(replace(score, margins=()) for score in outcome.scores))
+    journal.asked_again(candidate, 1, parts, Timings())
+    assert journal.recall()[0].outcome == parts
 
 
 def test_the_order_of_telling_goes_on_from_generation_to_generation(journal: DatabaseJournal) -> None:

@@ -12,7 +12,7 @@ from service.candidate import Candidate, Timings
 from service.store.database import Database
 from service.store.journal import DatabaseJournal
 from service.store.model_keys import ModelKeys, hash_folder
-from tests.service.scripted_workforce import score_of
+from tests.service.scripted_workforce import ITEMS, score_of
 from tests.service.small_experiments import add_experiment
 from tests.service.store.test_repository import RECIPE
 from workers.messages import Scored
@@ -39,6 +39,7 @@ def test_what_one_experiment_scored_another_one_knows(database: Database) -> Non
     first.settled(candidate, Scored(candidate.id, 1, scores, 0.1, 0.2, "w"), Timings())
     second = journal_of(database, "second", ModelKeys(CONTENTS, "engine 1"))
     assert second.known(proposed(second)) == scores[:1]  # what has no sheet could be anything
+    assert len(scores[0].margins) == ITEMS
     others = dict.fromkeys(RECIPE.all_parents, "other weights")
     for name, keys in (
         ("changed", ModelKeys(others, "engine 1")),

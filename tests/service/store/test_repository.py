@@ -138,6 +138,8 @@ def test_nothing_is_loaded_behind_ones_back(database: Database) -> None:
         candidate = Repository(session).candidate(row.id, 0)
         with pytest.raises(InvalidRequestError):
             _ = candidate.evaluations[0].per_item
+        with pytest.raises(InvalidRequestError):
+            _ = candidate.evaluations[0].margins
 
 
 def test_a_candidate_that_is_not_there(database: Database) -> None:

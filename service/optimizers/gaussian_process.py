@@ -1,0 +1,150 @@
+"""A Gaussian process of many quantities at once, all of them as smooth as each other.
+
+Shapes: n known points and z new ones in the unit cube of d dimensions, C columns of values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+Array = NDArray[np.float64]
+
+# What is tried, in shares of the largest distance in the cube, and of the signal's variance.
+LENGTHS = (0.15, 0.25, 0.4, 0.6, 0.9, 1.4)
+LINEAR = (0.02, 0.1, 0.3, 0.6, 0.9)
+NOISES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+FIRST = (0.6, 0.3, 0.03)  # where the trying begins
+LEVEL = 0.3  # prior variance of a column's mean, as a share of the signal's
+JITTER = 1e-6
+_MIDDLE = 0.5  # of the unit cube, from where straight lines are measured
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothness:
+    """What all columns share.
+
+    Attributes:
+        length: Over how far a value changes, as a share of the cube's diagonal.
+        linear: Share of the variance that straight lines explain; the rest bends.
+        noise: Variance of what is not smooth, as a share of the signal's.
+    """
+
+    length: float
+    linear: float
+    noise: float
+
+
+class GaussianProcess:
+    """Predicts columns of values from points, with one kernel and one factorization for all of them.
+
+    k(x, z) = (1 - b) exp(-|x - z|^2 / (2 l^2 d)) + b (x - 1/2) . (z - 1/2) / (d / 12) + level, and noise
+    on the diagonal (Rasmussen and Williams, 2006, sections 2.2 and 4.2).  Length l, share b and noise are
+    those of a grid under which the known values are likeliest, the signal's variance being the likeliest
+    for them (section 5.4): a grid, because a descent would end elsewhere on another processor, and a
+    search must go on there as it began.
+
+    Args:
+        points: Shape [n, d], at least one of them.
+        values: Shape [n, C], in units in which all columns spread about equally.
+        counts: By how much each column counts in the likelihood, shape [C]: the items of one benchmark
+            are no independent witnesses.
+    """
+
+    def __init__(self, points: Array, values: Array, counts: Array) -> None:
+        self._points = points - _MIDDLE
+        self._lengths = np.einsum("nd,nd->n", self._points, self._points)
+        self._products = self._points @ self._points.T
+        self._means = values.mean(axis=0)
+        self._values = values - self._means
+        self._weight = float(counts.sum())
+        self._witness = self._values * np.sqrt(counts)
+        if len(counts) > len(points):  # only the products of rows matter, and these are a root of them
+            self._witness = _root(self._witness @ self._witness.T)
+        self.smoothness = self._likeliest()
+        self._factorize()
+
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """Returns the means, shape [z, C], and the standard deviations, shape [z].
+
+        How sure one can be depends on where one asks, not on which column.
+        """
+        points = points - _MIDDLE
+        lengths = np.einsum("zd,zd->z", points, points)
+        products = points @ self._points.T
+        kernel = self._kernel(lengths, self._lengths, products, self.smoothness)
+        linear = self.smoothness.linear
+        prior = 1 - linear + LEVEL + linear * lengths * (12 / points.shape[1])
+        explained = np.einsum("zn,zn->z", kernel @ self._inverse, kernel)
+        deviations = np.sqrt(self._variance * np.maximum(prior - explained, 0.0))
+        return self._means + kernel @ self._solved, deviations
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of what is not smooth."""
+        return math.sqrt(self._variance * self.smoothness.noise)
+
+    def _likeliest(self) -> Smoothness:
+        """Goes through the grid along one axis after the other, twice."""
+        tried: dict[Smoothness, float] = {}
+
+        def loss(one: Smoothness) -> float:
+            if one not in tried:
+                tried[one] = round(self._loss(one), 6)
+            return tried[one]
+
+        best = Smoothness(*FIRST)
+        axes: tuple[Callable[[Smoothness], list[Smoothness]], ...] = (
+            lambda at: [Smoothness(at.length, at.linear, noise) for noise in NOISES],
+            lambda at: [Smoothness(length, at.linear, at.noise) for length in LENGTHS],
+            lambda at: [Smoothness(at.length, linear, at.noise) for linear in LINEAR],
+        )
+        for axis in (*axes, *axes[:2]):
+            best = min(axis(best), key=loss)
+        return best
+
+    def _loss(self, smoothness: Smoothness) -> float:
+        """Returns the negative logarithm of the likelihood per witness, up to a constant."""
+        factor = cho_factor(self._covariance(smoothness), lower=True, check_finite=False)
+        variance = self._likeliest_variance(cho_solve(factor, self._witness, check_finite=False))
+        return float(np.log(np.diag(factor[0])).sum() + len(self._points) / 2 * math.log(variance))
+
+    def _likeliest_variance(self, solved: Array) -> float:
+        squares = float(np.einsum("nc,nc->", self._witness, solved))
+        return max(squares / (self._weight * len(self._points)), JITTER)
+
+    def _factorize(self) -> None:
+        factor = cho_factor(self._covariance(self.smoothness), lower=True, check_finite=False)
+        self._inverse = cho_solve(factor, np.eye(len(self._points)), check_finite=False)
+        self._solved = self._inverse @ self._values
+        self._variance = self._likeliest_variance(self._inverse @ self._witness)
+
+    def _covariance(self, smoothness: Smoothness) -> Array:
+        kernel = self._kernel(self._lengths, self._lengths, self._products, smoothness)
+        kernel[np.diag_indices(len(kernel))] += smoothness.noise + JITTER
+        return kernel
+
+    def _kernel(self, lengths: Array, others: Array, products: Array, smoothness: Smoothness) -> Array:
+        """Returns the kernel of points whose squared lengths and products from the middle are known."""
+        dimensions = self._points.shape[1]
+        bends = products * 2.0
+        bends -= lengths[:, None]
+        bends -= others[None, :]
+        np.minimum(bends, 0.0, out=bends)
+        bends *= 0.5 / (smoothness.length**2 * dimensions)
+        np.exp(bends, out=bends)
+        bends *= 1 - smoothness.linear
+        bends += products * (smoothness.linear * 12 / dimensions)  # 1 for a random point and itself
+        bends += LEVEL
+        return bends
+
+
+def _root(gram: Array) -> Array:
+    """Returns a square root of a positive semidefinite matrix, shape [n, n]."""
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
