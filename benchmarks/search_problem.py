@@ -95,7 +95,7 @@ def spec_of(problem: Problem, name: str, algorithm: str, seed: int, candidates: 
     }
     if algorithm in {"map_elites", "cma_me", "cma_mae"}:
         spec["measures"] = [
-            {"kind": "score", "objective": task, "range": [0, 1], "cells": 8} for task in WEIGHTS
+            {"kind": "score", "objective": task, "low": 0, "high": 1, "cells": 8} for task in WEIGHTS
         ]
     return spec
 

@@ -38,20 +38,20 @@ class ItemSurrogate(Optimizer):
     are predicted from their values, as in ordinary Bayesian optimization.
 
     Every candidate climbs its own optimistic view of the model: mean plus an exponentially distributed
-    number of standard deviations (after randomized GP-UCB: Vakili et al., 2020; Berk et al., 2021).  So
-    candidates of a generation differ without knowing of each other, and workers never wait.
+    number of standard deviations (randomized upper confidence bounds: Berk et al., 2006.04296; Takeno et
+    al., 2302.01511).  So candidates of a generation differ without knowing of each other.
 
     A share of the candidates asks no model: they are recombined from the best by differences, as in
     differential evolution, because where a network is cut and stacked the scores are not smooth.
 
     Of several objectives, a share of the candidates climbs a weighting of its own by the augmented
-    Chebyshev function of ParEGO (Knowles, IEEE TEC 10(1), 2006, eq. 2), so that the whole front is found.
+    Chebyshev function of ParEGO (Knowles, IEEE TEC 10(1), 2006), so that the whole front is found.
 
     It remembers at most as many evaluations as it can predict from within milliseconds: the latest, and
     the best in each respect.
     """
 
-    operator: ClassVar[str] = "predicted"
+    operator: ClassVar[str] = "prediction"
     takes_revisions: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "exploration": Option(0.5, "standard deviations that are added to the prediction, on average", 0, 10),
@@ -99,7 +99,7 @@ class ItemSurrogate(Optimizer):
         if len(known) < FEWEST:
             return Origin("sample")
         if self._recombines(rng):
-            return Origin("recombined", tuple(dict.fromkeys(e.number for e in self._trio(rng))))
+            return Origin("recombination", tuple(dict.fromkeys(e.number for e in self._trio(rng))))
         best = self._outlook_now().best(self._weighting(rng))
         return Origin(self.operator, (known[best].number,))
 

@@ -128,10 +128,10 @@ def test_predicted_candidates_name_where_the_climb_began_and_others_their_three_
     search(optimizer, worth, 24)
     origins = [optimizer.origin(number) for number in range(24, 104)]
     kinds = [origin.operator for origin in origins]
-    assert set(kinds) == {"predicted", "recombined"}
-    assert 8 <= kinds.count("recombined") <= 36
-    assert all(len(o.ancestors) == 1 for o in origins if o.operator == "predicted")
-    assert all(2 <= len(o.ancestors) <= 3 for o in origins if o.operator == "recombined")
+    assert set(kinds) == {"prediction", "recombination"}
+    assert 8 <= kinds.count("recombination") <= 36
+    assert all(len(o.ancestors) == 1 for o in origins if o.operator == "prediction")
+    assert all(2 <= len(o.ancestors) <= 3 for o in origins if o.operator == "recombination")
 
 
 def told_of(number: int, fitness: float, margins: tuple[float, ...] = ()) -> Evaluation:
