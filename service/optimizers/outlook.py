@@ -75,9 +75,8 @@ class Outlook:
     def best(self, weighting: Array | None) -> int:
         """Returns which known point the model holds for the best: what was luck in a score is left out."""
         values = self._valued(self._expected, weighting)
-        return int(
-            np.lexsort((-values, self._breaches))[0]
-        )  # whoever breaks constraints comes after all others
+        # Whoever breaks constraints comes after all others.
+        return int(np.lexsort((-values, self._breaches))[0])
 
     def values(self, points: Array, optimism: float, weighting: Array | None) -> Array:
         """Returns what points are worth under a weighting, optimistically, shape [z]; larger is better.
