@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -46,6 +47,8 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     if experiment.status is _S.SUCCEEDED:  # it would only be examined again
         raise IllegalTransitionError(f"experiment {experiment.name}", experiment.status, _S.QUEUED)
     wanted = _S.RUNNING if experiment.status is _S.PAUSING else _S.QUEUED
+    # One that an earlier version extended may have failed for this.
+    repository.make_room(experiment, _total(experiment, experiment.spec["budget"]))
     repository.move(experiment, wanted, reason=BY_REQUEST)
     return True
 
@@ -77,12 +80,17 @@ def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[s
     experiment.facts = {**experiment.facts, "first_budget": first}
     payload = {"before": before, "after": after, "test_was_read": experiment.test_opened_at is not None}
     experiment.winner, experiment.test_opened_at = None, None
+    repository.make_room(experiment, _total(experiment, after))
     repository.add_event(experiment.id, "experiment.extended", payload)
     repository.move(experiment, _S.QUEUED, reason="extended")
     return True
 
 
-def _budget(before: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+def _total(experiment: ExperimentRow, budget: Mapping[str, Any]) -> int:
+    return len(experiment.facts.get("baselines", ())) + int(budget["candidates"])
+
+
+def _budget(before: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, Any]:
     """Returns the budget with the changes, as it is stored.
 
     Raises:

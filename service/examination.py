@@ -86,15 +86,16 @@ def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSp
     often better than any of them.
     """
     remembered = journal.recall()
+    told = sum(each.told is not None for each in remembered)
+    means = [each.candidate for each in remembered if each.candidate.label == MEAN]
     genome = optimizer.mean()
-    if genome is None or any(each.candidate.label == MEAN for each in remembered):
+    if genome is None or any(mean.asked_after == told for mean in means):
         return
     recipe = space.decode(genome)
     known = {r.candidate.recipe.digest for r in remembered if isinstance(r.candidate.recipe, Recipe)}
     if not isinstance(recipe, Recipe) or recipe.digest in known:
         return
     last = remembered[-1].candidate
-    told = sum(each.told is not None for each in remembered)
     journal.proposed(
         [Candidate(uuid4(), last.number + 1, last.generation + 1, genome, recipe, MEAN, asked_after=told)]
     )

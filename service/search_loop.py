@@ -30,6 +30,7 @@ from service.appraisal import Appraisal, Appraiser
 from service.candidate import Candidate, Remembered
 from service.dispatcher import Dispatcher
 from service.errors import ReplayMismatchError
+from service.examined import MEAN
 from service.interviews import Interviews
 from service.journal import Journal, Wish
 from service.optimizers.base import Optimizer
@@ -66,7 +67,9 @@ class SearchLoop:
     def run(self) -> Ending:
         """Goes on from wherever the journal stands; returns why it stopped."""
         self._started = monotonic()
-        self._remembered = {r.candidate.number: r for r in self.journal.recall()}
+        # A distribution's mean was added by the examination of a shorter search: no ask made it.
+        recalled = (r for r in self.journal.recall() if r.candidate.label != MEAN)
+        self._remembered = {r.candidate.number: r for r in recalled}
         told = {n: r.told for n, r in self._remembered.items() if r.told is not None}
         self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
         while (ending := self._step()) is None:

@@ -90,7 +90,7 @@ class GaussianProcess:
         return math.sqrt(self._variance * self.smoothness.noise)
 
     def _likeliest(self) -> Smoothness:
-        """Goes through the grid along one axis after the other, twice."""
+        """Goes through the grid along one axis after the other, and along the first two again."""
         tried: dict[Smoothness, float] = {}
 
         def loss(one: Smoothness) -> float:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 from service.candidate import CandidateStatus
 from service.errors import ConflictError, NameTakenError, NotFoundError
 from service.estimator_check import EstimatorFinding
+from service.examined import MEAN
 from service.lifecycle import ENDED, ExperimentStatus, check_move
 from service.store.models import (
     CandidateRow,
@@ -124,6 +125,21 @@ class Repository:
         if status is not None:
             query = query.where(CandidateRow.status == status)
         return list(self.session.scalars(query.order_by(CandidateRow.number).limit(limit)))
+
+    def make_room(self, experiment: ExperimentRow, total: int) -> None:
+        """Gives means of earlier distributions numbers beyond `total`: theirs are the search's from now on.
+
+        What was exported of them keeps pointing at them.
+        """
+        mine = CandidateRow.experiment_id == experiment.id
+        last = self.session.scalar(select(func.max(CandidateRow.number)).where(mine))
+        free = max(total, (last or 0) + 1)
+        query = select(CandidateRow).where(mine, CandidateRow.label == MEAN, CandidateRow.number < total)
+        for row in self.session.scalars(query.order_by(CandidateRow.number)).all():
+            of_row = (ExportRow.experiment_id == experiment.id, ExportRow.candidate_number == row.number)
+            self.session.execute(update(ExportRow).where(*of_row).values(candidate_number=free))
+            row.number, free = free, free + 1
+        self.session.flush()
 
     def candidate(self, experiment_id: UUID, number: int) -> CandidateRow:
         """Returns a candidate with its evaluations (but not each item's result).
