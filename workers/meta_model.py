@@ -1,0 +1,71 @@
+"""A transformers network on the meta device: the tensors that a configuration promises, without memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import transformers
+from accelerate import init_empty_weights
+from transformers import AutoConfig
+from transformers.initialization import no_init_weights
+
+from workers.errors import PreparationError
+
+# Tried in this order where a configuration does not name its class.
+_AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM", "AutoModel")
+# What describes how weights are stored is no matter of the network's shape.
+_NOT_SHAPE = ("model_type", "torch_dtype", "dtype")
+
+
+def read_configuration(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
+    """Returns the transformers configuration that the contents of a config.json describe.
+
+    Raises:
+        PreparationError: The installed transformers knows no such architecture, or refuses the values.
+    """
+    known = {key: value for key, value in config.items() if key not in _NOT_SHAPE}
+    try:
+        return AutoConfig.for_model(config["model_type"], **known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PreparationError(
+            "model_type",
+            f"{config.get('model_type')!r} is no architecture of transformers {transformers.__version__}, "
+            f"or its configuration is not read ({error})",
+            "install a newer transformers, or use other parents",
+        ) from error
+
+
+def meta_model(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
+    """Returns the network of a configuration with every parameter and buffer on the meta device.
+
+    The class is the one that the configuration's `architectures` names, as `from_pretrained` of that
+    class would build it; otherwise the first automatic class that has the architecture.
+
+    Raises:
+        PreparationError: The installed transformers cannot build the network.
+    """
+    read = read_configuration(config)
+    drawing_nothing: AbstractContextManager[None] = no_init_weights()
+    with torch.device("meta"), drawing_nothing, init_empty_weights(include_buffers=True):
+        model = _built(read, config)
+    model.tie_weights()
+    return model.requires_grad_(False).eval()
+
+
+def _built(read: Any, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
+    for name in config.get("architectures") or ():
+        named = getattr(transformers, str(name), None)
+        if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
+            return named(read)
+    for name in _AUTO_CLASSES:
+        automatic = getattr(transformers, name)
+        if type(read) in automatic._model_mapping:
+            return automatic.from_config(read, trust_remote_code=False)
+    raise PreparationError(
+        "model_type",
+        f"transformers {transformers.__version__} has no language model for {config.get('model_type')!r}",
+        "use a model whose architecture is part of transformers",
+    )
