@@ -26,16 +26,16 @@ from benchmarks.report import Samples, interleaved, print_result, print_table
 from examples.demo import DemoOptions, make_parents, submit, watch
 from examples.service_process import start_service
 from search_spaces import Recipe
-from search_spaces.mergekit_yaml import read_recipe
-from service.client import Client
-from service.views import CandidateView, TimingsView
-from workers.configuration import merged_config
-from workers.hub import fetch_parent
-from workers.inspection import inspect_checkpoint
-from workers.live_model import LiveModel
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from service.client.client import Client
+from service.reports.views import CandidateView, TimingsView
+from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.hub import fetch_parent
+from workers.checkpoints.inspection import inspect_checkpoint
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge
-from workers.residency import ResidentParents, cache_limit
+from workers.runtime.live_model import LiveModel
+from workers.runtime.resident_parents import ResidentParents, cache_limit
 
 PARTS = tuple(TimingsView.model_fields)
 OURS = ("ask", "dispatch", "store", "tell")

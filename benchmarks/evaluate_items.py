@@ -3,7 +3,7 @@
     python -m benchmarks.evaluate_items [--quick]
 
 On the miniature of three experts (nine coefficients), CMA-ES searches with 300 candidates per seed, in
-the service's own search loop, and its workers' own way of asking (`workers.questioning`):
+the service's own search loop, and its workers' own way of asking (`workers.runtime.item_evaluation`):
 
 * `full`: every candidate answers all 400 search items;
 * `full, raced`: the same, but a candidate races the best so far in batches of 25 (z = 2.3), and is told
@@ -37,14 +37,14 @@ from evaluators.scores import mean_score
 from search_spaces import Recipe
 from search_spaces.errors import NotInSpaceError
 from search_spaces.genome import Genome
-from service.examination import finalists
-from service.journal import ListJournal
+from service.examination.protocol import finalists
 from service.optimizers import OptimizerSetup, optimizer_named
-from service.rounds import RotationRule
-from service.search_loop import SearchLoop
-from service.search_plan import Baseline, RaceRule, SearchPlan
-from workers.messages import Assignment, Errand, ErrandResult, Outcome, Scored, Workload
-from workers.questioning import question
+from service.search.fidelity.subsampling import RotationRule
+from service.search.journal import ListJournal
+from service.search.loop import SearchLoop
+from service.search.plan import Baseline, RaceRule, SearchPlan
+from workers.protocol.messages import Assignment, Errand, ErrandResult, Outcome, Scored, Workload
+from workers.runtime.item_evaluation import question
 
 SEEDS, QUICK_SEEDS = 20, 3
 CANDIDATES, QUICK_CANDIDATES = 300, 60

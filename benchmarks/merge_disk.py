@@ -21,9 +21,9 @@ from benchmarks.mergekit_client import (
     run_command,
 )
 from benchmarks.report import Samples, interleaved, print_table
-from search_spaces.mergekit_yaml import read_recipe
-from workers.export import merge_to_disk
-from workers.messages import ExportOrder
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from workers.export.merge_to_disk import merge_to_disk
+from workers.protocol.messages import ExportOrder
 
 _LIMIT = ("--memory-limit", "600MB")
 _LOWEST = ("--lazy-unpickle", "--out-shard-size", "50M")

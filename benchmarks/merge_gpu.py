@@ -21,15 +21,15 @@ from torch import Tensor
 from benchmarks.merge_models import CASES, MODELS, SEVEN_BILLION, Case, Size, recipe_text, write_description
 from benchmarks.report import Samples, print_table
 from search_spaces import Parent
-from search_spaces.mergekit_yaml import read_recipe
-from workers.configuration import merged_config
-from workers.inspection import inspect_checkpoint
-from workers.layout import Layout
-from workers.live_model import LiveModel
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.inspection import inspect_checkpoint
+from workers.checkpoints.layout import Layout
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge
 from workers.merging.stream import Sources
-from workers.residency import cache_limit
+from workers.runtime.live_model import LiveModel
+from workers.runtime.resident_parents import cache_limit
 
 GOAL = 2.0  # times the bytes over the bandwidth
 METHODS = ("linear", "task_arithmetic", "slerp", "ties", "dare_ties", "della", "breadcrumbs")

@@ -15,14 +15,14 @@ from benchmarks.merge_models import Case, recipe_text
 from benchmarks.mergekit_client import Mergekit, base_weights, check_alike
 from benchmarks.report import Samples, print_table
 from search_spaces import Parent, Recipe
-from search_spaces.mergekit_yaml import read_recipe
-from workers.configuration import merged_config
-from workers.inspection import inspect_checkpoint
-from workers.layout import Layout
-from workers.live_model import LiveModel
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.inspection import inspect_checkpoint
+from workers.checkpoints.layout import Layout
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge
-from workers.residency import ResidentParents, cache_limit
+from workers.runtime.live_model import LiveModel
+from workers.runtime.resident_parents import ResidentParents, cache_limit
 
 AMORTISED_OVER = 100  # candidates
 CANDIDATES = 5  # that are merged per repeat, each after a copy

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from benchmarks.search_problem import WEIGHTS, Problem, spec_of
 from search_spaces import Recipe
-from search_spaces.mergekit_yaml import read_recipe
-from service.preflight import check_spec
-from workers.inline_pool import InlinePool
-from workers.messages import Assignment, Scored, Workload
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from service.specification.spec_check import check_spec
+from workers.pools.inline_pool import InlinePool
+from workers.protocol.messages import Assignment, Scored, Workload
 
 _PATIENCE = 120.0  # seconds for one candidate of a tenth of a second
 

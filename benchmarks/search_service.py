@@ -19,14 +19,14 @@ from typing import Any
 
 import torch
 
+from service.controller.runner import Runner
 from service.log import configure_logging
-from service.preflight import check_spec
-from service.runner import Runner
 from service.settings import Settings
+from service.specification.spec_check import check_spec
 from service.store.database import Database
 from service.store.models import CandidateRow
 from service.store.repository import Repository
-from workers.inline_pool import InlinePool
+from workers.pools.inline_pool import InlinePool
 
 
 def run_experiment(

@@ -20,12 +20,12 @@ from rich.table import Table
 
 from evaluators import Split
 from examples.service_process import ServiceDidNotStartError, ServiceProcess, start_service
-from service.client import ApiError, Client, ClientError
-from service.commands.spec_file import read_spec_file
-from service.commands.tables import with_error
-from service.commands.watch import follow
-from service.lifecycle import ExperimentStatus
-from service.views import CandidateView, ExperimentView, ExportView, FrontPoint, FrontView, ScoreView
+from service.cli.experiments.watch import follow
+from service.cli.spec_file import read_spec_file
+from service.cli.tables import with_error
+from service.client.client import ApiError, Client, ClientError
+from service.experiment.status import ExperimentStatus
+from service.reports.views import CandidateView, ExperimentView, ExportView, FrontPoint, FrontView, ScoreView
 
 EXPERIMENT = Path(__file__).parent / "language_and_arithmetic" / "experiment.yml"
 HELD_OUT: tuple[Split, Split] = ("search", "test")

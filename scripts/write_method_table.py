@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from search_spaces.methods import METHODS, Method, MethodParameter
+from search_spaces.catalogue.methods import METHODS, Method, MethodParameter
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "methods.md"
 BEGIN = "<!-- The table below is written by scripts/write_method_table.py -->"

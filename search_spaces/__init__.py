@@ -11,16 +11,16 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from search_spaces.errors import SpaceDefinitionError, UnknownNameError
-from search_spaces.frozen import FrozenSpace
 from search_spaces.genome import Genome, Variable
-from search_spaces.joint import JointOptions, JointSpace
-from search_spaces.layer_stacking import LayerStackingOptions, LayerStackingSpace
-from search_spaces.method_choice import MethodChoiceSpace
-from search_spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
-from search_spaces.parent import Parent
-from search_spaces.recipe import Recipe, Slice, Source
-from search_spaces.space import Infeasible, ParentPool, SearchSpace
-from search_spaces.structured_stacking import StructuredStackingOptions, StructuredStackingSpace
+from search_spaces.recipes.parent import Parent
+from search_spaces.recipes.recipe import Recipe, Slice, Source
+from search_spaces.spaces.frozen import FrozenSpace
+from search_spaces.spaces.joint import JointOptions, JointSpace
+from search_spaces.spaces.layer_stacking import LayerStackingOptions, LayerStackingSpace
+from search_spaces.spaces.method_choice import MethodChoiceSpace
+from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
+from search_spaces.spaces.space import Infeasible, ParentPool, SearchSpace
+from search_spaces.spaces.structured_stacking import StructuredStackingOptions, StructuredStackingSpace
 
 __all__ = [
     "SPACES",

@@ -32,7 +32,9 @@ def configure_logging(level: str = "info", *, json: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.getLogger("uvicorn.access").disabled = True  # `service.security` logs each request, with its id
+    logging.getLogger(
+        "uvicorn.access"
+    ).disabled = True  # `service.web.security` logs each request, with its id
 
 
 def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

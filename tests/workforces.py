@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from workers.inline_pool import InlinePool
-from workers.messages import Workforce
-from workers.pool import WORKFORCES
-from workers.ray_pool import RayPool
+from workers.pools.inline_pool import InlinePool
+from workers.pools.pool import WORKFORCES
+from workers.pools.ray_pool import RayPool
+from workers.protocol.messages import Workforce
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""The declarations of all merge methods, a file per family; `search_spaces.methods` joins them."""
+"""The declarations of all merge methods, a file per family; `search_spaces.catalogue.methods` joins them."""

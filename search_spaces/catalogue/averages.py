@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.method import LAMBDA, WEIGHT, Method, MethodParameter, choice, switch
+from search_spaces.catalogue.method import LAMBDA, WEIGHT, Method, MethodParameter, choice, switch
 
 _MERGEKIT = "Goddard et al. (mergekit), arXiv 2403.13257"
 

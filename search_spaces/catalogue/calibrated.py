@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.method import LAMBDA, Method, MethodParameter, choice, switch
+from search_spaces.catalogue.method import LAMBDA, Method, MethodParameter, choice, switch
 
 _SAY = MethodParameter(
     "weight", "parent", 1.0, 0.0, 1.5, True, meaning="factor on what is recorded of the parent", least=0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.method import INT8_MASK, LAMBDA, Method, MethodParameter, choice
+from search_spaces.catalogue.method import INT8_MASK, LAMBDA, Method, MethodParameter, choice
 
 _EPSILON = MethodParameter(
     "epsilon", "shared", 1e-5, 0.0, 1e-3, meaning="a smaller change is none", least=0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search_spaces.method import LAMBDA, Method, MethodParameter, choice, switch
+from search_spaces.catalogue.method import LAMBDA, Method, MethodParameter, choice, switch
 
 _WEIGHT = MethodParameter("weight", "parent", 1.0, 0.0, 2.0, True, meaning="contribution of the parent")
 _WHICH_MATRICES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search_spaces.method import (
+from search_spaces.catalogue.method import (
     DENSITY,
     INT8_MASK,
     LAMBDA,

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session, selectinload
 
 from evaluators import Score, Split
 from search_spaces import Infeasible
-from service.candidate import Appraised, Candidate, CandidateStatus, Remembered, Timings
 from service.errors import ConflictError, LeaseLostError
-from service.examined import SensitivityFinding
-from service.journal import Progress, Wish
-from service.lifecycle import ExperimentStatus
+from service.experiment.candidate import Appraised, Candidate, CandidateStatus, Remembered, Timings
+from service.experiment.findings import SensitivityFinding
+from service.experiment.status import ExperimentStatus
+from service.search.journal import Progress, Wish
 from service.store.database import Database
 from service.store.leases import prove_lease
 from service.store.model_keys import ModelKeys, known_scores
@@ -26,7 +26,7 @@ from service.store.models import CandidateRow, EvaluationRow, EventRow, Experime
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
 from service.store.types import now
-from workers.messages import Failed, Outcome, Scored
+from workers.protocol.messages import Failed, Outcome, Scored
 
 TEST_OPENED = "test_split.opened"
 VARIED = "winner.varied"

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.errors import LeaseLostError
-from service.lifecycle import UNDER_WAY
+from service.experiment.status import UNDER_WAY
 from service.store.clock import DatabaseClock
 from service.store.models import ExperimentRow, ExportRow
 

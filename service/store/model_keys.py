@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from evaluators import Score
 from search_spaces import Parent, Recipe
-from service.candidate import CandidateStatus
+from service.experiment.candidate import CandidateStatus
 from service.store.database import Database
 from service.store.models import CandidateRow, HashedFileRow
 from service.store.rows import score_of

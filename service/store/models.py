@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from service.candidate import CandidateStatus
-from service.lifecycle import ExperimentStatus
+from service.experiment.candidate import CandidateStatus
+from service.experiment.status import ExperimentStatus
 from service.store.types import UtcDateTime, names_of, new_id, now
 
 Json = dict[str, Any]
@@ -61,9 +61,9 @@ class ExperimentRow(Base):
 
     Attributes:
         spec: `ExperimentSpec.model_dump(mode="json")`, with absolute local paths.
-        facts: `service.planning.Facts`: what the check found out about parents and benchmarks.
+        facts: `service.specification.planning.Facts`: what the check found out about parents and benchmarks.
         winner: `{"number": int, "optimism": {objective: float}, "examination": {...}}` after the
-            examination; the last is `service.examined.ExaminationFindings`.
+            examination; the last is `service.experiment.findings.ExaminationFindings`.
         test_opened_at: When the sealed test split was read, which happens once.
         failure: `{"code", "cause", "remedy"}` of a failed experiment.
         reference: Of the hypervolume: the worst fitness among the baselines, per objective (larger

@@ -11,11 +11,11 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
-from service.candidate import CandidateStatus
 from service.errors import ConflictError, NameTakenError, NotFoundError
-from service.estimator_check import EstimatorFinding
-from service.examined import MEAN
-from service.lifecycle import ENDED, ExperimentStatus, check_move
+from service.experiment.candidate import CandidateStatus
+from service.experiment.findings import MEAN
+from service.experiment.status import ENDED, ExperimentStatus, check_move
+from service.search.fidelity.estimator_check import EstimatorFinding
 from service.store.models import (
     CandidateRow,
     EvaluationRow,

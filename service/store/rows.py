@@ -12,10 +12,10 @@ import numpy as np
 
 from evaluators import Score, Split
 from search_spaces import Infeasible, Recipe
-from service.candidate import Again, Candidate, CandidateStatus, Remembered
+from service.experiment.candidate import Again, Candidate, CandidateStatus, Remembered
 from service.store.models import CandidateRow, EvaluationRow, Json
 from service.store.types import now
-from workers.messages import Failed, Outcome, Scored
+from workers.protocol.messages import Failed, Outcome, Scored
 
 
 def pack(values: Sequence[float]) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from service.cli import app
+from service.cli.program import app
 
 SECONDS = 5.0  # of processor time, tracing included
 BYTES = 200 * 2**20

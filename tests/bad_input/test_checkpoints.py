@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from service.cli import app
+from service.cli.program import app
 from tests.bad_input.breakage import BROKEN, INDEX, WEIGHTS, index, weights
 from tests.bad_input.refusals import refusal
 from tests.tiny_models import save_tiny_model

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.mergekit_yaml import read_recipe
-from search_spaces.strict_yaml import LARGEST_TEXT
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.strict_yaml import LARGEST_TEXT
 from tests.bad_input.refusals import refusal
 from tests.tiny_models import save_tiny_model
 

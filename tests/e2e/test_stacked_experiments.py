@@ -14,12 +14,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluators import Benchmark
 from evaluators.registry import EVALUATORS
-from search_spaces.mergekit_yaml import read_recipe
-from service.client import Client
-from service.lifecycle import ExperimentStatus
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from service.client.client import Client
+from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
 from tests.service.running import ended, serving, spec_over, wait_for
-from workers.inline_pool import InlinePool
+from workers.pools.inline_pool import InlinePool
 
 SPACES: dict[str, dict[str, Any]] = {
     "layer_stacking": {"kind": "layer_stacking", "repeats": 2, "max_layers": 8},

@@ -14,9 +14,9 @@ import pytest
 
 from examples.demo import DemoOptions, submit
 from examples.service_process import ServiceProcess, start_service
-from service.client import Client
-from service.lifecycle import ENDED, ExperimentStatus
-from service.views import ExportView
+from service.client.client import Client
+from service.experiment.status import ENDED, ExperimentStatus
+from service.reports.views import ExportView
 from tests.conftest import REPOSITORY
 from tests.workers.hub_server import WRITER, HubServer
 

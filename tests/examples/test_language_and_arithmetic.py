@@ -27,7 +27,7 @@ from examples.language_and_arithmetic.questions import (
     facts,
 )
 from examples.language_and_arithmetic.tasks import TASKS
-from service.spec import ExperimentSpec
+from service.experiment.spec import ExperimentSpec
 
 MIXTURES = ("base", "arithmetic", "language")
 

@@ -7,8 +7,8 @@ import re
 import pytest
 import yaml
 
-from service.cli import COMMANDS
-from service.spec import Budget, ExperimentSpec, OptimizerOptions
+from service.cli.program import COMMANDS
+from service.experiment.spec import Budget, ExperimentSpec, OptimizerOptions
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "experiments.md").read_text(encoding="utf-8")

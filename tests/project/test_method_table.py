@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scripts.write_method_table import BEGIN, DOCUMENT, updated
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 

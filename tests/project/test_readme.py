@@ -6,10 +6,10 @@ import re
 
 import yaml
 
-from search_spaces.methods import METHODS
-from service.cli import COMMANDS
+from search_spaces.catalogue.methods import METHODS
+from service.cli.program import COMMANDS
+from service.experiment.spec import ExperimentSpec
 from service.settings import Settings
-from service.spec import ExperimentSpec
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from search_spaces import Parent, Recipe, Slice, Source
-from search_spaces.methods import METHODS, Method, MethodParameter
-from search_spaces.settings import Parameter, Setting, canonical_number
+from search_spaces.catalogue.methods import METHODS, Method, MethodParameter
+from search_spaces.recipes.settings import Parameter, Setting, canonical_number
 
 BASE = Parent(model="org/base")
 NAMES = ("org/left", "org/right@v1.0", "./a folder/c@d+e", "/models/ünïcode: x", "1e5", "~")

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import RecipeFileError
-from search_spaces.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.settings import constant
+from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.settings import constant
 
 A, B, C = (Parent(model=name) for name in "abc")
 WEIGHTS = "{model: a, parameters: {weight: 1}}, {model: b, parameters: {weight: 2}}"

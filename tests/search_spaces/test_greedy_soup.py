@@ -8,8 +8,8 @@ import pytest
 
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeError
-from search_spaces.greedy_soup import greedy_soup
-from search_spaces.named_recipes import uniform_soup
+from search_spaces.recipes.greedy_soup import greedy_soup
+from search_spaces.recipes.named_recipes import uniform_soup
 
 A, B, C, D = (Parent(model=f"org/{letter}") for letter in "abcd")
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import RecipeError, RecipeFileError
-from search_spaces.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.settings import Setting, constant
+from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.settings import Setting, constant
 from tests.search_spaces.recipes import recipes
 
 TIES = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from search_spaces.catalogue.methods import METHODS, Method, method_named
 from search_spaces.errors import UnknownNameError
-from search_spaces.methods import METHODS, Method, method_named
 
 
 @pytest.fixture(params=sorted(METHODS))

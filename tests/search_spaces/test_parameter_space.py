@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from search_spaces import Infeasible, Parent, ParentPool, Recipe, Slice, Source, build_space
-from search_spaces.coefficients import coefficient
+from search_spaces.catalogue.methods import METHODS
 from search_spaces.errors import NotInSpaceError, SpaceError
 from search_spaces.genome import Genome, from_unit_cube, initial_genome
-from search_spaces.methods import METHODS
-from search_spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
-from search_spaces.settings import Setting, constant
+from search_spaces.recipes.settings import Setting, constant
+from search_spaces.spaces.coefficients import coefficient
+from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 
 BASE, LEFT, RIGHT = (Parent(model=f"org/{name}") for name in ("base", "left", "right"))
 POOL = ParentPool((LEFT, RIGHT), BASE, layers=4)

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
-from search_spaces.problems import unwrap
-from search_spaces.settings import Setting, constant
+from search_spaces.recipes.problems import unwrap
+from search_spaces.recipes.settings import Setting, constant
 from tests.search_spaces.recipes import recipes
 
 BASE, LEFT, RIGHT = (Parent(model=f"org/{name}") for name in ("base", "left", "right"))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from search_spaces.settings import Parameters, Setting, canonical_number, constant, first_value, value_for
+from search_spaces.recipes.settings import (
+    Parameters,
+    Setting,
+    canonical_number,
+    constant,
+    first_value,
+    value_for,
+)
 
 
 @pytest.mark.parametrize(("depth", "value"), [(0.0, 0.0), (0.25, 0.25), (0.5, 0.5), (0.75, 0.4), (1.0, 0.3)])

@@ -22,11 +22,11 @@ from search_spaces import (
     SpaceOptions,
     build_space,
 )
+from search_spaces.catalogue.methods import METHODS
 from search_spaces.genome import Genome, Real, from_unit_cube, initial_genome, is_in_bounds, to_unit_cube
-from search_spaces.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.methods import METHODS
-from search_spaces.parameter_space import ParameterSpaceOptions
-from search_spaces.settings import canonical_number
+from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.settings import canonical_number
+from search_spaces.spaces.parameter_space import ParameterSpaceOptions
 
 BASE = Parent(model="org/base")
 PARENTS = tuple(Parent(model=f"org/{name}") for name in ("left", "right", "third"))

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.problems import unwrap
-from search_spaces.recipe import NO_LAYERS
-from search_spaces.settings import constant
+from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.problems import unwrap
+from search_spaces.recipes.recipe import NO_LAYERS
+from search_spaces.recipes.settings import constant
 
 BASE, LEFT, RIGHT = (Parent(model=f"org/{name}") for name in ("base", "left", "right"))
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from search_spaces.errors import RecipeFileError
-from search_spaces.strict_yaml import LARGEST_TEXT, load_yaml
+from search_spaces.recipes.strict_yaml import LARGEST_TEXT, load_yaml
 
 
 def refusal(text: str) -> str:

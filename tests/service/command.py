@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.commands.output import Exit
+from service.cli.output import Exit
+from service.cli.program import app
 
 
 class Command:

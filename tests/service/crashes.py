@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from service.store.database import Database
 from tests.service.scripted_workforce import ScriptedWorkforce
-from workers.messages import Assignment, Outcome, Workload
+from workers.protocol.messages import Assignment, Outcome, Workload
 
 
 class Killed(BaseException):

@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.client import Client
-from service.commands.server import embedded_server
-from service.lifecycle import ENDED, ExperimentStatus
+from service.cli.installation.serve import embedded_server
+from service.client.client import Client
+from service.experiment.status import ENDED, ExperimentStatus
+from service.reports.views import ExperimentDetail
 from service.settings import Settings
-from service.views import ExperimentDetail
+from service.web.app import create_app
 from tests.service.scripted_workforce import ScriptedWorkforce
-from workers.messages import Errand, ErrandResult, Exported, ExportOrder, Outcome, Workforce
+from workers.protocol.messages import Errand, ErrandResult, Exported, ExportOrder, Outcome, Workforce
 
 PATIENCE = 30.0
 

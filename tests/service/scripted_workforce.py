@@ -13,8 +13,8 @@ from evaluators import Benchmark, BenchmarkFacts, Items, Score, Sheet, Split
 from evaluators.scores import mean_score
 from search_spaces import Recipe
 from workers.errors import WorkerError
-from workers.kinship_orders import Kinship, KinshipInquiry, KinshipReport
-from workers.messages import (
+from workers.protocol.kinship_orders import Kinship, KinshipInquiry, KinshipReport
+from workers.protocol.messages import (
     Assignment,
     BenchmarkInquiry,
     BenchmarkProblem,
@@ -28,7 +28,7 @@ from workers.messages import (
     Scored,
     Workload,
 )
-from workers.questioning import question
+from workers.runtime.item_evaluation import question
 
 ITEMS = 64
 

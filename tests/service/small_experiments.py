@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.experiment.spec import ExperimentSpec
 from service.optimizers import NEED_KINSHIP, OPTIMIZERS
-from service.planning import Facts, PlannedBaseline, baselines_for, build_pool
-from service.spec import ExperimentSpec
+from service.reports.views import ObjectiveView
+from service.specification.planning import Facts, PlannedBaseline, baselines_for, build_pool
 from service.store.database import Database
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
-from service.views import ObjectiveView
 from tests.service.scripted_workforce import ITEMS
 
 SHAPE = {"layers": 4, "layer_prefix": "model.layers."}

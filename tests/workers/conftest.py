@@ -10,7 +10,7 @@ import pytest
 from evaluators import Benchmark
 from tests.workers.recipes import parent_at
 from tests.workforces import inline_pool, ray_pool, ray_session, workforce
-from workers.messages import Workload
+from workers.protocol.messages import Workload
 
 __all__ = ["inline_pool", "ray_pool", "ray_session", "workforce"]
 

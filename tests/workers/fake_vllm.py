@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from workers.vllm_library import VllmLibrary
+from workers.runtime.vllm_library import VllmLibrary
 
 
 @dataclass

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces import Parent, Recipe, Slice, Source
-from search_spaces.recipe import DType
-from search_spaces.settings import Setting, constant
+from search_spaces.recipes.recipe import DType
+from search_spaces.recipes.settings import Setting, constant
 
 
 def parent_at(folder: Path) -> Parent:

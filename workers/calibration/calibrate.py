@@ -17,14 +17,14 @@ from workers.calibration.open_network import (
     open_network,
     working_dtype,
 )
+from workers.calibration.records import RecordFacts, write_record
 from workers.calibration.routing import routing_statistics
 from workers.calibration.texts import draw_tokens
-from workers.calibration_orders import Calibrated, CalibrationOrder, ProgressOf, Recorded, RecordKind
+from workers.checkpoints.hub import fetch_layout
+from workers.checkpoints.record_files import fingerprint, folder_for_records, record_name
 from workers.errors import PreparationError
-from workers.hub import fetch_layout
-from workers.merging.precision import is_finite
-from workers.record_files import fingerprint, folder_for_records, record_name
-from workers.records import RecordFacts, write_record
+from workers.merging.arithmetic.precision import is_finite
+from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, ProgressOf, Recorded, RecordKind
 
 Tell = Callable[[int], None]
 Found = tuple[dict[str, Tensor], dict[str, str]]

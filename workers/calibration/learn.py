@@ -29,10 +29,10 @@ from workers.calibration.open_network import (
     working_dtype,
 )
 from workers.calibration.texts import batches_of_one_length, draw_tokens
-from workers.calibration_orders import Learned, LearningOrder, ProgressOf
+from workers.checkpoints.hub import fetch_layout
+from workers.checkpoints.layout import Layout
 from workers.errors import MergeError, MismatchError, PreparationError
-from workers.hub import fetch_layout
-from workers.layout import Layout
+from workers.protocol.calibration_orders import Learned, LearningOrder, ProgressOf
 
 _INITIAL_WEIGHT = 0.3
 _INITIAL_POSITION = 1.0

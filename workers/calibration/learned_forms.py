@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent, Recipe, Slice, Source
-from search_spaces.settings import Parameters, Setting, constant
+from search_spaces.recipes.settings import Parameters, Setting, constant
 
 _PARALLEL = 1.0 - 1e-12
 _LEAST_POSITION = 1e-6  # a chain of which all positions are 0 leads nowhere
@@ -144,7 +144,7 @@ class LearnedPositions(LearnedForm):
 def chain_of_arcs(gram: Tensor, positions: Tensor) -> Tensor:
     """Returns V_N as coefficients [n] of the task vectors, through which a gradient flows.
 
-    The same chain as `workers.merging.self_positioning`, where its formulas stand.
+    The same chain as `workers.merging.methods.self_positioning`, where its formulas stand.
 
     Args:
         gram: Inner products [n, n].

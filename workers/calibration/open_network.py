@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.utils import logging
 
-from workers.configuration import own_dtype
+from workers.checkpoints.configuration import own_dtype
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.parents import CheckpointReader
 from workers.errors import CheckpointError, PreparationError, WorkerError
-from workers.layout import Layout
-from workers.parents import CheckpointReader
 
 _LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len")
 

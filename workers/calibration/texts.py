@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers.calibration_orders import TextsToUse
 from workers.errors import PreparationError
+from workers.protocol.calibration_orders import TextsToUse
 
 LARGEST_FILE = 4 * 2**30
 _FEWEST_TOKENS = 2  # one to read and one to predict

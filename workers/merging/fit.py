@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search_spaces import Parent, Source
+from workers.checkpoints.layout import STRUCTURE, Layout, TensorEntry, text_config
+from workers.checkpoints.number_formats import TORCH_NAMES
 from workers.errors import MismatchError
-from workers.layout import STRUCTURE, Layout, TensorEntry, text_config
-from workers.number_formats import TORCH_NAMES
 
 _BUFFERS = (".inv_freq", ".masked_bias")
 _VOCABULARY = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "lm_head.weight", "embed_out.weight")

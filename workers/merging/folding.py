@@ -1,4 +1,4 @@
-"""Folds input scales into the weights, so that a stacked model is an ordinary one (`workers.foldable`)."""
+"""Folds input scales into the weights, so that a stacked model is an ordinary one (`workers.checkpoints.foldable`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from operator import mul
 import torch
 from torch import Tensor
 
+from workers.checkpoints.foldable import rule_for
 from workers.errors import MergeError
-from workers.foldable import rule_for
 from workers.merging.plan import Fold, MergePlan, TensorPlan
 
 _AT_ONCE = 1 << 20

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Parent, Recipe, Slice, Source
-from search_spaces.methods import Method, method_named
+from search_spaces.catalogue.methods import Method, method_named
+from workers.checkpoints.foldable import rule_for
+from workers.checkpoints.inspection import is_tied
+from workers.checkpoints.layout import Layout, TensorEntry
+from workers.checkpoints.number_formats import TORCH_NAMES
 from workers.errors import MergeError, MismatchError
-from workers.foldable import rule_for
-from workers.inspection import is_tied
-from workers.layout import Layout, TensorEntry
 from workers.merging.fit import (
     Member,
     check_same_length,
@@ -24,7 +25,6 @@ from workers.merging.fit import (
     is_mergeable,
     layer_range,
 )
-from workers.number_formats import TORCH_NAMES
 
 _HEADS = ("lm_head.weight", "embed_out.weight")
 _BEFORE_THE_LAYERS = ("embed", "wte", "wpe", "project_in")

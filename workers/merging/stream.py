@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 from workers.errors import MergeError
-from workers.merging import KERNELS, SURVEYS
+from workers.merging.arithmetic.precision import check_finite, is_finite
+from workers.merging.arithmetic.recorded import missing_record
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.threads import Map, together
 from workers.merging.fast.ways import merge_fast
 from workers.merging.folding import fold_into
 from workers.merging.kernel import Ingredients
+from workers.merging.methods import KERNELS, SURVEYS
 from workers.merging.plan import Input, MergePlan, TensorPlan
-from workers.merging.precision import check_finite, is_finite
-from workers.merging.recorded import missing_record
 
 Read = Callable[[Parent, str], Tensor]
 ReadRecord = Callable[[Parent, str, str], Tensor | None]

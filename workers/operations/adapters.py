@@ -17,11 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from workers.checkpoints.tensor_table import read_header, read_json
+from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
 from workers.errors import CheckpointError, ExportError
-from workers.messages import Exported
-from workers.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
-from workers.tensor_table import read_header, read_json
-from workers.transform_orders import Place
+from workers.protocol.messages import Exported
+from workers.protocol.transform_orders import Place
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
+from workers.checkpoints.layout import Layout
 from workers.errors import MismatchError
-from workers.layout import Layout
-from workers.messages import Transformed
 from workers.operations.blocks import Block, BlockMatching, Read, Relocation, match_block, relocations
 from workers.operations.rewriting import (
     Report,
@@ -21,7 +20,8 @@ from workers.operations.rewriting import (
     write_result,
 )
 from workers.operations.transformer_groups import transformer_blocks
-from workers.transform_orders import WeightMatchingOrder
+from workers.protocol.messages import Transformed
+from workers.protocol.transform_orders import WeightMatchingOrder
 
 
 class Alignment:

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
+from workers.checkpoints.inspection import HEADS, is_tied
+from workers.checkpoints.layout import Layout, text_config
+from workers.checkpoints.tensor_table import read_json
 from workers.errors import CheckpointError, MergeError, MismatchError
-from workers.inspection import HEADS, is_tied
-from workers.layout import Layout, text_config
-from workers.messages import Transformed
 from workers.operations.blocks import Read
 from workers.operations.embedding_transplant import averaged_rows, linear_map, transplanted
 from workers.operations.rewriting import (
@@ -26,8 +26,8 @@ from workers.operations.rewriting import (
     write_result,
 )
 from workers.operations.vocabulary import Vocabulary, read_vocabulary
-from workers.tensor_table import read_json
-from workers.transform_orders import TransplantOrder
+from workers.protocol.messages import Transformed
+from workers.protocol.transform_orders import TransplantOrder
 
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "cls_token_id")
 TEMPLATE_FILE = "chat_template.jinja"

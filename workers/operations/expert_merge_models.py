@@ -17,10 +17,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from workers.checkpoint import StoredTensor
+from workers.checkpoints.layout import Layout, text_config
+from workers.checkpoints.record_files import find_record, record_name
+from workers.checkpoints.tensor_table import read_header
+from workers.checkpoints.writing.checkpoint import StoredTensor
 from workers.errors import CheckpointError, MergeError, MismatchError
-from workers.layout import Layout, text_config
-from workers.messages import Transformed
 from workers.operations.blocks import Block, BlockMatching, Facet, Read, Relocation, relocations, unit_tensors
 from workers.operations.expert_merge import (
     dominant_experts,
@@ -39,9 +40,8 @@ from workers.operations.rewriting import (
 )
 from workers.operations.transformer_groups import transformer_blocks
 from workers.operations.weight_matching import match_weights
-from workers.record_files import find_record, record_name
-from workers.tensor_table import read_header
-from workers.transform_orders import ExpertMergeOrder
+from workers.protocol.messages import Transformed
+from workers.protocol.transform_orders import ExpertMergeOrder
 
 COUNT_KEYS = ("num_local_experts", "num_experts", "n_routed_experts")
 USED_KEY = "num_experts_per_tok"

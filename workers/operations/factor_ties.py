@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from workers.errors import MismatchError
-from workers.merging.sparsify import keep_ranks, share_of
+from workers.merging.thinning.sparsify import keep_ranks, share_of
 
 
 def ties_of_factors(factors: Sequence[Tensor], weights: Sequence[float], density: float) -> Tensor:

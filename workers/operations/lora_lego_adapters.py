@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from workers.errors import MergeError, MismatchError
-from workers.messages import Transformed
 from workers.operations.adapters import PREFIX, Adapter, Factors, read_adapter, write_adapter
 from workers.operations.factor_ties import ties_of_factors
 from workers.operations.lora_lego import Lego, cluster_units, merge_units, units_of
 from workers.operations.rewriting import REPORT_FILE, Report, rng_for
-from workers.transform_orders import AdapterMergeOrder
+from workers.protocol.messages import Transformed
+from workers.protocol.transform_orders import AdapterMergeOrder
 
 SAME = ("base_model_name_or_path", "revision", "fan_in_fan_out")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from workers.checkpoints.inspection import compare_layouts
+from workers.checkpoints.layout import Layout, text_config
+from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial
 from workers.errors import ExportError, MismatchError
-from workers.inspection import compare_layouts
-from workers.layout import Layout, text_config
-from workers.messages import Transformed
 from workers.operations.alignment import Alignment, describe, matchable_blocks
 from workers.operations.blocks import Block, Facet, Read, unit_tensors
 from workers.operations.partial_merge import (
@@ -35,8 +35,8 @@ from workers.operations.rewriting import (
     write_result,
 )
 from workers.operations.weight_matching import assign, similarity
-from workers.staging import dispose_of_leftovers, name_of_partial
-from workers.transform_orders import PartialMergeOrder, Place
+from workers.protocol.messages import Transformed
+from workers.protocol.transform_orders import PartialMergeOrder, Place
 
 WIDTH_KEYS = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
 

@@ -15,15 +15,15 @@ import numpy as np
 from torch import Tensor
 
 from search_spaces import Parent
-from workers.checkpoint import Contents, StoredTensor, tokenizer_files, write_checkpoint
+from workers.checkpoints.hub import fetch_parent
+from workers.checkpoints.inspection import inspect_checkpoint
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.parents import CheckpointReader, check_finite
+from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, tokenizer_files, write_checkpoint
 from workers.errors import CheckpointError
-from workers.hub import fetch_parent
-from workers.inspection import inspect_checkpoint
-from workers.layout import Layout
-from workers.messages import Exported, Transformed
 from workers.operations.blocks import Read
-from workers.parents import CheckpointReader, check_finite
-from workers.transform_orders import Place
+from workers.protocol.messages import Exported, Transformed
+from workers.protocol.transform_orders import Place
 
 REPORT_FILE = "evomerge_operation.json"
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from workers.layout import Layout, text_config
+from workers.checkpoints.layout import Layout, text_config
 from workers.operations.attention_groups import OUTPUTS, Shape, attention_block
 from workers.operations.blocks import Block, Facet
 

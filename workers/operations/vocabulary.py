@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from workers.checkpoints.tensor_table import read_json
 from workers.errors import CheckpointError
-from workers.tensor_table import read_json
 
 FILE = "tokenizer.json"
 WORD_START = "▁"  # how SentencePiece writes a space

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.archives.pareto import ParetoArchive
-from service.spec import MOST_OBJECTIVES
+from service.experiment.spec import MOST_OBJECTIVES
 
 Fitness = tuple[float, ...]
 

@@ -8,10 +8,10 @@ import pytest
 
 from evaluators import Score
 from search_spaces import Infeasible
-from service.candidate import Appraised, Candidate, CandidateStatus, Timings
 from service.errors import ConflictError, LeaseLostError
-from service.journal import Progress, Wish
-from service.lifecycle import ExperimentStatus
+from service.experiment.candidate import Appraised, Candidate, CandidateStatus, Timings
+from service.experiment.status import ExperimentStatus
+from service.search.journal import Progress, Wish
 from service.store.database import Database
 from service.store.journal import WISH_INTERVAL, DatabaseJournal, ExaminationRecord
 from service.store.leases import acquire_lease
@@ -21,7 +21,7 @@ from service.store.rows import pack, unpack
 from tests.service.scripted_workforce import score_of
 from tests.service.small_experiments import add_experiment, reload
 from tests.service.store.test_repository import RECIPE
-from workers.messages import Failed, Scored
+from workers.protocol.messages import Failed, Scored
 
 PROGRESS = Progress(0, 2, 0.5, 1, 0.25, (0, 1), (0.1, 0.2))
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from service.errors import LeaseLostError
-from service.lifecycle import ExperimentStatus
+from service.experiment.status import ExperimentStatus
 from service.store.clock import DatabaseClock
 from service.store.database import Database
 from service.store.leases import (

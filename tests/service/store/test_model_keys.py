@@ -8,14 +8,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from search_spaces import Recipe
-from service.candidate import Candidate, Timings
+from service.experiment.candidate import Candidate, Timings
 from service.store.database import Database
 from service.store.journal import DatabaseJournal
 from service.store.model_keys import ModelKeys, hash_folder
 from tests.service.scripted_workforce import ITEMS, score_of
 from tests.service.small_experiments import add_experiment
 from tests.service.store.test_repository import RECIPE
-from workers.messages import Scored
+from workers.protocol.messages import Scored
 
 CONTENTS = {parent: f"content of {parent}" for parent in RECIPE.all_parents}
 

@@ -8,16 +8,16 @@ import pytest
 from sqlalchemy.exc import InvalidRequestError
 
 from search_spaces import Infeasible, Recipe
-from service.candidate import Candidate, CandidateStatus, Timings
 from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
-from service.lifecycle import ExperimentStatus
+from service.experiment.candidate import Candidate, CandidateStatus, Timings
+from service.experiment.status import ExperimentStatus
 from service.store.database import Database
 from service.store.journal import DatabaseJournal
 from service.store.repository import Repository
 from service.store.types import new_id
 from tests.service.scripted_workforce import score_of
 from tests.service.small_experiments import add_experiment
-from workers.messages import Scored
+from workers.protocol.messages import Scored
 
 _S = ExperimentStatus
 RECIPE = Recipe.model_validate(

@@ -13,10 +13,10 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 from tests.conftest import GOLDEN
-from workers.merging import KERNELS, SURVEYS
 from workers.merging.kernel import Ingredients
+from workers.merging.methods import KERNELS, SURVEYS
 
 OWN = Path(__file__).parent / "golden_extra"
 

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces import Parent, Recipe
-from search_spaces.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit_yaml import read_recipe
 from tests.conftest import GOLDEN
-from workers.inspection import inspect_checkpoint
-from workers.layout import Layout
-from workers.merging import KERNELS
+from workers.checkpoints.inspection import inspect_checkpoint
+from workers.checkpoints.layout import Layout
+from workers.merging.methods import KERNELS
 from workers.merging.plan import MergePlan, plan_merge
 from workers.merging.stream import merged_tensors
 

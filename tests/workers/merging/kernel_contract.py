@@ -10,8 +10,8 @@ from torch import Tensor
 
 from search_spaces import Parent
 from search_spaces.catalogue import calibrated, spectral
-from search_spaces.methods import METHODS, Method, MethodParameter
-from workers.merging import KERNELS, SURVEYS, Ingredients
+from search_spaces.catalogue.methods import METHODS, Method, MethodParameter
+from workers.merging.methods import KERNELS, SURVEYS, Ingredients
 from workers.merging.plan import Input, TensorPlan
 
 SHAPE = (6, 5)

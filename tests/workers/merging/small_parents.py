@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from search_spaces import Parent
-from workers.inspection import inspect_checkpoint
-from workers.layout import Layout
+from workers.checkpoints.inspection import inspect_checkpoint
+from workers.checkpoints.layout import Layout
 
 WIDTH, VOCABULARY = 4, 10
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.workers.merging.extra_cases import WholeMerge, common_inputs, expected_of, inputs_of, parameters_of
 from tests.workers.merging.kernel_contract import draw, ingredients, merged, surveyed
 from workers.errors import MergeError
-from workers.merging import KERNELS
+from workers.merging.methods import KERNELS
 
 MODELS = ("model_a", "model_b", "model_c")
 RECORDED = ("fisher", "gradient_matching")

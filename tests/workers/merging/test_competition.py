@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import Recipe, Slice, Source
-from search_spaces.settings import Setting
+from search_spaces.recipes.settings import Setting
 from tests.workers.merging.extra_cases import WholeMerge, common_inputs, expected_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.small_parents import SmallParents

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 from tests.workers.merging.golden_cases import GoldenCase, furthest, golden_cases
 from workers.merging.kernel import Ingredients
 from workers.merging.plan import TensorPlan
-from workers.merging.random_dropping import drop_at_random
-from workers.merging.rank_dropping import drop_by_rank
+from workers.merging.thinning.random_dropping import drop_at_random
+from workers.merging.thinning.rank_dropping import drop_by_rank
 
 CASES = {case.name: case for case in golden_cases(seeded=False)}
 RANDOM_CASES = {case.name: case for case in golden_cases(seeded=True)}

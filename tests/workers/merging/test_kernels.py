@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 from tests.workers.merging.kernel_contract import (
     SHAPE,
     Variant,
@@ -23,7 +23,7 @@ from tests.workers.merging.kernel_contract import (
     variants,
 )
 from workers.errors import MergeError
-from workers.merging import KERNELS, MIXTURES, PREPARATIONS, SURVEYS, Ingredients
+from workers.merging.methods import KERNELS, MIXTURES, PREPARATIONS, SURVEYS, Ingredients
 
 VARIANTS = {str(variant): variant for variant in variants()}
 ON_TASK_VECTORS = [v for v in VARIANTS.values() if v.on_task_vectors]

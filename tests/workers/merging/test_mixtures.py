@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 from tests.workers.merging.extra_cases import WholeMerge, common_inputs, expected_of, parameters_of
 from workers.errors import MergeError
-from workers.merging import KERNELS, MIXTURES, Ingredients
-from workers.merging.karcher import karcher_mean
-from workers.merging.mixtures import gram_of, inner_products, mixture_weights, scalars_of
+from workers.merging.arithmetic.mixtures import gram_of, inner_products, mixture_weights, scalars_of
+from workers.merging.methods import KERNELS, MIXTURES, Ingredients
+from workers.merging.methods.karcher import karcher_mean
 
 Value = float | str | Sequence[float]
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent, Recipe
-from search_spaces.greedy_soup import greedy_soup
-from search_spaces.named_recipes import atlas, chat_vector, layer_swap, uniform_soup
+from search_spaces.recipes.greedy_soup import greedy_soup
+from search_spaces.recipes.named_recipes import atlas, chat_vector, layer_swap, uniform_soup
 from tests.workers.merging.extra_cases import common_inputs, expected_of, inputs_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.small_parents import SmallParents, small_tensors
-from workers.inspection import inspect_checkpoint
+from workers.checkpoints.inspection import inspect_checkpoint
 from workers.merging.plan import plan_merge
 from workers.merging.stream import merged_tensors
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workers.errors import MergeError
-from workers.merging import KERNELS, Ingredients
+from workers.merging.methods import KERNELS, Ingredients
 
 NAN = float("nan")
 

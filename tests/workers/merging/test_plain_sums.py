@@ -12,19 +12,19 @@ from torch import Tensor
 
 from tests.workers.merging.kernel_contract import Variant, draw, ingredients, plan_of, variants
 from tests.workers.recipes import linear_recipe
-from workers.export import merge_to_disk
-from workers.merging import Ingredients
+from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.fast.applicable import is_summed
 from workers.merging.fast.engine import merge_with_loops
 from workers.merging.fast.plain import merge_plainly
 from workers.merging.fast.threads import one_by_one
-from workers.messages import ExportOrder
+from workers.merging.methods import Ingredients
+from workers.protocol.messages import ExportOrder
 
 ALONE = """
 import sys
 from search_spaces import Recipe
-from workers.export import merge_to_disk
-from workers.messages import ExportOrder
+from workers.export.merge_to_disk import merge_to_disk
+from workers.protocol.messages import ExportOrder
 
 recipe = Recipe.model_validate_json(sys.argv[1])
 print(merge_to_disk(ExportOrder(recipe=recipe, folder=sys.argv[2])).digest)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from search_spaces import Parent, Recipe, Slice, Source
-from search_spaces.settings import Parameter, Setting, constant
+from search_spaces.recipes.settings import Parameter, Setting, constant
 from tests.workers.merging.small_parents import VOCABULARY, SmallParents, small_tensors
 from workers.errors import MergeError, MismatchError
 from workers.merging.plan import MergePlan, TensorPlan, mask_seed, plan_merge

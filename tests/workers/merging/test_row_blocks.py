@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent
-from search_spaces.methods import METHODS
+from search_spaces.catalogue.methods import METHODS
 from workers.merging.plan import Input, TensorPlan
 from workers.merging.row_blocks import ROW_BY_ROW, can_be_cut, cut, parts_of, rows_within, working_bytes
 from workers.merging.stream import Sources, merge_tensor

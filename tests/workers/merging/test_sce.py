@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.workers.merging.extra_cases import WholeMerge, common_inputs, expected_of, parameters_of
-from workers.merging import KERNELS, Ingredients
+from workers.merging.methods import KERNELS, Ingredients
 
 GOLDEN = "fusechat_varm_sce"
 CASES = {str(case["case"]): case for case in parameters_of(GOLDEN)["cases"]}

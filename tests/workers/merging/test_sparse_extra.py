@@ -19,11 +19,11 @@ from tests.workers.merging.extra_cases import (
 )
 from tests.workers.merging.golden_cases import furthest
 from workers.errors import MergeError
-from workers.merging import KERNELS, SURVEYS
-from workers.merging.dare import dare_with
+from workers.merging.arithmetic.moments import Moments
 from workers.merging.kernel import Ingredients
-from workers.merging.moments import Moments
-from workers.merging.order_statistics import largest_magnitudes, largest_of_several
+from workers.merging.methods import KERNELS, SURVEYS
+from workers.merging.methods.dare import dare_with
+from workers.merging.thinning.order_statistics import largest_magnitudes, largest_of_several
 
 Model = Mapping[str, Tensor]
 

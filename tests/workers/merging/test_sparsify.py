@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.merging.counter_random import random_words
-from workers.merging.precision import chunk_length
-from workers.merging.sparsify import (
+from workers.merging.arithmetic.precision import chunk_length
+from workers.merging.thinning.counter_random import random_words
+from workers.merging.thinning.sparsify import (
     drop_smallest,
     keep_at_random,
     keep_at_random_by_rank,

@@ -10,15 +10,15 @@ import torch
 import yaml
 from torch import Tensor
 
-from search_spaces.mergekit_yaml import read_recipe
-from search_spaces.methods import METHODS, MethodParameter
+from search_spaces.catalogue.methods import METHODS, MethodParameter
+from search_spaces.recipes.mergekit_yaml import read_recipe
 from tests.workers.merging.extra_cases import WholeMerge, common_inputs, expected_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.small_parents import SmallParents
 from workers.errors import MergeError
-from workers.merging import KERNELS, PREPARATIONS
+from workers.merging.arithmetic.singular_vectors import nearest_orthonormal, singular_vectors
+from workers.merging.methods import KERNELS, PREPARATIONS
 from workers.merging.plan import plan_merge
-from workers.merging.singular_vectors import nearest_orthonormal, singular_vectors
 from workers.merging.stream import merged_tensors
 
 TSVM_CASES = {case["case"]: case for case in parameters_of("tsvm")["cases"]}

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.checkpoints.layout import Layout
 from workers.errors import MergeError
-from workers.layout import Layout
+from workers.merging.arithmetic.precision import check_finite
 from workers.merging.plan import Input, MergePlan, TensorPlan
-from workers.merging.precision import check_finite
 from workers.merging.stream import Sources, merge_tensor, merged_tensors
 
 LEFT, RIGHT = Parent(model="org/left"), Parent(model="org/right")

@@ -12,21 +12,21 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces import Recipe
-from search_spaces.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
 from tests.workers.merging.extra_cases import common_inputs, expected_of, inputs_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.kernel_contract import draw
-from workers.configuration import merged_config
+from workers.checkpoints.configuration import merged_config
 from workers.errors import MergeError
-from workers.export import find_parents, merge_to_disk
-from workers.live_model import LiveModel
+from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.merging.arithmetic.singular_vectors import singular_vectors
 from workers.merging.fast.caches import Caches
 from workers.merging.kernel import Ingredients
+from workers.merging.methods.svd_scaling import raised, svd_scaling, uniform
 from workers.merging.plan import plan_merge
-from workers.merging.singular_vectors import singular_vectors
-from workers.merging.svd_scaling import raised, svd_scaling, uniform
-from workers.messages import ExportOrder
-from workers.residency import ResidentParents
+from workers.protocol.messages import ExportOrder
+from workers.runtime.live_model import LiveModel
+from workers.runtime.resident_parents import ResidentParents
 
 GOLDEN = "cycleqd_operators"
 CASES = {case["case"].split()[0]: case for case in parameters_of(GOLDEN)["cases"]}

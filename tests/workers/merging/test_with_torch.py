@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.workers.merging.kernel_contract import Variant, draw, ingredients, plan_of, variants
-from workers.merging import KERNELS, Ingredients
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.with_torch import merge_with_torch
+from workers.merging.methods import KERNELS, Ingredients
 
 SHAPE = (40, 65)
 LARGE = (300, 450)  # from 2^17 entries on lengths are looked up in a table

@@ -31,7 +31,7 @@ from transformers import (
 
 from search_spaces import Parent
 from tests.tiny_models import WORDS, tiny_tokenizer
-from workers.layout import Layout
+from workers.checkpoints.layout import Layout
 from workers.operations.blocks import Block, BlockMatching, relocations
 from workers.operations.rewriting import open_parent
 from workers.operations.transformer_groups import transformer_blocks

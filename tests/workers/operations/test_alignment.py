@@ -20,7 +20,7 @@ from tests.workers.operations.checkpoints import (
 from workers.errors import CheckpointError, ExportError, MismatchError
 from workers.operations.alignment import align
 from workers.operations.transformer_groups import transformer_blocks
-from workers.transform_orders import Place, WeightMatchingOrder
+from workers.protocol.transform_orders import Place, WeightMatchingOrder
 
 WITHOUT_HEADS = {"bloom"}  # ALiBi ties heads to their number
 

@@ -16,7 +16,7 @@ from workers.errors import CheckpointError, MergeError, MismatchError
 from workers.operations.embedding_transplant import averaged_rows, linear_map, transplanted
 from workers.operations.embedding_transplant_models import transplant
 from workers.operations.vocabulary import read_vocabulary
-from workers.transform_orders import Place, TransplantOrder
+from workers.protocol.transform_orders import Place, TransplantOrder
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 OLD = (*SPECIAL, *"abcdefghijkl", "ab", "cd", "<chat>")

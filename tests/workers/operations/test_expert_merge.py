@@ -22,7 +22,7 @@ from workers.operations.expert_merge import (
 from workers.operations.expert_merge_models import ROUTING_FILE, merge_experts
 from workers.operations.transformer_groups import transformer_blocks
 from workers.operations.weight_matching import Group, match_weights
-from workers.transform_orders import ExpertMergeOrder, Place
+from workers.protocol.transform_orders import ExpertMergeOrder, Place
 
 CASE = "mcsmoe_expert_merge"
 GROUP: Group = (("wi.weight", 0), ("wo.weight", 1))

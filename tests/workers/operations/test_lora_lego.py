@@ -17,7 +17,7 @@ from workers.operations.adapters import read_adapter
 from workers.operations.factor_ties import ties_of_factors
 from workers.operations.lora_lego import Lego, Norm, cluster_units, merge_units, units_of
 from workers.operations.lora_lego_adapters import merge_adapters
-from workers.transform_orders import AdapterMergeOrder, Place
+from workers.protocol.transform_orders import AdapterMergeOrder, Place
 
 CASE = "lora_lego_given_labels"
 PREFIX = "base_model.model."

@@ -22,7 +22,7 @@ from workers.operations.partial_merge import (
 from workers.operations.partial_merge_models import partial_merge
 from workers.operations.partial_merge_statistics import record_statistics, token_batches
 from workers.operations.weight_matching import Group, match_weights, similarity
-from workers.transform_orders import PartialMergeOrder, Place
+from workers.protocol.transform_orders import PartialMergeOrder, Place
 
 
 def statistics_of(hidden: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from workers.merging import MIXTURES
 from workers.merging.fast.thinning import THINNING
+from workers.merging.methods import MIXTURES
 from workers.merging.plan import TensorPlan
 
 MOST_INPUTS = 8

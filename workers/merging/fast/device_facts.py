@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers.merging.counter_random import random_words
+from workers.merging.arithmetic.precision import chunk_length
 from workers.merging.fast.facts import Facts
 from workers.merging.fast.kept import ALL_CODES, Kept, Kind
 from workers.merging.fast.magnitudes import Level, MagnitudeTable
 from workers.merging.fast.storage import Array
-from workers.merging.precision import chunk_length
-from workers.merging.sparsify import rank_shifts
+from workers.merging.thinning.counter_random import random_words
+from workers.merging.thinning.sparsify import rank_shifts
 
 _OFFSET = 1 << 15  # words are signed, keys are not
 

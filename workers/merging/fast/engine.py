@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from workers.merging import MIXTURES, PREPARATIONS
+from workers.merging.arithmetic.mixtures import mixture_weights, scalars_of
 from workers.merging.fast import passes
 from workers.merging.fast.applicable import is_mixture, is_sparse
 from workers.merging.fast.caches import Caches
@@ -20,7 +20,7 @@ from workers.merging.fast.sums import add_up
 from workers.merging.fast.threads import STRETCH, Map, stretches
 from workers.merging.fast.with_torch import prepared
 from workers.merging.kernel import Ingredients, Mixture
-from workers.merging.mixtures import mixture_weights, scalars_of
+from workers.merging.methods import MIXTURES, PREPARATIONS
 from workers.merging.plan import TensorPlan
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.merging.counter_random import LAST_SHIFT, ROUNDS, STEP
 from workers.merging.fast.compiling import compiled
 from workers.merging.fast.intrinsics import bits, widen
+from workers.merging.thinning.counter_random import LAST_SHIFT, ROUNDS, STEP
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 MAGNITUDE = np.uint32(0x7FFFFFFF)

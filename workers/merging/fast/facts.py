@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from workers.merging.counter_random import seed_words
 from workers.merging.fast import random_masks
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.kept import Kept, Kind, cut
@@ -20,7 +19,8 @@ from workers.merging.fast.products import Gram, inner_products
 from workers.merging.fast.storage import Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 from workers.merging.plan import TensorPlan
-from workers.merging.sparsify import rank_shifts
+from workers.merging.thinning.counter_random import seed_words
+from workers.merging.thinning.sparsify import rank_shifts
 
 _Value = TypeVar("_Value")
 _MANY = 1 << 17

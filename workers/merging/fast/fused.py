@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workers.merging.counter_random import LAST_SHIFT, ROUNDS, STEP
+from workers.merging.arithmetic.precision import chunk_length
 from workers.merging.fast.kept import Kind
-from workers.merging.precision import chunk_length
+from workers.merging.thinning.counter_random import LAST_SHIFT, ROUNDS, STEP
 
 _LOW, _TOP = 2**32 - 1, 2**31
 _OFFSET = 1 << 15

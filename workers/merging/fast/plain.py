@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from workers.merging import MIXTURES
+from workers.merging.arithmetic.mixtures import mixture_weights, scalars_of
 from workers.merging.fast import plain_loops
 from workers.merging.fast.products import Gram, inner_products
 from workers.merging.fast.storage import Array, as_array
 from workers.merging.fast.sums import add_up
 from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients, Mixture
-from workers.merging.mixtures import mixture_weights, scalars_of
+from workers.merging.methods import MIXTURES
 
 MOST_ENTRIES = 1 << 17
 """Of a tensor that is merged so: about a millisecond's work."""

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from workers.merging.arithmetic.weighting import normalizer
 from workers.merging.fast import passes
 from workers.merging.fast.facts import Facts
 from workers.merging.fast.kept import ALL_CODES, Kept, Kind, cut
 from workers.merging.fast.storage import Array
 from workers.merging.fast.thinning import THINNING
 from workers.merging.fast.threads import STRETCH, stretches
-from workers.merging.global_thresholds import found_globally
 from workers.merging.kernel import Ingredients
-from workers.merging.weighting import normalizer
+from workers.merging.thinning.global_thresholds import found_globally
 
 _ELECTING = ("ties", "breadcrumbs_ties", "dare_ties", "della")
 

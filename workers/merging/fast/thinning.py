@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from workers.merging.counter_random import seed_words
 from workers.merging.fast.kept import BEYOND, Kept, Kind
-from workers.merging.global_thresholds import band_of
 from workers.merging.kernel import Ingredients
-from workers.merging.outliers import middle_ranks
-from workers.merging.rank_dropping import checked_epsilon
-from workers.merging.sparsify import random_code, share_of
+from workers.merging.thinning.counter_random import seed_words
+from workers.merging.thinning.global_thresholds import band_of
+from workers.merging.thinning.outliers import middle_ranks
+from workers.merging.thinning.rank_dropping import checked_epsilon
+from workers.merging.thinning.sparsify import random_code, share_of
 
 if TYPE_CHECKING:  # facts bring the compiled loops with them
     from workers.merging.fast.facts import Facts

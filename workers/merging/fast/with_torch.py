@@ -13,7 +13,8 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from workers.merging import MIXTURES, PREPARATIONS, SURVEYS
+from workers.merging.arithmetic.mixtures import Gram, gram_of, mixture_weights, scalars_of
+from workers.merging.arithmetic.precision import accumulation_dtype, is_finite
 from workers.merging.fast.applicable import is_mixture, is_sparse
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.device_facts import DeviceFacts
@@ -22,9 +23,8 @@ from workers.merging.fast.kept import Kept, Kind
 from workers.merging.fast.sparse import find_addends, some_keys
 from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients
-from workers.merging.mixtures import Gram, gram_of, mixture_weights, scalars_of
+from workers.merging.methods import MIXTURES, PREPARATIONS, SURVEYS
 from workers.merging.plan import TensorPlan
-from workers.merging.precision import accumulation_dtype, is_finite
 
 
 def merge_with_torch(

@@ -1,0 +1,46 @@
+"""Writes what a recipe says of its vocabulary, embeddings and chat template, as the reader reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_spaces.errors import RecipeError
+from search_spaces.recipes.parent import Parent
+from search_spaces.recipes.recipe import Recipe
+from search_spaces.recipes.tokenizer_reader import AUTO, BASE, UNION
+
+_WORDS = (BASE, UNION, AUTO)
+
+
+def tokenizer_keys(recipe: Recipe, *, owner_is_base: bool) -> dict[str, Any]:
+    """Returns the keys of a recipe's file; `owner_is_base` where base_model already names the owner.
+
+    Raises:
+        RecipeError: A parent's name means something else in mergekit.
+    """
+    content: dict[str, Any] = {}
+    owner = None if owner_is_base else recipe.tokenizer
+    if owner is not None and recipe.vocabulary is not None:
+        raise RecipeError(
+            "tokenizer", f"a union that begins with {owner}, the first of no list", "list it first"
+        )
+    source = UNION if recipe.vocabulary is not None else None
+    if owner is not None:
+        source = _name(owner, recipe.base, "tokenizer")
+    if recipe.pad_to_multiple_of is not None:
+        source = source or _name(recipe.tokenizer_owner, recipe.base, "tokenizer")
+        content["tokenizer"] = {"source": source, "pad_to_multiple_of": recipe.pad_to_multiple_of}
+    elif source is not None:
+        content["tokenizer_source"] = source
+    if isinstance(recipe.chat_template, Parent):
+        content["chat_template"] = _name(recipe.chat_template, recipe.base, "chat_template")
+    elif recipe.chat_template is not None:
+        content["chat_template"] = recipe.chat_template
+    return content | ({"untie_embeddings": True} if recipe.untie_embeddings else {})
+
+
+def _name(parent: Parent, base: Parent | None, field: str) -> str:
+    name = str(parent)
+    if name in _WORDS and not (name == BASE and parent == base):
+        raise RecipeError(field, f"{name!r} is a word of mergekit's", f"give the folder as ./{name}")
+    return name

@@ -1,0 +1,69 @@
+"""`evomerge export`: a candidate becomes a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.connection import KeyOption, NameArgument, ServerOption, connect, number_or_winner
+from service.cli.output import CommandError, Exit, note, note_console, say
+from service.cli.units import size
+from service.client.client import Client
+from service.reports.views import ExportView
+
+HUB = "hub:"
+GLANCE = 0.5  # seconds between two looks at how far it is
+
+
+def export(
+    name: NameArgument,
+    candidate: Annotated[str, typer.Argument(metavar="[N|winner]", help="A number, or `winner`.")] = "winner",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="FOLDER|hub:ORG/NAME", help="Where to.", show_default="the service's home"
+        ),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an earlier export there.")] = False,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> int:
+    """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
+
+    A relative FOLDER is taken from here; the service writes it on its own machine. For the Hub the
+    service needs HF_TOKEN in its environment.
+    """
+    wanted = number_or_winner(candidate)
+    with connect(server, api_key) as client:
+        view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
+        note(f"Exporting candidate {view.candidate} to {view.target}")
+        try:
+            view = _wait(client, view)
+        except KeyboardInterrupt:
+            note("\nNo longer waiting; the service goes on writing.")
+            return Exit.INTERRUPTED
+    if view.failure is not None:
+        raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
+    note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
+    say(view.url or view.folder or view.target)
+    return Exit.OK
+
+
+def _target(text: str | None) -> str | None:
+    if text is None or text.startswith(HUB):
+        return text
+    return str(Path(text).expanduser().absolute())
+
+
+def _wait(client: Client, view: ExportView) -> ExportView:
+    with note_console().status("writing") as status:
+        started = time.monotonic()
+        while view.status in ("queued", "running"):
+            status.update(f"{view.status}, {time.monotonic() - started:.0f} s")
+            time.sleep(GLANCE)
+            view = client.export_state(view.id)
+    return view

@@ -1,0 +1,72 @@
+"""Commands that show a search's inside: lineage, archive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from service.cli.connection import JsonOption, KeyOption, NameArgument, ServerOption, connect
+from service.cli.output import clean, data_console, note, say_json
+from service.cli.tables import with_error
+from service.cli.units import number as digits
+from service.reports.search_views import ArchiveView, LineageView
+
+
+def lineage(
+    name: NameArgument,
+    number: Annotated[int, typer.Argument(min=0, metavar="N", help="The candidate's number.")],
+    as_json: JsonOption = False,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> None:
+    """Show everyone a candidate descends from, and how each was made."""
+    with connect(server, api_key) as client:
+        view = client.lineage(name, number)
+    if as_json:
+        say_json(view)
+        return
+    data_console().print(_lineage_table(view))
+    if not view.complete:
+        note("The oldest ancestors are left out: there are too many.")
+
+
+def archive(
+    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
+) -> None:
+    """Show the best candidate of every cell over the experiment's measures."""
+    with connect(server, api_key) as client:
+        view = client.archive(name)
+    if as_json:
+        say_json(view)
+        return
+    data_console().print(_archive_table(view))
+    note(f"{view.coverage:.1%} of the cells are filled; their qualities sum to {view.qd_score:.4f}")
+
+
+def _lineage_table(view: LineageView) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("CANDIDATE", "GENERATION", "MADE BY", "OF", "SEARCH SCORES"):
+        table.add_column(title)
+    for node in view.nodes:
+        table.add_row(
+            str(node.number),
+            str(node.generation),
+            clean(node.label or node.operator or "–"),
+            ", ".join(map(str, node.ancestors)) or "–",
+            ", ".join(f"{clean(score.benchmark)} {with_error(score)}" for score in node.scores)
+            or node.status,
+        )
+    return table
+
+
+def _archive_table(view: ArchiveView) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for measure in view.measures:
+        table.add_column(clean(measure.name).upper(), justify="right")
+    table.add_column("CANDIDATE", justify="right")
+    table.add_column("QUALITY", justify="right")
+    for cell in view.cells:
+        table.add_row(*map(digits, cell.measures), str(cell.number), digits(cell.quality))
+    return table

@@ -1,0 +1,127 @@
+"""Commands that look: list, status, front, recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evaluators import Split
+from service.cli.connection import (
+    JsonOption,
+    KeyOption,
+    NameArgument,
+    ServerOption,
+    connect,
+    number_or_winner,
+)
+from service.cli.output import CommandError, clean, data_console, note, say, say_json
+from service.cli.tables import experiments_table, front_csv, front_table, status_table
+from service.examination.sentences import sentences
+
+
+def list_experiments(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most experiments to show.")] = 50,
+    as_json: JsonOption = False,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> None:
+    """List experiments, newest first."""
+    with connect(server, api_key) as client:
+        page = client.experiments(page_size=limit)
+    if as_json:
+        say_json(page)
+    elif page.items:
+        data_console().print(experiments_table(page.items))
+    else:
+        note("There are no experiments yet; submit one with `evomerge run FILE.yml`.")
+
+
+def status(
+    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
+) -> None:
+    """Show how far an experiment is."""
+    with connect(server, api_key) as client:
+        view = client.experiment(name)
+    if as_json:
+        say_json(view)
+    else:
+        data_console().print(status_table(view))
+
+
+def front(
+    name: NameArgument,
+    split: Annotated[
+        str, typer.Option(help="The split on which the front is taken: search, selection or test.")
+    ] = "search",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of a table.")] = False,
+    as_json: JsonOption = False,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> None:
+    """Show the front and the baselines, with scores and standard errors on every split.
+
+    A star marks the winner. The search split is what the optimizer climbed, so its scores are
+    optimistic: judge by the test split.
+    """
+    with connect(server, api_key) as client:
+        view = client.front(name, _split(split))
+    if as_json:
+        say_json(view)
+    elif as_csv:
+        say(front_csv(view))
+    elif view.front:
+        console = data_console()
+        console.print(front_table(view, width=console.width))
+        note(f"hypervolume {view.hypervolume:.4f} on the {view.split} split")
+    else:
+        note(f"Nothing was scored on the {view.split} split yet.")
+
+
+def examination(
+    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
+) -> None:
+    """Show what the examination found out about the winner, on items that the search never saw.
+
+    Differences are of fitness (positive is better); ± is one standard error; p-values are two-sided.
+    """
+    with connect(server, api_key) as client:
+        view = client.experiment(name)
+    winner = view.winner
+    if winner is None or winner.examination is None:
+        note(f"{view.name} has no examination yet; it comes when the search has ended.")
+        return
+    if as_json:
+        say_json(winner.examination)
+        return
+    opened = winner.test_opened_at
+    say(clean(f"winner: {winner.label or f'candidate {winner.number}'}"))
+    for sentence in sentences(winner.examination):
+        say(clean(sentence))
+    for warning in winner.examination.warnings:
+        note(clean(f"mind: {warning}"))
+    note(f"the test split was opened once, {opened:%Y-%m-%d %H:%M} UTC" if opened else "")
+
+
+def _split(text: str) -> Split:
+    found: dict[str, Split] = {"search": "search", "selection": "selection", "test": "test"}
+    if text not in found:
+        raise typer.BadParameter(f"{text!r} is no split; use one of: {', '.join(found)}")
+    return found[text]
+
+
+def recipe(
+    name: NameArgument,
+    candidate: Annotated[str, typer.Argument(metavar="N|winner", help="A number, or `winner`.")],
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> None:
+    """Write a candidate's recipe as mergekit YAML."""
+    wanted = number_or_winner(candidate)
+    with connect(server, api_key) as client:
+        if isinstance(wanted, str):
+            winner = client.experiment(name).winner
+            if winner is None:
+                raise CommandError(f"{name} has no winner yet", "name a candidate's number")
+            wanted = winner.number
+        say(client.recipe(name, wanted))

@@ -1,0 +1,158 @@
+"""`evomerge watch`: an experiment's progress, live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from service.cli.connection import KeyOption, NameArgument, ServerOption, connect
+from service.cli.output import Exit, clean, note, note_console
+from service.cli.units import duration, number
+from service.client.client import Client
+from service.experiment.status import ENDED, ExperimentStatus
+from service.reports.views import ExperimentView
+
+LINE_SECONDS = 5.0  # between two lines where there is no terminal
+REFRESH_SECONDS = 0.5  # between two questions about the progress
+
+
+class Display(Protocol):
+    """Shows an experiment's progress."""
+
+    def show(self, view: ExperimentView) -> None:
+        """Shows where it stands now."""
+        ...
+
+
+@dataclass(slots=True)
+class BarDisplay:
+    """A progress bar that is redrawn in place."""
+
+    progress: Progress
+
+    def show(self, view: ExperimentView) -> None:
+        """Redraws the bar."""
+        if not self.progress.tasks:
+            self.progress.add_task("", facts="")
+        self.progress.update(
+            self.progress.tasks[0].id,
+            description=clean(view.name),
+            completed=view.progress.settled,
+            total=view.progress.total,
+            facts=facts_line(view),
+        )
+
+
+@dataclass(slots=True)
+class LineDisplay:
+    """A plain line every few seconds, and whenever the status changes."""
+
+    last: float = 0.0
+    status: ExperimentStatus | None = None
+
+    def show(self, view: ExperimentView) -> None:
+        """Writes a line, if it is time for one."""
+        now = time.monotonic()
+        if view.status is self.status and now - self.last < LINE_SECONDS:
+            return
+        self.last, self.status = now, view.status
+        progress = view.progress
+        note(f"{view.name}: {progress.settled}/{progress.total} candidates, {facts_line(view)}")
+
+
+def facts_line(view: ExperimentView) -> str:
+    """Returns rate, time left, best score beside the best baseline's, and hypervolume."""
+    progress = view.progress
+    parts = [str(view.status)]
+    if progress.rate is not None:
+        parts.append(f"{progress.rate:.2f}/s")
+    if progress.eta_seconds is not None:
+        parts.append(f"{duration(progress.eta_seconds)} left")
+    if progress.best is not None:
+        parts.append(f"best {number(progress.best)} (baselines {number(progress.best_baseline)})")
+    if progress.hypervolume:
+        parts.append(f"hypervolume {number(progress.hypervolume[-1].hypervolume)}")
+    return ", ".join(parts)
+
+
+@contextmanager
+def open_display() -> Iterator[Display]:
+    """Opens a bar on a terminal, and lines elsewhere."""
+    console = note_console()
+    if not console.is_terminal:
+        yield LineDisplay()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield BarDisplay(progress)
+
+
+def follow(client: Client, name: str) -> ExperimentView:
+    """Shows an experiment's progress until it has ended; returns it as it is then."""
+    view: ExperimentView = client.experiment(name)
+    with open_display() as display:
+        display.show(view)
+        asked = time.monotonic()
+        for event in client.follow(view.id):
+            if event.kind != "experiment.status" and time.monotonic() - asked < REFRESH_SECONDS:
+                continue
+            view, asked = client.experiment(view.id), time.monotonic()
+            display.show(view)
+            if view.status in ENDED:
+                break
+        view = client.experiment(view.id)
+        display.show(view)
+    return view
+
+
+def conclude(view: ExperimentView) -> Exit:
+    """Says how an experiment ended; returns the code that the command ends with."""
+    if view.status is ExperimentStatus.FAILED:
+        failure = view.failure
+        why = f": {failure.cause}" if failure else f" ({view.reason})" if view.reason else ""
+        note(f"{view.name} failed{why}")
+        note(f"       {failure.remedy if failure else 'mend the cause'}; then `evomerge resume {view.name}`")
+        return Exit.FAILED
+    if view.status is ExperimentStatus.CANCELLED:
+        note(f"{view.name} was cancelled")
+        return Exit.FAILED
+    if "export" not in view.may:
+        note(f"{view.name} finished, but no candidate could be scored")
+        return Exit.NOTHING_FEASIBLE
+    if view.winner is not None:
+        note(f"{view.name} finished; the winner is candidate {view.winner.number}")
+    else:
+        note(f"{view.name} finished")
+    return Exit.OK
+
+
+def watch(name: NameArgument, server: ServerOption = None, api_key: KeyOption = None) -> int:
+    """Watch an experiment's progress until it has ended.
+
+    Ctrl-C stops watching; the experiment goes on.
+    """
+    with connect(server, api_key) as client:
+        try:
+            return conclude(follow(client, name))
+        except KeyboardInterrupt:
+            note(f"\nNo longer watching; {name} goes on. Look again with `evomerge watch {name}`.")
+            return Exit.INTERRUPTED

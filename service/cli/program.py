@@ -1,0 +1,275 @@
+"""`evomerge`: the command line.  Speaks REST, so that it does nothing that a program could not do.
+
+A command's module is imported when the command is called: help and merges must not wait for a web server.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from service.cli.output import Exit, exit_code, note, report, say
+from service.client.errors import ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: where its function is, what the list of commands says of it, and examples of its use."""
+
+    place: str  # module:function, inside service.cli
+    summary: str
+    examples: tuple[str, ...]
+
+
+COMMANDS: Mapping[str, Command] = {
+    "serve": Command(
+        "installation.serve:serve",
+        "Serve the REST interface and the dashboard, and run experiments.",
+        ("evomerge serve", "evomerge serve --home runs --port 8080 --open"),
+    ),
+    "run": Command(
+        "experiments.run:run",
+        "Check and submit experiments one after the other, and watch them to their end.",
+        (
+            "evomerge run experiment.yml",
+            "evomerge run mix.yml stack.yml",
+            "evomerge run experiment.yml --name second --set budget.candidates=50",
+        ),
+    ),
+    "check": Command(
+        "experiments.run:check", "Check an experiment without running it.", ("evomerge check experiment.yml",)
+    ),
+    "list": Command(
+        "experiments.show:list_experiments",
+        "List experiments, newest first.",
+        ("evomerge list", "evomerge list --json"),
+    ),
+    "status": Command(
+        "experiments.show:status", "Show how far an experiment is.", ("evomerge status skills",)
+    ),
+    "watch": Command(
+        "experiments.watch:watch",
+        "Watch an experiment's progress until it has ended.",
+        ("evomerge watch skills",),
+    ),
+    "examination": Command(
+        "experiments.show:examination",
+        "Show what was found out about the winner, on items the search never saw.",
+        ("evomerge examination skills", "evomerge examination skills --json"),
+    ),
+    "front": Command(
+        "experiments.show:front",
+        "Show the front and the baselines, with scores on every split.",
+        ("evomerge front skills --split test", "evomerge front skills --csv > front.csv"),
+    ),
+    "lineage": Command(
+        "experiments.origins:lineage",
+        "Show everyone a candidate descends from.",
+        ("evomerge lineage skills 17", "evomerge lineage skills 17 --json"),
+    ),
+    "archive": Command(
+        "experiments.origins:archive",
+        "Show the best candidate of every cell over the measures.",
+        ("evomerge archive skills",),
+    ),
+    "pause": Command(
+        "experiments.lifecycle:pause", "Have an experiment stop proposing.", ("evomerge pause skills",)
+    ),
+    "resume": Command(
+        "experiments.lifecycle:resume",
+        "Have a paused or failed experiment go on where it stopped.",
+        ("evomerge resume skills",),
+    ),
+    "extend": Command(
+        "experiments.lifecycle:extend",
+        "Have an experiment that ended go on with a larger budget.",
+        (
+            "evomerge extend skills --candidates 500",
+            "evomerge extend skills --candidates 500 --lift target",
+        ),
+    ),
+    "cancel": Command(
+        "experiments.lifecycle:cancel", "End an experiment for good.", ("evomerge cancel skills",)
+    ),
+    "recipe": Command(
+        "experiments.show:recipe",
+        "Write a candidate's recipe as mergekit YAML.",
+        ("evomerge recipe skills 17 > best.yml", "evomerge recipe skills winner > winner.yml"),
+    ),
+    "export": Command(
+        "experiments.export:export",
+        "Export a candidate as an ordinary Hugging Face checkpoint.",
+        ("evomerge export skills winner --to merged", "evomerge export skills 17 --to hub:org/name"),
+    ),
+    "compose": Command(
+        "models.compose:compose",
+        "Write a recipe that a paper gave a name to.",
+        (
+            "evomerge compose chat-vector org/base org/base-chat org/base-japanese > recipe.yml",
+            "evomerge compose layer-swap org/japanese org/math --bottom 5 --top 4 --out recipe.yml",
+            "evomerge compose layer-swap --help",
+        ),
+    ),
+    "preflight": Command(
+        "models.preflight:preflight",
+        "Say what a merge's parents are, and what will not work.",
+        ("evomerge preflight recipe.yml", "evomerge preflight org/base org/math@v2 ./code+./adapter --json"),
+    ),
+    "kinship": Command(
+        "models.kinship:kinship",
+        "Say how alike fine-tuned models are.",
+        ("evomerge kinship ./math ./code ./japanese --base ./base",),
+    ),
+    "merge": Command(
+        "models.merge:merge",
+        "Merge one recipe to disk, without a service.",
+        ("evomerge merge recipe.yml merged", "evomerge merge recipe.yml merged --memory-limit 4GB"),
+    ),
+    "calibrate": Command(
+        "models.calibrate:calibrate",
+        "Record what merge methods need to know of a model.",
+        (
+            "evomerge calibrate ./math --texts math.txt",
+            "evomerge calibrate mistralai/Mixtral-8x7B-v0.1 --texts wiki.jsonl --record routing",
+        ),
+    ),
+    "learn": Command(
+        "models.calibrate:learn",
+        "Learn a recipe's coefficients by gradient, from texts.",
+        (
+            "evomerge learn ./math ./code --base ./base --texts unlabelled.txt > recipe.yml",
+            "evomerge learn recipe.yml --texts labelled.txt --scope tensor --objective cross_entropy",
+        ),
+    ),
+    "align": Command(
+        "models.transform:align",
+        "Reorder a model's units so that they match another model's.",
+        ("evomerge align finetuned --to base --out aligned",),
+    ),
+    "partial-merge": Command(
+        "models.transform:partial_merge",
+        "Merge two models of different origin; keep the units that match worst.",
+        ("evomerge partial-merge first second --ratio 0.25 --out merged",),
+    ),
+    "merge-experts": Command(
+        "models.transform:merge_experts",
+        "Merge a mixture's experts into fewer.",
+        ("evomerge merge-experts mixtral --experts 4 --out smaller",),
+    ),
+    "merge-adapters": Command(
+        "models.transform:merge_adapters",
+        "Merge LoRA adapters into one.",
+        (
+            "evomerge merge-adapters code math --out both",
+            "evomerge merge-adapters code math --rank 16 --out both",
+            "evomerge merge-adapters code math --method ties --weight 0.6 --weight 0.4 --out both",
+        ),
+    ),
+    "transplant": Command(
+        "models.transform:transplant",
+        "Give an instruct model the vocabulary of an adapted base.",
+        ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
+    ),
+    "doctor": Command(
+        "installation.doctor:doctor",
+        "Check what evomerge needs on this machine.",
+        ("evomerge doctor", "evomerge doctor --json"),
+    ),
+}
+
+
+class FriendlyGroup(TyperGroup):
+    """Runs commands; an error becomes two lines and an exit code, a traceback only on demand."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - the framework's
+        super().__init__(**attributes)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names alone, for what was misspelt
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - the framework's
+        """Returns the commands' names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - the framework's
+        """Imports a command; None where there is no such command."""
+        found = COMMANDS.get(cmd_name)
+        return None if found is None else _load(cmd_name, found)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - the framework's
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the framework's
+        """Runs the chosen command; what it returns is the exit code."""
+        try:
+            code = super().invoke(ctx)
+        except ClientError as error:
+            if ctx.params.get("debug"):
+                raise
+            report(error)
+            code = exit_code(error)
+        except KeyboardInterrupt:
+            note("\nInterrupted.")
+            code = Exit.INTERRUPTED
+        if code:
+            raise typer.Exit(int(code))
+        return code
+
+
+def _load(name: str, command: Command) -> Any:  # noqa: ANN401 - the framework's
+    module, function = command.place.split(":")
+    epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in command.examples)
+    found = getattr(import_module(f"service.cli.{module}"), function)
+    if isinstance(found, typer.Typer):  # a group of commands
+        found.info.name, found.info.epilog = name, epilog
+        return typer.main.get_command(found)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name, epilog=epilog)(found)
+    return typer.main.get_command(alone)
+
+
+app = typer.Typer(
+    cls=FriendlyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Evolve merge recipes of language models.",
+    epilog="Begin with `evomerge doctor`, then `evomerge run FILE.yml`.",
+)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # slow, and wanted by nobody else
+
+        say(f"evomerge {version('evomerge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", envvar="EVOMERGE_DEBUG", help="Show tracebacks.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Takes what all commands share."""
+
+
+def main() -> None:
+    """Runs the command that the process was started with."""
+    # Importing torch makes half a million objects and no garbage: looking for some as often as usual
+    # takes a second of a merge, and looking once more at the end half of one.
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        sys.exit(app())
+    finally:
+        gc.freeze()

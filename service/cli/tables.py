@@ -1,0 +1,138 @@
+"""Views as tables on a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from evaluators import SPLITS, Split
+from service.cli.output import clean
+from service.cli.units import duration, number
+from service.reports.partial_evaluation import asked_of_all
+from service.reports.views import (
+    ExperimentDetail,
+    ExperimentView,
+    FrontPoint,
+    FrontView,
+    ObjectiveView,
+    ScoreView,
+)
+
+
+def with_error(score: ScoreView | None) -> str:
+    """Returns a score with its standard error."""
+    if score is None:
+        return "–"
+    return f"{score.value:.3f} ± {score.stderr:.3f}" if score.stderr else f"{score.value:.3f}"
+
+
+def experiments_table(views: Sequence[ExperimentView]) -> Table:
+    """Returns the table of `evomerge list`."""
+    table = _table("NAME", "STATUS", "DONE", "BEST", "BASELINE", "ALGORITHM", "CREATED")
+    for view in views:
+        progress = view.progress
+        done = f"{progress.settled}/{progress.total}"
+        created = view.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        scores = (number(progress.best), number(progress.best_baseline))
+        table.add_row(clean(view.name), view.status, done, *scores, view.algorithm, created)
+    return table
+
+
+def status_table(view: ExperimentDetail) -> Table:
+    """Returns the table of `evomerge status`."""
+    progress = view.progress
+    table = Table(box=None, show_header=False, pad_edge=False)
+    counts = ", ".join(f"{count} {status}" for status, count in progress.counts.items() if count)
+    reason = f" ({view.reason})" if view.reason else ""
+    rows = {
+        "name": view.name,
+        "id": str(view.id),
+        "status": f"{view.status}{reason}",
+        "candidates": f"{progress.settled} of {progress.total}" + (f": {counts}" if counts else ""),
+        "rate": "–" if progress.rate is None else f"{progress.rate:.2f} per second",
+        "time left": duration(progress.eta_seconds),
+        "best": f"{number(progress.best)}" + _by(progress.best_number),
+        "best baseline": number(progress.best_baseline),
+        "hypervolume": number(progress.hypervolume[-1].hypervolume if progress.hypervolume else None),
+        "objectives": ", ".join(f"{o.name} ({o.metric})" for o in view.objectives),
+        "parents": ", ".join(view.parents),
+        "may": ", ".join(view.may) or "nothing more",
+    }
+    if asked := "; ".join(asked_of_all(view)):
+        rows["asked"] = asked
+    if view.winner is not None:
+        gaps = ", ".join(f"{name} {gap:+.3f}" for name, gap in view.winner.optimism.items())
+        rows["winner"] = f"candidate {view.winner.number}; optimism: {gaps}"
+    if view.failure is not None:
+        rows["failure"] = f"{view.failure.cause}; {view.failure.remedy}"
+    for name, text in rows.items():
+        table.add_row(name, clean(text))
+    return table
+
+
+def _by(candidate: int | None) -> str:
+    return "" if candidate is None else f" (candidate {candidate})"
+
+
+def front_table(view: FrontView, *, width: int) -> Table:
+    """Returns the table of `evomerge front`: the front, then the baselines; a star marks the winner.
+
+    As many splits are shown as fit into `width` characters, the asked one first.
+    """
+    fitting = max((width - LABEL_WIDTH) // SCORE_WIDTH, len(view.objectives))
+    columns = _columns(view)[: fitting - fitting % len(view.objectives)]
+    table = _table("", "LABEL", *(clean(f"{objective.name}\n{split}") for split, objective in columns))
+    for point in (*view.front, *_others(view)):
+        mark = "*" if point.number == view.winner else ""
+        cells = [with_error(_score(point, column)) for column in columns]
+        table.add_row(f"{point.number}{mark}", clean(point.label or "candidate"), *cells)
+    return table
+
+
+def front_csv(view: FrontView) -> str:
+    """Returns the front and the baselines as CSV."""
+    columns = _columns(view)
+    heads = [f"{split}:{o.name}{part}" for split, o in columns for part in ("", ":stderr")]
+    rows: list[list[object]] = [["number", "label", "on_front", "winner", *heads]]
+    for on_front, points in ((True, view.front), (False, _others(view))):
+        for point in points:
+            scores = [_score(point, column) for column in columns]
+            cells = [cell for s in scores for cell in ((s.value, s.stderr) if s else (None, None))]
+            label = point.label
+            rows.append([point.number, label, on_front, point.number == view.winner, *cells])
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+LABEL_WIDTH, SCORE_WIDTH = 30, 15  # characters in the table of the front
+_Column = tuple[Split, ObjectiveView]
+
+
+def _columns(view: FrontView) -> list[_Column]:
+    """Returns the splits that anything was scored on, the asked one first, with each objective."""
+    seen = {split for point in (*view.front, *view.baselines) for split in point.scores}
+    splits = [view.split, *(split for split in SPLITS if split in seen and split != view.split)]
+    return [(split, objective) for split in splits for objective in view.objectives]
+
+
+def _others(view: FrontView) -> Iterable[FrontPoint]:
+    """Returns what the front is compared to: the baselines, and a winner that is behind it on this split."""
+    front = {point.number for point in view.front}
+    winner = [point for point in view.dominated if point.number == view.winner]
+    return [*winner, *(point for point in view.baselines if point.number not in front)]
+
+
+def _score(point: FrontPoint, column: _Column) -> ScoreView | None:
+    split, objective = column
+    return next((s for s in point.scores.get(split, ()) if s.benchmark == objective.name), None)
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold", no_wrap=head not in ("LABEL", "NAME", ""))
+    return table

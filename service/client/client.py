@@ -1,0 +1,287 @@
+"""Client: the service's REST interface as Python methods that return the service's own views."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import UUID, uuid4
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from evaluators import Split
+from service.client.errors import ApiError, ClientError, ServerUnreachableError
+from service.experiment.candidate import CandidateStatus
+from service.reports.search_views import ArchiveView, LineageView
+from service.reports.views import (
+    CandidateDetail,
+    CandidatePage,
+    CandidateView,
+    EventPage,
+    EventView,
+    ExperimentDetail,
+    ExperimentPage,
+    ExperimentView,
+    ExportPage,
+    ExportView,
+    FrontView,
+    ValidationView,
+)
+from service.settings import is_loopback
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+HEARTBEAT = 15.0  # seconds after which the service says something on a silent stream
+PATIENCE = 30.0  # seconds of failing to reconnect before a stream is given up
+
+V = TypeVar("V", bound=BaseModel)
+
+__all__ = ["DEFAULT_URL", "ApiError", "Client", "ClientError", "ServerUnreachableError"]
+
+
+class Client:
+    """Speaks to one service.
+
+    Every method raises `ApiError` where the service refuses, and `ServerUnreachableError` where
+    nobody answers.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = (url or os.environ.get("EVOMERGE_URL") or DEFAULT_URL).rstrip("/")
+        key = api_key or os.environ.get("EVOMERGE_API_KEY")
+        try:
+            host = httpx.URL(self.url).host
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=httpx.Timeout(timeout, connect=5.0),
+                transport=transport,
+                trust_env=not is_loopback(host),  # no proxy stands between this machine and itself
+            )
+        except httpx.InvalidURL as error:
+            raise ServerUnreachableError(self.url, str(error)) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets the connections go."""
+        self._http.close()
+
+    def version(self) -> dict[str, str]:
+        """Returns the service's name and version."""
+        return dict(self._ask("GET", "/version").json())
+
+    def validate(self, spec: Mapping[str, Any]) -> ValidationView:
+        """Checks a spec without storing anything; finds all mistakes at once."""
+        return self._view(ValidationView, "POST", "/api/v1/experiments/validate", json=dict(spec))
+
+    def create(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> ExperimentDetail:
+        """Submits an experiment; sending it twice by accident creates one."""
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        return self._view(ExperimentDetail, "POST", "/api/v1/experiments", json=dict(spec), headers=headers)
+
+    def experiments(self, *, page_size: int = 50, page_token: str | None = None) -> ExperimentPage:
+        """Returns experiments, newest first."""
+        return self._view(ExperimentPage, "GET", "/api/v1/experiments", params=_page(page_size, page_token))
+
+    def experiment(self, key: str | UUID) -> ExperimentDetail:
+        """Returns one experiment, by name or id."""
+        return self._view(ExperimentDetail, "GET", _address(key))
+
+    def pause(self, key: str | UUID) -> ExperimentView:
+        """Has an experiment stop proposing; candidates on a worker finish."""
+        return self._view(ExperimentView, "POST", f"{_address(key)}/pause")
+
+    def resume(self, key: str | UUID) -> ExperimentView:
+        """Has a paused or failed experiment go on where it stopped."""
+        return self._view(ExperimentView, "POST", f"{_address(key)}/resume")
+
+    def cancel(self, key: str | UUID) -> ExperimentView:
+        """Ends an experiment for good; what was scored stays."""
+        return self._view(ExperimentView, "POST", f"{_address(key)}/cancel")
+
+    def extend(self, key: str | UUID, **budget: float | None) -> ExperimentView:
+        """Has an experiment that ended go on with a larger budget.
+
+        Args:
+            key: Its name or id.
+            budget: Members of the spec's `budget` (`candidates`, `seconds` ...) with their new totals;
+                None lifts a limit.
+        """
+        return self._view(ExperimentView, "POST", f"{_address(key)}/extend", json=budget)
+
+    def candidates(
+        self,
+        key: str | UUID,
+        *,
+        status: CandidateStatus | None = None,
+        page_size: int = 1000,
+        page_token: str | None = None,
+    ) -> CandidatePage:
+        """Returns candidates by number."""
+        params = _page(page_size, page_token) | ({"status": status.value} if status else {})
+        return self._view(CandidatePage, "GET", f"{_address(key)}/candidates", params=params)
+
+    def all_candidates(self, key: str | UUID) -> Iterator[CandidateView]:
+        """Yields every candidate by number, a page at a time."""
+        token: str | None = None
+        while True:
+            page = self.candidates(key, page_token=token)
+            yield from page.items
+            token = page.next_page_token
+            if token is None:
+                return
+
+    def candidates_csv(self, key: str | UUID) -> str:
+        """Returns every candidate as CSV."""
+        return self._ask("GET", f"{_address(key)}/candidates", headers={"Accept": "text/csv"}).text
+
+    def candidate(self, key: str | UUID, number: int) -> CandidateDetail:
+        """Returns a candidate with its recipe and genome."""
+        return self._view(CandidateDetail, "GET", f"{_address(key)}/candidates/{number}")
+
+    def recipe(self, key: str | UUID, number: int) -> str:
+        """Returns a candidate's recipe as mergekit YAML."""
+        return self._ask("GET", f"{_address(key)}/candidates/{number}/recipe").text
+
+    def lineage(self, key: str | UUID, number: int) -> LineageView:
+        """Returns a candidate and everyone it descends from."""
+        return self._view(LineageView, "GET", f"{_address(key)}/candidates/{number}/lineage")
+
+    def archive(self, key: str | UUID) -> ArchiveView:
+        """Returns the best candidate of every cell over the experiment's measures."""
+        return self._view(ArchiveView, "GET", f"{_address(key)}/archive")
+
+    def front(self, key: str | UUID, split: Split = "search") -> FrontView:
+        """Returns the front on one split, and what it is compared to."""
+        return self._view(FrontView, "GET", f"{_address(key)}/front", params={"split": split})
+
+    def events(self, key: str | UUID, *, page_size: int = 500, page_token: str | None = None) -> EventPage:
+        """Returns what happened so far, oldest first."""
+        return self._view(EventPage, "GET", f"{_address(key)}/events", params=_page(page_size, page_token))
+
+    def follow(self, key: str | UUID, *, after: int = 0) -> Iterator[EventView]:
+        """Yields what happens, as it happens, until the experiment has ended.
+
+        A broken connection is taken up again after the last event that came.
+
+        Raises:
+            ServerUnreachableError: The service stayed away for half a minute.
+        """
+        failing_since: float | None = None
+        while True:
+            try:
+                for event in self._stream(key, after):
+                    if event is None:
+                        return
+                    after, failing_since = event.id, None
+                    yield event
+            except httpx.TransportError as error:
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > PATIENCE:
+                    raise ServerUnreachableError(self.url, _cause(error)) from error
+            time.sleep(0.5)
+
+    def _stream(self, key: str | UUID, after: int) -> Iterator[EventView | None]:
+        """Yields the events of one connection; None at the end of the experiment."""
+        with self._http.stream(
+            "GET",
+            f"{_address(key)}/events/stream",
+            headers={"Last-Event-ID": str(after), "Accept": "text/event-stream"},
+            timeout=httpx.Timeout(5.0, read=3 * HEARTBEAT),
+        ) as response:
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                raise ApiError.of(response)
+            for name, data in _events(response.iter_lines()):
+                yield None if name == "stream.ended" else EventView.model_validate(json.loads(data))
+
+    def export(
+        self,
+        key: str | UUID,
+        candidate: int | str = "winner",
+        *,
+        target: str | None = None,
+        private: bool = True,
+        replace: bool = False,
+    ) -> ExportView:
+        """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`."""
+        body = {"candidate": candidate, "target": target, "private": private, "replace": replace}
+        headers = {"Idempotency-Key": uuid4().hex}
+        return self._view(ExportView, "POST", f"{_address(key)}/exports", json=body, headers=headers)
+
+    def exports(self, *, page_size: int = 50, page_token: str | None = None) -> ExportPage:
+        """Returns exports, newest first."""
+        return self._view(ExportPage, "GET", "/api/v1/exports", params=_page(page_size, page_token))
+
+    def export_state(self, export: UUID) -> ExportView:
+        """Returns how far an export is."""
+        return self._view(ExportView, "GET", f"/api/v1/exports/{export}")
+
+    def _view(self, kind: type[V], method: str, path: str, **options: Any) -> V:  # noqa: ANN401 - httpx's
+        response = self._ask(method, path, **options)
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ApiError(
+                response.status_code,
+                "unexpected_answer",
+                f"{response.url} answered what this version does not know: {error.errors()[0]['msg']}",
+                hint="use one version of evomerge for the service and the client",
+            ) from error
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ServerUnreachableError(self.url, _cause(error)) from error
+        if response.is_error:
+            raise ApiError.of(response)
+        return response
+
+
+def _address(key: str | UUID) -> str:
+    quoted = "".join(c if (c.isalnum() and c.isascii()) or c in "-_" else _percent(c) for c in str(key))
+    return f"/api/v1/experiments/{quoted}"
+
+
+def _percent(letter: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "replace"))
+
+
+def _page(page_size: int, page_token: str | None) -> dict[str, str]:
+    return {"page_size": str(page_size)} | ({"page_token": page_token} if page_token else {})
+
+
+def _cause(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+    """Yields name and data of each event of a stream; comments are heartbeats and pass by."""
+    name, data = "message", [""][:0]
+    for line in lines:
+        if not line:
+            if data:
+                yield name, "\n".join(data)
+            name, data = "message", []
+        elif line.startswith("event:"):
+            name = line[6:].strip()
+        elif line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))

@@ -1,1 +1,0 @@
-"""The commands of `evomerge`, one file per verb or family of verbs."""

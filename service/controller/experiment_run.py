@@ -1,0 +1,215 @@
+"""Drive: one controller's time with one experiment, from whatever state its rows are in.
+
+Starting, resuming and recovering after a crash are one path: rebuild the search loop from the
+rows, turn it, examine, end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from importlib.metadata import version
+
+import structlog
+
+from evaluators import EvaluationError
+from search_spaces import Parent
+from search_spaces.errors import SpaceError
+from service.errors import ServiceError
+from service.examination.protocol import Winner, examine, propose_mean
+from service.experiment.candidate import CandidateStatus
+from service.experiment.objectives import axes_of
+from service.experiment.spec import ExperimentSpec
+from service.experiment.status import ExperimentStatus
+from service.optimizers import Optimizer
+from service.search.journal import Wish
+from service.search.loop import SearchLoop
+from service.search.plan import Ending
+from service.settings import Settings
+from service.specification.planning import build_optimizer_for, build_space_for, plan_for, window_for
+from service.store.journal import DatabaseJournal
+from service.store.model_keys import ModelKeys, hash_folder
+from service.store.models import ExperimentRow, Json
+from service.store.repository import Repository
+from workers.checkpoints.hub import local_folder
+from workers.errors import CheckpointError, WorkerError
+from workers.protocol.messages import Workforce, Workload
+
+logger = structlog.get_logger()
+
+_S = ExperimentStatus
+BY_REQUEST = "by request"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class Drive:
+    """Has an experiment searched and examined, as far as neither has been done."""
+
+    def __init__(self, journal: DatabaseJournal, workforce: Workforce, settings: Settings) -> None:
+        self.journal, self.workforce, self.settings = journal, workforce, settings
+        self.key = journal.experiment_id
+
+    def run(self) -> None:
+        """Goes on until the experiment ends, people wish otherwise, or the controller shuts down."""
+        with self.journal.database.reading() as session:
+            row = Repository(session).experiment(self.key)
+        if row.status is _S.PAUSING:  # wished while nobody was there to fulfil it
+            self.end(_S.PAUSED, reason=BY_REQUEST)
+        elif row.status is _S.CANCELLING:
+            self.end(_S.CANCELLED, reason=BY_REQUEST)
+        else:
+            spec = ExperimentSpec.model_validate(row.spec)
+            self.workforce.prepare(workload_for(row, spec, self.settings))
+            self.journal.models = self._models(spec)
+            if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
+                self._examine(spec, row)
+
+    def end(
+        self,
+        wanted: ExperimentStatus,
+        *,
+        reason: str | None = None,
+        failure: Json | None = None,
+        winner: Winner | None = None,
+    ) -> ExperimentStatus:
+        """Gives the experiment a status, and returns it: a wish that came in between goes first."""
+        with self.journal.writing() as session:
+            repository = Repository(session)
+            row = repository.experiment(self.key)
+            if row.status is _S.CANCELLING:
+                wanted, failure, winner = _S.CANCELLED, None, None
+            if wanted is _S.PAUSED and row.status is not _S.PAUSING:
+                return row.status  # people changed their mind: the runner takes it up again
+            if wanted is _S.CANCELLED:
+                repository.cancel_candidates(self.key)
+            if winner is not None:
+                reason = row.reason  # why the search ended
+                row.winner = asdict(winner)
+                repository.add_event(self.key, "examination.done", {"winner": row.winner})
+            repository.move(row, wanted, reason=reason, failure=failure)
+            return wanted
+
+    def _search(self, row: ExperimentRow, spec: ExperimentSpec) -> ExperimentStatus:
+        """Turns the search loop; returns the experiment's status after it."""
+        space = build_space_for(spec, row.facts)
+        optimizer = build_optimizer_for(spec, space, row.facts)
+        window = self._window(row, spec, optimizer)
+        plan = plan_for(spec, row.facts, window=window, gpus=self.settings.gpus_per_worker)
+        if plan.seconds is not None:
+            plan = replace(plan, seconds=max(plan.seconds - row.search_seconds, 0.0))
+        # Asking changes nothing, but the first time it loads libraries, for seconds: no candidate's cost.
+        optimizer.ask([len(plan.baselines)])
+        ending = SearchLoop(
+            plan, space=space, optimizer=optimizer, workforce=self.workforce, journal=self.journal
+        ).run()
+        match ending:
+            case Ending.STOPPED:
+                return _S.RUNNING
+            case Ending.PAUSED:
+                return self.end(_S.PAUSED, reason=BY_REQUEST)
+            case Ending.CANCELLED:
+                return self.end(_S.CANCELLED, reason=BY_REQUEST)
+            case Ending.TOO_MANY_FAILURES:
+                return self.end(_S.FAILED, failure=self._too_many_failures(spec))
+        # Baselines may reach a target alone: then one of them wins.
+        if ending is not Ending.TARGET_REACHED and not self._evolved_something():
+            return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
+        if spec.examination.mean:
+            propose_mean(self.journal, optimizer, space)
+        return self.end(_S.EXAMINING, reason=ending.value)
+
+    def _models(self, spec: ExperimentSpec) -> ModelKeys | None:
+        """Returns what names models by their weights; None where no name says what the parents hold."""
+        try:
+            contents = {parent: self._content(parent) for parent in spec.all_parents}
+        except (OSError, WorkerError) as error:
+            logger.warning("scores_not_shared", experiment=str(self.key), cause=str(error))
+            return None
+        return ModelKeys(contents, f"evomerge {version('evomerge')} {spec.dtype}")
+
+    def _content(self, parent: Parent) -> str:
+        """Returns a name for what a parent's files, and its adapter's, hold.
+
+        Raises:
+            CheckpointError: A Hub repository is named by a branch, which moves.
+        """
+        if (adapter := parent.adapter_as_parent) is not None:
+            return f"{self._content(parent.without_adapter)}+{self._content(adapter)}"
+        folder = local_folder(parent)
+        if folder is not None:
+            return hash_folder(self.journal.database, folder)
+        if _COMMIT.fullmatch(parent.revision or "") is None:
+            raise CheckpointError(str(parent), "its revision is no commit", "name the commit's 40 digits")
+        return str(parent)
+
+    def _window(self, row: ExperimentRow, spec: ExperimentSpec, optimizer: Optimizer) -> int | None:
+        """Returns how many candidates may be out at once; what is chosen at first stays."""
+        window = window_for(spec, optimizer, row.facts, workers=self.workforce.slots)
+        if window is not None and row.facts.get("window") != window:
+            with self.journal.writing() as session:
+                again = Repository(session).experiment(self.key)
+                again.facts = {**again.facts, "window": window}
+        return window
+
+    def _examine(self, spec: ExperimentSpec, row: ExperimentRow) -> None:
+        match examine(self.journal, self.workforce, spec, axes_of(row).objectives):
+            case Winner() as winner:
+                self.end(_S.SUCCEEDED, winner=winner)
+            case Wish.CANCEL:
+                self.end(_S.CANCELLED, reason=BY_REQUEST)
+            case None:
+                self.end(_S.FAILED, failure=_nothing_scored("no finalist has scores on the selection split"))
+            case _:  # the controller shuts down: the next one goes on
+                return
+
+    def _evolved_something(self) -> bool:
+        with self.journal.database.reading() as session:
+            return Repository(session).has_evolved(self.key)
+
+    def _too_many_failures(self, spec: ExperimentSpec) -> Json:
+        with self.journal.database.reading() as session:
+            failed = Repository(session).candidates(self.key, status=CandidateStatus.FAILED)
+        last = failed[-1].failure or {}
+        allowed = spec.budget.failures
+        return {
+            "code": "too_many_failures",
+            "cause": f"{len(failed)} candidates failed, {allowed} are put up with; "
+            f"the last: {last.get('cause')}",
+            "remedy": str(last.get("remedy") or "look at the candidates that failed"),
+        }
+
+
+def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -> Workload:
+    """Returns what all assignments of an experiment share."""
+    return Workload(
+        experiment=row.id,
+        parents=spec.all_parents,
+        benchmarks=spec.benchmarks,
+        evaluator="lm_eval" if all(b.kind == "lm_eval" for b in spec.benchmarks) else "jury",
+        dtype=spec.dtype,
+        batch_size=spec.batch_size,
+        backend=spec.backend,
+        count=settings.workers,
+        gpus_per_worker=settings.gpus_per_worker,
+    )
+
+
+def failure_of(error: Exception) -> Json:
+    """Returns why an experiment failed, and what to do, for people to read."""
+    if isinstance(error, ServiceError):
+        return {"code": error.code, "cause": error.detail, "remedy": error.hint}
+    if isinstance(error, (WorkerError, SpaceError, EvaluationError)):
+        return {"code": error.code, "cause": f"{error.field}: {error.detail}", "remedy": error.remedy}
+    return {
+        "code": "internal_error",
+        "cause": f"{type(error).__name__}: {error}"[:2000],
+        "remedy": "this is a mistake in evomerge: the service's log tells where; resume to try again",
+    }
+
+
+def _nothing_scored(cause: str) -> Json:
+    return {
+        "code": "no_feasible_candidate",
+        "cause": f"no evolved candidate could be used: {cause}",
+        "remedy": "look at the candidates' failures; widen the budget or the search space",
+    }

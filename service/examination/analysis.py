@@ -1,0 +1,213 @@
+"""Findings: from the finalists' scores to what may be said of the winner.  Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluators import Score, Split
+from evaluators.statistics import chances_on_front, paired_test
+from service.experiment.candidate import Candidate
+from service.experiment.findings import (
+    MEAN,
+    ChanceFinding,
+    ComparisonFinding,
+    ExaminationFindings,
+    ObjectiveFinding,
+    Role,
+    SensitivityFinding,
+    SplitFinding,
+)
+from service.reports.views import ObjectiveView
+from workers.protocol.messages import Failed, Outcome, Scored
+
+SIGNIFICANT = 0.05
+MUCH = 0.05  # share of items that were truncated, unanswered, cut or seen before
+PARENT, AVERAGE = "parent: ", "plain average"
+By = Mapping[int, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an examination gathered.
+
+    Attributes:
+        winner: Its number.
+        finalists: Everybody who was examined.
+        outcomes: Per split and candidate number.
+        sensitivity: What became of the winner's selection score under other conditions.
+    """
+
+    winner: int
+    finalists: Sequence[Candidate]
+    outcomes: Mapping[Split, By]
+    sensitivity: Sequence[SensitivityFinding] = ()
+
+    def scores(self, split: Split, number: int) -> dict[str, Score]:
+        """Returns a candidate's scores on a split, by objective."""
+        outcome = self.outcomes.get(split, {}).get(number)
+        return {s.benchmark: s for s in outcome.scores} if isinstance(outcome, Scored) else {}
+
+
+def findings(
+    evidence: Evidence, objectives: Sequence[ObjectiveView], weights: Sequence[float]
+) -> ExaminationFindings:
+    """Returns all that the evidence says."""
+    found = tuple(_objective(evidence, objective) for objective in objectives)
+    return ExaminationFindings(
+        objectives=found,
+        comparisons=tuple(_comparisons(evidence, weights)),
+        sensitivity=tuple(evidence.sensitivity),
+        chances_on_front=tuple(_chances(evidence)),
+        warnings=(*_standing_warnings(objectives), *_warnings(found)),
+    )
+
+
+def _objective(evidence: Evidence, objective: ObjectiveView) -> ObjectiveFinding:
+    splits: tuple[Split, ...] = ("search", "selection", "test")
+    scores = {split: evidence.scores(split, evidence.winner).get(objective.name) for split in splits}
+    search, test = scores["search"], scores["test"]
+    both = search is not None and test is not None
+    return ObjectiveFinding(
+        name=objective.name,
+        metric=objective.metric,
+        higher_is_better=objective.higher_is_better,
+        search=_split(scores["search"]),
+        selection=_split(scores["selection"]),
+        test=_split(scores["test"]),
+        optimism=search.fitness - test.fitness if both and search and test else None,
+        optimism_stderr=math.hypot(search.stderr, test.stderr) if both and search and test else None,
+        overlap=objective.overlap,
+    )
+
+
+def _split(score: Score | None) -> SplitFinding | None:
+    if score is None:
+        return None
+    items, notes = len(score.per_item), dict(score.notes)
+    shares = {name: count / items for name, count in notes.items()} if items else {}
+    return SplitFinding(
+        value=score.value,
+        stderr=score.stderr,
+        items=items,
+        truncated=shares.get("truncated", 0.0),
+        unextracted=shares.get("unextracted", 0.0),
+        overlong=shares.get("overlong", 0.0),
+    )
+
+
+def role_of(label: str | None) -> Role:
+    """Returns what a finalist is, by its label."""
+    if label is None or label == MEAN:
+        return "candidate"
+    if label.startswith(PARENT):
+        return "parent"
+    return "average" if label == AVERAGE else "baseline"
+
+
+def _comparisons(evidence: Evidence, weights: Sequence[float]) -> Iterator[ComparisonFinding]:
+    own, best = evidence.scores("test", evidence.winner), best_parent(evidence, weights)
+    for other in evidence.finalists:
+        role = role_of(other.label)
+        if role == "candidate" or other.number == evidence.winner:
+            continue
+        for name, theirs in evidence.scores("test", other.number).items():
+            mine = own.get(name)
+            if mine is None or not mine.per_item or mine.items != theirs.items:
+                continue
+            if len(mine.per_item) != len(theirs.per_item):
+                continue
+            test = paired_test(mine.item_fitness, theirs.item_fitness)
+            yield ComparisonFinding(
+                number=other.number,
+                label=other.label,
+                role=role,
+                objective=name,
+                difference=test.difference,
+                stderr=test.stderr,
+                better=test.better,
+                worse=test.worse,
+                p_value=test.p_value,
+                test=test.test,
+                best_parent=other.number == best,
+                regression=role == "parent" and test.difference < 0 and test.p_value < SIGNIFICANT,
+            )
+
+
+def best_parent(evidence: Evidence, weights: Sequence[float]) -> int | None:
+    """Returns the number of the parent with the highest weighted mean on the selection split."""
+    means: dict[int, float] = {}
+    for each in evidence.finalists:
+        scores = evidence.scores("selection", each.number)
+        if role_of(each.label) == "parent" and scores:
+            fitness = [score.fitness for score in scores.values()]
+            means[each.number] = sum(w * f for w, f in zip(weights, fitness, strict=True))
+    return min(means, key=lambda number: (-means[number], number)) if means else None
+
+
+def sensitivity(conditions: str, before: Outcome, after: Outcome) -> Iterator[SensitivityFinding]:
+    """Yields what other conditions changed, per objective that they touch.
+
+    Args:
+        conditions: What they are called.
+        before: The selection scores under the standard ones.
+        after: Those under the others, or why there are none.
+    """
+    if isinstance(after, Failed) or isinstance(before, Failed):
+        cause = after.cause if isinstance(after, Failed) else "it has no standard scores"
+        yield SensitivityFinding(conditions=conditions, failure=cause)
+        return
+    standard = {score.benchmark: score for score in before.scores}
+    for score in after.scores:
+        known = standard.get(score.benchmark)
+        if known is None or score.sheet == known.sheet:  # nothing was asked differently
+            continue
+        paired = bool(score.per_item) and len(score.per_item) == len(known.per_item)
+        test = paired_test(score.item_fitness, known.item_fitness) if paired else None
+        yield SensitivityFinding(
+            conditions=conditions,
+            objective=score.benchmark,
+            value=score.value,
+            change=score.fitness - known.fitness,
+            stderr=None if test is None else test.stderr,
+        )
+
+
+def _chances(evidence: Evidence) -> Iterator[ChanceFinding]:
+    """Yields the chances of those whose items can be drawn anew, the winner first."""
+    answers = {}
+    for each in evidence.finalists:
+        items = [score.item_fitness for score in evidence.scores("selection", each.number).values()]
+        if items and all(items):
+            answers[each.number] = items
+    lengths = {tuple(map(len, items)) for items in answers.values()}
+    if len(lengths) != 1:  # some score is no mean over items, or not everybody answered the same ones
+        return
+    labels = {each.number: each.label for each in evidence.finalists}
+    chances = dict(zip(answers, chances_on_front(list(answers.values())), strict=True))
+    for number in sorted(chances, key=lambda n: (n != evidence.winner, -chances[n], n)):
+        yield ChanceFinding(number=number, label=labels[number], chance=chances[number])
+
+
+def _standing_warnings(objectives: Sequence[ObjectiveView]) -> Iterator[str]:
+    for objective in objectives:
+        yield from objective.warnings
+        if objective.overlap is not None and objective.overlap > MUCH:
+            yield f"{objective.name}: {objective.overlap:.0%} of the test items share search items' passages"
+
+
+def _warnings(found: Sequence[ObjectiveFinding]) -> Iterator[str]:
+    for objective in found:
+        if objective.test is None:
+            yield f"{objective.name}: the winner has no test score"
+            continue
+        for share, what in (
+            (objective.test.truncated, "answers ran out of room"),
+            (objective.test.unextracted, "answers held no answer"),
+            (objective.test.overlong, "prompts were longer than the model reads, and were cut"),
+        ):
+            if share > MUCH:
+                yield f"{objective.name}: {share:.0%} of the test items' {what}"
+        if objective.optimism and objective.optimism > 2.0 * (objective.optimism_stderr or 0.0):
+            yield f"{objective.name}: the search flattered the winner by {objective.optimism:.3f}"

@@ -1,0 +1,118 @@
+"""Candidate: a numbered row of an experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from evaluators import Score
+from search_spaces import Genome, Infeasible, Recipe
+from workers.protocol.messages import Outcome
+
+
+class CandidateStatus(StrEnum):
+    """Where a candidate stands; every one ends exactly once."""
+
+    PROPOSED = "proposed"
+    SCORED = "scored"
+    PRUNED = "pruned"
+    INFEASIBLE = "infeasible"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is tried: a genome, the recipe it decodes to, and where both come from.
+
+    Attributes:
+        number: Its place in the experiment; the baselines come first.
+        genome: None for a baseline that the search space cannot express.
+        recipe: Infeasible where the genome decodes to none.
+        label: What a person calls it, for baselines (`parent: left`, `plain average`).
+        operator: What the optimizer made it with (`crossover`, `sample` ...); empty for baselines.
+        ancestors: Numbers of the candidates it was made of.
+        asked_after: How many candidates the optimizer had been told of when it was asked for this one.
+    """
+
+    id: UUID
+    number: int
+    generation: int
+    genome: Genome | None
+    recipe: Recipe | Infeasible
+    label: str | None = None
+    operator: str = ""
+    ancestors: tuple[int, ...] = ()
+    asked_after: int = 0
+
+    @property
+    def is_baseline(self) -> bool:
+        """Says whether no optimizer proposed it."""
+        return self.label is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds that one candidate cost, beside merging and evaluating.
+
+    Attributes:
+        ask: Its share of the optimizer's proposing.
+        dispatch: From handing it out to its answer, less merging and evaluating and waiting in the queue.
+        store: Writing its rows.
+        worked: That a worker was at it, over all attempts, the lost ones included.
+    """
+
+    ask: float = 0.0
+    dispatch: float = 0.0
+    store: float = 0.0
+    worked: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Appraised:
+    """Where a candidate that was told stands beside its scores.
+
+    Attributes:
+        scores: With estimates of what it would score on all items, where it was asked a part; else empty.
+        measures: One per measure of the experiment; empty where it has none (it failed).
+        violation: By how much it breaks the constraints, summed; 0 keeps them all.
+    """
+
+    number: int
+    measures: tuple[float, ...] = ()
+    violation: float = 0.0
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """That a candidate was asked the items of a later generation as well.
+
+    Attributes:
+        answered: It has answered; else its worker failed, and what was known of it stays.
+        worked: Seconds that a worker was at it.
+    """
+
+    generation: int
+    answered: bool
+    worked: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A candidate as the journal holds it.
+
+    Attributes:
+        told: Its place in the order of telling.
+        worked: Seconds that workers were at it.
+        violation: By how much it breaks the constraints, as far as it was told.
+        again: In which later generations it was asked further items.
+    """
+
+    candidate: Candidate
+    outcome: Outcome | None = None
+    told: int | None = None
+    worked: float = 0.0
+    violation: float = 0.0
+    again: tuple[Again, ...] = ()

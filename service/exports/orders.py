@@ -1,0 +1,192 @@
+"""From the wish for a checkpoint to the order that a worker carries out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from search_spaces import Recipe
+from search_spaces.recipes.mergekit_yaml import write_recipe
+from service.errors import ConflictError, InvalidSpecError, Mistake
+from service.experiment.spec import label_of
+from service.exports.model_card import Subject, model_card
+from service.reports.experiments import candidate_detail, experiment_detail, front_view
+from service.settings import Settings
+from service.store.models import ExperimentRow, ExportRow
+from service.store.repository import Repository
+from workers.protocol.messages import ExportOrder, HubTarget
+
+HUB = "hub:"
+RECIPE_FILE = "mergekit_config.yml"
+SCORES_FILE = "evomerge.json"  # also tells our own folders from everybody else's
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What someone wants exported.
+
+    Attributes:
+        target: An absolute folder, or `hub:org/name`; None takes the experiment's own folder.
+        replace: An earlier export in that folder may go.
+    """
+
+    candidate: int | Literal["winner"] = "winner"
+    target: str | None = None
+    private: bool = True
+    replace: bool = False
+
+
+def request_export(
+    repository: Repository, settings: Settings, experiment: ExperimentRow, wanted: Wanted
+) -> ExportRow:
+    """Puts an export into the queue, after checking all that can be checked from here.
+
+    Raises:
+        NotFoundError: There is no such candidate.
+        ConflictError: There is no winner yet, no recipe, or the folder exists.
+        BadTargetError: The target is no absolute folder and no Hub repository.
+    """
+    number = _number(experiment, wanted.candidate)
+    candidate = repository.candidate(experiment.id, number)
+    if candidate.recipe is None:
+        raise ConflictError(
+            f"candidate {number} is {candidate.status} and has no recipe",
+            "choose a candidate that was scored",
+        )
+    target = wanted.target or str(default_folder(settings, experiment, number))
+    if target.startswith(HUB):
+        _check_repository(target)
+    else:
+        target = _checked_folder(target, replace=wanted.replace)
+    options = {"private": wanted.private, "replace": wanted.replace}
+    return repository.create_export(experiment.id, number, target, options)
+
+
+def _number(experiment: ExperimentRow, wanted: int | Literal["winner"]) -> int:
+    if wanted != "winner":
+        return wanted
+    if experiment.winner is None:
+        raise ConflictError(
+            f"experiment {experiment.name} has no winner yet",
+            "wait until it has succeeded, or name a candidate by its number",
+        )
+    return int(experiment.winner["number"])
+
+
+class BadTargetError(InvalidSpecError):
+    """A target that is no absolute folder and no Hub repository."""
+
+    code = "bad_target"
+
+    def __init__(self, detail: str, hint: str) -> None:
+        super().__init__([Mistake("/target", self.code, detail, hint)])
+        self.detail, self.hint = detail, hint
+
+
+def _check_repository(target: str) -> None:
+    name = target.removeprefix(HUB)
+    if not _REPOSITORY.fullmatch(name):
+        raise BadTargetError(
+            f"{name[:200]!r} is no name of a Hub repository",
+            "write hub:organization/name, with letters, digits, dots and dashes",
+        )
+
+
+def _checked_folder(target: str, *, replace: bool) -> str:
+    if not Path(target).is_absolute():
+        raise BadTargetError(
+            f"{target[:200]!r} is no absolute folder",
+            "write the whole path on the service's machine, or hub:organization/name",
+        )
+    folder = Path(os.path.normpath(target))
+    try:
+        place = next(parent for parent in folder.parents if os.path.lexists(parent))
+        taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
+    except OSError as error:
+        raise BadTargetError(f"{folder} cannot be used: {error.strerror}", "choose another folder") from error
+    if not place.is_dir():
+        raise BadTargetError(f"{place} is a file, not a folder", "choose another folder")
+    if taken and not replace:
+        raise ConflictError(f"{folder} exists already", "choose another folder, or ask to replace it")
+    if taken and not (folder / SCORES_FILE).is_file():
+        raise ConflictError(
+            f"{folder} exists and was not written by evomerge, so it is not replaced", "choose another folder"
+        )
+    return str(folder)
+
+
+def default_folder(settings: Settings, experiment: ExperimentRow, number: int) -> Path:
+    """Returns where a candidate is written when nobody says where."""
+    plain = re.sub(r"[^\w.-]+", "-", experiment.name, flags=re.ASCII).strip(".-")
+    if plain != experiment.name:  # two names may look alike without their special characters
+        plain = f"{plain}-{experiment.id.hex[-8:]}".lstrip("-")
+    return settings.exports / plain / str(number)
+
+
+def order_for(repository: Repository, row: ExportRow, settings: Settings) -> ExportOrder:
+    """Returns what a worker is to write."""
+    experiment = repository.experiment(row.experiment_id)
+    candidate = repository.candidate(row.experiment_id, row.candidate_number)
+    recipe = Recipe.model_validate(candidate.recipe)
+    to_hub = row.target.startswith(HUB)
+    repository_name = row.target.removeprefix(HUB)
+    folder = default_folder(settings, experiment, candidate.number) if to_hub else Path(row.target)
+    text = write_recipe(recipe)
+    subject = Subject(
+        experiment=experiment_detail(repository, experiment),
+        candidate=candidate_detail(repository, experiment, candidate),
+        baselines=front_view(repository, experiment, "search").baselines,
+        recipe=without_local_paths(text, recipe) if to_hub else text,
+        address=repository_name if to_hub else folder.name,
+        version=version("evomerge"),
+    )
+    return ExportOrder(
+        recipe=recipe,
+        folder=str(folder),
+        card=model_card(subject),
+        extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
+        replace=row.options["replace"] or to_hub or _was_written_for(folder, row),
+        hub=HubTarget(repository_name, private=row.options["private"]) if to_hub else None,
+    )
+
+
+def without_local_paths(text: str, recipe: Recipe) -> str:
+    """Returns a recipe's text with folders named by their last part: the Hub need not know this machine."""
+    for parent in (*recipe.all_parents, recipe.tokenizer_owner):
+        if parent.model.startswith((".", "/", "~")):
+            text = text.replace(str(parent), label_of(parent))
+    return text
+
+
+def scores_json(subject: Subject, row: ExportRow) -> str:
+    """Returns what is known of a candidate, for programs."""
+    experiment, candidate = subject.experiment, subject.candidate
+    content = {
+        "evomerge": subject.version,
+        "export": str(row.id),
+        "experiment": {"id": str(experiment.id), "name": experiment.name},
+        "candidate": candidate.number,
+        "label": candidate.label,
+        "recipe_digest": candidate.digest,
+        "winner": experiment.winner is not None and experiment.winner.number == candidate.number,
+        "scores": {
+            split: [score.model_dump(mode="json") for score in scores]
+            for split, scores in candidate.scores.items()
+        },
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _was_written_for(folder: Path, row: ExportRow) -> bool:
+    """Says whether a folder holds this very export: its controller died before it could note so."""
+    try:
+        content = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("export") == str(row.id)

@@ -1,0 +1,356 @@
+"""Builds what people see of an experiment from the rows that hold it.
+
+The front, the hypervolume and the progress are questions put to the rows, never stored truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Literal, cast
+from uuid import UUID
+
+from evaluators import SPLITS, Split
+from search_spaces import Recipe
+from search_spaces.recipes.mergekit_yaml import write_recipe
+from service.archives.pareto import ParetoArchive
+from service.errors import InvalidSpecError
+from service.experiment.candidate import CandidateStatus
+from service.experiment.findings import is_baseline
+from service.experiment.objectives import Axes
+from service.experiment.objectives import (
+    axes_of as axes_of,  # whoever reports asks here for the objectives, too
+)
+from service.experiment.spec import ExperimentSpec
+from service.experiment.status import ExperimentStatus
+from service.reports.views import (
+    CandidateDetail,
+    CandidateView,
+    EventView,
+    ExperimentDetail,
+    ExperimentView,
+    ExportView,
+    FailureView,
+    FrontPoint,
+    FrontView,
+    HypervolumePoint,
+    MistakeView,
+    ProgressView,
+    ScoreView,
+    TimingsView,
+    ValidationView,
+    WinnerView,
+)
+from service.specification.planning import Facts, build_space_for
+from service.specification.spec_check import Checked
+from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow, ExportRow, Json
+from service.store.repository import GenerationPoint, Repository
+
+RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
+RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
+
+_S = ExperimentStatus
+_PAUSABLE = frozenset({_S.QUEUED, _S.RUNNING})
+_RESUMABLE = frozenset({_S.PAUSED, _S.PAUSING, _S.FAILED})
+_EXTENDABLE = frozenset({_S.SUCCEEDED, _S.FAILED, _S.PAUSED})
+_CANCELLABLE = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.EXAMINING})
+Verb = Literal["pause", "resume", "extend", "cancel", "export"]
+
+
+def verbs_of(status: ExperimentStatus, *, scored: bool) -> list[Verb]:
+    """Returns what may be asked of an experiment now."""
+    found: list[Verb] = []
+    if status in _PAUSABLE:
+        found.append("pause")
+    if status in _RESUMABLE:
+        found.append("resume")
+    if status in _EXTENDABLE:
+        found.append("extend")
+    if status in _CANCELLABLE:
+        found.append("cancel")
+    if scored:
+        found.append("export")
+    return found
+
+
+def experiment_view(repository: Repository, row: ExperimentRow) -> ExperimentView:
+    """Returns an experiment as lists show it."""
+    return ExperimentView.model_validate(_experiment(repository, row))
+
+
+def experiment_detail(repository: Repository, row: ExperimentRow) -> ExperimentDetail:
+    """Returns an experiment with its spec."""
+    return ExperimentDetail.model_validate(_experiment(repository, row) | {"spec": row.spec})
+
+
+def _experiment(repository: Repository, row: ExperimentRow) -> dict[str, object]:
+    progress = progress_view(repository, row)
+    base = row.spec.get("base")
+    return {
+        "id": row.id,
+        "name": row.name,
+        "status": row.status,
+        "reason": row.reason,
+        "algorithm": row.facts.get("algorithm") or row.spec["optimizer"]["algorithm"],
+        "algorithm_reason": row.facts.get("algorithm_reason", ""),
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "progress": progress,
+        "objectives": axes_of(row).objectives,
+        "parents": row.spec["parents"],
+        "base": base,
+        "winner": _winner(repository, row),
+        "failure": failure_view(row.failure),
+        "may": verbs_of(row.status, scored=progress.counts.get(CandidateStatus.SCORED, 0) > 0),
+    }
+
+
+def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
+    if row.winner is None:
+        return None
+    number = row.winner["number"]
+    label = repository.candidate(row.id, number).label
+    return WinnerView(
+        number=number,
+        label=label,
+        optimism=row.winner["optimism"],
+        examination=row.winner.get("examination") or None,
+        test_opened_at=row.test_opened_at,
+    )
+
+
+def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
+    """Returns how far an experiment is."""
+    axes = axes_of(row)
+    counts = repository.counts(row.id)
+    baselines = len(row.facts["baselines"])
+    total = baselines + row.spec["budget"]["candidates"]
+    proposed = sum(counts.values())
+    settled = proposed - counts.get(CandidateStatus.PROPOSED, 0)
+    points = repository.generations(row.id)
+    first = repository.candidates(row.id, limit=baselines) if baselines else []
+    fitness = [axes.fitness(candidate.evaluations, "search") for candidate in first]
+    recent = repository.candidates(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
+    rate = rate_of([c.settled_at for c in recent if c.settled_at is not None], row.status)
+    return ProgressView(
+        counts=counts,
+        settled=settled,
+        total=max(total, settled),  # the mean of the distribution comes on top
+        rate=rate,
+        eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
+        best=points[-1].best if points else None,
+        best_number=points[-1].best_number if points else None,
+        best_baseline=max((axes.scalar(f) for f in fitness if f is not None), default=None),
+        generation=points[-1].generation if points else 0,
+        hypervolume=[_hypervolume_point(point) for point in points],
+        reference=axes.in_own_units(row.reference),
+        estimator=points[-1].estimator if points else None,
+    )
+
+
+def _hypervolume_point(point: GenerationPoint) -> HypervolumePoint:
+    return HypervolumePoint(
+        generation=point.generation,
+        candidates=point.settled,
+        hypervolume=point.hypervolume,
+        best=point.best,
+    )
+
+
+def rate_of(times: Sequence[datetime], status: ExperimentStatus) -> float | None:
+    """Returns candidates per second over the last minute; a run that stands still slows down."""
+    if not times:
+        return None
+    last = datetime.now(UTC) if status is _S.RUNNING else max(times)
+    within = [time for time in times if (last - time).total_seconds() <= RATE_SECONDS]
+    span = (last - min(within)).total_seconds() if within else 0.0
+    return (len(within) - 1) / span if span > 0 and len(within) > 1 else None
+
+
+def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreView]]:
+    """Returns scores by split, in the objectives' order."""
+    found: dict[Split, list[ScoreView]] = {}
+    for row in sorted(evaluations, key=lambda row: (SPLITS.index(cast("Split", row.split)), row.position)):
+        found.setdefault(cast("Split", row.split), []).append(
+            ScoreView(
+                benchmark=row.benchmark,
+                metric=row.metric,
+                value=row.value,
+                stderr=row.stderr,
+                higher_is_better=row.higher_is_better,
+                items=row.items,
+                is_part=row.places is not None,
+            )
+        )
+    return found
+
+
+def front_numbers(repository: Repository, experiment_id: UUID) -> frozenset[int]:
+    """Returns who is on the front of the search split since the last generation was told."""
+    points = repository.generations(experiment_id)
+    return frozenset(points[-1].front) if points else frozenset()
+
+
+def candidate_view(row: CandidateRow, *, front: frozenset[int]) -> CandidateView:
+    """Returns a candidate as tables show it; `front` holds the numbers of those on the front."""
+    return CandidateView.model_validate(_candidate(row, front))
+
+
+def candidate_detail(repository: Repository, experiment: ExperimentRow, row: CandidateRow) -> CandidateDetail:
+    """Returns a candidate with its recipe and genome."""
+    front = front_numbers(repository, experiment.id)
+    recipe = recipe_text(row)
+    return CandidateDetail.model_validate(
+        _candidate(row, front) | {"recipe": recipe, "genome": named_genome(experiment, row)}
+    )
+
+
+def recipe_text(row: CandidateRow) -> str | None:
+    """Returns a candidate's recipe as mergekit YAML; None where it has none."""
+    return None if row.recipe is None else write_recipe(Recipe.model_validate(row.recipe))
+
+
+def gene_names(experiment: ExperimentRow) -> list[str]:
+    """Returns what each gene of an experiment's genomes is called."""
+    space = build_space_for(ExperimentSpec.model_validate(experiment.spec), experiment.facts)
+    return [variable.name for variable in space.variables]
+
+
+def named_genome(experiment: ExperimentRow, row: CandidateRow) -> dict[str, float | int | str] | None:
+    """Returns a candidate's genes by name; None for a baseline that the space cannot express."""
+    if row.genome is None:
+        return None
+    return dict(zip(gene_names(experiment), row.genome, strict=True))
+
+
+def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
+    return {
+        "number": row.number,
+        "generation": row.generation,
+        "label": row.label,
+        "status": row.status,
+        "digest": row.digest,
+        "scores": score_views(row.evaluations),
+        "on_front": row.number in front,
+        "infeasible_reason": row.infeasible_reason,
+        "failure": failure_view(row.failure),
+        "timings": TimingsView.model_validate(row.seconds or {}),
+        "attempts": row.attempts,
+        "worker": row.worker,
+        "operator": row.operator or "",
+        "ancestors": row.ancestors or [],
+        "measures": row.measures,
+        "violation": row.violation or 0.0,
+        "again": [generation for generation, answered, _ in row.again or () if answered],
+        "created_at": row.created_at,
+        "settled_at": row.settled_at,
+    }
+
+
+def front_view(repository: Repository, row: ExperimentRow, split: Split) -> FrontView:
+    """Returns the front on a split, measured from the worst baseline in each objective."""
+    axes = axes_of(row)
+    scored = repository.candidates(row.id, status=CandidateStatus.SCORED)
+    archive = _archive(axes, scored, split)
+    if split == "search" and row.reference is not None:
+        archive.reference = tuple(row.reference)
+    points = {
+        c.number: FrontPoint(number=c.number, label=c.label, scores=score_views(c.evaluations))
+        for c in scored
+        if axes.fitness(c.evaluations, split) is not None
+    }
+    front = set(archive.front)
+    return FrontView(
+        split=split,
+        objectives=list(axes.objectives),
+        front=[points[number] for number in archive.front],
+        baselines=[point for point in points.values() if is_baseline(point.label)],
+        dominated=[p for p in points.values() if not is_baseline(p.label) and p.number not in front],
+        reference=axes.in_own_units(archive.reference),
+        hypervolume=archive.hypervolume,
+        winner=row.winner["number"] if row.winner else None,
+    )
+
+
+def _archive(axes: Axes, scored: Iterable[CandidateRow], split: Split) -> ParetoArchive:
+    """Returns the archive of all that was scored on a split."""
+    archive = ParetoArchive()
+    # The baselines first: among equals the front keeps the first, and the reference is theirs.
+    for candidate in sorted(scored, key=lambda c: (not is_baseline(c.label), c.number)):
+        fitness = axes.fitness(candidate.evaluations, split)
+        if fitness is None or candidate.violation:
+            continue
+        if archive.reference is None and not is_baseline(candidate.label):
+            archive.fix_reference()
+        archive.add(candidate.number, fitness, axes.scalar(fitness))
+    if archive.reference is None:
+        archive.fix_reference()
+    return archive
+
+
+def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
+    """Returns what a check of a spec found."""
+    if isinstance(found, InvalidSpecError):
+        return ValidationView(
+            valid=False,
+            mistakes=[
+                MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.hint)
+                for m in found.mistakes
+            ],
+            warnings=[],
+            spec=None,
+            genes=[],
+            baselines=[],
+            objectives=[],
+            parameters=None,
+            parent_bytes=None,
+        )
+    facts = Facts.model_validate(found.facts)
+    return ValidationView(
+        valid=True,
+        mistakes=[],
+        warnings=list(found.warnings),
+        spec=found.spec.model_dump(mode="json"),
+        genes=list(found.genes),
+        baselines=[baseline.label for baseline in facts.baselines],
+        objectives=list(facts.objectives),
+        algorithm=facts.algorithm,
+        algorithm_reason=facts.algorithm_reason,
+        parameters=facts.parameters,
+        parent_bytes=facts.parent_bytes,
+    )
+
+
+def failure_view(failure: Json | None) -> FailureView | None:
+    """Returns why something came to nothing, if it did."""
+    return None if failure is None else FailureView.model_validate(failure)
+
+
+def event_view(row: EventRow) -> EventView:
+    """Returns an event."""
+    return EventView(
+        id=row.id,
+        experiment=row.experiment_id,
+        kind=row.kind,
+        payload=row.payload,
+        created_at=row.created_at,
+    )
+
+
+def export_view(row: ExportRow) -> ExportView:
+    """Returns an export."""
+    return ExportView(
+        id=row.id,
+        experiment=row.experiment_id,
+        candidate=row.candidate_number,
+        status=cast("Literal['queued', 'running', 'succeeded', 'failed']", row.status),
+        target=row.target,
+        folder=row.folder,
+        url=row.url,
+        bytes=row.bytes,
+        digest=row.digest,
+        failure=failure_view(row.failure),
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,75 @@
+"""What people see of a search's inside: where candidates come from, and the archive's cells."""
+
+from __future__ import annotations
+
+from service.experiment.candidate import CandidateStatus
+from service.reports.views import ScoreView, View
+
+
+class LineageNode(View):
+    """A candidate in another one's lineage.
+
+    Attributes:
+        operator: What the optimizer made it with; empty for baselines, which nobody made.
+        ancestors: Numbers of the candidates it was made of.
+        scores: On the search split.
+    """
+
+    number: int
+    label: str | None
+    generation: int
+    status: CandidateStatus
+    operator: str
+    ancestors: list[int]
+    scores: list[ScoreView]
+
+
+class LineageView(View):
+    """A candidate and everyone it descends from, by number; archives and fronts do not matter.
+
+    Attributes:
+        complete: Whether all ancestors are there; very long lineages are cut at their oldest end.
+    """
+
+    candidate: int
+    complete: bool
+    nodes: list[LineageNode]
+
+
+class MeasureView(View):
+    """One axis of the archive."""
+
+    name: str
+    kind: str
+    low: float
+    high: float
+    cells: int
+
+
+class CellView(View):
+    """A cell that is filled, and its elite.
+
+    Attributes:
+        cell: Its place along each measure, from 0.
+        quality: Weighted mean of the elite's objectives on the search split.
+    """
+
+    cell: list[int]
+    number: int
+    label: str | None
+    quality: float
+    measures: list[float]
+
+
+class ArchiveView(View):
+    """The best candidate of every cell, of all that keep the constraints.
+
+    Attributes:
+        coverage: Share of the cells that are filled.
+        qd_score: Sum of the qualities, each counted from the reference: the worst baseline.
+    """
+
+    measures: list[MeasureView]
+    cells: list[CellView]
+    coverage: float
+    qd_score: float

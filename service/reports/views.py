@@ -1,0 +1,316 @@
+"""What people see of an experiment: the JSON of the API, and what the dashboard's pages render.
+
+Scores are as lm-eval gives them (0 to 1 for accuracies); times are UTC, durations seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from evaluators import Split
+from service.experiment.candidate import CandidateStatus
+from service.experiment.findings import ExaminationFindings
+from service.experiment.status import ExperimentStatus
+from service.search.fidelity.estimator_check import EstimatorFinding
+
+
+class View(BaseModel):
+    """Something that is shown and never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ScoreView(View):
+    """One benchmark's result on one split.
+
+    Attributes:
+        items: How many were asked.
+        is_part: They were not all: value and error are estimates for all of them.
+    """
+
+    benchmark: str
+    metric: str
+    value: float
+    stderr: float
+    higher_is_better: bool
+    items: int
+    is_part: bool = False
+
+
+class FailureView(View):
+    """Why a candidate, an experiment or an export came to nothing, and what to do."""
+
+    code: str
+    cause: str
+    remedy: str
+    excerpt: str = ""
+
+
+class TimingsView(View):
+    """Seconds that a candidate cost, by where they went."""
+
+    ask: float = 0.0
+    merge: float = 0.0
+    evaluate: float = 0.0
+    dispatch: float = 0.0
+    store: float = 0.0
+    tell: float = 0.0
+
+
+class CandidateView(View):
+    """One row of the candidate table.
+
+    Attributes:
+        label: A baseline's name; None for candidates that the optimizer proposed.
+        scores: By split; `search` is what the optimizer was told.
+        on_front: Not dominated by any other candidate on the search split.
+        operator, ancestors: What the optimizer made it with, and of which candidates.
+        measures: One per measure of the experiment; None where it has none.
+        violation: By how much it breaks the constraints; 0 keeps them all.
+        again: In which later generations it answered further items.
+    """
+
+    number: int
+    generation: int
+    label: str | None
+    status: CandidateStatus
+    digest: str | None
+    scores: dict[Split, list[ScoreView]]
+    on_front: bool
+    infeasible_reason: str | None = None
+    failure: FailureView | None = None
+    timings: TimingsView
+    attempts: int
+    worker: str | None
+    operator: str = ""
+    ancestors: list[int] = []
+    measures: list[float] | None = None
+    violation: float = 0.0
+    again: list[int] = []
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class CandidateDetail(CandidateView):
+    """A candidate with its recipe (mergekit YAML), genome and the gene's names."""
+
+    recipe: str | None
+    genome: dict[str, float | int | str] | None
+
+
+class ProgressView(View):
+    """How far an experiment is.
+
+    Attributes:
+        total: Baselines and budget together.
+        rate: Candidates settled per second, over the last minute of work.
+        eta_seconds: Time left at this rate; None while unknown.
+        best: Highest weighted mean of the objectives on the search split, and whose it is.
+        best_baseline: The same among the baselines.
+        hypervolume: Of the front, measured from `reference`, per generation told so far.
+        estimator: How well values from a part of the items foretold further answers; None where everyone
+            is asked everything.
+    """
+
+    counts: dict[CandidateStatus, int]
+    settled: int
+    total: int
+    rate: float | None
+    eta_seconds: float | None
+    best: float | None
+    best_number: int | None
+    best_baseline: float | None
+    generation: int
+    hypervolume: list[HypervolumePoint]
+    reference: list[float] | None
+    estimator: EstimatorFinding | None = None
+
+
+class HypervolumePoint(View):
+    """The front's hypervolume and the best weighted mean after a generation."""
+
+    generation: int
+    candidates: int
+    hypervolume: float
+    best: float | None
+
+
+class ObjectiveView(View):
+    """One axis of the front.
+
+    Attributes:
+        overlap: Share of the test items that have a long passage in common with a search item.
+        warnings: What whoever reads its scores must know, wherever they are shown.
+    """
+
+    name: str
+    task: str
+    metric: str
+    higher_is_better: bool
+    weight: float
+    items: dict[Split, int]
+    overlap: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class WinnerView(View):
+    """The candidate that the selection split picked, and what the test split says of it.
+
+    Attributes:
+        optimism: Search score minus test score, per objective.
+        examination: All that was found out; None for experiments of earlier versions.
+        test_opened_at: When the sealed test split was read, which happens once.
+    """
+
+    number: int
+    label: str | None
+    optimism: dict[str, float]
+    examination: ExaminationFindings | None = None
+    test_opened_at: datetime | None = None
+
+
+class ExperimentView(View):
+    """An experiment as lists show it."""
+
+    id: UUID
+    name: str
+    status: ExperimentStatus
+    reason: str | None
+    algorithm: str
+    algorithm_reason: str = ""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: ProgressView
+    objectives: list[ObjectiveView]
+    parents: list[str]
+    base: str | None
+    winner: WinnerView | None
+    failure: FailureView | None
+    may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
+
+
+class ExperimentDetail(ExperimentView):
+    """An experiment with the spec as it was submitted, defaults filled in."""
+
+    spec: dict[str, Any]
+
+
+class FrontPoint(View):
+    """One candidate on a front, with its scores on all splits that were evaluated."""
+
+    number: int
+    label: str | None
+    scores: dict[Split, list[ScoreView]]
+
+
+class FrontView(View):
+    """The front on one split, with the baselines to compare it to.
+
+    Attributes:
+        dominated: Other candidates, so that a picture shows the whole cloud.
+    """
+
+    split: Split
+    objectives: list[ObjectiveView]
+    front: list[FrontPoint]
+    baselines: list[FrontPoint]
+    dominated: list[FrontPoint]
+    reference: list[float] | None
+    hypervolume: float
+    winner: int | None
+
+
+class EventView(View):
+    """Something that happened; ids grow over the whole server."""
+
+    id: int
+    experiment: UUID | None
+    kind: str
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+class ExportView(View):
+    """A checkpoint being written, or written."""
+
+    id: UUID
+    experiment: UUID
+    candidate: int
+    status: Literal["queued", "running", "succeeded", "failed"]
+    target: str
+    folder: str | None
+    url: str | None
+    bytes: int | None
+    digest: str | None
+    failure: FailureView | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class MistakeView(View):
+    """One thing that is wrong with a spec."""
+
+    pointer: str
+    code: str
+    detail: str
+    hint: str
+
+
+class ValidationView(View):
+    """What a check of a spec found: all mistakes at once, or what the experiment would be.
+
+    Attributes:
+        genes: Size of the search space.
+        baselines: Labels of generation 0.
+        warnings: What is allowed but seldom wise.
+    """
+
+    valid: bool
+    mistakes: list[MistakeView]
+    warnings: list[str]
+    spec: dict[str, Any] | None
+    genes: list[str]
+    baselines: list[str]
+    objectives: list[ObjectiveView]
+    parameters: int | None
+    algorithm: str | None = None
+    algorithm_reason: str | None = None
+    parent_bytes: int | None
+
+
+class Page(View):
+    """Some of a longer list; `next_page_token` is None at its end."""
+
+    next_page_token: str | None
+
+
+class ExperimentPage(Page):
+    """Experiments, newest first."""
+
+    items: list[ExperimentView]
+
+
+class CandidatePage(Page):
+    """Candidates by number."""
+
+    items: list[CandidateView]
+
+
+class EventPage(Page):
+    """Events, oldest first; the token is None when there is nothing newer yet."""
+
+    items: list[EventView]
+
+
+class ExportPage(Page):
+    """Exports, newest first."""
+
+    items: list[ExportView]
+
+
+ProgressView.model_rebuild()

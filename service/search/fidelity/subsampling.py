@@ -1,0 +1,232 @@
+"""Rounds: which items each generation answers, who answers again, and what the answers are worth.
+
+The baselines answer everything: they are the yardsticks.  A later generation answers a part of the
+items, the same for all its candidates, and some of the best so far, the elites, answer it again, so
+that none of them stays for its luck alone.  As elites have answered more, and easy parts must not
+favour those who got them, a candidate's value is an estimate of what it would score on all items
+(`evaluators.regression_estimate`).
+
+All of it follows from what was told so far: nothing here is stored but the answers themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators import Items, Score
+from evaluators.racing import Estimate
+from evaluators.regression_estimate import predicted_mean, regression_estimate
+from evaluators.rotation import part_of, row_of, turn_of
+from evaluators.scores import mean_score
+from service.search.fidelity.estimator_check import EstimatorCheck
+from workers.protocol.messages import Outcome, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRule:
+    """How many items a generation answers.
+
+    Attributes:
+        items: About how many of each benchmark; a smaller benchmark is asked whole.
+        elites: How many of the best answer them again.
+        sizes: How many items each benchmark has.
+        seed: Of the order among equals.
+    """
+
+    items: int
+    elites: int
+    sizes: tuple[int, ...]
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What all models told so far scored on a benchmark's items: sums and counts, shape [items]."""
+
+    total: NDArray[np.float64]
+    count: NDArray[np.float64]
+
+    def add(self, score: Score) -> None:
+        places = list(score.answers)
+        self.total[places] += np.array(score.item_fitness)
+        self.count[places] += 1.0
+
+    @property
+    def ease(self) -> NDArray[np.float64]:
+        return self.total / np.maximum(self.count, 1.0)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Generation after generation of questions.
+
+    Attributes:
+        check: How well the estimator foretells what elites answer next; when it does not, it is not used.
+    """
+
+    rule: RotationRule
+    check: EstimatorCheck = field(default_factory=EstimatorCheck)
+    _tallies: list[_Tally] = field(init=False)
+    _yardsticks: list[list[tuple[float, ...]]] = field(init=False)  # per benchmark
+    _rows: dict[tuple[int, int], NDArray[np.int64]] = field(default_factory=dict)  # by benchmark and turn
+    _items: dict[int, Items] = field(default_factory=dict)  # by generation
+    _heard: dict[int, list[int]] = field(default_factory=dict)  # by candidate: generations it answered in
+    _values: dict[int, Scored] = field(default_factory=dict)  # by candidate, as last valued
+
+    def __post_init__(self) -> None:
+        """Begins without any answers."""
+        self._tallies = [_Tally(np.zeros(size), np.zeros(size)) for size in self.rule.sizes]
+        self._yardsticks = [[] for _ in self.rule.sizes]
+
+    def items(self, generation: int) -> Items | None:
+        """Returns the places that a generation is asked; None asks all.
+
+        The first call for a generation must come before anyone of it is told: what is known then
+        decides.
+        """
+        if generation == 0:
+            return None
+        if generation not in self._items:
+            sizes = enumerate(self.rule.sizes)
+            self._items[generation] = tuple(self._part(generation - 1, n, size) for n, size in sizes)
+        return self._items[generation]
+
+    def elites(self, ranked: Iterable[int]) -> list[int]:
+        """Returns who answers the next generation's items as well: the best who do not know all."""
+        able = (number for number in ranked if number in self._heard and not self._knows_all(number))
+        return list(islice(able, self.rule.elites))
+
+    def tell(
+        self, number: int, generation: int, outcome: Outcome | None, rival: int | None
+    ) -> Outcome | None:
+        """Takes a candidate's answers in; returns its outcome with values on all items.
+
+        Args:
+            number: The candidate's.
+            generation: Its own.
+            outcome: With all its answers, later ones included; None where it never had a recipe.
+            rival: Whom it raced, if anybody.
+        """
+        if not isinstance(outcome, Scored):
+            return outcome
+        if outcome.pruned:
+            return self._pruned(outcome, rival)
+        self._heard[number] = [generation]
+        return self._valued(number, outcome, fresh=self._only(outcome, self.items(generation)))
+
+    def hear(self, number: int, generation: int, outcome: Outcome | None) -> Scored | None:
+        """Takes in what an elite answered again; returns its outcome with new values on all items."""
+        items = self.items(generation)
+        if not isinstance(outcome, Scored) or items is None:
+            return None
+        before = self._known(number, outcome)
+        fresh = {n: set(places) - set(before.scores[n].answers) for n, places in enumerate(items)}
+        self._check(before, outcome, fresh)
+        self._heard[number].append(generation)
+        only = self._only(outcome, tuple(tuple(sorted(fresh[n])) for n in range(len(items))))
+        return self._valued(number, outcome, fresh=only)
+
+    def among(self, outcome: Outcome | None, generation: int) -> Scored | None:
+        """Returns what a candidate answered to a generation's items; None unless it was asked them all."""
+        items = self.items(generation)
+        if not isinstance(outcome, Scored) or outcome.pruned or items is None:
+            return None
+        for score, places in zip(outcome.scores, items, strict=True):
+            if not score.answers.keys() >= set(places):
+                return None
+        return self._only(outcome, items)
+
+    def _part(self, generation: int, number: int, size: int) -> tuple[int, ...]:
+        turn = turn_of(generation, size, self.rule.items)
+        key = (number, turn.number)
+        if key not in self._rows:
+            ease, seed = self._tallies[number].ease, (self.rule.seed, *key)
+            self._rows[key] = row_of(size, self._yardsticks[number], ease.tolist(), seed=seed)
+        return part_of(self._rows[key], turn)
+
+    def _knows_all(self, number: int) -> bool:
+        sizes = [len(score.per_item) for score in self._values[number].scores]
+        return all(known >= size for known, size in zip(sizes, self.rule.sizes, strict=True))
+
+    def _known(self, number: int, outcome: Scored) -> Scored:
+        """Returns an outcome with those answers alone that were heard so far."""
+        rounds = [self.items(generation) for generation in self._heard[number]]
+        if None in rounds:
+            return outcome
+        places = [set[int]().union(*(r[n] for r in rounds if r)) for n in range(len(self.rule.sizes))]
+        return self._only(outcome, tuple(tuple(sorted(each)) for each in places))
+
+    def _only(self, outcome: Scored, items: Items | None) -> Scored:
+        if items is None:
+            return outcome
+        scores = [
+            mean_score(score, {p: score.answers[p] for p in places}, size=size)
+            for score, places, size in zip(outcome.scores, items, self.rule.sizes, strict=True)
+            if places
+        ]
+        return replace(outcome, scores=tuple(scores))
+
+    def _valued(self, number: int, outcome: Scored, *, fresh: Scored) -> Scored:
+        known = self._known(number, outcome)
+        names = {score.benchmark: place for place, score in enumerate(known.scores)}
+        for score in fresh.scores:
+            self._tallies[names[score.benchmark]].add(score)
+        if 0 in self._heard[number]:
+            for row, score in zip(self._yardsticks, known.scores, strict=True):
+                row.append(score.item_fitness)
+        found = [self._estimated(place, score) for place, score in enumerate(known.scores)]
+        self._values[number] = replace(known, scores=tuple(found))
+        return self._values[number]
+
+    def _estimated(self, place: int, score: Score) -> Score:
+        if not score.items or not self.check.trusted:
+            return score
+        guess = regression_estimate(fitness_by_place(score), self._yardsticks[place])
+        return with_estimate(score, guess)
+
+    def _pruned(self, outcome: Scored, rival: int | None) -> Scored:
+        """Values one that lost a race by how far it lies behind the rival on the items of the race."""
+        best = self._values.get(-1 if rival is None else rival)
+        if best is None:
+            return outcome
+        scores = []
+        for own, other in zip(outcome.scores, best.scores, strict=True):
+            theirs = fitness_by_place(other)
+            gaps = [value - theirs[p] for p, value in fitness_by_place(own).items() if p in theirs]
+            behind = sum(gaps) / len(gaps) if gaps else 0.0
+            scores.append(with_estimate(own, Estimate(other.fitness + behind, own.stderr)))
+        return replace(outcome, scores=tuple(scores))
+
+    def _check(self, before: Scored, outcome: Scored, fresh: Mapping[int, set[int]]) -> None:
+        for n, (seen, score) in enumerate(zip(before.scores, outcome.scores, strict=True)):
+            places = sorted(fresh[n])
+            if not places:
+                continue
+            answers = fitness_by_place(score)
+            known = {place: answers[place] for place in seen.answers}
+            self.check.add(
+                estimated=predicted_mean(known, self._yardsticks[n], places),
+                plain=_mean(known.values()),
+                found=_mean(answers[place] for place in places),
+            )
+
+
+def fitness_by_place(score: Score) -> dict[int, float]:
+    """Returns a score's answers, larger is better, by the item's place."""
+    return dict(zip(score.answers, score.item_fitness, strict=True))
+
+
+def with_estimate(score: Score, guess: Estimate) -> Score:
+    """Returns the score with an estimated value; the guess is of the fitness."""
+    value = guess.value if score.higher_is_better else -guess.value
+    return replace(score, value=value, stderr=guess.stderr)
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)

@@ -1,0 +1,150 @@
+"""Ladder: a generation that climbs rung by rung, and leaves its weaker part behind on each.
+
+All answer the same few items, the better part of them answers more, and so on: successive halving
+(`evaluators.halving`).  Only how a candidate ends is written down: after a crash, a generation that was on
+the ladder begins at the bottom again, where equal answers lead to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from evaluators import Items
+from evaluators.halving import Halving
+from service.search.dispatcher import Dispatcher, Order
+from service.search.fidelity.subsampling import fitness_by_place
+from workers.protocol.messages import Failed, Outcome, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class HalvingRule:
+    """How a generation is halved.
+
+    Attributes:
+        sizes: How many items each benchmark has.
+        weights: The objectives' weights in what candidates are compared by.
+        first: Items of each benchmark on the first rung.
+        eta: Each rung asks `eta` times as many items of one in `eta` of the candidates.
+        seed: Of the order of the items.
+    """
+
+    sizes: tuple[int, ...]
+    weights: tuple[float, ...]
+    first: int = 25
+    eta: float = 2.0
+    seed: int = 0
+
+    def rungs(self, items: Items | None) -> list[Items]:
+        """Returns the places asked up to each rung, of all items or of a generation's part."""
+        whole = items or tuple(tuple(range(size)) for size in self.sizes)
+        found = Halving(self.first, self.eta, self.seed).rungs([len(places) for places in whole])
+        return [
+            tuple(tuple(whole[n][place] for place in chosen) for n, chosen in enumerate(rung))
+            for rung in found
+        ]
+
+
+class Ladder:
+    """One generation on its way up.
+
+    Args:
+        rule: How it is halved.
+        items: The generation's; None stands for all.
+        dispatcher: Who has them asked.
+    """
+
+    def __init__(self, rule: HalvingRule, items: Items | None, dispatcher: Dispatcher) -> None:
+        self.rule, self.dispatcher = rule, dispatcher
+        self.rungs = rule.rungs(items)
+        self._items = items
+        self._level = 0
+        self._climbing: list[int] = []
+        self._orders: dict[int, Order] = {}
+        self._asked: dict[int, int] = {}  # the highest rung that a candidate was sent to
+
+    def admit(self, number: int, order: Order | None = None) -> None:
+        """Takes a candidate in, with its order where it has not ended yet."""
+        self._climbing.append(number)
+        if order is not None:
+            self._orders[number] = order
+
+    def climb(self) -> None:
+        """Sends everybody to the next rung who may go there, once all have answered on this one."""
+        while True:
+            self._climbing = [n for n in self._climbing if not isinstance(self._heard(n), Failed)]
+            missing = [n for n in self._climbing if not self._answered(n)]
+            for number in missing:
+                self._send(number)
+            if missing or self._level == len(self.rungs) - 1:
+                return
+            survivors = set(Halving(self.rule.first, self.rule.eta).survivors(self._fitness(self._level)))
+            for number in self._climbing:
+                if number not in survivors and number in self.dispatcher.interim:
+                    self.dispatcher.conclude(number)
+            self._climbing = [number for number in self._climbing if number in survivors]
+            self._level += 1
+
+    def estimated(self, loser: Scored, values: Sequence[Scored], numbers: Sequence[int]) -> Scored:
+        """Values one that was left behind: by how far it lay behind those who reached the top.
+
+        Its distance to them on the items it was asked is far less noisy than its own mean over those.
+
+        Args:
+            loser: Its outcome, with its answers.
+            values: What those who reached the top are worth on all items.
+            numbers: Who they are.
+        """
+        if not values:
+            return loser
+        scores = []
+        for place, own in enumerate(loser.scores):
+            asked = list(own.answers)
+            rivals = [_mean(self._on(number, place, asked)) for number in numbers]
+            top = sum(outcome.scores[place].fitness for outcome in values) / len(values)
+            fitness = top + _mean(own.item_fitness) - _mean(rivals)
+            scores.append(replace(own, value=fitness if own.higher_is_better else -fitness))
+        return replace(loser, scores=tuple(scores))
+
+    def _send(self, number: int) -> None:
+        if self._asked.get(number, -1) == self._level:
+            return
+        self._asked[number] = self._level
+        top = self._level == len(self.rungs) - 1
+        order = self._orders[number]
+        if number in self.dispatcher.interim:
+            before, outcome = self.dispatcher.interim[number]
+            order = replace(before, known=outcome.scores)
+        self.dispatcher.add(
+            replace(order, items=self._items if top else self.rungs[self._level], interim=not top)
+        )
+
+    def _heard(self, number: int) -> Outcome | None:
+        if number in self.dispatcher.outcomes:
+            return self.dispatcher.outcomes[number]
+        return self.dispatcher.interim[number][1] if number in self.dispatcher.interim else None
+
+    def _answered(self, number: int) -> bool:
+        outcome = self._heard(number)
+        if not isinstance(outcome, Scored):
+            return False
+        wanted = zip(outcome.scores, self.rungs[self._level], strict=True)
+        return all(score.answers.keys() >= set(places) for score, places in wanted)
+
+    def _fitness(self, level: int) -> dict[int, float]:
+        """Returns the weighted mean over the objectives of what each climber scored up to a rung."""
+        parts = list(enumerate(zip(self.rule.weights, self.rungs[level], strict=True)))
+        total = sum(self.rule.weights)
+        return {
+            number: sum(weight * _mean(self._on(number, n, places)) for n, (weight, places) in parts) / total
+            for number in self._climbing
+        }
+
+    def _on(self, number: int, benchmark: int, places: Sequence[int]) -> list[float]:
+        outcome = self._heard(number)
+        answers = fitness_by_place(outcome.scores[benchmark]) if isinstance(outcome, Scored) else {}
+        return [answers[place] for place in places]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

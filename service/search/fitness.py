@@ -1,0 +1,147 @@
+"""Appraisal: from a candidate's outcome to what the optimizer is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from evaluators import Score
+from search_spaces import Recipe
+from service.experiment.candidate import Appraised, Candidate
+from service.optimizers.base import Evaluation
+from service.search.criteria import Criteria, Profile, best_scores
+from workers.protocol.messages import Outcome, Scored
+
+FailurePolicy = Literal["worst", "penalty", "discard"]
+PruningPolicy = Literal["estimate", "worst", "discard"]
+PENALTY = 1.0  # violation that a failure counts as
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """What is known of a candidate that is about to be told.
+
+    Attributes:
+        fitness: Its own, larger is better; None without scores, or with mere estimates of them.
+        evaluation: What the optimizer is told; None tells it nothing.
+    """
+
+    candidate: Candidate
+    fitness: tuple[float, ...] | None
+    appraised: Appraised
+    evaluation: Evaluation | None
+
+
+class Appraiser:
+    """Appraises candidates in the order in which they are told; the baselines before all others.
+
+    What a candidate without scores (failed, infeasible) counts as is the policy's word: as the
+    *worst* seen so far in every objective; as that and as breaking the constraints by 1, a
+    *penalty* that ranks it behind whatever was scored; or it is *discarded*, not told at all.
+    One that lost a race is told its *estimate*, which is enough to be ranked by, or as above.
+    """
+
+    def __init__(
+        self, criteria: Criteria, policy: FailurePolicy = "worst", pruned: PruningPolicy = "estimate"
+    ) -> None:
+        self.criteria, self.policy, self.pruned = criteria, policy, pruned
+        self._best: dict[str, Score] = {}  # the best parent's, per objective
+        self._worst: tuple[float, ...] | None = None
+
+    def appraise(self, candidates: Sequence[Candidate], outcomes: Mapping[int, Outcome]) -> list[Appraisal]:
+        """Returns one appraisal per candidate, in order.
+
+        The parents bound what they are appraised by themselves: they are told together.
+        """
+        lost = {c.number for c in candidates if is_pruned(outcomes.get(c.number))}
+        profiles = {c.number: profile_of(c, outcomes.get(c.number)) for c in candidates}
+        parents = [
+            profile
+            for c in candidates
+            if (profile := profiles[c.number]) and c.is_baseline and self.criteria.is_parent(profile.recipe)
+        ]
+        if parents:
+            self._best = best_scores(parents)
+        return [
+            self._estimate(c, profiles[c.number])
+            if c.number in lost
+            else self._appraise(c, profiles[c.number])
+            for c in candidates
+        ]
+
+    def reappraise(self, candidate: Candidate, outcome: Outcome) -> Appraisal:
+        """Appraises a candidate of earlier on what it has answered since."""
+        profile = profile_of(candidate, outcome)
+        appraisal = self._appraise(candidate, profile)
+        scores = () if profile is None else tuple(profile.scores.values())
+        return replace(appraisal, appraised=replace(appraisal.appraised, scores=scores))
+
+    def _appraise(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
+        if profile is None:
+            return Appraisal(candidate, None, Appraised(candidate.number), self._without_scores(candidate))
+        fitness = tuple(score.fitness for score in profile.scores.values())
+        self._worst = fitness if self._worst is None else tuple(map(min, self._worst, fitness))
+        appraised = Appraised(
+            candidate.number,
+            self.criteria.measured(profile),
+            self.criteria.violation(profile, self._best),
+            _partial(profile),
+        )
+        if candidate.genome is None:
+            return Appraisal(candidate, fitness, appraised, None)
+        evaluation = Evaluation(
+            candidate.number,
+            candidate.genome,
+            fitness,
+            candidate.is_baseline,
+            items=tuple(score.item_fitness for score in profile.scores.values()),
+            measures=appraised.measures,
+            violation=appraised.violation,
+            margins=_margins(profile),
+        )
+        return Appraisal(candidate, fitness, appraised, evaluation)
+
+    def _estimate(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
+        """Appraises one that lost a race: it can be neither best nor an elite."""
+        appraised = Appraised(candidate.number, scores=() if profile is None else _partial(profile))
+        if profile is None or candidate.genome is None or self.pruned != "estimate":
+            told = None if self.pruned == "discard" else self._as_worst(candidate)
+            return Appraisal(candidate, None, appraised, told)
+        fitness = tuple(score.fitness for score in profile.scores.values())
+        return Appraisal(candidate, None, appraised, Evaluation(candidate.number, candidate.genome, fitness))
+
+    def _without_scores(self, candidate: Candidate) -> Evaluation | None:
+        violation = PENALTY if self.policy == "penalty" else 0.0
+        return None if self.policy == "discard" else self._as_worst(candidate, violation)
+
+    def _as_worst(self, candidate: Candidate, violation: float = 0.0) -> Evaluation | None:
+        if self._worst is None or candidate.genome is None:
+            return None
+        return Evaluation(
+            candidate.number, candidate.genome, self._worst, candidate.is_baseline, violation=violation
+        )
+
+
+def _partial(profile: Profile) -> tuple[Score, ...]:
+    """Returns the scores where they stand for more items than were asked."""
+    scores = tuple(profile.scores.values())
+    return scores if any(score.items for score in scores) else ()
+
+
+def _margins(profile: Profile) -> tuple[tuple[float, ...], ...]:
+    """Returns the items' margins per objective; () where no objective's are known."""
+    margins = tuple(() if score.items else score.margins for score in profile.scores.values())
+    return margins if any(margins) else ()
+
+
+def is_pruned(outcome: Outcome | None) -> bool:
+    """Says whether a candidate lost a race, so that its scores are estimates."""
+    return isinstance(outcome, Scored) and outcome.pruned
+
+
+def profile_of(candidate: Candidate, outcome: Outcome | None) -> Profile | None:
+    """Returns a candidate as criteria see it; None without a recipe or scores."""
+    if not isinstance(outcome, Scored) or not isinstance(candidate.recipe, Recipe):
+        return None
+    return Profile(candidate.recipe, {score.benchmark: score for score in outcome.scores})

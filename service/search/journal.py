@@ -1,0 +1,155 @@
+"""Journal: the port through which the search loop remembers.  Its two kinds: a database, a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+from evaluators import Score
+from service.experiment.candidate import Again, Appraised, Candidate, Remembered, Timings
+from service.search.fidelity.estimator_check import EstimatorFinding
+from workers.protocol.messages import Outcome, Scored
+
+
+class Wish(StrEnum):
+    """What is asked of a running experiment.
+
+    People pause (candidates on a worker finish) and cancel (they do not); a controller that shuts
+    down stops: it drops what is on the workers, and the next one begins there.
+    """
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the search stands after a generation.
+
+    Attributes:
+        settled: How many candidates were told so far.
+        best: Highest weighted mean of the objectives so far, and whose it is.
+        hypervolume: Of the front, over the worst baseline in each objective.
+        reference: That worst, as fitness; None when no baseline has scores.
+        estimator: How well scores of a part of the items foretold those of the next: see
+            `service.search.fidelity.estimator_check`; None where everyone is asked everything.
+    """
+
+    generation: int
+    settled: int
+    best: float | None
+    best_number: int | None
+    hypervolume: float
+    front: tuple[int, ...]
+    reference: tuple[float, ...] | None = None
+    estimator: EstimatorFinding | None = None
+
+
+class Journal(Protocol):
+    """Remembers everything that happened, durably and in order."""
+
+    def recall(self) -> list[Remembered]:
+        """Returns every candidate proposed so far, by number."""
+        ...
+
+    def proposed(self, candidates: Sequence[Candidate]) -> None:
+        """Notes candidates before any of them is dispatched."""
+        ...
+
+    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
+        """Notes how a candidate ended; infeasible ones end when they are proposed."""
+        ...
+
+    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:
+        """Notes that the optimizer learned of these candidates, in this order.
+
+        `progress` comes with the last candidate of a generation.
+        """
+        ...
+
+    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Notes what a candidate answered to a later generation's items; the outcome holds all it knows."""
+        ...
+
+    def revised(self, appraised: Sequence[Appraised]) -> None:
+        """Notes what candidates are worth now that they have answered more."""
+        ...
+
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:
+        """Returns what the same model scored on the search split in other experiments."""
+        ...
+
+    def wish(self) -> Wish | None:
+        """Returns what people ask of the experiment now, if anything."""
+        ...
+
+
+def with_values(outcome: Scored, scores: Sequence[Score]) -> Scored:
+    """Returns an outcome with these values and standard errors, and its own answers."""
+    values = {score.benchmark: score for score in scores}
+    return replace(
+        outcome,
+        scores=tuple(
+            replace(own, value=values[own.benchmark].value, stderr=values[own.benchmark].stderr)
+            for own in outcome.scores
+        ),
+    )
+
+
+class ListJournal:
+    """A journal in memory: for searches that need not survive their process."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Remembered] = {}
+        self.progress: list[Progress] = []
+        self.wished: Wish | None = None
+
+    def recall(self) -> list[Remembered]:
+        """Returns every candidate proposed so far, by number."""
+        return [self.entries[number] for number in sorted(self.entries)]
+
+    def proposed(self, candidates: Sequence[Candidate]) -> None:
+        """Notes candidates before any of them is dispatched."""
+        self.entries |= {candidate.number: Remembered(candidate) for candidate in candidates}
+
+    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
+        """Notes how a candidate ended."""
+        entry = self.entries[candidate.number]
+        self.entries[candidate.number] = replace(entry, outcome=outcome, worked=timings.worked)
+
+    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:  # noqa: ARG002
+        """Notes that the optimizer learned of these candidates, in this order."""
+        first = 1 + max((e.told for e in self.entries.values() if e.told is not None), default=-1)
+        for place, each in enumerate(appraised, first):
+            entry = self.entries[each.number]
+            self.entries[each.number] = replace(entry, told=place, violation=each.violation)
+        self.revised(appraised)
+        if progress is not None:
+            self.progress.append(progress)
+
+    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+        """Notes what a candidate answered to a later generation's items."""
+        entry = self.entries[candidate.number]
+        answered = isinstance(outcome, Scored)
+        again = Again(generation, answered, timings.worked)
+        kept = outcome if answered else entry.outcome
+        self.entries[candidate.number] = replace(entry, outcome=kept, again=(*entry.again, again))
+
+    def revised(self, appraised: Sequence[Appraised]) -> None:
+        """Notes what candidates are worth now that they have answered more."""
+        for each in appraised:
+            entry = self.entries[each.number]
+            if each.scores and isinstance(entry.outcome, Scored):
+                valued = with_values(entry.outcome, each.scores)
+                self.entries[each.number] = replace(entry, outcome=valued, violation=each.violation)
+
+    def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
+        """Returns nothing: a list knows one experiment."""
+        return ()
+
+    def wish(self) -> Wish | None:
+        """Returns what was asked by setting `wished`."""
+        return self.wished

@@ -1,0 +1,261 @@
+"""The search: ask -> decode -> dispatch -> tell.
+
+This is the whole product in one file.  An optimizer proposes genomes, the search space decodes
+them into recipes, workers merge and score each, and the scores are told back.  Everything is
+written to the journal before it counts, so that start, resume and recovery after a crash are one
+path: what the journal remembers is told again, what it does not know is done.
+
+A schedule says after how many tells each candidate is asked for: after the generation before its
+own, or as soon as the one a window ahead was told, so that no worker waits for a slower one.  As
+that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
+(`plan.order`), candidates depend on who was faster; then the order of telling is what is remembered.
+
+Who is asked what is the interviews' business: where a generation answers a part of the items only, the
+elites answer it as well, and what they are worth then is told before that generation.
+
+It knows no SQL, no HTTP, no Ray and no torch: only its two ports, `Workforce` and `Journal`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+from uuid import uuid4
+
+from search_spaces import Genome, Infeasible, Recipe, SearchSpace
+from search_spaces.errors import NotInSpaceError
+from service.errors import ReplayMismatchError
+from service.experiment.candidate import Candidate, Remembered
+from service.experiment.findings import MEAN
+from service.optimizers.base import Optimizer
+from service.search.dispatcher import Dispatcher
+from service.search.fidelity.policy import Interviews
+from service.search.fitness import Appraisal, Appraiser
+from service.search.journal import Journal, Wish
+from service.search.plan import Ending, SearchPlan
+from service.search.progress import Standing
+from workers.protocol.messages import Workforce
+
+
+class SearchLoop:
+    """Asks and tells until the budget is spent, enough was reached, or people wish otherwise."""
+
+    def __init__(
+        self,
+        plan: SearchPlan,
+        *,
+        space: SearchSpace,
+        optimizer: Optimizer,
+        workforce: Workforce,
+        journal: Journal,
+    ) -> None:
+        self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
+        self.schedule = plan.schedule(optimizer.population)
+        self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
+        self.interviews = Interviews(plan, self.dispatcher)
+        self.appraiser = Appraiser(plan.criteria, plan.failure_policy, plan.pruned)
+        self.standing = Standing(plan, optimizer.scalar)
+        self._remembered: dict[int, Remembered] = {}
+        self._replay: deque[int] = deque()  # evolved candidates in the order in which they were told
+        self._open: dict[int, Candidate] = {}  # asked for, and not yet told
+        self._asked = self._told = 0  # how many
+        self._ending: Ending | None = None
+        self._started = monotonic()
+
+    def run(self) -> Ending:
+        """Goes on from wherever the journal stands; returns why it stopped."""
+        self._started = monotonic()
+        # A distribution's mean was added by the examination of a shorter search: no ask made it.
+        recalled = (r for r in self.journal.recall() if r.candidate.label != MEAN)
+        self._remembered = {r.candidate.number: r for r in recalled}
+        told = {n: r.told for n, r in self._remembered.items() if r.told is not None}
+        self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
+        while (ending := self._step()) is None:
+            pass
+        return ending
+
+    def _step(self) -> Ending | None:
+        """Does the next thing there is to do; returns why nothing more is."""
+        wish = self.journal.wish()
+        if wish is Wish.CANCEL or wish is Wish.STOP:
+            self.dispatcher.abandon()
+            return Ending.CANCELLED if wish is Wish.CANCEL else Ending.STOPPED
+        if wish is Wish.PAUSE:  # what is out may finish; nothing is learned, so that nothing is missed
+            if not self.dispatcher.has_work_out:
+                return Ending.PAUSED
+            self.dispatcher.step(hand_out=False)
+            return None
+        self._ask()
+        self.interviews.dispatch()
+        if self._tell():
+            return None  # now others may be asked for
+        if self.dispatcher.is_idle:
+            return self._ending or Ending.BUDGET_SPENT
+        self.dispatcher.step()
+        return None
+
+    # --- Asking
+
+    def _ask(self) -> None:
+        """Asks for everyone whose turn it is after what was told so far."""
+        due = self._due()
+        fresh = [number for number in due if number not in self._remembered]
+        if fresh and (ending := self._reason_to_end()) is not None:
+            self._ending, due, fresh = ending, [n for n in due if n in self._remembered], []
+        # Who was told needs no proof that he would be proposed again.
+        unproven = [number for number in due if number in fresh or self._remembered[number].told is None]
+        started = monotonic()
+        proposed = {candidate.number: candidate for candidate in self._propose(unproven)}
+        ask_seconds = (monotonic() - started) / max(len(unproven), 1)
+        candidates = [self._proven(number, proposed.get(number)) for number in due]
+        self._asked += len(due)
+        self._open |= {candidate.number: candidate for candidate in candidates}
+        if fresh:  # before dispatch: a crash must not forget what is on a GPU
+            self.journal.proposed([proposed[number] for number in fresh])
+        for candidate in candidates:
+            self.interviews.open(candidate.generation, self.standing.archive.ranked)
+            known = self._remembered.get(candidate.number)
+            self.interviews.admit(candidate, known, self.standing.archive.best, ask_seconds)
+
+    def _due(self) -> list[int]:
+        numbers: list[int] = []
+        number = self._asked
+        while number in self._remembered or number < self.plan.total:
+            if not self._is_due(number):
+                break
+            numbers.append(number)
+            number += 1
+        return numbers
+
+    def _is_due(self, number: int) -> bool:
+        """Says whether a candidate is to be asked for in the optimizer's present state."""
+        wanted = self.schedule.told_before(number)
+        if self.plan.order == "committed" or number < len(self.plan.baselines):
+            return self._told == wanted
+        if (known := self._remembered.get(number)) is not None:
+            return self._told == known.candidate.asked_after
+        return self._told >= wanted and not self._replay
+
+    def _reason_to_end(self) -> Ending | None:
+        """Says why no further candidate should be asked for, if there is a reason; it stays one."""
+        if self._ending is None:
+            self._ending = self.standing.enough()
+        seconds = self.plan.seconds
+        if self._ending is None and seconds is not None and monotonic() - self._started > seconds:
+            self._ending = Ending.TIME_SPENT
+        return self._ending
+
+    def _propose(self, numbers: Sequence[int]) -> list[Candidate]:
+        first = len(self.plan.baselines)
+        evolved = [number for number in numbers if number >= first]
+        candidates = [self._baseline(number) for number in numbers if number < first]
+        for number, genome in zip(evolved, self.optimizer.ask(evolved), strict=True):
+            origin = self.optimizer.origin(number)
+            candidates.append(
+                Candidate(
+                    uuid4(),
+                    number,
+                    self.schedule.generation(number),
+                    genome,
+                    self.space.decode(genome),
+                    operator=origin.operator,
+                    ancestors=origin.ancestors,
+                    asked_after=self._told,
+                )
+            )
+        return candidates
+
+    def _baseline(self, number: int) -> Candidate:
+        baseline = self.plan.baselines[number]
+        genome = genome_of(self.space, baseline.recipe)
+        return Candidate(uuid4(), number, 0, genome, baseline.recipe, baseline.label)
+
+    def _proven(self, number: int, proposed: Candidate | None) -> Candidate:
+        """Returns the candidate as it is remembered, if that is what would be proposed now."""
+        known = self._remembered.get(number)
+        if known is None and proposed is not None:
+            return proposed
+        candidate = self._remembered[number].candidate
+        if proposed is not None and (proposed.genome, proposed.recipe) != (
+            candidate.genome,
+            candidate.recipe,
+        ):
+            raise ReplayMismatchError(number)
+        return candidate
+
+    # --- Telling
+
+    def _tell(self) -> bool:
+        """Tells the optimizer of those whose turn it is, once all of them have ended; says whether."""
+        numbers = self._next_told()
+        if not numbers:
+            return False
+        started = monotonic()
+        candidates = [self._open.pop(number) for number in numbers]
+        for generation in sorted({candidate.generation for candidate in candidates}):
+            self._revise(generation)
+        appraisals = self.appraiser.appraise(candidates, self.interviews.valued(candidates))
+        self.optimizer.tell([a.evaluation for a in appraisals if a.evaluation is not None])
+        self._told += len(numbers)
+        for appraisal in appraisals:
+            number = appraisal.candidate.number
+            outcome, worked = self.dispatcher.outcomes.get(number), self.dispatcher.worked.get(number, 0.0)
+            self.standing.note(appraisal, outcome, worked)
+        if self.standing.too_many_failures:
+            self._ending = Ending.TOO_MANY_FAILURES
+        self._write_down(appraisals, started)
+        return True
+
+    def _revise(self, generation: int) -> None:
+        """Tells what the elites are worth now that they have answered a generation's items as well."""
+        appraisals = []
+        for heard in self.interviews.heard(generation):
+            appraisals.append(self.appraiser.reappraise(heard.candidate, heard.outcome))
+            self.standing.revise(appraisals[-1], heard.worked)
+        self.optimizer.revise([a.evaluation for a in appraisals if a.evaluation is not None])
+        if appraisals:
+            self.journal.revised([appraisal.appraised for appraisal in appraisals])
+
+    def _next_told(self) -> list[int]:
+        """Returns who is told next; nobody, while one of them is still being scored."""
+        if self.plan.order == "completed" and self._told >= len(self.plan.baselines):
+            if self._replay:
+                return [self._replay.popleft()]
+            return [number for number in self._open if self._has_ended(number)][:1]
+        together = [n for n in self.schedule.told_together(self._told) if n in self._open]
+        return together if all(map(self._has_ended, together)) else []
+
+    def _has_ended(self, number: int) -> bool:
+        """Says whether a candidate can be told: it has ended, and so has whoever is told before it."""
+        candidate = self._open[number]
+        if not self.interviews.complete(candidate.generation):
+            return False
+        return number in self.dispatcher.outcomes or isinstance(candidate.recipe, Infeasible)
+
+    def _write_down(self, appraisals: Sequence[Appraisal], started: float) -> None:
+        told = self._told
+        is_last = told == self._asked and (self._ending is not None or told == self.plan.total)
+        is_boundary = self.schedule.is_boundary(told)
+        if is_boundary:
+            self.standing.archive.fix_reference()  # once: by the baselines, if any of them has scores
+        news = [
+            a.appraised
+            for a in appraisals
+            if (r := self._remembered.get(a.candidate.number)) is None or r.told is None
+        ]
+        if news:
+            generation = self.schedule.generation(told - 1)
+            progress = self.standing.progress(generation, told) if is_boundary or is_last else None
+            if progress is not None:
+                progress = replace(progress, estimator=self.interviews.estimator)
+            self.journal.told(news, progress, monotonic() - started)
+
+
+def genome_of(space: SearchSpace, recipe: Recipe) -> Genome | None:
+    """Returns the genome of a recipe, or None where the space cannot express it."""
+    try:
+        return space.encode(recipe)
+    except NotInSpaceError:  # a baseline may be anything
+        return None

@@ -1,0 +1,80 @@
+"""Standing: where a search stands after what it was told, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from service.archives.pareto import ParetoArchive
+from service.search.fitness import Appraisal
+from service.search.journal import Progress
+from service.search.plan import Ending, SearchPlan
+from workers.protocol.messages import Failed, Outcome
+
+
+class Standing:
+    """The front, the best, failures and costs, as a function of what was told so far, in order.
+
+    So a search that goes on elsewhere comes to the same conclusions.  Candidates that break a
+    constraint are neither best nor on the front.
+    """
+
+    def __init__(self, plan: SearchPlan, scalar: Callable[[Sequence[float]], float]) -> None:
+        self.plan, self.scalar = plan, scalar
+        self.archive = ParetoArchive()
+        self.failures = 0
+        self.gpu_seconds = 0.0
+        self._fruitless = 0  # evolved candidates told since one improved something
+
+    def note(self, appraisal: Appraisal, outcome: Outcome | None, worked: float) -> None:
+        """Takes a candidate in.
+
+        Args:
+            appraisal: Of the candidate.
+            outcome: How it ended; None where it never had a recipe.
+            worked: Seconds that workers were at it.
+        """
+        number, fitness = appraisal.candidate.number, appraisal.fitness
+        self.gpu_seconds += worked * self.plan.gpus
+        self.failures += isinstance(outcome, Failed)
+        if fitness is not None and not appraisal.appraised.violation:
+            self.archive.add(number, fitness, self.scalar(fitness))
+        best = self.archive.best
+        improved = number in self.archive.front or (best is not None and best[0] == number)
+        self._fruitless = 0 if improved or appraisal.candidate.is_baseline else self._fruitless + 1
+
+    def revise(self, appraisal: Appraisal, worked: float) -> None:
+        """Takes in that a candidate is worth something else; `worked` are the seconds that it took."""
+        fitness = None if appraisal.appraised.violation else appraisal.fitness
+        self.gpu_seconds += worked * self.plan.gpus
+        self.archive.revise(
+            appraisal.candidate.number, fitness, 0.0 if fitness is None else self.scalar(fitness)
+        )
+
+    @property
+    def too_many_failures(self) -> bool:
+        """Says whether more failed than is put up with."""
+        return self.failures > self.plan.failures
+
+    def enough(self) -> Ending | None:
+        """Says why nothing more should be asked for, if there is a reason in what was told."""
+        best, plan = self.archive.best, self.plan
+        if plan.target is not None and best is not None and best[1] >= plan.target:
+            return Ending.TARGET_REACHED
+        if plan.stagnation is not None and self._fruitless >= plan.stagnation:
+            return Ending.STAGNATED
+        if plan.gpu_seconds is not None and self.gpu_seconds >= plan.gpu_seconds:
+            return Ending.GPU_HOURS_SPENT
+        return None
+
+    def progress(self, generation: int, told: int) -> Progress:
+        """Returns what is noted after a generation."""
+        best = self.archive.best
+        return Progress(
+            generation=generation,
+            settled=told,
+            best=best[1] if best else None,
+            best_number=best[0] if best else None,
+            hypervolume=self.archive.hypervolume,
+            front=self.archive.front,
+            reference=self.archive.reference,
+        )

@@ -1,0 +1,439 @@
+"""Checks a spec against the world: parents on disk, the search space over them, tasks that exist.
+
+All mistakes are found at once, whatever else is wrong, and before any weight is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from math import prod
+from typing import Any
+
+from evaluators import BenchmarkFacts
+from search_spaces import Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
+from search_spaces.catalogue.methods import METHODS
+from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
+from search_spaces.genome import Real, Variable, initial_genome
+from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
+from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
+from service.optimizers import NEED_KINSHIP, choose_algorithm
+from service.reports.views import ObjectiveView
+from service.search.plan import Baseline
+from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
+from service.specification.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
+from service.specification.reading import (
+    average_of,
+    from_space_error,
+    is_folder,
+    names_an_experiment,
+    pointer_to,
+    read_part,
+    read_spec,
+    with_absolute_paths,
+)
+from workers.checkpoints.foldable import rule_for
+from workers.checkpoints.hub import inspect_parent
+from workers.checkpoints.inspection import compare_layouts
+from workers.checkpoints.layout import Layout
+from workers.compatibility.checks import unprepared
+from workers.errors import WorkerError
+from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport, Workforce
+
+MANY_LAYERS = 1000  # taken as the parents' depth where no parent can be looked at
+FEW_ITEMS = 30
+FEWEST_SEARCH_ITEMS = 50  # fewer need a word: their scores are mostly luck
+FEW_CANDIDATES_PER_GENE = 5
+MUCH_OVERLAP = 0.05  # share of test items
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A spec that can be run.
+
+    Attributes:
+        facts: `service.specification.planning.Facts` as JSON, to be stored beside the spec.
+        genes: Names of the search space's variables.
+        warnings: What is allowed but seldom wise.
+    """
+
+    spec: ExperimentSpec
+    facts: dict[str, Any]
+    genes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+Earlier = Callable[[str], Sequence[PlannedBaseline] | None]
+"""Returns the best recipes of an earlier experiment, by its name; None where there is no such one."""
+
+
+WinnerOf = Callable[[str], Recipe]
+"""Returns the recipe of an experiment's winner, by its name; raises a ServiceError where there is none."""
+
+
+def _nobody(name: str) -> Recipe:
+    raise NotFoundError("experiment", name)
+
+
+def check_spec(
+    raw: Mapping[str, Any],
+    workforce: Workforce,
+    earlier: Earlier = lambda _: None,
+    winner_of: WinnerOf = _nobody,
+) -> Checked:
+    """Returns the spec with absolute paths, and what was found out on the way.
+
+    Args:
+        raw: What the user wrote.
+        workforce: Who can say whether the tasks exist.
+        earlier: Finds what a warm start takes over.
+        winner_of: Finds the merged model that a space of stacked layers begins with.
+
+    Raises:
+        InvalidSpecError: The spec has mistakes; holds all of them.
+    """
+    raw = with_absolute_paths(raw)
+    raw, no_winner = _with_winner(raw, winner_of)
+    spec, mistakes = read_spec(raw)
+    mistakes += no_winner
+    check = _Check(raw, mistakes)
+    check.parents()
+    check.space()
+    check.optimizer()
+    check.benchmarks(workforce)
+    mistakes += rotation_mistakes(raw, check.entries)
+    check.recipes()
+    check.warm_start(earlier)
+    if spec is None or mistakes:
+        # What the schema refused is told once, in the order in which it stands in the spec.
+        raise InvalidSpecError(tuple({(m.pointer, m.code, m.detail): m for m in mistakes}.values()))
+    kinship = check.kinship(spec, workforce)
+    if mistakes:
+        raise InvalidSpecError(tuple(mistakes))
+    facts = check.facts(spec, kinship)
+    genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
+    return Checked(spec, facts, genes, tuple(_warnings(spec, check.entries, genes)))
+
+
+@dataclass(slots=True)
+class _Check:
+    """One check of one spec, part by part; each part that can be read is checked on its own."""
+
+    raw: Mapping[str, Any]
+    mistakes: list[Mistake]
+    layouts: dict[Parent, Layout] = field(default_factory=dict)
+    entries: list[BenchmarkFacts] = field(default_factory=list)
+    pool: ParentPool | None = None
+    variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
+    taken_over: list[PlannedBaseline] = field(default_factory=list)
+
+    def named_parents(self) -> dict[Parent, str]:
+        """Returns the parents and the base that can be read, with their pointers."""
+        given = self.raw.get("parents")
+        listed = given[:MOST_PARENTS] if isinstance(given, list) else []
+        places = [(f"/parents/{i}", item) for i, item in enumerate(listed)] + [
+            ("/base", self.raw.get("base"))
+        ]
+        found: dict[Parent, str] = {}
+        for pointer, item in places:
+            if item is not None and (parent := read_part(Parent, item)) is not None:
+                found.setdefault(parent, pointer)
+        return found
+
+    def parents(self) -> None:
+        """Looks at the checkpoints, and whether they fit together."""
+        named = self.named_parents()
+        for parent, pointer in named.items():
+            try:
+                self.layouts[parent] = inspect_parent(parent)
+            except WorkerError as error:
+                self.mistakes.append(_from_worker_error(error, pointer))
+            except OSError as error:
+                hint = "correct the path, or the folder's permissions"
+                self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", hint))
+        pointers = {str(parent): pointer for parent, pointer in named.items()}
+        for mismatch in compare_layouts(list(self.layouts.values())):
+            self.mistakes.append(_from_worker_error(mismatch, pointers.get(mismatch.field, "/parents")))
+        given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
+        base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
+        layout = next(iter(self.layouts.values()), None)
+        mixed = tuple(parent for parent in named if parent != base)
+        if mixed:
+            shape = (layout.layers, layout.layer_prefix) if layout else (MANY_LAYERS, "model.layers.")
+            self.pool = ParentPool(mixed, base, *shape, *(_sizes(layout) if layout else ()))
+
+    def space(self) -> None:
+        """Builds the space again and again, each time without the last option that was refused."""
+        raw = self.raw.get("space", {})
+        while self.pool is not None:
+            options: SpaceOptions | None = read_part(SpaceOptions, raw)  # type: ignore[arg-type]  # a union
+            if options is None:
+                return
+            try:
+                space = build_space(options, self.pool)
+                self.variables = space.variables
+                self._foldable(options)
+                self._prepared(space)
+                self._matching(options)
+                return
+            except SpaceError as error:
+                mistake = from_space_error(error)
+                self.mistakes.append(mistake)
+                before, raw = raw, _without(raw, mistake.pointer)
+                if raw == before:
+                    return
+
+    def _prepared(self, space: SearchSpace) -> None:
+        """Checks that the parents' records are there, if the method reads any."""
+        recipe = space.decode(initial_genome(space.variables))
+        if not isinstance(recipe, Recipe) or any(p not in self.layouts for p in recipe.all_parents):
+            return
+        # A record is found by its model's weights: those of the Hub may not be on this disk yet.
+        with suppress(FileNotFoundError):
+            self.mistakes += [
+                _from_worker_error(error, "/space/method") for error in unprepared(recipe, self.layouts)
+            ]
+
+    def _matching(self, options: SpaceOptions) -> None:
+        """Checks that every filter is part of some tensor's name: its genes would change nothing."""
+        inner = getattr(options, "parameter", options)
+        pointer = "/space/filters" if inner is options else "/space/parameter/filters"
+        names = [name for layout in self.layouts.values() for name in layout.tensors]
+        for place, part in enumerate(getattr(inner, "filters", ()) if names else ()):
+            if not any(part in name for name in names):
+                detail = f"{part!r} is part of no tensor's name"
+                hint = f"use a part of one, as of {names[len(names) // 2]}"
+                self.mistakes.append(Mistake(f"{pointer}/{place}", "idle_filter", detail, hint))
+
+    def _foldable(self, options: SpaceOptions) -> None:
+        """Checks that what is searched with scales can be exported."""
+        stacking = getattr(options, "stacking", options)
+        pointer = "/space/scales" if stacking is options else "/space/stacking/scales"
+        layout = next(iter(self.layouts.values()), None)
+        if layout is not None and getattr(stacking, "scales", False):
+            try:
+                rule_for(layout.architecture)
+            except WorkerError as error:
+                self.mistakes.append(_from_worker_error(error, pointer))
+
+    def optimizer(self) -> None:
+        """Checks the optimizer's settings, and what candidates are to be measured by."""
+        mixed = self.pool.parents if self.pool is not None else ()
+        self.mistakes += optimizer_mistakes(self.raw, self.variables, mixed)
+        self.mistakes += criteria_mistakes(self.raw, tuple(self.named_parents()))
+
+    def benchmarks(self, workforce: Workforce) -> None:
+        """Asks a worker whether the tasks can be built."""
+        given = self.raw.get("objectives")
+        items = enumerate(given) if isinstance(given, list) else ()
+        objectives = {i: o for i, item in items if (o := read_part(Objective, item)) is not None}
+        folder = self.raw.get("tasks_path")
+        if isinstance(folder, str) and not is_folder(folder):
+            hint = "name a folder with lm-eval task files"
+            self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", hint))
+            folder = None
+        inquiry = BenchmarkInquiry(tuple(o.benchmark(folder) for o in objectives.values()))
+        if not objectives:
+            return
+        try:
+            report = workforce.run_errand(inquiry)
+        except WorkerError as error:
+            self.mistakes.append(_from_worker_error(error, "/objectives"))
+            return
+        for i, entry in zip(
+            objectives, report.entries if isinstance(report, BenchmarkReport) else (), strict=True
+        ):
+            if isinstance(entry, BenchmarkProblem):
+                pointer = (
+                    "/tasks_path"
+                    if entry.field == "include_path"
+                    else pointer_to("objectives", i, entry.field)
+                )
+                remedy = entry.remedy.replace("include_path", "tasks_path")  # as specs call it
+                self.mistakes.append(Mistake(pointer, entry.code, entry.detail, remedy))
+            else:
+                self.entries.append(entry)
+                self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
+
+    def recipes(self) -> None:
+        """Reads the user's own recipes, and whether the parents can cook them."""
+        baselines = read_part(Baselines, self.raw.get("baselines", {}))
+        for name, text in baselines.recipes.items() if baselines is not None else ():
+            pointer = pointer_to("baselines", "recipes", name)
+            try:
+                recipe = read_recipe(text)
+            except RecipeFileError as error:
+                for problem in error.problems:
+                    detail = f"{problem.field}: {problem.detail}"
+                    self.mistakes.append(Mistake(pointer, problem.code, detail, problem.remedy))
+            else:
+                self.mistakes += self._misfits(recipe, pointer)
+
+    def warm_start(self, earlier: Earlier) -> None:
+        """Takes over the best recipes of earlier experiments, if the parents can cook them."""
+        names = self.raw.get("warm_start")
+        for place, name in enumerate(names if isinstance(names, list) else ()):
+            if not isinstance(name, str):
+                continue
+            pointer, found = pointer_to("warm_start", place), earlier(name)
+            if not found:
+                detail = (
+                    f"there is no experiment {name!r}" if found is None else f"{name} has scored nothing yet"
+                )
+                hint = "name an experiment of this server that has scored candidates"
+                self.mistakes.append(Mistake(pointer, "not_found", detail, hint))
+            for baseline in found or ():
+                self.mistakes += self._misfits(baseline.recipe, pointer)
+                self.taken_over.append(baseline)
+
+    def _misfits(self, recipe: Recipe, pointer: str) -> Iterator[Mistake]:
+        """Yields what a recipe takes that the experiment's parents do not have."""
+        if self.pool is None:
+            return
+        known = [str(parent) for parent in self.named_parents()]
+        for parent in recipe.all_parents:
+            if str(parent) not in known:
+                detail = f"{parent} is none of the experiment's parents"
+                yield Mistake(pointer, "unknown_parent", detail, did_you_mean(str(parent), known))
+        spans = [part.sources[0].layers or (0, self.pool.layers) for part in recipe.slices]
+        count = sum(end - start for start, end in spans)
+        stacked = (
+            isinstance(space := self.raw.get("space"), dict) and space.get("kind", "parameter") != "parameter"
+        )
+        too_far = any(end > self.pool.layers for _, end in spans)
+        if self.layouts and (too_far or (count != self.pool.layers and not stacked)):
+            detail = f"it takes {count} layers, up to number {max(end for _, end in spans)}"
+            yield Mistake(pointer, "wrong_depth", detail, f"the parents have {self.pool.layers} layers")
+
+    def kinship(self, spec: ExperimentSpec, workforce: Workforce) -> tuple[tuple[float, ...], ...] | None:
+        """Has a worker read all parents and say how alike they are, where the optimizer asks for it.
+
+        Returns:
+            The correlation of any two parents' task vectors, shape [parents, parents].
+        """
+        if spec.optimizer.algorithm not in NEED_KINSHIP or self.pool is None:
+            return None
+        places = range(len(self.pool.parents))
+        try:
+            report = workforce.run_errand(KinshipInquiry(self.pool.parents, spec.base))
+        except WorkerError as error:
+            self.mistakes.append(_from_worker_error(error, "/parents"))
+            return None
+        if not isinstance(report, KinshipReport):
+            return None
+        return tuple(
+            tuple(1.0 if i == j else report.between(i, j).correlation for j in places) for i in places
+        )
+
+    def facts(
+        self, spec: ExperimentSpec, kinship: tuple[tuple[float, ...], ...] | None = None
+    ) -> dict[str, Any]:
+        """Returns what is stored beside a spec without mistakes."""
+        layout = next(iter(self.layouts.values()))
+        shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
+        taken_over = [Baseline(each.label, each.recipe) for each in self.taken_over]
+        planned = baselines_for(spec, build_pool(spec, shape), taken_over)
+        chosen = choose_algorithm(
+            spec.optimizer.algorithm,
+            self.variables,
+            len(spec.objectives),
+            measures=len(spec.measures),
+            budget=spec.budget.candidates,
+        )
+        facts = Facts(
+            algorithm=chosen.name,
+            algorithm_reason=chosen.reason,
+            objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
+            parameters=_sizes(layout)[0],
+            layer_parameters=_sizes(layout)[1],
+            parent_bytes=sum(each.bytes for each in self.layouts.values()),
+            baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+            kinship=kinship,
+            **shape,
+        )
+        return facts.model_dump(mode="json")
+
+
+def _with_winner(raw: Mapping[str, Any], winner_of: WinnerOf) -> tuple[dict[str, Any], list[Mistake]]:
+    """Returns the spec with the recipe of the experiment that `space.winner` names, or with a stand-in."""
+    content, space = dict(raw), raw.get("space")
+    if not isinstance(space, dict) or not names_an_experiment(name := space.get("winner")):
+        return content, []
+    try:
+        return content | {"space": space | {"winner": write_recipe(winner_of(name))}}, []
+    except ServiceError as error:
+        hint = "name an experiment of this server that has succeeded, or give a recipe's YAML"
+        mistake = Mistake("/space/winner", error.code, error.detail, hint)
+        return content | {"space": space | {"winner": average_of(raw.get("parents"))}}, [mistake]
+
+
+def _sizes(layout: Layout) -> tuple[int, int]:
+    """Returns how many parameters a checkpoint has, and how many one of its layers."""
+    inside = sum(prod(e.shape) for name, e in layout.tensors.items() if layout.layer_of(name) is not None)
+    return sum(prod(entry.shape) for entry in layout.tensors.values()), inside // max(layout.layers, 1)
+
+
+def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:
+    """Yields a mistake where the search would see few items, and nobody said that this is meant."""
+    items = entry.items["search"]
+    if objective.kind in ("depth", "parameters"):  # one number that is no sample of anything
+        return
+    if items < FEWEST_SEARCH_ITEMS and not objective.allow_few_items:
+        error = 0.5 / items**0.5
+        yield Mistake(
+            pointer,
+            "too_few_items",
+            f"{entry.name} would be searched on {items} items, where 0.5 correct is known to ±{error:.2f}",
+            f"give the search {FEWEST_SEARCH_ITEMS} items or more, or set allow_few_items: true",
+        )
+
+
+def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveView:
+    return ObjectiveView(
+        name=objective.label,
+        task=objective.task or objective.kind,
+        metric=entry.metrics[0],
+        higher_is_better=entry.higher_is_better,
+        weight=objective.weight,
+        items=entry.items,
+        overlap=entry.overlap,
+        warnings=entry.warnings,
+    )
+
+
+def _from_worker_error(error: WorkerError, pointer: str) -> Mistake:
+    return Mistake(pointer, error.code, f"{error.field}: {error.detail}", error.remedy)
+
+
+def _without(raw: object, pointer: str) -> object:
+    """Returns the space's options without what a pointer names; the same where that is not among them."""
+    keys = pointer.split("/")[2:]
+    if not isinstance(raw, dict) or not keys or not pointer.startswith("/space/") or keys[0] not in raw:
+        return raw
+    inner = raw[keys[0]]
+    if keys == ["method"]:  # what else is wrong depends on it: go on with the one that was meant
+        meant = get_close_matches(str(inner), METHODS, n=1)
+        return raw | {"method": meant[0]} if meant else raw
+    if isinstance(inner, dict) and len(keys) > 1:
+        return raw | {keys[0]: {key: value for key, value in inner.items() if key != keys[1]}}
+    if isinstance(inner, list) and len(keys) > 1 and (rest := [value for value in inner if value != keys[1]]):
+        return raw | {keys[0]: rest}
+    return {key: value for key, value in raw.items() if key != keys[0]}
+
+
+def _warnings(spec: ExperimentSpec, entries: Sequence[BenchmarkFacts], genes: Sequence[str]) -> Iterator[str]:
+    """Yields what is allowed but seldom wise."""
+    for entry in entries:
+        yield from entry.warnings
+        if entry.overlap is not None and entry.overlap > MUCH_OVERLAP:
+            yield f"{entry.name}: {entry.overlap:.0%} of its test items share passages with search items"
+        for split, items in entry.items.items():
+            if 1 < items < FEW_ITEMS:
+                yield f"{entry.name}: its {split} split has only {items} items, so scores will be coarse"
+    if spec.budget.candidates < FEW_CANDIDATES_PER_GENE * len(genes):
+        fewer = "use fewer layer groups" if spec.space.kind == "parameter" else "freeze some of them"
+        yield f"{spec.budget.candidates} candidates are few for {len(genes)} genes; {fewer}"

@@ -1,0 +1,13 @@
+"""The REST interface, version 1.  Routes parse, call and return; they decide nothing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.web.api import candidates, events, experiments, exports
+
+router = APIRouter(prefix="/api/v1")
+for part in (experiments, candidates, events, exports):
+    router.include_router(part.router)
+
+__all__ = ["router"]

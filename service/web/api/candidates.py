@@ -1,0 +1,152 @@
+"""Routes: candidates, their recipes, and the front."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import Field
+
+from evaluators import Split
+from service.errors import ConflictError
+from service.experiment.candidate import CandidateStatus
+from service.reports.archive import archive_view
+from service.reports.experiments import (
+    candidate_detail,
+    candidate_view,
+    front_numbers,
+    front_view,
+    recipe_text,
+)
+from service.reports.lineage import lineage_view
+from service.reports.search_views import ArchiveView, LineageView
+from service.reports.views import CandidateDetail, CandidatePage, FrontView
+from service.store.repository import Repository
+from service.web.api.pages import PageQuery, token_for
+from service.web.api.problems import responses
+from service.web.api.table import candidate_rows
+from service.web.dependencies import Reading, ServicesHere
+
+router = APIRouter(prefix="/experiments/{key}", tags=["candidates"])
+
+Number = Annotated[int, Path(ge=0, lt=2**31, description="The candidate's number; baselines come first.")]
+
+
+class CandidateQuery(PageQuery):
+    """Which candidates are wanted."""
+
+    status: Annotated[CandidateStatus | None, Field(description="Only those with this status.")] = None
+
+
+@router.get(
+    "/candidates",
+    operation_id="listCandidates",
+    summary="List candidates by number, as JSON or CSV",
+    response_model=CandidatePage,
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV has all rows."},
+        **responses(404, 422),
+    },
+)
+def list_candidates(
+    key: str,
+    page: Annotated[CandidateQuery, Query()],
+    services: ServicesHere,
+    accept: Annotated[str, Header(description="`text/csv` gives every row in one table.")] = "*/*",
+) -> CandidatePage | Response:
+    """Gives a page of candidates with their scores, or all of them as CSV by the Accept header."""
+    with services.database.reading() as session:
+        repository = Repository(session)
+        experiment = repository.experiment(key)
+        if _wants_csv(accept):
+            table = candidate_rows(services.database, experiment, status=page.status)
+            return StreamingResponse(table, media_type="text/csv; charset=utf-8")
+        rows = repository.candidates(
+            experiment.id, after=page.number(default=-1), limit=page.size + 1, status=page.status
+        )
+        front = front_numbers(repository, experiment.id)
+    shown = rows[: page.size]
+    token = token_for(shown[-1].number) if len(rows) > len(shown) else None
+    return CandidatePage(items=[candidate_view(row, front=front) for row in shown], next_page_token=token)
+
+
+def _wants_csv(accept: str) -> bool:
+    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    return "text/csv" in wanted and "application/json" not in wanted[: wanted.index("text/csv")]
+
+
+@router.get(
+    "/candidates/{number}",
+    operation_id="getCandidate",
+    summary="Get a candidate with its recipe and genome",
+    response_model=CandidateDetail,
+    responses=responses(404, 422),
+)
+def get_candidate(key: str, number: Number, repository: Reading) -> CandidateDetail:
+    """Gives a candidate with its recipe as mergekit YAML and its genes by name."""
+    experiment = repository.experiment(key)
+    return candidate_detail(repository, experiment, repository.candidate(experiment.id, number))
+
+
+@router.get(
+    "/candidates/{number}/recipe",
+    operation_id="getRecipe",
+    summary="Get a candidate's recipe as mergekit YAML",
+    response_class=PlainTextResponse,
+    responses={
+        200: {"content": {"application/yaml": {"schema": {"type": "string"}}}, "description": "The recipe."},
+        **responses(404, 409, 422),
+    },
+)
+def get_recipe(key: str, number: Number, repository: Reading) -> Response:
+    """Gives the recipe in the format that mergekit and `evomerge merge` read."""
+    experiment = repository.experiment(key)
+    row = repository.candidate(experiment.id, number)
+    text = recipe_text(row)
+    if text is None:
+        raise ConflictError(
+            f"candidate {number} is {row.status} and has no recipe: {row.infeasible_reason}",
+            "ask for one that decodes to a recipe",
+        )
+    return Response(text, media_type="application/yaml; charset=utf-8")
+
+
+@router.get(
+    "/candidates/{number}/lineage",
+    operation_id="getLineage",
+    summary="Get everyone a candidate descends from",
+    response_model=LineageView,
+    responses=responses(404, 422),
+)
+def get_lineage(key: str, number: Number, repository: Reading) -> LineageView:
+    """Gives the candidate and all its ancestors, also those that no archive holds any more."""
+    return lineage_view(repository, repository.experiment(key), number)
+
+
+@router.get(
+    "/archive",
+    operation_id="getArchive",
+    summary="Get the best candidate of every cell over the measures",
+    response_model=ArchiveView,
+    responses=responses(404, 409),
+)
+def get_archive(key: str, repository: Reading) -> ArchiveView:
+    """Gives the archive's filled cells with their elites, on the search split."""
+    return archive_view(repository, repository.experiment(key))
+
+
+@router.get(
+    "/front",
+    operation_id="getFront",
+    summary="Get the front on one split, with baselines",
+    response_model=FrontView,
+    responses=responses(404, 422),
+)
+def get_front(
+    key: str,
+    repository: Reading,
+    split: Annotated[Split, Query(description="`search` is what the optimizer was told.")] = "search",
+) -> FrontView:
+    """Gives the non-dominated candidates on a split, the baselines and everything they dominate."""
+    return front_view(repository, repository.experiment(key), split)

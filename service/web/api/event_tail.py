@@ -1,0 +1,99 @@
+"""EventTail: one look at the database for all who listen, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.experiment.status import ENDED, ExperimentStatus
+from service.reports.experiments import event_view
+from service.reports.views import EventView
+from service.store.database import Database
+from service.store.repository import Repository
+
+GLANCE = 0.25  # seconds between two looks
+BATCH = 500
+
+
+class EventTail:
+    """Says when something new has happened.
+
+    While anyone listens, one task looks for the newest event and wakes those who wait; each then
+    reads what is new to it.  All reading is done on threads, a few at a time, so that a crowd of
+    listeners neither stops the event loop nor takes all threads from other requests.
+    """
+
+    def __init__(self, database: Database, stopping: threading.Event) -> None:
+        self.database, self.stopping = database, stopping
+        self._newest = 0
+        self._listeners = 0
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._threads = anyio.CapacityLimiter(4)
+
+    async def follow(self, experiment: UUID, *, after: int) -> AsyncIterator[list[EventView]]:
+        """Yields batches of an experiment's events until it has ended and all were given.
+
+        Stops early when the service goes down: whoever listens comes back to the next one.
+        """
+        async with self._listening():
+            while not self.stopping.is_set():
+                news = self._news
+                ended, batch = await anyio.to_thread.run_sync(
+                    self._read, experiment, after, limiter=self._threads
+                )
+                if batch:
+                    after = batch[-1].id
+                    yield batch
+                elif ended:
+                    return
+                else:
+                    await news.wait()
+
+    def _read(self, experiment: UUID, after: int) -> tuple[bool, list[EventView]]:
+        """Returns whether the experiment has ended, and what is new; both of the same moment."""
+        with self.database.reading() as session:
+            repository = Repository(session)
+            ended = ExperimentStatus(repository.experiment(experiment).status) in ENDED
+            rows = repository.events(experiment_id=experiment, after=after, limit=BATCH)
+            return ended, [event_view(row) for row in rows]
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        self._listeners += 1
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+
+    async def _watch(self) -> None:
+        """Looks for news until nobody listens any more."""
+        try:
+            while self._listeners:
+                await self._look()
+                await asyncio.sleep(GLANCE)
+        finally:
+            self._task = None
+
+    async def _look(self) -> None:
+        """Wakes all who listen when there is something new."""
+        try:
+            newest = await anyio.to_thread.run_sync(self._last_event, limiter=self._threads)
+        except SQLAlchemyError:  # busy, or away for a moment: the next look will tell
+            newest = self._newest
+        if newest != self._newest or self.stopping.is_set():
+            self._newest = newest
+            self._news.set()
+            self._news = asyncio.Event()
+
+    def _last_event(self) -> int:
+        with self.database.reading() as session:
+            return Repository(session).last_event()

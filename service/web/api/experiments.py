@@ -1,0 +1,213 @@
+"""Routes: experiments are checked, created, listed, paused, resumed and cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from search_spaces import Recipe
+from service.controller import requests as control
+from service.errors import ConflictError, InvalidSpecError
+from service.reports.experiments import experiment_detail, experiment_view, validation_view
+from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
+from service.specification.planning import PlannedBaseline
+from service.specification.spec_check import Checked, check_spec
+from service.specification.warm_start import best_recipes, winner_of
+from service.store.models import ExperimentRow
+from service.store.repository import Repository
+from service.web.api.examples import SPEC_EXAMPLE
+from service.web.api.idempotency import Attempt, IdempotencyKey
+from service.web.api.pages import PageWanted, token_for
+from service.web.api.problems import responses
+from service.web.dependencies import Reading, Services, ServicesHere, Writing
+
+router = APIRouter(prefix="/experiments", tags=["experiments"])
+
+RawSpec = Annotated[dict[str, Any], Body(openapi_examples={"two parents": {"value": SPEC_EXAMPLE}})]
+
+
+@router.post(
+    "/validate",
+    operation_id="validateExperiment",
+    summary="Check a spec without storing it",
+    response_model=ValidationView,
+    responses=responses(400, 413, 415, 422, 503),
+)
+def validate(raw: RawSpec, services: ServicesHere) -> ValidationView:
+    """Runs every check that creating would; a spec with mistakes gives a report with all of them."""
+    try:
+        return validation_view(_check(raw, services))
+    except InvalidSpecError as error:
+        return validation_view(error)
+
+
+@router.post(
+    "",
+    operation_id="createExperiment",
+    summary="Create an experiment",
+    status_code=201,
+    response_model=ExperimentDetail,
+    responses=responses(400, 409, 413, 415, 422, 503),
+)
+def create(raw: RawSpec, services: ServicesHere, idempotency_key: IdempotencyKey = None) -> Response:
+    """Checks the spec against parents and tasks, and puts the experiment into the queue."""
+    attempt = Attempt.of("createExperiment", idempotency_key, raw)
+    if (answer := _earlier(services, attempt)) is not None:
+        return answer
+    checked = _check(raw, services)
+    try:
+        answer = _store(services, attempt, checked)
+    except ConflictError:
+        # Where the same request was sent twice at once, the other one took the name.
+        if (answer := _earlier(services, attempt)) is not None:
+            return answer
+        raise
+    services.runner.wake()
+    return answer
+
+
+def _check(raw: dict[str, Any], services: Services) -> Checked:
+    def earlier(name: str) -> Sequence[PlannedBaseline] | None:
+        with services.database.reading() as session:
+            return best_recipes(Repository(session), name)
+
+    def winner(name: str) -> Recipe:
+        with services.database.reading() as session:
+            return winner_of(Repository(session), name)
+
+    return check_spec(raw, services.workforce, earlier, winner)
+
+
+def _earlier(services: Services, attempt: Attempt) -> JSONResponse | None:
+    with services.database.reading() as session:
+        return attempt.earlier_answer(Repository(session))
+
+
+def _store(services: Services, attempt: Attempt, checked: Checked) -> JSONResponse:
+    with services.database.session() as session:
+        repository = Repository(session)
+        if (answer := attempt.earlier_answer(repository)) is not None:
+            return answer
+        spec = checked.spec.model_dump(mode="json")
+        row = repository.create_experiment(checked.spec.name, spec, facts=checked.facts)
+        body = experiment_detail(repository, row).model_dump(mode="json")
+        return attempt.answer(repository, 201, body, location=f"/api/v1/experiments/{row.id}")
+
+
+@router.get(
+    "",
+    operation_id="listExperiments",
+    summary="List experiments, newest first",
+    response_model=ExperimentPage,
+    responses=responses(422),
+)
+def list_experiments(page: PageWanted, repository: Reading) -> ExperimentPage:
+    """Gives experiments with their progress."""
+    rows = repository.experiments(limit=page.size + 1, before=page.id())
+    shown = rows[: page.size]
+    token = token_for(shown[-1].id) if len(rows) > len(shown) else None
+    return ExperimentPage(items=[experiment_view(repository, row) for row in shown], next_page_token=token)
+
+
+@router.get(
+    "/{key}",
+    operation_id="getExperiment",
+    summary="Get an experiment by name or id",
+    response_model=ExperimentDetail,
+    responses=responses(404),
+)
+def get(key: str, repository: Reading) -> ExperimentDetail:
+    """Gives an experiment with the spec as it was submitted, defaults filled in."""
+    return experiment_detail(repository, repository.experiment(key))
+
+
+@router.post(
+    "/{key}/pause",
+    operation_id="pauseExperiment",
+    summary="Pause an experiment",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "It is paused."}, **responses(404, 409)},
+)
+def pause(key: str, repository: Writing, response: Response) -> ExperimentView:
+    """Has an experiment stop proposing; candidates that are on a worker finish."""
+    return _ask(control.pause, repository, repository.experiment(key), response)
+
+
+@router.post(
+    "/{key}/resume",
+    operation_id="resumeExperiment",
+    summary="Resume an experiment",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "It goes on already."}, **responses(404, 409)},
+)
+def resume(key: str, repository: Writing, response: Response, services: ServicesHere) -> ExperimentView:
+    """Has a paused or failed experiment go on where it stopped."""
+    view = _ask(control.resume, repository, repository.experiment(key), response)
+    services.runner.wake()
+    return view
+
+
+@router.post(
+    "/{key}/cancel",
+    operation_id="cancelExperiment",
+    summary="Cancel an experiment",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "It is cancelled."}, **responses(404, 409)},
+)
+def cancel(key: str, repository: Writing, response: Response) -> ExperimentView:
+    """Ends an experiment for good; what was scored stays."""
+    return _ask(control.cancel, repository, repository.experiment(key), response)
+
+
+class Extension(BaseModel):
+    """New totals of the budget; what is left out stays, null lifts a limit."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"candidates": 500}]}
+    )
+
+    candidates: int | None = None
+    seconds: float | None = None
+    gpu_hours: float | None = None
+    failures: int | None = None
+    target: float | None = None
+    stagnation: int | None = None
+
+
+@router.post(
+    "/{key}/extend",
+    operation_id="extendExperiment",
+    summary="Extend an experiment that ended",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "Nothing changes."}, **responses(404, 409, 422)},
+)
+def extend(
+    key: str, extension: Extension, repository: Writing, response: Response, services: ServicesHere
+) -> ExperimentView:
+    """Has an experiment go on with a larger budget, as if it had been given at first."""
+    changes = extension.model_dump(exclude_unset=True)
+    view = _ask(
+        lambda rows, row: control.extend(rows, row, changes), repository, repository.experiment(key), response
+    )
+    services.runner.wake()
+    return view
+
+
+def _ask(
+    verb: Callable[[Repository, ExperimentRow], bool],
+    repository: Repository,
+    row: ExperimentRow,
+    response: Response,
+) -> ExperimentView:
+    """202 where a controller has yet to act, 200 where it is done or was so already."""
+    changed = verb(repository, row)
+    response.status_code = 202 if changed and row.status in control.AWAITS_CONTROLLER else 200
+    return experiment_view(repository, row)

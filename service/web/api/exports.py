@@ -1,0 +1,111 @@
+"""Routes: candidates are exported as checkpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.exports.orders import Wanted, request_export
+from service.reports.experiments import export_view
+from service.reports.views import ExportPage, ExportView
+from service.store.repository import Repository
+from service.web.api.idempotency import Attempt, IdempotencyKey
+from service.web.api.pages import PageWanted, token_for
+from service.web.api.problems import responses
+from service.web.dependencies import Reading, Services, ServicesHere
+
+router = APIRouter(tags=["exports"])
+
+
+class ExportRequest(BaseModel):
+    """What to export, and where to."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"candidate": "winner"},
+                {"candidate": 17, "target": "/models/merged", "replace": True},
+                {"candidate": "winner", "target": "hub:my-org/my-merge", "private": True},
+            ]
+        },
+    )
+
+    candidate: Annotated[
+        Annotated[int, Field(strict=True, ge=0, lt=2**31)] | Literal["winner"],
+        Field(description="A candidate's number, or `winner`."),
+    ] = "winner"
+    target: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=4096,
+            description="An absolute folder of the service's machine, or `hub:org/name`; "
+            "without one the experiment's own folder is taken.",
+        ),
+    ] = None
+    private: Annotated[bool, Field(strict=True, description="Whether a Hub repository is private.")] = True
+    replace: Annotated[bool, Field(strict=True, description="An earlier export there may be replaced.")] = (
+        False
+    )
+
+
+@router.post(
+    "/experiments/{key}/exports",
+    operation_id="createExport",
+    summary="Export a candidate as a checkpoint",
+    status_code=202,
+    response_model=ExportView,
+    responses=responses(400, 404, 409, 413, 415, 422),
+)
+def create_export(
+    key: str, wanted: ExportRequest, services: ServicesHere, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Puts the export into the queue; the answer's Location says how far it is."""
+    answer = _store(services, key, wanted, idempotency_key)
+    services.exporter.wake()
+    return answer
+
+
+def _store(services: Services, key: str, wanted: ExportRequest, idempotency_key: str | None) -> JSONResponse:
+    with services.database.session() as session:
+        repository = Repository(session)
+        experiment = repository.experiment(key)
+        operation = f"createExport:{experiment.id.hex}"
+        attempt = Attempt.of(operation, idempotency_key, wanted.model_dump(mode="json"))
+        if (answer := attempt.earlier_answer(repository)) is not None:
+            return answer
+        row = request_export(repository, services.settings, experiment, Wanted(**wanted.model_dump()))
+        body = export_view(row).model_dump(mode="json")
+        return attempt.answer(repository, 202, body, location=f"/api/v1/exports/{row.id}")
+
+
+@router.get(
+    "/exports",
+    operation_id="listExports",
+    summary="List exports, newest first",
+    response_model=ExportPage,
+    responses=responses(422),
+)
+def list_exports(page: PageWanted, repository: Reading) -> ExportPage:
+    """Gives the exports of all experiments."""
+    rows = repository.exports(limit=page.size + 1, before=page.id())
+    shown = rows[: page.size]
+    token = token_for(shown[-1].id) if len(rows) > len(shown) else None
+    return ExportPage(items=[export_view(row) for row in shown], next_page_token=token)
+
+
+@router.get(
+    "/exports/{export}",
+    operation_id="getExport",
+    summary="Get how far an export is",
+    response_model=ExportView,
+    responses=responses(404),
+)
+def get_export(export: str, repository: Reading) -> ExportView:
+    """Gives an export; once it has succeeded, with its folder and address."""
+    return export_view(repository.export(export))

@@ -1,0 +1,106 @@
+"""Routes outside the versioned interface: health, version, and a plain page about the interface."""
+
+from __future__ import annotations
+
+import html
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.store.repository import Repository
+from service.web.api.problems import responses
+from service.web.dependencies import Services, ServicesHere
+from service.web.problems import Problem, problem_response
+
+router = APIRouter(tags=["service"])
+
+
+class HealthView(BaseModel):
+    """Says that the process answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: str = "ok"
+
+
+class VersionView(BaseModel):
+    """What runs here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "evomerge"
+    version: str
+
+
+@router.get("/healthz", operation_id="getHealth", summary="Whether the process answers")
+def healthz() -> HealthView:
+    """Answers without a key, for supervisors."""
+    return HealthView()
+
+
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    summary="Whether the service can do its work",
+    response_model=HealthView,
+    responses=responses(503),
+)
+def readyz(request: Request, services: ServicesHere) -> Response:
+    """Asks the database, and whether the threads that run experiments and exports live."""
+    missing = _missing(services)
+    if missing:
+        problem = Problem(503, "not_ready", "; ".join(missing), "look at the service's log, then restart it")
+        return problem_response(request.scope, problem)
+    return JSONResponse({"status": "ok"})
+
+
+def _missing(services: Services) -> list[str]:
+    found = []
+    try:
+        with services.database.reading() as session:
+            Repository(session).last_event()
+    except SQLAlchemyError:
+        found.append("the database does not answer")
+    if not services.runner.is_alive:
+        found.append("the thread that runs experiments has ended")
+    if not services.exporter.is_alive:
+        found.append("the thread that exports has ended")
+    return found
+
+
+@router.get("/version", operation_id="getVersion", summary="Name and version of the service")
+def get_version() -> VersionView:
+    """Says what runs here."""
+    return VersionView(version=version("evomerge"))
+
+
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> HTMLResponse:
+    """Lists every operation on a page that needs nothing from anywhere else."""
+    return HTMLResponse(_page(request.app.openapi()))
+
+
+def _page(schema: dict[str, Any]) -> str:
+    rows = []
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            about = html.escape(operation.get("description", ""))
+            cells = (method.upper(), path, operation.get("summary", ""))
+            rows.append(
+                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + f"<td>{about}</td></tr>"
+            )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>evomerge REST interface</title>'
+        '<meta name="viewport" content="width=device-width"><style>:root{color-scheme:light dark}'
+        "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+        "td,th{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top}"
+        "td:nth-child(-n+2){font-family:ui-monospace,monospace;white-space:nowrap}</style></head><body>"
+        '<h1>REST interface</h1><p>Described in full by <a href="/openapi.json">openapi.json</a>. '
+        "Errors are <code>application/problem+json</code>.</p>"
+        "<table><thead><tr><th>Verb</th><th>Address</th><th>Does</th><th></th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></body></html>"
+    )

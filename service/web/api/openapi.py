@@ -1,0 +1,47 @@
+"""The description of the interface: what the framework writes, corrected where it does not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from service.experiment.spec import ExperimentSpec
+from service.web.problems import MEDIA_TYPE
+
+_REFERENCE = "#/components/schemas/{model}"
+_WITH_SPEC = frozenset({"createExperiment", "validateExperiment"})
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Returns the interface as OpenAPI."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        _add_spec(schema)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                _correct_problems(operation)
+                if operation["operationId"] in _WITH_SPEC:
+                    content = operation["requestBody"]["content"]["application/json"]
+                    content["schema"] = {"$ref": _REFERENCE.format(model="ExperimentSpec")}
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(unused, None)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _add_spec(schema: dict[str, Any]) -> None:
+    """Bodies that hold a spec are checked by `service.specification.spec_check`, so the framework knows nothing of it."""
+    spec = ExperimentSpec.model_json_schema(ref_template=_REFERENCE)
+    schema["components"]["schemas"] |= spec.pop("$defs", {})
+    schema["components"]["schemas"]["ExperimentSpec"] = spec
+
+
+def _correct_problems(operation: dict[str, Any]) -> None:
+    """Every error is a problem, and has no other form."""
+    for status, response in operation["responses"].items():
+        if status.startswith(("4", "5")):
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="ProblemView")}}}

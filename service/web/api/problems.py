@@ -1,0 +1,101 @@
+"""Turns every error into a problem: the service's own, the framework's, the database's."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.errors import Mistake, ServiceError
+from service.web.problems import MEDIA_TYPE, Problem, ProblemView, problem_response
+from workers.errors import WorkerError
+
+logger = structlog.get_logger(__name__)
+
+_CODES = {
+    HTTPStatus.NOT_FOUND: ("not_found", "see /docs for the addresses there are"),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "see /docs for what this address answers to"),
+}
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Has the application answer every error with a problem."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(WorkerError, _worker_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(OperationalError, _database_error)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns what OpenAPI says of an operation's errors."""
+    return {
+        status: {
+            "model": ProblemView,
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
+        }
+        for status in statuses
+    }
+
+
+def _service_error(request: Request, error: Exception) -> Response:
+    problem = Problem.of(error) if isinstance(error, ServiceError) else Problem.unforeseen()
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("service_error", code=problem.code, detail=problem.detail)
+    return problem_response(request.scope, problem)
+
+
+def _worker_error(request: Request, error: Exception) -> Response:
+    detail, hint = (error.detail, error.remedy) if isinstance(error, WorkerError) else (str(error), "")
+    code = error.code if isinstance(error, WorkerError) else "worker_failed"
+    logger.error("worker_error", code=code, detail=detail)
+    return problem_response(request.scope, Problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, hint))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = str(error.detail) if isinstance(error, HTTPException) else str(error)
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    code, hint = _CODES.get(HTTPStatus(status), (HTTPStatus(status).name.lower(), ""))
+    if status == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path}"
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.url.path} does not answer to {request.method}"
+    return problem_response(request.scope, Problem(status, code, detail, hint, headers=headers))
+
+
+def _invalid_request(request: Request, error: Exception) -> Response:
+    details = error.errors() if isinstance(error, RequestValidationError) else []
+    mistakes = tuple(_mistake(detail) for detail in details)
+    count = len(mistakes)
+    text = f"the request has {count} mistake{'s' if count != 1 else ''}: " + " | ".join(map(str, mistakes))
+    hint = "see /docs for what this address takes"
+    return problem_response(request.scope, Problem(422, "invalid_request", text[:2000], hint, mistakes))
+
+
+def _mistake(detail: dict[str, Any]) -> Mistake:
+    """Turns one of pydantic's findings into a mistake; a query's pointer begins with `/query`."""
+    where = [str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"]]
+    pointer = "".join(f"/{part}" for part in (where[1:] if where[:1] == ["body"] else where))
+    given = detail.get("input")
+    shown = f", got {given!r}"[:200] if isinstance(given, str | int | float | bool) else ""
+    return Mistake(pointer, detail["type"], f"{detail['msg']}{shown}")
+
+
+def _database_error(request: Request, error: Exception) -> Response:
+    logger.error("database_unavailable", cause=str(getattr(error, "orig", error)))
+    problem = Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database_unavailable",
+        "the database does not answer, or is busy",
+        "try again in a moment; `evomerge doctor` says whether it can be reached",
+        headers={"Retry-After": "2"},
+    )
+    return problem_response(request.scope, problem)

@@ -1,0 +1,80 @@
+"""The composition root: builds the parts, joins them, and starts and stops them in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.controller.runner import Runner
+from service.exports.exporter import Exporter
+from service.log import configure_logging
+from service.settings import Settings
+from service.store.database import Database
+from service.web import api, dashboard
+from service.web.api import health
+from service.web.api.bodies import StrictBodies
+from service.web.api.event_tail import EventTail
+from service.web.api.openapi import describe
+from service.web.api.problems import add_problem_handlers
+from service.web.dependencies import Services
+from service.web.security import Gatekeeper
+from workers.pools.pool import open_workforce
+from workers.protocol.messages import Workforce
+
+
+def create_app(settings: Settings | None = None, *, workforce: Workforce | None = None) -> FastAPI:
+    """Returns the service, ready to be served; without settings they come from the environment."""
+    chosen = settings or Settings()
+    stopping = threading.Event()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with ExitStack() as cleanup:
+            services = open_services(chosen, workforce, stopping, cleanup=cleanup)
+            app.state.services = services
+            app.state.tail = EventTail(services.database, stopping)
+            cleanup.callback(stopping.set)
+            yield
+
+    app = FastAPI(
+        title="evomerge",
+        version=version("evomerge"),
+        description="Evolves merge recipes of language models.",
+        lifespan=lifespan,
+        docs_url=None,  # the framework's pages load their scripts from elsewhere; see service.web.api.health
+        redoc_url=None,
+    )
+    app.state.stopping = stopping
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    add_problem_handlers(app)
+    app.add_middleware(StrictBodies)
+    app.add_middleware(Gatekeeper, settings=chosen)  # added last, so it is passed first
+    app.include_router(api.router)
+    app.include_router(health.router)
+    app.include_router(dashboard.router)
+    return app
+
+
+def open_services(
+    settings: Settings, workforce: Workforce | None, stopping: threading.Event, *, cleanup: ExitStack
+) -> Services:
+    """Builds and starts the parts; `cleanup` stops them in the opposite order."""
+    configure_logging()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    cleanup.callback(database.close)
+    database.upgrade()
+    force = workforce
+    if force is None:
+        force = open_workforce(settings.workforce, settings.home)
+        cleanup.callback(force.close)
+    runner = Runner(database, force, settings)
+    exporter = Exporter(database, force, settings)
+    for part in (runner, exporter):
+        part.start()
+        cleanup.callback(part.stop)
+    return Services(settings, database, force, runner, exporter, stopping)

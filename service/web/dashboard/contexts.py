@@ -1,0 +1,228 @@
+"""Contexts: what each page shows, chosen from views.  Templates read nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, cast, get_args
+from urllib.parse import urlencode
+
+from evaluators import SPLITS, Split
+from service.experiment.findings import ComparisonFinding, ExaminationFindings
+from service.reports.partial_evaluation import asked_of_all, asked_of_one
+from service.reports.views import (
+    CandidateDetail,
+    CandidateView,
+    ExperimentDetail,
+    ExperimentView,
+    ExportView,
+    ScoreView,
+)
+from service.web.dashboard.formats import all_shares, is_share
+from service.web.dashboard.lineage import LineagePicture
+from service.web.dashboard.plane import score_of
+from service.web.dashboard.stacking import StackingPicture
+from service.web.dashboard.verdict import Standing, Verdict, best_parent
+from service.web.dashboard.weights import LayerWeights
+
+Show = Literal["all", "front", "baselines", "failed"]
+FEWEST_ROWS, MOST_ROWS = 30, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the reader chose to see; it lives in the query string, so that links keep it.
+
+    Attributes:
+        x, y: Objectives on the axes of the front.
+        rows: How many candidates the table shows.
+    """
+
+    split: Split
+    x: str
+    y: str
+    show: Show
+    rows: int
+
+    @classmethod
+    def read(cls, wanted: dict[str, str], names: Sequence[str]) -> Self:
+        """Takes what makes sense of a query string, and the defaults for the rest."""
+        split, show = wanted.get("split", ""), wanted.get("show", "")
+        x = wanted["x"] if wanted.get("x") in names else names[0]
+        y = wanted["y"] if wanted.get("y") in names else names[min(1, len(names) - 1)]
+        rows = wanted.get("rows", "")
+        return cls(
+            split=split if split in SPLITS else "search",
+            x=x,
+            y=y,
+            show=cast("Show", show) if show in get_args(Show) else "all",
+            rows=min(max(int(rows), FEWEST_ROWS), MOST_ROWS) if rows.isdecimal() else FEWEST_ROWS,
+        )
+
+    def query(self, **changes: str | int) -> str:
+        """Returns the query string of this choice with some changes."""
+        plain = {"split": self.split, "x": self.x, "y": self.y, "show": self.show, "rows": self.rows}
+        return urlencode(plain | changes)
+
+
+@dataclass(frozen=True, slots=True)
+class ListContext:
+    """The page of all experiments.
+
+    Attributes:
+        older: Where the list goes on; None at its end.
+    """
+
+    experiments: Sequence[ExperimentView]
+    older: str | None
+    twin: str = "/api/v1/experiments"
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentContext:
+    """The page of one experiment.
+
+    Attributes:
+        baselines: What generation 0 scored.
+        candidates: Rows of the table, newest first.
+        more: Whether the table has rows beyond these.
+        newest_event: The page shows what was so after this event.
+    """
+
+    experiment: ExperimentDetail
+    choice: Choice
+    baselines: Sequence[CandidateView]
+    verdict: Verdict | None
+    candidates: Sequence[CandidateView]
+    more: bool
+    exports: Sequence[ExportView]
+    newest_event: int
+
+    @property
+    def twin(self) -> str:
+        """Where the API tells the same."""
+        return f"/api/v1/experiments/{self.experiment.id}"
+
+    @property
+    def share(self) -> bool:
+        """Whether the weighted mean can be read in percent."""
+        return all_shares(self.experiment.objectives)
+
+    @property
+    def asked(self) -> str:
+        """What generations are asked, where that is not everything; else empty."""
+        return "; ".join(asked_of_all(self.experiment))
+
+    @property
+    def best_parent(self) -> Standing | None:
+        """The parent with the highest weighted mean on the search split."""
+        return best_parent(self.baselines, self.experiment.objectives, "search")
+
+    @property
+    def splits_with_scores(self) -> tuple[Split, ...]:
+        """The splits that have something to show: baselines are evaluated wherever anything is."""
+        found = {split for baseline in self.baselines for split, scores in baseline.scores.items() if scores}
+        return tuple(split for split in SPLITS if split in found or split == self.choice.split)
+
+    @property
+    def limits(self) -> list[tuple[str, str]]:
+        """The limits beside the number of candidates, which an extension may lift; each in words."""
+        budget = self.experiment.spec["budget"]
+        texts = {
+            "seconds": "the limit of {} seconds",
+            "gpu_hours": "the limit of {} GPU hours",
+            "target": "the target of {}",
+            "stagnation": "the limit of {} candidates without progress",
+        }
+        return [
+            (limit, text.format(f"{budget[limit]:,.10g}"))
+            for limit, text in texts.items()
+            if budget.get(limit) is not None
+        ]
+
+    @property
+    def hypervolume(self) -> float | None:
+        """After the newest generation."""
+        points = self.experiment.progress.hypervolume
+        return points[-1].hypervolume if points else None
+
+    @property
+    def examination(self) -> ExaminationFindings | None:
+        """What was found out about the winner."""
+        winner = self.experiment.winner
+        return winner.examination if winner else None
+
+    @property
+    def main_comparisons(self) -> list[ComparisonFinding]:
+        """Of the winner with what it was made from, and with the plain average."""
+        found = self.examination.comparisons if self.examination else ()
+        return [one for one in found if one.role in ("parent", "average")]
+
+    @property
+    def other_comparisons(self) -> list[ComparisonFinding]:
+        """Of the winner with everybody else."""
+        found = self.examination.comparisons if self.examination else ()
+        return [one for one in found if one.role not in ("parent", "average")]
+
+    @property
+    def has_generations(self) -> bool:
+        """Whether any objective's answers are generated, so that they can be cut off."""
+        found = self.examination.objectives if self.examination else ()
+        return any(one.test and (one.test.truncated or one.test.unextracted) for one in found)
+
+    def is_share(self, objective: str | None) -> bool:
+        """Whether people read an objective's scores in percent; of no objective: whether all of them."""
+        if objective is None:
+            return self.share
+        return any(is_share(one.metric) for one in self.experiment.objectives if one.name == objective)
+
+    @property
+    def chosen(self) -> int | None:
+        """The candidate that an export would usually take: the winner, or the best so far."""
+        winner = self.experiment.winner
+        return winner.number if winner else self.experiment.progress.best_number
+
+    def score(self, candidate: CandidateView, objective: str) -> ScoreView | None:
+        """Returns the score that the table shows."""
+        return score_of(candidate, objective, self.choice.split)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateContext:
+    """The page of one candidate."""
+
+    experiment: ExperimentView
+    candidate: CandidateDetail
+    weights: LayerWeights | None
+    stacking: StackingPicture | None = None
+    lineage: LineagePicture | None = None
+
+    @property
+    def twin(self) -> str:
+        """Where the API tells the same."""
+        return f"/api/v1/experiments/{self.experiment.id}/candidates/{self.candidate.number}"
+
+    @property
+    def asked(self) -> list[str]:
+        """Which part of the items it answered, and when again; empty where it answered all at once."""
+        return list(asked_of_one(self.candidate, self.experiment.objectives))
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Splits on which the candidate was evaluated."""
+        return tuple(split for split in SPLITS if self.candidate.scores.get(split))
+
+    def score(self, objective: str, split: Split) -> ScoreView | None:
+        """Returns one score."""
+        return score_of(self.candidate, objective, split)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingContext:
+    """The page that says that there is nothing here."""
+
+    detail: str
+    twin: str = "/api/v1/experiments"
+
+
+Context = ListContext | ExperimentContext | CandidateContext | MissingContext

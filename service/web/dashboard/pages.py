@@ -1,0 +1,225 @@
+"""Routes of the dashboard: read the query, ask the reports for views, render a context.
+
+Every page works without scripts and has its twin in the API, named in its footer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+from uuid import UUID
+
+import plotly.graph_objects as go
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evaluators import SPLITS
+from search_spaces import Recipe
+from service.errors import NotFoundError
+from service.experiment.candidate import CandidateStatus
+from service.reports import experiments as reports
+from service.reports.archive import archive_view
+from service.reports.lineage import lineage_view
+from service.reports.views import CandidateView, ExperimentDetail
+from service.store.models import CandidateRow, ExperimentRow
+from service.store.repository import Repository
+from service.web.dashboard import assets, figures, formats
+from service.web.dashboard.archive_figure import archive_figure
+from service.web.dashboard.contexts import (
+    CandidateContext,
+    Choice,
+    Context,
+    ExperimentContext,
+    ListContext,
+    MissingContext,
+)
+from service.web.dashboard.lineage import lineage_picture
+from service.web.dashboard.stacking import StackingPicture, stacking_picture
+from service.web.dashboard.verdict import Verdict, verdict_of
+from service.web.dashboard.weights import LayerWeights, layer_weights
+from service.web.dependencies import Reading
+
+LIST_ROWS = 50
+EXPORT_ROWS = 20
+
+router = APIRouter(include_in_schema=False)
+_TEMPLATES = Environment(
+    loader=PackageLoader("service.web.dashboard"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(formats.FILTERS)
+_TEMPLATES.globals.update(address=assets.address, all_shares=formats.all_shares, splits=SPLITS)
+
+
+def _wanted(request: Request) -> dict[str, str]:
+    return dict(request.query_params)
+
+
+Wanted = Annotated[dict[str, str], Depends(_wanted)]
+ThemeWanted = Annotated[figures.Theme, Query()]
+
+
+def render(template: str, page: Context, *, status: int = 200) -> HTMLResponse:
+    """Fills a template with its context."""
+    text = _TEMPLATES.get_template(template).render(page=page)
+    return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/")
+def experiments(repository: Reading, wanted: Wanted) -> HTMLResponse:
+    """Lists all experiments, newest first."""
+    rows = repository.experiments(limit=LIST_ROWS + 1, before=_as_id(wanted.get("before", "")))
+    shown = rows[:LIST_ROWS]
+    older = str(shown[-1].id) if len(rows) > LIST_ROWS else None
+    views = [reports.experiment_view(repository, row) for row in shown]
+    return render("experiments.html", ListContext(views, older))
+
+
+@router.get("/e/{key}")
+def experiment(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
+    """Shows an experiment: verdict, progress, front, candidates."""
+    try:
+        row = repository.experiment(key)
+    except NotFoundError as error:
+        return _missing(error)
+    detail = reports.experiment_detail(repository, row)
+    choice = Choice.read(wanted, [objective.name for objective in detail.objectives])
+    candidates, more = _table(repository, row, choice)
+    page = ExperimentContext(
+        experiment=detail,
+        choice=choice,
+        baselines=[reports.candidate_view(found, front=frozenset()) for found in _baselines(repository, row)],
+        verdict=_verdict(repository, row, detail),
+        candidates=candidates,
+        more=more,
+        exports=[reports.export_view(export) for export in repository.exports(row.id, limit=EXPORT_ROWS)],
+        newest_event=repository.last_event(),
+    )
+    return render("experiment.html", page)
+
+
+@router.get("/e/{key}/c/{number}")
+def candidate(key: str, number: int, repository: Reading) -> HTMLResponse:
+    """Shows a candidate: scores on all splits, recipe, what each parent gives to each layer."""
+    try:
+        row = repository.experiment(key)
+        found = repository.candidate(row.id, number)
+    except NotFoundError as error:
+        return _missing(error)
+    page = CandidateContext(
+        experiment=reports.experiment_view(repository, row),
+        candidate=reports.candidate_detail(repository, row, found),
+        weights=_weights(row, found),
+        stacking=_stacking(row, found),
+        lineage=lineage_picture(lineage_view(repository, row, found.number)),
+    )
+    return render("candidate.html", page)
+
+
+@router.get("/e/{key}/figures/front.json")
+def front_figure(key: str, repository: Reading, wanted: Wanted, theme: ThemeWanted = "light") -> Response:
+    """Gives the front as a plotly figure; with one objective, that objective over the candidates."""
+    row = repository.experiment(key)
+    choice = Choice.read(wanted, [objective.name for objective in reports.axes_of(row).objectives])
+    view = reports.front_view(repository, row, choice.split)
+    if len(view.objectives) == 1:
+        return _figure(figures.best_so_far_figure(view, theme=theme))
+    return _figure(figures.front_figure(view, choice.x, choice.y, theme=theme))
+
+
+@router.get("/e/{key}/figures/hypervolume.json")
+def hypervolume_figure(key: str, repository: Reading, theme: ThemeWanted = "light") -> Response:
+    """Gives hypervolume and best weighted mean over the candidates as a plotly figure."""
+    row = repository.experiment(key)
+    progress = reports.progress_view(repository, row)
+    return _figure(figures.progress_figure(progress, reports.axes_of(row).objectives, theme=theme))
+
+
+@router.get("/e/{key}/figures/archive.json")
+def archive_of_experiment(key: str, repository: Reading, theme: ThemeWanted = "light") -> Response:
+    """Gives the archive's cells over the measures as a plotly figure."""
+    row = repository.experiment(key)
+    share = formats.all_shares(reports.axes_of(row).objectives)
+    return _figure(archive_figure(archive_view(repository, row), share=share, theme=theme))
+
+
+@router.get("/static/{version}/{name}")
+def static_file(version: str, name: str, request: Request) -> Response:
+    """Gives a stylesheet or script; its address changes whenever its content does."""
+    if name not in assets.names():
+        raise NotFoundError("file", name)
+    asset = assets.asset(name)
+    headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
+    if version == assets.version(name):
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(asset.gzipped, media_type=asset.media_type, headers=headers)
+    return Response(asset.plain, media_type=asset.media_type, headers=headers)
+
+
+def _verdict(repository: Repository, row: ExperimentRow, detail: ExperimentDetail) -> Verdict | None:
+    if detail.winner is None:
+        return None
+    return verdict_of(detail, reports.front_view(repository, row, "test"))
+
+
+def _table(
+    repository: Repository, row: ExperimentRow, choice: Choice
+) -> tuple[Sequence[CandidateView], bool]:
+    """Returns the newest candidates of the chosen kind, and whether there are more."""
+    front = reports.front_numbers(repository, row.id)
+    rows: Iterable[CandidateRow]
+    if choice.show == "front":
+        newest = sorted(front, reverse=True)
+        count, rows = len(newest), [repository.candidate(row.id, n) for n in newest[: choice.rows]]
+    elif choice.show == "baselines":
+        found = _baselines(repository, row)
+        count, rows = len(found), found[::-1]
+    elif choice.show == "failed":
+        failed = repository.candidates(row.id, status=CandidateStatus.FAILED)
+        failed += repository.candidates(row.id, status=CandidateStatus.INFEASIBLE)
+        count, rows = len(failed), sorted(failed, key=lambda found: -found.number)
+    else:
+        count = sum(repository.counts(row.id).values())  # numbers have no gaps
+        rows = repository.candidates(row.id, after=max(count - choice.rows, 0) - 1)[::-1]
+    views = [reports.candidate_view(found, front=front) for found in rows]
+    return views[: choice.rows], count > choice.rows
+
+
+def _baselines(repository: Repository, row: ExperimentRow) -> list[CandidateRow]:
+    count = len(row.facts["baselines"])
+    return repository.candidates(row.id, limit=count) if count else []
+
+
+def _weights(row: ExperimentRow, found: CandidateRow) -> LayerWeights | None:
+    if found.recipe is None:
+        return None
+    recipe = Recipe.model_validate(found.recipe)
+    return layer_weights(recipe, row.facts["layers"], layer_prefix=row.facts["layer_prefix"])
+
+
+def _stacking(row: ExperimentRow, found: CandidateRow) -> StackingPicture | None:
+    if found.recipe is None:
+        return None
+    return stacking_picture(Recipe.model_validate(found.recipe), row.facts["layers"])
+
+
+def _missing(error: NotFoundError) -> HTMLResponse:
+    return render("missing.html", MissingContext(error.detail), status=404)
+
+
+def _figure(figure: go.Figure) -> Response:
+    return Response(figure.to_json(), media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
+def _as_id(text: str) -> UUID | None:
+    """Returns the id in a query string; an address that somebody mistyped shows the newest."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

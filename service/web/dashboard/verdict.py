@@ -1,0 +1,140 @@
+"""What came out of a search, in one glance: the winner beside its parents, on items nobody searched on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evaluators import Split
+from service.experiment.findings import is_baseline
+from service.reports.views import ExperimentView, FrontView, ObjectiveView, ScoreView
+from service.web.dashboard.formats import all_shares
+from service.web.dashboard.plane import Point, is_parent, score_of
+
+MOST_PARENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A candidate's weighted mean over the objectives, as fitness, with its standard error."""
+
+    value: float
+    stderr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One row of the verdict: a model and its scores on one split, in the objectives' order."""
+
+    role: str
+    point: Point
+    scores: tuple[ScoreView | None, ...]
+    mean: Mean
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How far the winner is above a rival; the two standard errors are taken as independent."""
+
+    rival: str
+    value: float
+    stderr: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Says whether the difference exceeds twice its standard error."""
+        return abs(self.value) > 2 * self.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The winner, what it is compared to, and the search's optimism about it.
+
+    Attributes:
+        over_parent, over_baseline: None where no such rival was evaluated on the split.
+        optimism: Search score minus score on this split, per objective, None where unknown.
+        share: The weighted mean can be read in percent.
+    """
+
+    split: Split
+    standings: tuple[Standing, ...]
+    over_parent: Gain | None
+    over_baseline: Gain | None
+    optimism: tuple[float | None, ...]
+    share: bool
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing that the search found was better than what it began with."""
+        return is_baseline(self.winner.point.label)
+
+    @property
+    def winner(self) -> Standing:
+        """The row of the winner."""
+        return self.standings[0]
+
+
+def weighted_mean(point: Point, objectives: Sequence[ObjectiveView], split: Split) -> Mean | None:
+    """Returns the mean that single-objective searches climb; None unless all objectives were scored."""
+    total = sum(objective.weight for objective in objectives)
+    value = variance = 0.0
+    for objective in objectives:
+        found = score_of(point, objective.name, split)
+        if found is None:
+            return None
+        share = objective.weight / total
+        value += share * (found.value if objective.higher_is_better else -found.value)
+        variance += (share * found.stderr) ** 2
+    return Mean(value, math.sqrt(variance))
+
+
+def best_parent(
+    baselines: Sequence[Point], objectives: Sequence[ObjectiveView], split: Split
+) -> Standing | None:
+    """Returns the parent with the highest weighted mean on a split."""
+    parents = [point for point in baselines if is_parent(point.label)]
+    return next(iter(_standings("best parent", parents, objectives, split)), None)
+
+
+def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
+    """Compares the winner to its rivals on the split of the front; None without a winner or scores."""
+    if experiment.winner is None:
+        return None
+    everyone = {p.number: p for p in (*view.dominated, *view.baselines, *view.front)}
+    point = everyone.get(experiment.winner.number)
+    axes = (view.objectives, view.split)
+    found = _standings("winner", [point] if point else [], *axes)
+    if not found:
+        return None
+    winner, others = found[0], [p for p in view.baselines if p.number != experiment.winner.number]
+    parents = _standings("parent", [p for p in others if is_parent(p.label)], *axes)[:MOST_PARENTS]
+    baselines = _standings("best baseline", [p for p in others if not is_parent(p.label)], *axes)[:1]
+    return Verdict(
+        split=view.split,
+        standings=(winner, *baselines, *parents),
+        over_parent=_gain(winner, parents),
+        over_baseline=_gain(winner, baselines),
+        optimism=tuple(experiment.winner.optimism.get(o.name) for o in view.objectives),
+        share=all_shares(view.objectives),
+    )
+
+
+def _standings(
+    role: str, points: Sequence[Point], objectives: Sequence[ObjectiveView], split: Split
+) -> list[Standing]:
+    """The points that were scored on all objectives, best first."""
+    found = [
+        Standing(role, point, tuple(score_of(point, o.name, split) for o in objectives), mean)
+        for point in points
+        if (mean := weighted_mean(point, objectives, split)) is not None
+    ]
+    return sorted(found, key=lambda standing: -standing.mean.value)
+
+
+def _gain(winner: Standing, rivals: Sequence[Standing]) -> Gain | None:
+    if not rivals:
+        return None
+    rival = rivals[0]
+    stderr = math.hypot(winner.mean.stderr, rival.mean.stderr)
+    return Gain(rival.point.label or "", winner.mean.value - rival.mean.value, stderr)

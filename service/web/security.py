@@ -1,0 +1,193 @@
+"""Gatekeeper: what every request passes before any route sees it, the dashboard's included.
+
+On a loopback address the realistic attacker is a web page in the user's own browser: it may send
+requests to 127.0.0.1, and by rebinding its own name to 127.0.0.1 it may read the answers.  So the
+names under which the service may be addressed are a closed list, and requests that change
+something must not come from a foreign page.  Where other machines can reach the service, a key is
+asked for on top.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from ipaddress import ip_address
+from time import perf_counter
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.settings import Settings
+from service.web.problems import Problem, problem_response
+
+logger = structlog.get_logger(__name__)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+OPEN_PATHS = frozenset({"/healthz"})  # asked by supervisors that hold no key
+
+# Plotly sets style attributes on the elements it draws, hence 'unsafe-inline' for styles alone.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Gatekeeper:
+    """Lets in what may come in, numbers and logs each request, and adds the security headers."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+        self.app = app
+        self.hosts = LOOPBACK_NAMES | {host_name(h) for h in (settings.host, *settings.allowed_hosts)}
+        key = settings.api_key
+        self._key = key.get_secret_value().encode() if key is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request; a failure nobody foresaw becomes a problem, never a traceback."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id, started = uuid4().hex, perf_counter()
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(message, request_id)
+            await send(message)
+
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            problem = self.objection(scope)
+            if problem is not None:
+                await problem_response(scope, problem)(scope, receive, send_guarded)
+            else:
+                await self.app(scope, receive, send_guarded)
+        except Exception:
+            logger.exception("request_failed", method=scope["method"], path=scope["path"])
+            if not status:
+                await problem_response(scope, Problem.unforeseen())(scope, receive, send_guarded)
+        seconds = round(perf_counter() - started, 4)
+        logger.debug("request", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
+
+    def objection(self, scope: Scope) -> Problem | None:
+        """Returns why a request is turned away, or None."""
+        headers = Headers(scope=scope)
+        return (
+            self._wrong_host(headers)
+            or self._foreign_page(scope["method"], headers)
+            or self._without_key(scope["path"], headers)
+            or _bad_characters(scope)
+        )
+
+    def _wrong_host(self, headers: Headers) -> Problem | None:
+        host = host_name(headers.get("host", ""))
+        if host in self.hosts:
+            return None
+        return Problem(
+            421,
+            "unknown_host",
+            f"this service does not go by the name {host[:200]!r}",
+            f"use one of {', '.join(sorted(self.hosts))}, or add the name to EVOMERGE_ALLOWED_HOSTS",
+        )
+
+    def _foreign_page(self, method: str, headers: Headers) -> Problem | None:
+        if method in SAFE_METHODS:
+            return None
+        origin = headers.get("origin")
+        foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+        if not foreign and headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
+            return None
+        return Problem(
+            403,
+            "foreign_origin",
+            f"a page of {(origin or 'another site')[:200]!r} may not change anything here",
+            "send the request from the dashboard, the command line or a program",
+        )
+
+    def _without_key(self, path: str, headers: Headers) -> Problem | None:
+        if self._key is None or path in OPEN_PATHS:
+            return None
+        given = _given_key(headers.get("authorization", ""))
+        if hmac.compare_digest(given, self._key):
+            return None
+        return Problem(
+            401,
+            "unauthorized",
+            "this service asks for a key, and the request has none or a wrong one",
+            "set EVOMERGE_API_KEY, send `Authorization: Bearer KEY`, or give the key as the password",
+            headers={"WWW-Authenticate": 'Basic realm="evomerge", charset="UTF-8"'},
+        )
+
+
+def _add_headers(message: Message, request_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Request-ID"] = request_id
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def _given_key(authorization: str) -> bytes:
+    """Returns the key in an Authorization header, empty where there is none.
+
+    Browsers can only ask for a name and a password, so the password counts as well.
+    """
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip().encode("latin-1", "replace")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(credentials, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return b""
+
+
+def _bad_characters(scope: Scope) -> Problem | None:
+    """Databases cannot hold NUL, and no name here does."""
+    if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        return Problem(400, "bad_character", "the address holds a NUL character", "leave it out")
+    return None
+
+
+def host_name(host: str) -> str:
+    """Returns a Host header's name without its port, in lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if _is_address(host) else host.partition(":")[0]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def url_of(settings: Settings, port: int | None = None) -> str:
+    """Returns the address under which a browser on this machine reaches the service."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - not bound here
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port if port is None else port}"

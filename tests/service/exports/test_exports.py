@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from service.controller.runner import Runner
+from service.exports.exporter import Exporter
+from service.store.database import Database
+from service.store.leases import claim_export
+from service.store.repository import Repository
+from service.web.app import create_app
+from tests.service.running import SteeredWorkforce, Steps, settings_in, spec_over, wait_for
+from tests.service.small_experiments import add_experiment
+from workers.errors import ExportError
+from workers.protocol.messages import ExportOrder
+
+ADDRESS = "/api/v1/experiments/small/exports"
+SLOW = 60.0
+
+
+@pytest.fixture
+def workforce() -> SteeredWorkforce:
+    return SteeredWorkforce()
+
+
+@pytest.fixture
+def steps(tmp_path: Path, workforce: SteeredWorkforce, paper_parents: dict[str, Path]) -> Iterator[Steps]:
+    """A service with an experiment that has succeeded."""
+    app = create_app(settings_in(tmp_path / "home"), workforce=workforce)
+    with TestClient(app, base_url="http://localhost") as http:
+        found = Steps(http)
+        found.create(spec_over(paper_parents))
+        found.wait("small", "succeeded")
+        yield found
+
+
+def export(steps: Steps, **body: Any) -> dict[str, Any]:
+    answer = steps.http.post(ADDRESS, json=body)
+    assert answer.status_code == 202, answer.text
+    return steps.exported(answer.json()["id"])
+
+
+def orders(workforce: SteeredWorkforce) -> list[ExportOrder]:
+    return [errand for errand in workforce.errands if isinstance(errand, ExportOrder)]
+
+
+def test_a_checkpoint_says_where_it_comes_from(
+    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    done = export(steps, candidate=7)
+    folder = tmp_path / "home" / "exports" / "small" / "7"
+    assert done["folder"] == str(folder)
+    stored = steps.get("/api/v1/experiments/small/candidates/7")
+    known = json.loads((folder / "evomerge.json").read_text())
+    assert known["scores"] == stored["scores"]
+    assert known["recipe_digest"] == stored["digest"] == orders(workforce)[0].recipe.digest
+    assert read_recipe((folder / "mergekit_config.yml").read_text()).digest == stored["digest"]
+    assert "# small, candidate 7" in (folder / "README.md").read_text()
+
+
+def test_the_winner_is_exported_by_default(steps: Steps) -> None:
+    assert export(steps)["candidate"] == steps.experiment("small")["winner"]["number"]
+
+
+def test_a_hub_export_is_private_and_tells_nothing_of_this_machine(
+    steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+) -> None:
+    done = export(steps, candidate=7, target="hub:me/merged")
+    assert done["url"] == "https://hub.test/me/merged"
+    order = orders(workforce)[0]
+    assert order.hub is not None
+    assert (order.hub.repository, order.hub.private) == ("me/merged", True)
+    place = str(paper_parents["left"].parent)
+    assert place not in order.card + "".join(order.extra_files.values())
+    assert 'from_pretrained("me/merged")' in order.card
+    export(steps, candidate=7, target="hub:me/merged", private=False)  # again, and this time for all
+    second = orders(workforce)[1].hub
+    assert second is not None
+    assert not second.private
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"candidate": 99}, 404, "not_found"),
+        ({"candidate": -1}, 422, "invalid_request"),
+        ({"candidate": True}, 422, "invalid_request"),
+        ({"candidate": "best"}, 422, "invalid_request"),
+        ({"target": "relative/folder"}, 422, "bad_target"),
+        ({"target": "hub:noslash"}, 422, "bad_target"),
+        ({"target": "hub:../../etc"}, 422, "bad_target"),
+        ({"target": ""}, 422, "invalid_request"),
+        ({"target": "/etc/passwd/x"}, 422, "bad_target"),
+        ({"target": "/etc"}, 409, "conflict"),
+        ({"target": "/etc", "replace": True}, 409, "conflict"),
+        ({"replace": "yes"}, 422, "invalid_request"),
+        ({"token": "hf_x"}, 422, "invalid_request"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_at_once(
+    steps: Steps, workforce: SteeredWorkforce, body: dict[str, Any], status: int, code: str
+) -> None:
+    answer = steps.http.post(ADDRESS, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert orders(workforce) == []
+
+
+def test_only_an_earlier_export_is_replaced(steps: Steps, tmp_path: Path) -> None:
+    target = str(tmp_path / "out")
+    export(steps, candidate=7, target=target)
+    refused = steps.http.post(ADDRESS, json={"candidate": 7, "target": target})
+    assert refused.status_code == 409
+    assert "exists already" in refused.json()["detail"]
+    assert export(steps, candidate=6, target=target, replace=True)["status"] == "succeeded"
+    assert json.loads((tmp_path / "out" / "evomerge.json").read_text())["candidate"] == 6
+
+
+def test_there_is_no_winner_before_the_end(
+    steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+) -> None:
+    workforce.gate.clear()
+    steps.create(spec_over(paper_parents, name="later"))
+    answer = steps.http.post("/api/v1/experiments/later/exports", json={})
+    assert answer.status_code == 409
+    assert "no winner yet" in answer.json()["detail"]
+
+
+def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
+    workforce.errand_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
+    failed = export(steps, candidate=7)
+    assert failed["status"] == "failed"
+    assert failed["failure"]["code"] == "export_failed"
+    assert failed["failure"]["cause"] == "disk: 2 GB are needed, 1 GB is free"
+    assert failed["failure"]["remedy"] == "make room"
+    workforce.errand_error = None
+    assert export(steps, candidate=7)["status"] == "succeeded"
+
+
+def test_names_cannot_lead_out_of_the_exports_folder(
+    steps: Steps, paper_parents: dict[str, Path], tmp_path: Path
+) -> None:
+    places = set()
+    for name in ("../../etc", "a/b", "a:b", "...", "ärger"):
+        row = steps.create(spec_over(paper_parents, name=name))
+        steps.wait(row["id"], "succeeded")
+        answer = steps.http.post(f"/api/v1/experiments/{row['id']}/exports", json={"candidate": 0})
+        places.add(Path(steps.exported(answer.json()["id"])["folder"]))
+    assert len(places) == 5
+    exports = tmp_path / "home" / "exports"
+    assert all(place.parent.parent == exports and ".." not in place.parts for place in places)
+
+
+def test_an_export_whose_controller_died_is_done_again(
+    sqlite_database: Database, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    settings = settings_in(tmp_path)
+    add_finished(sqlite_database, workforce)
+    with sqlite_database.session() as session:
+        repository = Repository(session)
+        row = repository.create_export(
+            repository.experiment("small").id, 0, str(tmp_path / "out"), {"private": True, "replace": False}
+        )
+        claim_export(session, "a controller that dies", seconds=0.5)
+    # It had put the folder in place, and died before it could say so.
+    exporter = Exporter(sqlite_database, workforce, settings)
+    assert not exporter.carry_out_next()  # the other may be alive
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "evomerge.json").write_text(json.dumps({"export": str(row.id)}))
+    wait_for(exporter.carry_out_next, "the lease to end")
+    with sqlite_database.reading() as session:
+        again = Repository(session).export(row.id)
+    assert (again.status, again.folder) == ("succeeded", str(folder))
+    assert orders(workforce)[0].replace
+
+
+def test_a_long_export_keeps_its_lease(
+    sqlite_database: Database, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    add_finished(sqlite_database, workforce)
+    with sqlite_database.session() as session:
+        repository = Repository(session)
+        options = {"private": True, "replace": False}
+        repository.create_export(repository.experiment("small").id, 0, str(tmp_path / "out"), options)
+    workforce.errand_gate.clear()
+    exporter = Exporter(sqlite_database, workforce, settings_in(tmp_path, lease_seconds=2.0))
+    thread = threading.Thread(target=exporter.carry_out_next)
+    thread.start()
+    threading.Event().wait(3.0)
+    assert not Exporter(sqlite_database, workforce, settings_in(tmp_path)).carry_out_next()
+    workforce.errand_gate.set()
+    thread.join(SLOW)
+    assert len(orders(workforce)) == 1
+
+
+def add_finished(database: Database, workforce: SteeredWorkforce) -> None:
+    """Adds an experiment with one scored baseline."""
+    add_experiment(database, parents=["/models/left", "/models/right"])
+    runner = Runner(database, workforce, settings_in(Path("/nowhere")))
+    assert runner.drive_next()

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from evaluators import Split
+from service.experiment.candidate import CandidateStatus
+from service.experiment.findings import ComparisonFinding, ExaminationFindings, ObjectiveFinding, SplitFinding
+from service.experiment.status import ExperimentStatus
+from service.exports.model_card import Subject, escape, model_card
+from service.reports.views import (
+    CandidateDetail,
+    ExperimentDetail,
+    FrontPoint,
+    ObjectiveView,
+    ProgressView,
+    ScoreView,
+    TimingsView,
+    WinnerView,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RECIPE = "merge_method: ties\nmodels: []\n"
+
+
+def score(value: float, benchmark: str = "words") -> ScoreView:
+    return ScoreView(
+        benchmark=benchmark, metric="acc,none", value=value, stderr=0.02, higher_is_better=True, items=200
+    )
+
+
+def experiment(**changes: Any) -> ExperimentDetail:
+    progress = ProgressView(
+        counts={CandidateStatus.SCORED: 12}, settled=12, total=12, rate=None, eta_seconds=None, best=0.9,
+        best_number=7, best_baseline=0.5, generation=2, hypervolume=[], reference=None,
+    )  # fmt: skip
+    objective = ObjectiveView(
+        name="words", task="words", metric="acc,none", higher_is_better=True, weight=1.0,
+        items={"search": 200, "selection": 200, "test": 200},
+    )  # fmt: skip
+    content: dict[str, Any] = {
+        "id": uuid4(), "name": "skills", "status": ExperimentStatus.SUCCEEDED, "reason": None,
+        "algorithm": "cma_es", "created_at": NOW, "started_at": NOW, "ended_at": NOW, "progress": progress,
+        "objectives": [objective], "parents": ["org/left", "/home/me/right"], "base": "org/base@0123abc",
+        "winner": WinnerView(number=7, label=None, optimism={"words": 0.05}), "failure": None, "may": [],
+        "spec": {"seed": 3},
+    }  # fmt: skip
+    return ExperimentDetail.model_validate(content | changes)
+
+
+def candidate(scores: dict[Split, list[ScoreView]], **changes: Any) -> CandidateDetail:
+    content: dict[str, Any] = {
+        "number": 7, "generation": 2, "label": None, "status": CandidateStatus.SCORED, "digest": "d" * 64,
+        "scores": scores, "on_front": True, "timings": TimingsView(), "attempts": 1, "worker": "w0",
+        "created_at": NOW, "settled_at": NOW, "recipe": RECIPE, "genome": None,
+    }  # fmt: skip
+    return CandidateDetail.model_validate(content | changes)
+
+
+def subject(**changes: Any) -> Subject:
+    scores: dict[Split, list[ScoreView]] = {
+        "search": [score(0.95)], "selection": [score(0.92)], "test": [score(0.9)]
+    }  # fmt: skip
+    baseline = FrontPoint(
+        number=0, label="parent: left", scores={"search": [score(0.4)], "test": [score(0.45)]}
+    )
+    content: dict[str, Any] = {
+        "experiment": experiment(), "candidate": candidate(scores), "baselines": [baseline],
+        "recipe": RECIPE, "address": "me/skills", "version": "1.2.3",
+    }  # fmt: skip
+    return Subject(**content | changes)
+
+
+def metadata(card: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(card.split("---")[1])
+    return content
+
+
+def section(card: str, title: str) -> str:
+    return card.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_metadata_names_parents_of_the_hub_and_the_kind_of_model() -> None:
+    found = metadata(model_card(subject()))
+    assert found["base_model"] == ["org/left", "org/base"]  # a local folder has no page to link to
+    assert found["base_model_relation"] == "merge"
+    assert found["library_name"] == "transformers"
+    assert found["pipeline_tag"] == "text-generation"
+    assert found["tags"] == ["merge", "mergekit", "evomerge"]
+
+
+def test_local_parents_are_named_without_their_place() -> None:
+    card = model_card(subject(experiment=experiment(parents=["/home/me/left", "/home/me/right"], base=None)))
+    assert "base_model" not in metadata(card)
+    assert "- left\n- right" in section(card, "Parents")
+    assert "/home/me" not in card
+
+
+def test_only_held_out_scores_are_results() -> None:
+    card = model_card(subject())
+    results = section(card, "Results")
+    assert "0.900 ± 0.020" in results
+    assert "| parent: left | 0.450 ± 0.020 |" in results
+    assert "0.950" not in results
+    assert "words +0.050" in results
+    assert "0.950 ± 0.020" in section(card, "Scores during the search")
+
+
+def test_a_model_that_was_not_examined_claims_no_results() -> None:
+    card = model_card(subject(candidate=candidate({"search": [score(0.95)]})))
+    assert "not examined" in section(card, "Results")
+    assert "0.950" not in section(card, "Results")
+
+
+def test_the_card_tells_how_the_model_was_found() -> None:
+    card = model_card(subject())
+    for fact in ("`ties`", "cma\\_es", "candidate 7", "of 12 tried", "seed 3", "won on the selection split"):
+        assert fact in card
+    assert RECIPE.strip() in section(card, "Recipe")
+    assert 'from_pretrained("me/skills")' in section(card, "Usage")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a | b", r"a \| b"),
+        ("<img src=x onerror=alert(1)>", r"\<img src=x onerror=alert(1)\>"),
+        ("[click](javascript:alert(1))", r"\[click\](javascript:alert(1))"),
+        ("# heading", r"\# heading"),
+        ("1. item", r"1\. item"),
+        ("one\n\n# two", "one # two"),
+        ("http://evil.test", r"http\://evil.test"),
+        ("`code`", r"\`code\`"),
+        ("rtl \u202e txt", "rtl   txt"),
+    ],
+)
+def test_other_peoples_names_are_text(name: str, shown: str) -> None:
+    assert escape(name) == shown
+    card = model_card(subject(experiment=experiment(name=name)))
+    assert f"# {shown}, candidate 7" in card
+
+
+def test_a_recipe_cannot_leave_its_fence() -> None:
+    recipe = "merge_method: ties\n# ```\n# <script>\n"
+    assert f"````yaml\n{recipe}````" in model_card(subject(recipe=recipe))
+
+
+def test_a_name_cannot_leave_the_metadata() -> None:
+    card = model_card(subject(experiment=experiment(parents=["org/left: 1 --- # evil", "org/right"])))
+    assert metadata(card)["base_model"] == ["org/right", "org/base"]
+
+
+def test_the_card_tells_what_the_examination_found_and_what_to_mind() -> None:
+    comparison = ComparisonFinding(
+        number=0, label="parent: le|ft", role="parent", objective="words", difference=-0.05, stderr=0.02,
+        better=1, worse=11, p_value=0.0063, test="mcnemar", best_parent=True, regression=True,
+    )  # fmt: skip
+    objective = ObjectiveFinding(
+        name="words", metric="acc,none", higher_is_better=True, search=None, selection=None,
+        test=SplitFinding(value=0.9, stderr=0.02, items=200, truncated=0.1),
+        optimism=0.05, optimism_stderr=0.03, overlap=0.01,
+    )  # fmt: skip
+    found = ExaminationFindings(objectives=(objective,), comparisons=(comparison,), warnings=("mind this",))
+    winner = WinnerView(number=7, label=None, optimism={"words": 0.05}, examination=found)
+    text = model_card(subject(experiment=experiment(winner=winner)))
+    for words in (
+        "## Examination",
+        "10.0% truncated",
+        "parent: le\\|ft (the best parent)",
+        "-0.050 ± 0.020, 1 items won, 11 lost, p = 0.0063 (mcnemar); worse than it, significantly",
+        "- mind this",
+    ):
+        assert words in text
+
+
+def test_a_warning_of_an_objective_follows_every_candidate() -> None:
+    (objective,) = experiment().objectives
+    public = objective.model_copy(update={"warnings": ("searched on a public test set",)})
+    other = experiment(objectives=[public], winner=None)
+    assert "searched on a public test set" in model_card(subject(experiment=other))
+    assert "## Examination" not in model_card(subject())

@@ -1,0 +1,52 @@
+"""The whole service behind a real port, for browsers; and where a browser is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.store.database import Database
+from tests.service.running import serving, settings_in
+from tests.service.scripted_workforce import ScriptedWorkforce
+from workers.protocol.messages import Workforce
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running service: where it is, and the database beneath it."""
+
+    url: str
+    database: Database
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+
+@contextmanager
+def served_in(home: Path, *, port: int = 0, workforce: Workforce | None = None) -> Iterator[Served]:
+    """Serves from a folder for the length of the block."""
+    with serving(home, workforce or ScriptedWorkforce(), port=port) as url:
+        database = Database(settings_in(home).database)
+        yield Served(url, database)
+        database.close()
+
+
+def find_browser() -> str | None:
+    """Returns a Chromium: named by EVOMERGE_TEST_BROWSER, installed, or playwright's own."""
+    named = os.environ.get("EVOMERGE_TEST_BROWSER")
+    if named:
+        return named
+    for command in ("chromium", "chromium-browser", "google-chrome"):
+        if (found := shutil.which(command)) is not None:
+            return found
+    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright"))
+    return next((str(path) for path in sorted(own.glob("chromium-*/chrome-linux*/chrome"))), None)

@@ -1,0 +1,230 @@
+"""The pages as the server renders them, without a browser."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from html.parser import HTMLParser
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from service.web.dashboard import assets
+from tests.service.web.dashboard.played_experiment import ITEMS, PlayedExperiment
+from tests.service.web.dashboard.served import Served
+
+EVIL = "<script>alert('evil')</script>"
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> httpx.Client:
+    return httpx.Client(base_url=served.url, headers={"Accept-Encoding": "identity"})
+
+
+def test_pages_can_be_read_without_scripts(client: httpx.Client, finished: PlayedExperiment) -> None:
+    listed, shown = client.get("/"), client.get(f"/e/{finished.id}")
+
+    assert listed.status_code == shown.status_code == 200
+    assert f'href="/e/{finished.id}"' in listed.text
+    assert "parent: maths" in shown.text
+    assert "beats the best parent" in shown.text
+
+
+def test_the_winner_is_compared_with_its_parents_item_by_item(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    page = client.get(f"/e/{finished.id}").text
+    trust = page[page.index("How far to trust it") : page.index('id="candidates"')]
+
+    assert "best parent" in trust
+    assert "▼ regression" in trust
+    assert "▲ better" in trust
+    assert trust.index("plain average") < trust.index("Other baselines") < trust.index("TIES (density 0.5)")
+
+
+def test_who_answered_a_part_of_the_items_says_so(client: httpx.Client, served: Served) -> None:
+    rotation = {"items": 50, "elites": 2}
+    rotated = PlayedExperiment(served.database, "rotated", candidates=12, rotation=rotation)
+    rotated.play_baselines()
+    elite, other, *_ = rotated.play(6)
+    for generation in (2, 4):
+        rotated.ask_again(elite, generation)
+    pages = [client.get(f"/e/rotated{path}").text for path in ("", f"/c/{elite}", f"/c/{other}", "/c/0")]
+
+    assert "estimates missed by 0.031 (plain means 0.045) in 38 checks, rank correlation 0.81" in pages[0]
+    assert f"about 50 of {ITEMS} items of arithmetic" in pages[0]
+    assert "answered again in generations 2 and 4" in pages[1]
+    assert f"answered 50 of {ITEMS} items of arithmetic" in pages[2]
+    assert "answered again" not in pages[2]
+    assert "answered" not in pages[3]  # a baseline: it is asked everything
+    shown = client.get(f"/api/v1/experiments/rotated/candidates/{elite}").json()
+    assert shown["again"] == [2, 4]
+    assert shown["scores"]["search"][0]["is_part"] is True
+
+
+def test_an_experiment_is_found_by_its_name_too(client: httpx.Client, finished: PlayedExperiment) -> None:
+    assert client.get("/e/finished").text.count("<h1>finished") == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/0"])
+def test_every_page_has_a_twin_in_the_api(
+    client: httpx.Client, finished: PlayedExperiment, path: str
+) -> None:
+    page = client.get(path).text
+    twin = re.search(r'<a href="([^"]+)">This page as JSON', page)
+
+    assert twin is not None
+    assert client.get(twin[1]).headers["content-type"].startswith("application/json")
+
+
+@pytest.mark.parametrize("path", ["/e/nobody", f"/e/{uuid4()}", "/e/finished/c/9999"])
+def test_what_is_not_there_gives_a_page_that_says_so(
+    client: httpx.Client, finished: PlayedExperiment, path: str
+) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert "Nothing here" in answer.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["split=nonsense", "x=%3Cscript%3E&y=none", "rows=-1", "rows=abc", "show=1'--", "split=test&show=failed"],
+)
+def test_a_mistyped_query_still_shows_the_page(
+    client: httpx.Client, finished: PlayedExperiment, query: str
+) -> None:
+    assert client.get(f"/e/finished?{query}").status_code == 200
+    assert client.get(f"/e/finished/figures/front.json?{query}").status_code == 200
+
+
+def test_the_list_goes_on_from_any_experiment(client: httpx.Client, finished: PlayedExperiment) -> None:
+    assert "finished" not in client.get(f"/?before={finished.id}").text
+    assert client.get("/?before=nonsense").status_code == 200
+
+
+def test_texts_of_others_are_never_markup(client: httpx.Client, served: Served) -> None:
+    evil = PlayedExperiment(served.database, EVIL, objectives=(EVIL + "1", EVIL + "2"))
+    evil.play_baselines()
+    number = evil.fail_one(cause=EVIL, excerpt=EVIL)
+
+    for path in ("/", f"/e/{evil.id}", f"/e/{evil.id}?show=failed", f"/e/{evil.id}/c/{number}"):
+        page = client.get(path).text
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
+    figure = client.get(f"/e/{evil.id}/figures/front.json").text
+    assert "<script>alert" not in figure
+
+
+def test_failed_candidates_come_with_cause_and_remedy(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    page = client.get("/e/finished?show=failed").text
+
+    assert "the merged weights gave NaN" in page
+    assert "look at the recipe&#39;s weights" in page
+
+
+@pytest.mark.parametrize(("show", "count"), [("all", 30), ("baselines", 5), ("failed", 1)])
+def test_the_table_shows_one_kind_of_candidates(
+    client: httpx.Client, finished: PlayedExperiment, show: str, count: int
+) -> None:
+    assert client.get(f"/e/finished?show={show}").text.count("<tr data-number=") == count
+
+
+def test_the_front_table_holds_the_front_alone(client: httpx.Client, finished: PlayedExperiment) -> None:
+    page = client.get("/e/finished?show=front").text
+
+    numbers = {int(number) for number in re.findall(r'<tr data-number="(\d+)"', page)}
+    assert numbers == set(finished.archive.front)
+
+
+def test_a_candidate_shows_its_recipe_and_what_each_parent_gives(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    page = client.get("/e/finished/c/7").text
+
+    assert "merge_method: task_arithmetic" in page
+    assert "Weight of each parent, by layer" in page
+    assert "evomerge export finished 7 --to" in page
+
+
+def test_figures_are_plotly_json_in_the_theme_asked_for(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    light, dark = (
+        client.get(f"/e/finished/figures/front.json?theme={theme}").json() for theme in ("light", "dark")
+    )
+
+    assert {"data", "layout"} <= light.keys()
+    assert light["layout"]["font"] != dark["layout"]["font"]
+    assert "data" in client.get("/e/finished/figures/hypervolume.json").json()
+
+
+def test_figures_of_nothing_are_problems(client: httpx.Client) -> None:
+    answer = client.get("/e/nobody/figures/front.json")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", sorted(assets.names()))
+def test_files_are_kept_by_browsers_because_their_address_changes_with_them(
+    client: httpx.Client, name: str
+) -> None:
+    answer = client.get(assets.address(name))
+
+    assert answer.status_code == 200
+    assert "immutable" in answer.headers["cache-control"]
+    assert client.get(f"/static/older/{name}").headers["cache-control"] == "no-cache"
+
+
+def test_plotly_comes_gzipped_from_the_installed_package(served: Served) -> None:
+    with httpx.stream(
+        "GET", served.url + assets.address("plotly.min.js"), headers={"Accept-Encoding": "gzip"}
+    ) as answer:
+        raw = b"".join(answer.iter_raw())
+
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(raw) < 2_000_000
+    assert b"plotly.js v" in gzip.decompress(raw)[:100]
+
+
+@pytest.mark.parametrize("name", ["nothing.css", "..%2f..%2fpages.py", "pages.py", "%2e%2e%2fpages.py"])
+def test_no_other_file_is_served(client: httpx.Client, name: str) -> None:
+    assert client.get(f"/static/x/{name}").status_code == 404
+
+
+class Tags(HTMLParser):
+    """All tags of a page, with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/0"])
+def test_pages_hold_no_script_of_their_own(
+    client: httpx.Client, finished: PlayedExperiment, path: str
+) -> None:
+    tags = Tags(client.get(path).text).found
+
+    assert all(attributes.get("src") for tag, attributes in tags if tag == "script")
+    assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
+
+
+@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/0"])
+def test_tables_have_captions_and_pictures_have_words(
+    client: httpx.Client, finished: PlayedExperiment, path: str
+) -> None:
+    page = client.get(path).text
+    tags = Tags(page).found
+
+    assert page.count("<table") == page.count("<caption")
+    assert all("scope" in attributes for tag, attributes in tags if tag == "th")
+    assert all(attributes.get("aria-label") for _, attributes in tags if "data-figure" in attributes)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.settings import Settings
+from service.web.app import create_app
+from service.web.security import host_name, url_of
+from tests.service.running import SteeredWorkforce, settings_in
+
+KEY = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    settings = settings_in(tmp_path_factory.mktemp("open"), allowed_hosts=("evomerge.example",))
+    with TestClient(
+        create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost:8000"
+    ) as http:
+        yield http
+
+
+@pytest.fixture(scope="module")
+def locked_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    settings = settings_in(tmp_path_factory.mktemp("locked"), host="0.0.0.0", api_key=KEY)
+    with TestClient(
+        create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost:8000"
+    ) as http:
+        yield http
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST", "evomerge.example", "evomerge.example:443"],
+)
+def test_the_service_answers_to_its_own_names(open_service: TestClient, host: str) -> None:
+    assert open_service.get("/version", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/version", "/healthz", "/api/v1/experiments", "/nowhere"])
+@pytest.mark.parametrize("host", ["evil.test", "localhost.evil.test", "", "127.0.0.1.nip.io:8000", "[::2]"])
+def test_a_page_that_rebinds_its_name_reads_nothing(open_service: TestClient, host: str, path: str) -> None:
+    answer = open_service.get(path, headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (421, "unknown_host")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "http://localhost:8000.evil.test"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_a_foreign_page_changes_nothing(open_service: TestClient, headers: dict[str, str]) -> None:
+    answer = open_service.post("/api/v1/experiments/x/cancel", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Origin": "http://localhost:8000"}, {"Sec-Fetch-Site": "same-origin"}]
+)
+def test_the_dashboard_and_programs_change_things(open_service: TestClient, headers: dict[str, str]) -> None:
+    assert open_service.post("/api/v1/experiments/x/cancel", headers=headers).status_code == 404
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"anyone:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        b"",
+        b"Bearer wrong",
+        f"Bearer {KEY}x".encode(),
+        b"Bearer",
+        KEY.encode(),
+        basic("wrong").encode(),
+        b"Basic !!!",
+        "Bearer clé".encode(),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/", "/version", "/api/v1/experiments", "/static/x/y", "/openapi.json", "/docs"]
+)
+def test_without_the_key_nothing_is_shown(
+    locked_service: TestClient, authorization: bytes, path: str
+) -> None:
+    headers = {b"Authorization": authorization} if authorization else {}
+    answer = locked_service.get(path, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer {KEY}", basic(KEY)])
+def test_the_key_opens_everything(locked_service: TestClient, authorization: str) -> None:
+    for path in ("/", "/version", "/api/v1/experiments"):
+        assert locked_service.get(path, headers={"Authorization": authorization}).status_code == 200
+
+
+def test_supervisors_need_no_key(locked_service: TestClient) -> None:
+    assert locked_service.get("/healthz").json() == {"status": "ok"}
+
+
+def test_the_key_is_never_logged(locked_service: TestClient, capfd: pytest.CaptureFixture[str]) -> None:
+    for authorization in (f"Bearer {KEY}", basic(KEY), f"Bearer {KEY}x"):
+        locked_service.get("/api/v1/experiments/nobody", headers={"Authorization": authorization})
+    said = capfd.readouterr()
+    assert KEY not in said.out + said.err
+    assert KEY not in repr(locked_service.app)
+
+
+@pytest.mark.parametrize("path", ["/", "/version", "/nowhere", "/docs", "/openapi.json"])
+def test_every_answer_has_the_security_headers(open_service: TestClient, path: str) -> None:
+    headers = open_service.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert len(headers["X-Request-ID"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("localhost:80", "localhost"),
+        ("[::1]:80", "::1"),
+        ("::1", "::1"),
+        ("A.B", "a.b"),
+        ("1.2.3.4:5", "1.2.3.4"),
+    ],
+)
+def test_a_host_is_compared_without_its_port(header: str, name: str) -> None:
+    assert host_name(header) == name
+
+
+def test_the_address_is_one_that_a_browser_here_can_open(tmp_path: Path) -> None:
+    assert url_of(Settings(home=tmp_path, port=8000)) == "http://127.0.0.1:8000"
+    assert url_of(Settings(home=tmp_path, host="::1", port=8000)) == "http://[::1]:8000"
+    assert url_of(Settings(home=tmp_path, host="0.0.0.0", api_key=KEY, port=1)) == "http://127.0.0.1:1"

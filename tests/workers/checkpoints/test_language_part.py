@@ -1,0 +1,159 @@
+"""The language model inside a model that also sees: it alone is merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    Gemma3Config,
+    LlavaConfig,
+    Qwen2VLConfig,
+)
+
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from tests.tiny_models import ARCHITECTURES, save_tiny_model, tiny_tokenizer
+from workers.compatibility.preflight import preflight_recipe
+from workers.errors import MismatchError
+from workers.export.merge_to_disk import merge_to_disk
+from workers.protocol.messages import ExportOrder
+
+_SEEING = {
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "image_size": 8,
+    "patch_size": 4,
+}
+
+
+def _text(architecture: str) -> dict[str, object]:
+    content: dict[str, object] = ARCHITECTURES[architecture].to_dict()
+    return content
+
+
+# The text model of the same kind -> the configuration of the one that sees.
+KINDS: Mapping[str, Callable[[], object]] = {
+    "gemma3": lambda: Gemma3Config(
+        text_config=_text("gemma3"),
+        vision_config=_SEEING,
+        mm_tokens_per_image=4,
+        boi_token_index=4,
+        eoi_token_index=5,
+        image_token_index=6,
+    ),
+    "llama": lambda: LlavaConfig(
+        text_config=_text("llama"),
+        vision_config=_SEEING | {"model_type": "clip_vision_model", "projection_dim": 8},
+        image_token_index=6,
+    ),
+    "qwen2": lambda: Qwen2VLConfig(
+        text_config=_text("qwen2")
+        | {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 0]}, "model_type": "qwen2_vl_text"},
+        vision_config={
+            "depth": 3,
+            "embed_dim": 8,
+            "hidden_size": 16,
+            "num_heads": 2,
+            "mlp_ratio": 1,
+            "patch_size": 4,
+        },
+    ),
+}
+
+
+def save_seeing(folder: Path, seed: int, kind: str) -> Path:
+    """Writes a small model that also sees."""
+    torch.manual_seed(seed)
+    AutoModelForImageTextToText.from_config(KINDS[kind]()).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(params=sorted(KINDS))
+def models(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Path]:
+    """Two models that see and one that only reads, of one kind."""
+    kind = str(request.param)
+    return {
+        "seeing": save_seeing(tmp_path / "seeing", 1, kind),
+        "other": save_seeing(tmp_path / "other", 2, kind),
+        "reading": save_tiny_model(tmp_path / "reading", 3, architecture=kind),
+    }
+
+
+def average(folder: Path, *parents: Path) -> Path:
+    """Averages models as a recipe; the first owns the tokenizer.  The preflight sees nothing against it."""
+    content = {
+        "merge_method": "linear",
+        "models": [{"model": str(parent), "parameters": {"weight": 0.5}} for parent in parents],
+    }
+    recipe = read_recipe(json.dumps(content))
+    assert preflight_recipe(recipe).refusals == ()
+    return Path(merge_to_disk(ExportOrder(recipe, str(folder))).folder)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def role(name: str) -> str:
+    """What a tensor of the language part is called in every model."""
+    return name.removeprefix("language_model.").removeprefix("model.")
+
+
+def is_language(name: str) -> bool:
+    return not any(part in name for part in ("vision", "visual", "projector"))
+
+
+def language(folder: Path) -> dict[str, Tensor]:
+    return {role(name): tensor for name, tensor in weights(folder).items() if is_language(name)}
+
+
+def test_a_text_model_takes_the_language_part_of_one_that_sees(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    merged = average(tmp_path / "merged", models["reading"], models["seeing"])
+    mine, theirs = language(models["reading"]), language(models["seeing"])
+    for name, tensor in language(merged).items():
+        torch.testing.assert_close(tensor, (mine[name] + theirs[name]) / 2)
+    assert weights(merged).keys() == weights(models["reading"]).keys()
+    _, report = AutoModelForCausalLM.from_pretrained(merged, output_loading_info=True)
+    assert not report["missing_keys"] | report["unexpected_keys"]
+
+
+@pytest.mark.parametrize("second", ["reading", "other"])
+def test_a_model_that_sees_keeps_its_eyes(second: str, models: dict[str, Path], tmp_path: Path) -> None:
+    merged = average(tmp_path / "merged", models["seeing"], models[second])
+    found, owner, others = weights(merged), weights(models["seeing"]), language(models[second])
+    assert found.keys() == owner.keys()
+    for name, tensor in found.items():
+        if is_language(name):
+            torch.testing.assert_close(tensor, (owner[name] + others[role(name)]) / 2)
+        else:
+            assert torch.equal(tensor, owner[name])
+    _, report = AutoModelForImageTextToText.from_pretrained(merged, output_loading_info=True)
+    assert not report["missing_keys"] | report["unexpected_keys"]
+
+
+def test_a_language_part_of_another_size_is_refused(tmp_path: Path) -> None:
+    seeing = save_seeing(tmp_path / "seeing", 1, "llama")
+    with pytest.raises(MismatchError):
+        average_unchecked(
+            tmp_path / "merged", seeing, save_tiny_model(tmp_path / "gpt2", 2, architecture="gpt2")
+        )
+    assert not (tmp_path / "merged").exists()
+
+
+def average_unchecked(folder: Path, *parents: Path) -> None:
+    models = [{"model": str(parent), "parameters": {"weight": 0.5}} for parent in parents]
+    recipe = read_recipe(json.dumps({"merge_method": "linear", "models": models}))
+    assert preflight_recipe(recipe).refusals
+    merge_to_disk(ExportOrder(recipe, str(folder)))

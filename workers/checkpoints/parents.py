@@ -1,0 +1,98 @@
+"""Reads parents' tensors from their files, as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from search_spaces import Parent
+from workers.checkpoints.layout import Layout, LowRankChange
+from workers.errors import CheckpointError
+
+
+class CheckpointReader:
+    """Reads tensors of one or more checkpoints as they are asked for; files are mapped, not copied."""
+
+    def __init__(self, layouts: Mapping[Parent, Layout], *, device: str = "cpu") -> None:
+        self._layouts, self._device = layouts, device
+        self._open: dict[Path, Any] = {}
+        # Of weights that an adapter changes the last is kept: it may be asked for piece by piece.
+        self._latest: dict[Parent, tuple[str, Tensor]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, parent: Parent, name: str) -> Tensor:
+        """Returns a parent's tensor.
+
+        Raises:
+            CheckpointError: The parent has no such tensor, or its file broke since it was inspected.
+        """
+        layout = self._layouts[parent]
+        if name not in layout.tensors:
+            raise CheckpointError(
+                str(parent), f"has no tensor {name!r}", "merge models of one architecture and size"
+            )
+        entry = layout.tensors[name]
+        stored = self._stored(entry.file, entry.stored_as or name)
+        if entry.change is None:
+            return stored
+        if self._latest.get(parent, ("",))[0] != name:
+            self._latest[parent] = name, self._changed(stored, entry.change)
+        return self._latest[parent][1]
+
+    def _stored(self, path: Path, name: str) -> Tensor:
+        """Returns a tensor as it stands in a file."""
+        try:
+            if path not in self._open:
+                self._open[path] = self._stack.enter_context(
+                    safe_open(str(path), framework="pt", device=self._device)
+                )
+            tensor: Tensor = self._open[path].get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                str(path), f"cannot be read ({error})", "save the checkpoint again"
+            ) from error
+        return tensor
+
+    def _changed(self, weight: Tensor, change: LowRankChange) -> Tensor:
+        """Returns weight + scale * up @ down in the weight's format, added up in float32 or wider."""
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        up, down = (self._stored(change.file, name).to(wide) for name in (change.up, change.down))
+        added = up @ down
+        summed = torch.add(weight.to(wide), added.T if change.transposed else added, alpha=change.scale)
+        return summed.to(weight.dtype)
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._stack.close()
+        self._open.clear()
+        self._latest.clear()
+
+
+def check_finite(parent: Parent, name: str, tensor: Tensor) -> None:
+    """Refuses weights that are no numbers: every candidate made of them would be broken.
+
+    Raises:
+        CheckpointError: The tensor holds NaN or infinity.
+    """
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        bad = int(tensor.numel() - torch.isfinite(tensor).sum())
+        raise CheckpointError(
+            str(parent),
+            f"tensor {name!r} holds {bad} values that are NaN or infinite",
+            "use another checkpoint",
+        )

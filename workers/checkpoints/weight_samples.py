@@ -1,0 +1,93 @@
+"""A few numbers of a few tensors: evidence of whether two checkpoints come from one.  Torch-free."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.checkpoints.layout import Layout, TensorEntry
+
+NUMBERS = 2048  # of each tensor, from its middle
+TENSORS = 6
+_TYPES: Mapping[str, type[np.generic]] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": np.uint16,  # the upper half of a float32
+}
+
+Sample = Mapping[str, NDArray[np.float32]]
+"""Tensor -> numbers from its middle, [NUMBERS] at most."""
+
+
+def names_to_sample(layouts: Sequence[Layout]) -> list[str]:
+    """Returns some matrices that all of the checkpoints have in one shape, spread over the depth."""
+    first = layouts[0]
+    fitting = [
+        name
+        for name, entry in sorted(first.tensors.items())
+        if len(entry.shape) == 2
+        and first.layer_of(name) is not None
+        and all(_alike(entry, layout.tensors.get(name)) for layout in layouts)
+    ]
+    step = max(1, math.ceil(len(fitting) / TENSORS))
+    return fitting[::step]
+
+
+def sample(layout: Layout, names: Sequence[str]) -> Sample:
+    """Returns the middle of each of these tensors; empty where the files are not here."""
+    headers: dict[Path, tuple[int, Any]] = {}
+    found = {}
+    for name in names:
+        entry = layout.tensors[name]
+        if not entry.file.is_file():
+            return {}
+        if entry.file not in headers:
+            headers[entry.file] = _header(entry.file)
+        start, header = headers[entry.file]
+        position = start + int(header[entry.stored_as or name]["data_offsets"][0])
+        found[name] = _numbers(entry, position)
+    return found
+
+
+def relative_distance(sampled: Sample, origin: Sample) -> float | None:
+    """Returns |x - x_0| / |x_0| over all sampled numbers; None where nothing can be compared."""
+    names = [name for name in origin if name in sampled]
+    if not names:
+        return None
+    x, x_0 = (np.concatenate([part[name] for name in names]).astype(np.float64) for part in (sampled, origin))
+    length = float(np.linalg.norm(x_0))
+    distance = float(np.linalg.norm(x - x_0))
+    if not math.isfinite(distance) or not math.isfinite(length):
+        return None
+    return distance / length if length else (0.0 if distance == 0 else None)
+
+
+def _alike(entry: TensorEntry, other: TensorEntry | None) -> bool:
+    return other is not None and other.shape == entry.shape and {entry.dtype, other.dtype} <= _TYPES.keys()
+
+
+def _header(path: Path) -> tuple[int, Any]:
+    with path.open("rb") as file:
+        length = int(struct.unpack("<Q", file.read(8))[0])  # looked at before, within our limits
+        return 8 + length, json.loads(file.read(length))
+
+
+def _numbers(entry: TensorEntry, position: int) -> NDArray[np.float32]:
+    kind = np.dtype(_TYPES[entry.dtype]).newbyteorder("<")
+    count = math.prod(entry.shape)
+    taken = min(count, NUMBERS)
+    skipped = (count - taken) // 2
+    with entry.file.open("rb") as file:
+        file.seek(position + skipped * kind.itemsize)
+        raw = np.frombuffer(file.read(taken * kind.itemsize), dtype=kind)
+    if entry.dtype == "BF16":
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return raw.astype(np.float32)

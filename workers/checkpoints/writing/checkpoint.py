@@ -1,0 +1,302 @@
+"""Writes ordinary Hugging Face checkpoint folders, tensor by tensor, complete or not at all.
+
+The folder is made beside its final place under another name, written, flushed to disk, and renamed.
+Memory is bounded by the tensors under way, or by their rows where they come in pieces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workers.checkpoints.tensor_table import INDEX_FILE, check_inside
+from workers.checkpoints.writing.merge_journal import Journal, Written
+from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
+from workers.checkpoints.writing.shards import Shard, StoredTensor, cut_into_shards
+from workers.checkpoints.writing.staging import (
+    dispose_of_leftovers,
+    name_of_partial,
+    put_in_place,
+    shared_partial,
+    sync,
+)
+from workers.errors import CheckpointError, ExportError, WorkerError
+from workers.protocol.messages import Exported, Progress
+
+__all__ = [
+    "Contents",
+    "Progress",
+    "StoredTensor",
+    "continue_checkpoint",
+    "tokenizer_files",
+    "write_checkpoint",
+]
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+STORED_NAMES: Mapping[str, str] = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0", "int64": "I64", "int32": "I32", "int16": "I16",
+    "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+LARGEST_COPIED = 256 * 2**20  # bytes
+ROOM_TO_SPARE = 64 * 2**20  # bytes
+
+_FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
+
+Tensors = Iterable[tuple[str, Tensor]]
+"""In the announced order; a tensor may come in several pieces, each some of its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes into a checkpoint folder.
+
+    Attributes:
+        config: For config.json.
+        tensors: What `write_checkpoint` will be given, in this order.
+        copied: Files taken over as they are (tokenizer, generation settings).
+        texts: Files given as text, by name (`README.md`).
+        shard_bytes: The most that one safetensors file holds.
+        queued: Bytes that may wait for the disk, or one piece of any size.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Sequence[StoredTensor]
+    copied: Sequence[Path] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    shard_bytes: int = 5_000_000_000
+    queued: int = QUEUED
+
+
+def write_checkpoint(
+    contents: Contents,
+    tensors: Tensors,
+    folder: Path,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes a checkpoint folder; the name appears when it is complete.
+
+    Raises:
+        ExportError: The folder exists already, the disk is full, or nothing can be written there.
+        MergeError: The tensors are not those that were announced.
+    """
+    with _explained(folder):
+        folder = _place(folder, replace=replace)
+        _check_room(folder.parent, contents)
+        partial = name_of_partial(folder)
+        try:
+            partial.mkdir()
+            shards = cut_into_shards(contents.tensors, contents.shard_bytes)
+            told = progress or (lambda *_: None)
+            writer = ShardWriter(partial, shards, Journal.none(), Written(), told, contents.queued)
+            return _fill(writer, contents, shards, tensors, _Places(partial, folder))
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def continue_checkpoint(
+    contents: Contents,
+    tensors_from: Callable[[int], Tensors],
+    folder: Path,
+    *,
+    key: str,
+    restart: bool = False,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes a checkpoint folder, after the last tensor that a killed process completed under this key.
+
+    The unfinished folder stays when the process is killed or interrupted, or the disk is full.  It
+    is deleted when the tensors cannot be made.
+
+    Args:
+        contents: What goes into the folder.
+        tensors_from: Returns the tensors from this number on.
+        folder: The final place.
+        key: Changes with everything that the weights depend on.
+        restart: Begin anew, whatever is there.
+        replace: Replace a folder that exists.
+        progress: Hears of every tensor, at first of the last one that was there.
+
+    Raises:
+        ExportError: The folder exists already or is being written by another process, the disk is
+            full, or nothing can be written there.
+        MergeError: The tensors are not those that were announced.
+    """
+    with _explained(folder):
+        folder = _place(folder, replace=replace)
+        with shared_partial(folder) as partial:
+            if restart:
+                _empty(partial)
+            shards = cut_into_shards(contents.tensors, contents.shard_bytes)
+            (partial / _FILES).mkdir(exist_ok=True)
+            journal, written = Journal.go_on(partial / _JOURNAL, key, shards, partial / _FILES)
+            told = progress or (lambda *_: None)
+            writer = ShardWriter(partial / _FILES, shards, journal, written, told, contents.queued)
+            try:
+                _check_room(folder.parent, contents, spared=writer.bytes)
+                if written.tensors:
+                    told(written.tensors, writer.bytes)
+                tensors = tensors_from(written.tensors)
+                exported = _fill(writer, contents, shards, tensors, _Places(partial / _FILES, folder))
+            except BaseException as error:
+                if isinstance(error, WorkerError) or not written.tensors:
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
+            finally:
+                journal.close()
+            shutil.rmtree(partial, ignore_errors=True)
+        return exported
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a folder is made, and where it will be."""
+
+    partial: Path
+    final: Path
+
+
+def _place(folder: Path, *, replace: bool) -> Path:
+    """Readies the folder's surroundings; returns where it will be."""
+    folder = folder.expanduser().absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    dispose_of_leftovers(folder)
+    _check_place(folder, replace=replace)
+    return folder
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _fill(
+    writer: ShardWriter, contents: Contents, shards: Sequence[Shard], tensors: Tensors, places: _Places
+) -> Exported:
+    """Writes everything, and gives the folder its final name."""
+    with writer:
+        for name, tensor in tensors:
+            writer.put(_piece(name, tensor))
+            del tensor  # written by another thread, and then free
+        writer.finish()
+    _write_index(contents, shards, places.partial)
+    _write_descriptions(contents, places.partial)
+    exported = _describe(places, writer.digests)
+    sync(places.partial)
+    put_in_place(places.partial, places.final)
+    return exported
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """Returns a checkpoint's tokenizer and generation files.
+
+    Raises:
+        CheckpointError: One is too large for what it is, or a link out of the folder.
+    """
+    found = [folder / n for n in (*TOKENIZER_FILES, "generation_config.json") if (folder / n).is_file()]
+    for path in found:
+        check_inside(path)
+        if path.stat().st_size > LARGEST_COPIED:
+            raise CheckpointError(
+                str(path),
+                f"{path.stat().st_size} bytes, more than {LARGEST_COPIED} for a tokenizer's file",
+                "download or save the checkpoint again",
+            )
+    return found
+
+
+def _piece(name: str, tensor: Tensor) -> Piece:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
+    content = flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+    return Piece(name, tuple(tensor.shape), STORED_NAMES.get(dtype, dtype), content)
+
+
+def _write_index(contents: Contents, shards: Sequence[Shard], partial: Path) -> None:
+    if len(shards) > 1:
+        total = sum(tensor.bytes for tensor in contents.tensors)
+        weight_map = {tensor.name: shard.name for shard in shards for tensor in shard.tensors}
+        _write_json(partial / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def _write_descriptions(contents: Contents, partial: Path) -> None:
+    _write_json(partial / "config.json", contents.config)
+    for path in contents.copied:
+        shutil.copyfile(path, partial / path.name)
+    for name, text in contents.texts.items():
+        if Path(name).name != name or name.startswith("."):
+            raise ExportError(name, "is no plain file name", "give a name without folders")
+        (partial / name).write_text(text, encoding="utf-8")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _describe(places: _Places, known: Mapping[str, str]) -> Exported:
+    """Names the files, their size, and one digest over all of them."""
+    paths = sorted(places.partial.iterdir())
+    digest = hashlib.sha256()
+    for path in paths:
+        content = known.get(path.name) or hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content}  {path.name}\n".encode())
+    size = sum(path.stat().st_size for path in paths)
+    return Exported(str(places.final), tuple(path.name for path in paths), size, digest.hexdigest())
+
+
+def _check_place(folder: Path, *, replace: bool) -> None:
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if os.path.lexists(folder) and not (replace or empty):
+        raise ExportError(str(folder), "exists already", "choose another folder, or ask to replace it")
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(str(folder), "is a file", "choose another name")
+
+
+def _check_room(place: Path, contents: Contents, *, spared: int = 0) -> None:
+    needed = sum(tensor.bytes for tensor in contents.tensors) + ROOM_TO_SPARE - spared
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise ExportError(
+            str(place),
+            f"{needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free",
+            "make room, or write elsewhere",
+        )
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(
+            str(folder),
+            f"cannot be written ({error.strerror or error})",
+            "check the path, its rights and the disk",
+        ) from error

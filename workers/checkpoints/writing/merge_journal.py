@@ -1,0 +1,148 @@
+"""What an unfinished checkpoint holds already, so that a killed merge can go on where it stopped.
+
+Beside the unfinished files lies a journal: a key that says what is being written, and then one line
+per tensor, the SHA-256 of its file up to the tensor's end.  Nothing in it is believed: before a merge
+goes on, the files are read and hashed again, and what does not match, or was not all on the disk when
+the power went, is merged again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from workers.checkpoints.writing.shards import Shard
+
+_AT_ONCE = 8 * 2**20  # bytes
+_DIGEST = 64  # characters
+
+
+@dataclass(slots=True)
+class Written:
+    """What is on the disk, hashed.
+
+    Attributes:
+        tensors: How many are complete, in the checkpoint's order.
+        digests: SHA-256 of every complete file, by name.
+        begun: The hash of the file that is not complete, up to its last complete tensor.
+        length: How many bytes that are.
+    """
+
+    tensors: int = 0
+    digests: dict[str, str] = field(default_factory=dict)
+    begun: Any = None  # hashlib gives its hash objects no name that can be imported
+    length: int = 0
+
+
+class Journal:
+    """One line per tensor, appended when its bytes have been written."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self._file = file
+
+    @classmethod
+    def none(cls) -> Self:
+        """Returns a journal that remembers nothing, for what is not worth going on with."""
+        return cls(None)
+
+    @classmethod
+    def begin(cls, path: Path, key: str) -> Self:
+        """Begins a journal anew."""
+        file = path.open("wb", buffering=0)
+        file.write(key.encode() + b"\n")
+        return cls(file)
+
+    @classmethod
+    def go_on(cls, path: Path, key: str, shards: Sequence[Shard], folder: Path) -> tuple[Self, Written]:
+        """Opens a journal, and returns what the files hold of what it says.
+
+        What is there beyond that is deleted.  A journal of something else begins anew.
+        """
+        digests = _read(path, key)
+        written = Written() if digests is None else _verify(digests, shards, folder)
+        _cut(folder, shards, written)
+        if digests is None:
+            return cls.begin(path, key), written
+        file = path.open("r+b", buffering=0)
+        file.truncate(len(key) + 1 + written.tensors * (_DIGEST + 1))
+        file.seek(0, os.SEEK_END)
+        return cls(file), written
+
+    def note(self, digest: str) -> None:
+        """Remembers that one more tensor is complete."""
+        if self._file is not None:
+            self._file.write(digest.encode() + b"\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _read(path: Path, key: str) -> list[str] | None:
+    """Returns a journal's digests; None where there is none, or one of another merge."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return None
+    if lines[0] != key.encode():
+        return None
+    return [line.decode("ascii", "replace") for line in lines[1:-1]]
+
+
+def _verify(digests: Sequence[str], shards: Sequence[Shard], folder: Path) -> Written:
+    """Hashes the files again, as far as they say what the journal says."""
+    written = Written()
+    for shard in shards:
+        before = written.tensors
+        if not (folder / shard.name).is_file():
+            return written
+        _verify_file(digests, shard, folder / shard.name, written)
+        if written.tensors - before < len(shard.tensors):
+            return written
+        written.digests[shard.name] = written.begun.hexdigest()
+        written.begun, written.length = None, 0
+    return written
+
+
+def _verify_file(digests: Sequence[str], shard: Shard, path: Path, written: Written) -> None:
+    with path.open("rb", buffering=0) as file:
+        header = shard.header()
+        hashed, position = hashlib.sha256(), 0
+        pending = len(header)
+        for stored in shard.tensors:
+            pending += stored.bytes
+            if written.tensors == len(digests) or _hash(file, pending, hashed) < pending:
+                return
+            if hashed.hexdigest() != digests[written.tensors]:
+                return
+            position += pending
+            pending = 0
+            written.tensors += 1
+            written.begun, written.length = hashed.copy(), position
+
+
+def _hash(file: Any, count: int, hashed: Any) -> int:  # noqa: ANN401 - hashlib's objects
+    """Hashes the next `count` bytes; returns how many there were."""
+    left = count
+    while left:
+        content = file.read(min(left, _AT_ONCE))
+        if not content:
+            break
+        hashed.update(content)
+        left -= len(content)
+    return count - left
+
+
+def _cut(folder: Path, shards: Sequence[Shard], written: Written) -> None:
+    """Deletes what is beyond the last complete tensor."""
+    begun = next((shard.name for shard in shards if shard.name not in written.digests), None)
+    for path in folder.iterdir():
+        if path.name == begun and written.begun is not None:
+            os.truncate(path, written.length)
+        elif path.name not in written.digests:
+            path.unlink()

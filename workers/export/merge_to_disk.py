@@ -1,0 +1,198 @@
+"""Merges a recipe to disk: parents are read as needed, one tensor or some of its rows at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from search_spaces import Parent, Recipe
+from search_spaces.recipes.mergekit_yaml import write_recipe
+from workers.calibration.records import Records
+from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.hub import fetch_layout
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.number_formats import SAFETENSORS_NAMES
+from workers.checkpoints.parents import CheckpointReader
+from workers.checkpoints.writing.checkpoint import (
+    Contents,
+    StoredTensor,
+    continue_checkpoint,
+    tokenizer_files,
+)
+from workers.compatibility.fitted_reader import FittedReader
+from workers.compatibility.fitting import fit_parents
+from workers.errors import CheckpointError, ExportError
+from workers.export.tensor_stream import TensorStream, load_code, within_limit
+from workers.merging.folding import fold_scales
+from workers.merging.plan import MergePlan, TensorPlan, plan_merge
+from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
+
+RECIPE_FILE = "mergekit_config.yml"
+CARD_FILE = "README.md"
+
+
+def export(
+    order: ExportOrder, progress: Progress | None = None, announce: Announce | None = None
+) -> Exported:
+    """Writes a recipe's checkpoint, and pushes it to the Hub where that is asked for.
+
+    Raises:
+        WorkerError: A parent cannot be read, the merge fails, or nothing can be written or pushed.
+    """
+    exported = merge_to_disk(order, progress, announce)
+    if order.hub is None:
+        return exported
+    from workers.checkpoints.hub_client import push_folder  # slow to import, and most merges stay here
+
+    return replace(exported, url=push_folder(Path(exported.folder), order.hub).url)
+
+
+def merge_to_disk(
+    order: ExportOrder, progress: Progress | None = None, announce: Announce | None = None
+) -> Exported:
+    """Writes a recipe's checkpoint into the order's folder.
+
+    Where an earlier process was killed at the same order, its tensors are kept.
+
+    Raises:
+        WorkerError: A parent cannot be read, the merge fails, nothing can be written, or the memory
+            limit is too low.
+    """
+    stored = find_parents(order.recipe)
+    check_apart(stored, Path(order.folder))
+    check_names(order.extra_files)
+    fitted = fit_parents(order.recipe, stored)
+    layouts = fitted.layouts
+    plan = fold_scales(plan_merge(order.recipe, layouts))
+    contents = Contents(
+        config=merged_config(plan.owner, order.recipe, layouts),
+        tensors=stored_tensors(plan, layouts),
+        copied=[p for p in tokenizer_files(plan.owner.folder) if p.name not in fitted.tokenizer.left_out],
+        texts={
+            **fitted.tokenizer.texts,
+            RECIPE_FILE: write_recipe(order.recipe),
+            **({CARD_FILE: order.card} if order.card else {}),
+            **order.extra_files,
+        },
+        shard_bytes=order.shard_bytes,
+    )
+    files = fingerprints(layouts)
+    with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
+        if order.memory_limit is not None:
+            load_code(plan, parents, records.record)
+        budget = within_limit(order.memory_limit)
+        stream = TensorStream(plan, layouts, parents, budget, records.record)
+        contents = replace(contents, queued=budget.queued)
+        if announce is not None:
+            announce(sum(tensor.bytes for tensor in contents.tensors))
+
+        def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
+            yield from stream.tensors_from(number)
+            check_unchanged(layouts, files)
+
+        return continue_checkpoint(
+            contents,
+            tensors_from,
+            Path(order.folder),
+            key=key_of(order, contents, files),
+            restart=order.restart,
+            replace=order.replace,
+            progress=progress,
+        )
+
+
+def key_of(order: ExportOrder, contents: Contents, files: Mapping[str, str]) -> str:
+    """Returns what an unfinished merge must agree in with this one: all that its weights depend on."""
+    told = {
+        "evomerge": version("evomerge"),
+        "torch": torch.__version__,
+        "recipe": order.recipe.digest,
+        "parents": dict(files),
+        "tensors": [[tensor.name, list(tensor.shape), tensor.dtype] for tensor in contents.tensors],
+        "shard_bytes": order.shard_bytes,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprints(layouts: Mapping[Parent, Layout]) -> dict[str, str]:
+    """Returns size and time of change of every file that the parents' weights lie in."""
+    entries = [entry for layout in layouts.values() for entry in layout.tensors.values()]
+    paths = {entry.file for entry in entries} | {e.change.file for e in entries if e.change is not None}
+    return {str(path): _fingerprint(path) for path in sorted(paths)}
+
+
+def check_unchanged(layouts: Mapping[Parent, Layout], before: Mapping[str, str]) -> None:
+    """Refuses what was merged while a parent was being replaced.
+
+    Raises:
+        CheckpointError: Names the file.
+    """
+    for path, now in fingerprints(layouts).items():
+        if now != before[path]:
+            raise CheckpointError(
+                path, "changed while it was being merged", "merge again when nobody writes to it"
+            )
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise CheckpointError(
+            str(path), f"cannot be read ({error.strerror})", "leave the parents where they are"
+        ) from error
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
+
+
+def find_parents(recipe: Recipe) -> dict[Parent, Layout]:
+    """Returns the layouts of all checkpoints that a recipe needs, downloaded where they must be.
+
+    Raises:
+        CheckpointError: One is missing or broken.
+    """
+    needed = dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
+    return {parent: fetch_layout(parent) for parent in needed}
+
+
+def check_apart(layouts: Mapping[Parent, Layout], folder: Path) -> None:
+    """Refuses to write a merged model where one of its parents lies.
+
+    Raises:
+        ExportError: Names the parent.
+    """
+    target = folder.expanduser().resolve()
+    for parent, layout in layouts.items():
+        own = layout.folder.resolve()
+        if target == own or target in own.parents:
+            detail = f"is where the parent {parent} lies, or holds it"
+            raise ExportError(str(folder), detail, "write to another folder")
+
+
+def check_names(files: Iterable[str]) -> None:
+    """Refuses further files that would not lie in the checkpoint's own folder.
+
+    Raises:
+        ExportError: Names the file.
+    """
+    for name in files:
+        if not name.isprintable() or name in ("", ".", "..") or "/" in name:
+            raise ExportError(repr(name), "is no file name", "write a name without slashes")
+
+
+def stored_tensors(plan: MergePlan, layouts: Mapping[Parent, Layout]) -> list[StoredTensor]:
+    """Returns the names, shapes and types that a plan's tensors will have."""
+    return [StoredTensor(tensor.name, tensor.shape, _dtype(tensor, layouts)) for tensor in plan.tensors]
+
+
+def _dtype(tensor: TensorPlan, layouts: Mapping[Parent, Layout]) -> str:
+    if tensor.out_dtype is not None:
+        return SAFETENSORS_NAMES[tensor.out_dtype]
+    source = tensor.inputs[0]  # copied as it is
+    return layouts[source.parent].tensors[source.tensor].dtype

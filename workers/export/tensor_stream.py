@@ -1,0 +1,214 @@
+"""A merged model's tensors, one after the other, within a memory limit.
+
+Parents are mapped into memory.  Pages that were read count as the process's own until the files are
+closed, so they are closed, and opened again, whenever much of them was read.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from search_spaces import Parent
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.writing.shard_writer import QUEUED
+from workers.compatibility.fitted_reader import TensorReader
+from workers.errors import ExportError
+from workers.merging.fast.applicable import has_fast_way
+from workers.merging.fast.threads import begin, one_by_one
+from workers.merging.fast.ways import load_loops
+from workers.merging.methods import SURVEYS
+from workers.merging.plan import Input, MergePlan, TensorPlan
+from workers.merging.row_blocks import USUAL_BLOCK, can_be_cut, cut, parts_of, rows_within, working_bytes
+from workers.merging.stream import ReadRecord, Sources, merge_tensor, no_records, survey
+
+MAPPED_AT_MOST = 256 * 2**20  # bytes read before the files are closed
+_SMALLEST_BUDGET = 32 * 2**20
+_SLACK = 8  # that part of the memory is the allocator's: it keeps some of what was freed
+_UNITS = ((1e9, "GB"), (1e6, "MB"))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit on the process's memory, and what is left of it for tensors; None is no limit."""
+
+    limit: int | None = None
+    left: int | None = None
+
+    @property
+    def queued(self) -> int:
+        """Bytes of results that may wait for the disk."""
+        return QUEUED if self.left is None else min(QUEUED, self.left // 8)
+
+
+def within_limit(limit: int | None) -> Budget:
+    """Returns what a limit leaves for tensors, beside what the process holds already.
+
+    Raises:
+        ExportError: It leaves nothing.
+    """
+    if limit is None:
+        return Budget()
+    held = resident_bytes()
+    if limit - held < _SMALLEST_BUDGET:
+        raise ExportError(
+            "memory limit",
+            f"{in_words(limit)} is too little: the program alone takes {in_words(held)}",
+            f"allow {in_words(held + 8 * _SMALLEST_BUDGET)} or more",
+        )
+    return Budget(limit, limit - held)
+
+
+def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_records) -> None:
+    """Merges a row, so that what a first merge loads counts as the program's and not as a tensor's."""
+    load_loops(plan.tensors)
+    first = slice(0, 1)
+    for tensor in plan.tensors:
+        if tensor.kernel is not None and tensor.kernel not in SURVEYS and can_be_cut(tensor):
+            sources = Sources(lambda parent, name: parents.read(parent, name)[first], record)
+            merge_tensor(cut(tensor, first), sources, None)
+            return
+
+
+def resident_bytes() -> int:
+    """Returns the memory that the process has resident, or the most it ever had where only that is known."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def in_words(count: float) -> str:
+    """Returns a number of bytes as people say it."""
+    for unit, name in _UNITS:
+        if count >= unit:
+            return f"{count / unit:.2f} {name}"
+    return f"{count:.0f} bytes"
+
+
+def _ended(begun: deque[tuple[str, Future[Tensor]]]) -> tuple[str, Tensor]:
+    """Waits for the tensor that was begun first."""
+    name, merging = begun.popleft()
+    return name, merging.result()
+
+
+class TensorStream:
+    """Merges a plan's tensors in order; knows in how many pieces.
+
+    Raises:
+        ExportError: One is too large for the memory limit, and its method needs it whole.
+    """
+
+    def __init__(
+        self,
+        plan: MergePlan,
+        layouts: Mapping[Parent, Layout],
+        parents: TensorReader,
+        budget: Budget,
+        record: ReadRecord = no_records,
+    ) -> None:
+        self._plan, self._layouts, self._parents, self._record = plan, layouts, parents, record
+        self._mapped_at_most, left = MAPPED_AT_MOST, budget.left
+        if left is not None:
+            self._mapped_at_most = min(MAPPED_AT_MOST, left // 4)
+            left -= self._mapped_at_most + budget.queued + left // _SLACK
+        self._left = left
+        self._mapped = 0  # bytes read since the files were closed
+        self._reading = Lock()
+        self._rows = [self._rows_of(tensor, left, budget) for tensor in plan.tensors]
+
+    def tensors_from(self, number: int) -> Iterator[tuple[str, Tensor]]:
+        """Yields the tensors from this number on, large ones in pieces of some rows.
+
+        Raises:
+            WorkerError: A tensor cannot be read or merged.
+        """
+        if number == len(self._plan.tensors):
+            return
+        whole = Sources(self._read, self._record)
+        findings = survey(self._plan, whole)
+        begun: deque[tuple[str, Future[Tensor]]] = deque()
+        try:
+            for tensor, rows in zip(self._plan.tensors[number:], self._rows[number:], strict=True):
+                if rows is None and self._beside_others(tensor):
+                    merge = partial(merge_tensor, tensor, whole, findings, one_by_one)
+                    begun.append((tensor.name, begin(merge)))
+                    if len(begun) > torch.get_num_threads():
+                        yield _ended(begun)
+                    continue
+                while begun:
+                    yield _ended(begun)
+                if rows is None:
+                    yield tensor.name, merge_tensor(tensor, whole, findings)
+                    continue
+                for part in parts_of(tensor, rows):
+                    sources = replace(whole, read=partial(self._read_rows, part))
+                    yield tensor.name, merge_tensor(cut(tensor, part), sources, findings)
+            while begun:
+                yield _ended(begun)
+        finally:
+            wait([merging for _, merging in begun])  # they read files that are about to be closed
+
+    def _beside_others(self, tensor: TensorPlan) -> bool:
+        """Says whether a tensor is merged by one thread while others merge its neighbours."""
+        if math.prod(tensor.shape) > USUAL_BLOCK or not has_fast_way(tensor):
+            return False
+        needed = working_bytes(tensor, self._inputs_bytes(tensor)) * (torch.get_num_threads() + 1)
+        return self._left is None or needed <= self._left
+
+    def _read(self, parent: Parent, name: str) -> Tensor:
+        with self._reading:
+            return self._counted(self._parents.read(parent, name))
+
+    def _read_rows(self, part: slice, parent: Parent, name: str) -> Tensor:
+        with self._reading:
+            return self._counted(self._parents.read(parent, name)[part])
+
+    def _counted(self, tensor: Tensor) -> Tensor:
+        """Closes the files when much was read; what is still in use stays readable."""
+        if self._mapped > self._mapped_at_most:
+            self._parents.close()
+            self._mapped = 0
+        self._mapped += tensor.nbytes
+        return tensor
+
+    def _inputs_bytes(self, tensor: TensorPlan) -> int:
+        """Returns the size of all that a tensor is made of."""
+        return sum(self._size(item) for item in (*tensor.inputs, *([tensor.base] if tensor.base else [])))
+
+    def _rows_of(self, tensor: TensorPlan, left: int | None, budget: Budget) -> int | None:
+        """Returns how many rows of a tensor to merge at once; None merges it whole."""
+        size = self._inputs_bytes(tensor)
+        if can_be_cut(tensor):
+            rows = rows_within(tensor, size, left)
+            if rows is not None:
+                return None if rows >= tensor.shape[0] else rows
+            needed = working_bytes(tensor, size) // tensor.shape[0]
+        else:
+            needed = working_bytes(tensor, size)
+            if left is None or needed <= left:
+                return None
+        limit = budget.limit or 0
+        raise ExportError(
+            "memory limit",
+            f"merging {tensor.name!r} of shape {list(tensor.shape)} by {tensor.kernel} takes about "
+            f"{in_words(needed)}, and {in_words(left or 0)} of {in_words(limit)} are left for it",
+            f"allow {in_words(limit + 2 * (needed - (left or 0)))} or more, or use a method that merges "
+            "row by row",
+        )
+
+    def _size(self, item: Input) -> int:
+        entry = self._layouts[item.parent].tensors.get(item.tensor)
+        return 0 if entry is None else entry.bytes

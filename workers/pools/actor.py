@@ -1,0 +1,201 @@
+"""Worker: what runs on the GPU side, whether Ray or this process started it.
+
+The one place that imports the torch side late: the controller imports this module too.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from evaluators import EvaluationError
+from workers.errors import PreparationError, WorkerError
+from workers.protocol.calibration_orders import (
+    Calibrated,
+    CalibrationOrder,
+    Learned,
+    LearningOrder,
+    ProgressOf,
+)
+from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.messages import (
+    Announce,
+    Assignment,
+    Errand,
+    ErrandResult,
+    Exported,
+    ExportOrder,
+    Outcome,
+    Progress,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    from workers.runtime.pipeline import Pipeline
+
+
+class Worker:
+    """Merges and scores one assignment at a time, for one experiment at a time.
+
+    The environment is the controller's where it must reach a process on another machine (`HF_*`).
+    """
+
+    def __init__(
+        self, name: str, *, threads: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        os.environ.update(environment or {})
+        self.name, self._threads = name, threads
+        self._pipeline: Pipeline | None = None
+
+    def prepare(self, workload: Workload) -> int:
+        """Readies the worker for an experiment and returns its process id.
+
+        Raises:
+            PreparationError: A parent or a benchmark is unusable, or the worker's libraries are missing.
+        """
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None  # before the next one: there is memory for one experiment's parents
+        _release_what_stayed()
+        try:
+            from workers.runtime.pipeline import Pipeline
+
+            self._limit_threads()
+            self._pipeline = Pipeline(workload, name=self.name)
+        except Exception as error:
+            known = _explained(error, "workload")
+            raise PreparationError(known.field, known.detail, known.remedy) from error
+        # What is loaded by now stays.  Looking all of it over for garbage takes longer than a candidate's
+        # merge, and would come in the middle of one.
+        gc.freeze()
+        return os.getpid()
+
+    def work(self, assignment: Assignment) -> Outcome:
+        """Merges and scores one candidate; what goes wrong is in the outcome.
+
+        Raises:
+            PreparationError: `prepare` was never called.
+        """
+        if self._pipeline is None:
+            raise PreparationError("workload", "this worker is not ready", "call prepare first")
+        self._limit_threads()
+        return self._pipeline.run(assignment)
+
+    def errand(self, errand: Errand) -> ErrandResult:
+        """Does a job that needs no parents in memory.
+
+        Raises:
+            WorkerError: It could not be done.
+        """
+        try:
+            from workers.pools.jobs import run_errand
+
+            self._limit_threads()
+            return run_errand(errand)
+        except Exception as error:
+            raise _explained(error, "errand") from error
+
+    def _limit_threads(self) -> None:
+        """Keeps the calling thread to this worker's share of the cores.
+
+        More threads than cores slow each other down, tenfold at times.
+        """
+        if self._threads is None:
+            return
+        from torch import set_num_threads
+
+        set_num_threads(self._threads)
+
+
+def merge_here(order: ExportOrder, progress: Progress, announce: Announce) -> Exported:
+    """Carries out an export order in this process, and tells how far it is.
+
+    Unlike an errand it imports nothing but what a merge needs: who merges waits for no evaluator.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        with _no_garbage():
+            from workers.export.merge_to_disk import export
+
+        return export(order, progress, announce)
+    except Exception as error:
+        raise _explained(error, "merge") from error
+
+
+def _release_what_stayed() -> None:
+    """Frees what an earlier experiment in this process left behind."""
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        gc.collect()
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Looks for no garbage while torch is imported, which makes half a million objects that all stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def calibrate_here(order: CalibrationOrder, progress: ProgressOf) -> Calibrated:
+    """Carries out a calibration order in this process, and tells how far it is.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.calibration.calibrate import calibrate
+
+        return calibrate(order, progress)
+    except Exception as error:
+        raise _explained(error, "calibration") from error
+
+
+def learn_here(order: LearningOrder, progress: ProgressOf) -> Learned:
+    """Carries out a learning order in this process, and tells how far it is.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.calibration.learn import learn
+
+        return learn(order, progress)
+    except Exception as error:
+        raise _explained(error, "learning") from error
+
+
+def kinship_here(inquiry: KinshipInquiry) -> KinshipReport:
+    """Answers an inquiry in this process.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.merging.kinship import kinship
+
+        return kinship(inquiry)
+    except Exception as error:
+        raise _explained(error, "kinship") from error
+
+
+def _explained(error: Exception, field: str) -> WorkerError:
+    """Returns an error that says what to do."""
+    if isinstance(error, WorkerError):
+        return error
+    if isinstance(error, EvaluationError):
+        return WorkerError(error.field, error.detail, error.remedy)
+    if isinstance(error, ImportError):
+        return WorkerError(
+            "installation", f"a worker's library is missing ({error})", "pip install 'evomerge[worker]'"
+        )
+    cause = str(error).strip().splitlines() or ["no message"]
+    return WorkerError(field, f"{type(error).__name__}: {cause[0][:500]}", "read the worker's log")

@@ -1,0 +1,298 @@
+"""RayPool: workers in processes of their own, on this machine or a cluster."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from workers.checkpoints.hub import inspect_parent
+from workers.errors import PreparationError, WorkerError
+from workers.pools.ray_cluster import Call, Cluster, RemoteWorker, WorkerLostError
+from workers.pools.resources import Share, divide
+from workers.protocol.messages import Assignment, Errand, ErrandResult, Outcome, Workload
+from workers.protocol.outcomes import no_workers, timed_out, worker_broke, worker_lost
+
+MOST_LOSSES = 3  # deaths in a row, while getting ready, until a slot is given up
+PREPARATION_SECONDS = 3600.0  # parents may have to be downloaded
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One worker's place: who fills it, what was asked of it, and until when it may take."""
+
+    worker: RemoteWorker
+    call: Call | None = None
+    assignment: Assignment | None = None  # None while it gets ready, and after a drop
+    deadline: float = float("inf")
+    losses: int = 0
+    ready: bool = False
+
+
+class RayPool:
+    """A workforce of Ray actors.
+
+    A worker that dies or hangs costs its assignment one attempt, and is replaced.  One thread calls
+    `prepare`, `submit`, `next_outcome` and `drop`; errands may come from any.  Ray is started or
+    joined when it is first needed.
+    """
+
+    def __init__(self, state_folder: Path, *, address: str | None = None) -> None:
+        self._state_folder, self._address = state_folder, address
+        self._cluster: Cluster | None = None
+        self._workload: Workload | None = None
+        self._share: Share | None = None
+        self._slots: list[_Slot] = []
+        self._queue: deque[Assignment] = deque()
+        self._outcomes: deque[Outcome] = deque()
+        self._started = 0
+        self._refusal: Exception | None = None  # why a worker that lives could not get ready
+        self._connecting = threading.Lock()
+        self._clerks = _Clerks()
+
+    @property
+    def slots(self) -> int:
+        """How many workers there are; none before `prepare`.
+
+        When all were given up it is one, which answers every assignment with why.
+        """
+        return len(self._slots) or int(self._workload is not None)
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """The processes of the workers that are ready."""
+        return tuple(slot.worker.pid for slot in self._slots if slot.ready and slot.worker.pid is not None)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The connection to Ray."""
+        with self._connecting:
+            if self._cluster is None:
+                self._cluster = Cluster(self._state_folder, self._address)
+            return self._cluster
+
+    def prepare(self, workload: Workload) -> None:
+        """Readies the workers, unless they are ready for this workload already.
+
+        Raises:
+            PreparationError: No worker could get ready; says why.
+        """
+        if self._slots and self._workload == workload:
+            self.drop()
+            return
+        self.drop()
+        share = self._divide(workload)
+        if share != self._share or any(slot.call is not None for slot in self._slots):
+            self._dismiss()
+        self._workload, self._share = workload, share
+        while len(self._slots) < share.count:
+            self._slots.append(_Slot(self._start()))
+        for slot in self._slots:
+            self._make_ready(slot)
+        self._await_ready()
+
+    def submit(self, assignment: Assignment) -> None:
+        """Hands an assignment to a free worker, or queues it.
+
+        Raises:
+            PreparationError: `prepare` was never called.
+        """
+        if self._workload is None:
+            raise PreparationError("workload", "no worker is ready", "call prepare first")
+        self._queue.append(assignment)
+        self._hand_out()
+        if not self._slots:
+            self._give_up()
+
+    def next_outcome(self, timeout: float) -> Outcome | None:
+        """Returns the next answer, or None; hands queued assignments to workers as they get free."""
+        end = monotonic() + timeout
+        while not self._outcomes:
+            remaining = end - monotonic()
+            self._settle(max(remaining, 0.0))
+            if remaining <= 0:
+                break
+        return self._outcomes.popleft() if self._outcomes else None
+
+    def drop(self) -> None:
+        """Forgets all assignments; workers finish the ones they are at for nothing."""
+        self._queue.clear()
+        self._outcomes.clear()
+        for slot in self._slots:
+            slot.assignment = None
+
+    def run_errand(self, errand: Errand) -> ErrandResult:
+        """Has an errand done by a process kept for errands, with the Hub's settings of this one.
+
+        Raises:
+            WorkerError: It could not be done.
+        """
+        return self._clerks.run(self.cluster, errand)
+
+    def close(self) -> None:
+        """Ends the workers, and Ray where this pool started it."""
+        self.drop()
+        if self._cluster is not None:
+            self._dismiss()
+            self._clerks.dismiss(self._cluster)
+            self._cluster.close()
+        self._cluster, self._workload = None, None
+
+    def _divide(self, workload: Workload) -> Share:
+        cluster = self.cluster
+        try:
+            layouts = [inspect_parent(parent) for parent in workload.parents]
+        except WorkerError as error:
+            raise PreparationError(error.field, error.detail, error.remedy) from error
+        return divide(workload, layouts, cpus=cluster.cpus, gpus=cluster.gpus, memory=cluster.memory)
+
+    def _start(self) -> RemoteWorker:
+        share = self._share
+        if share is None:
+            raise PreparationError("workload", "no worker is ready", "call prepare first")
+        self._started += 1
+        cpus = 0.0 if share.gpus else float(share.threads)
+        return self.cluster.start(
+            f"worker {self._started}", cpus=cpus, gpus=share.gpus, threads=share.threads
+        )
+
+    def _make_ready(self, slot: _Slot) -> None:
+        slot.ready, slot.assignment = False, None
+        slot.deadline = monotonic() + PREPARATION_SECONDS
+        slot.call = self.cluster.call(slot.worker, "prepare", self._workload)
+
+    def _await_ready(self) -> None:
+        """Waits until every worker is ready or given up; a mistake of the workload ends it at once."""
+        self._refusal = None
+        while self._refusal is None and any(not slot.ready for slot in self._slots):
+            self._settle(1.0)
+        if self._refusal is not None:
+            self._dismiss()
+            self._workload = None
+            raise self._refusal
+        if not self._slots:
+            self._workload = None
+            raise PreparationError(
+                "workers",
+                "every worker's process ended while it got ready",
+                "the machine is probably out of memory: use fewer workers or smaller parents",
+            )
+
+    def _hand_out(self) -> None:
+        for slot in self._slots:
+            if self._queue and slot.ready and slot.call is None:
+                slot.assignment = self._queue.popleft()
+                slot.deadline = monotonic() + slot.assignment.timeout
+                slot.call = self.cluster.call(slot.worker, "work", slot.assignment)
+
+    def _settle(self, timeout: float) -> None:
+        """Waits for one worker to answer, die or run out of time, and deals with it."""
+        waiting = {slot.call: slot for slot in self._slots if slot.call is not None}
+        if not waiting:
+            time.sleep(timeout)
+            return
+        deadline = min(slot.deadline for slot in self._slots)
+        done = self.cluster.first_done(list(waiting), max(min(timeout, deadline - monotonic()), 0.0))
+        if done is not None:
+            self._finish(waiting[done], done)
+        for slot in list(self._slots):
+            if monotonic() > slot.deadline:
+                self._expire(slot)
+        self._hand_out()
+
+    def _finish(self, slot: _Slot, call: Call) -> None:
+        assignment, slot.assignment = slot.assignment, None
+        slot.call, slot.deadline = None, float("inf")
+        try:
+            answer = self.cluster.result(call)
+        except WorkerLostError as error:
+            if assignment is not None:
+                self._outcomes.append(worker_lost(assignment, slot.worker.name, str(error)))
+            self._replace(slot)
+        except Exception as error:  # noqa: BLE001 - whatever the worker raised
+            if assignment is not None:
+                self._outcomes.append(worker_broke(assignment, slot.worker.name, error))
+            elif not slot.ready:
+                self._refusal = error
+                self._replace(slot)
+        else:
+            self._take(slot, assignment, answer)
+
+    def _take(self, slot: _Slot, assignment: Assignment | None, answer: Any) -> None:  # noqa: ANN401
+        """Takes what a worker answered: that it is ready, or an outcome."""
+        if not slot.ready:
+            slot.ready, slot.losses, slot.worker.pid = True, 0, int(answer)
+        elif assignment is not None:
+            self._outcomes.append(answer)
+
+    def _expire(self, slot: _Slot) -> None:
+        if slot.assignment is not None:
+            self._outcomes.append(timed_out(slot.assignment, slot.worker.name))
+        self.cluster.kill(slot.worker)
+        self._replace(slot)
+
+    def _replace(self, slot: _Slot) -> None:
+        """Fills a slot anew; one whose workers keep dying before they are ready is given up."""
+        slot.losses = slot.losses + 1 if not slot.ready else 0
+        if slot.losses >= MOST_LOSSES:
+            self._slots.remove(slot)
+            if not self._slots:
+                self._give_up()
+            return
+        slot.worker = self._start()
+        self._make_ready(slot)
+
+    def _give_up(self) -> None:
+        while self._queue:
+            self._outcomes.append(no_workers(self._queue.popleft(), MOST_LOSSES, self._refusal))
+
+    def _dismiss(self) -> None:
+        for slot in self._slots:
+            self.cluster.kill(slot.worker)
+        self._slots.clear()
+
+
+class _Clerks:
+    """Runs errands in one long-lived process without a GPU, started anew when `HF_*` has changed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._worker: RemoteWorker | None = None
+        self._environment: Mapping[str, str] = {}
+
+    def run(self, cluster: Cluster, errand: Errand) -> ErrandResult:
+        with self._lock:
+            environment = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+            if self._worker is not None and self._environment != environment:
+                self._end(cluster)
+            if self._worker is None:
+                threads = max(cluster.cpus // 2, 1)
+                self._worker = cluster.start(
+                    "clerk", cpus=0, gpus=0, threads=threads, environment=environment
+                )
+                self._environment = environment
+            try:
+                result: ErrandResult = cluster.result(cluster.call(self._worker, "errand", errand))
+            except WorkerLostError as error:
+                self._end(cluster)
+                raise WorkerError(
+                    "errand",
+                    f"the process that did it ended ({str(error).splitlines()[0]})",
+                    "try again; the machine may be out of memory",
+                ) from error
+            return result
+
+    def dismiss(self, cluster: Cluster) -> None:
+        with self._lock:
+            self._end(cluster)
+
+    def _end(self, cluster: Cluster) -> None:
+        if self._worker is not None:
+            cluster.kill(self._worker)
+            self._worker = None

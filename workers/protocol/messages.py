@@ -1,0 +1,246 @@
+"""What crosses the wire between the controller and its workers.  Torch-free.
+
+A worker gets one `Workload` per experiment, then `Assignment`s, and answers each with `Scored` or
+`Failed`.  Errands (`ExportOrder`, `BenchmarkInquiry`) need a worker's libraries but no parents in
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+from uuid import UUID
+
+from evaluators import Benchmark, BenchmarkFacts, Items, Race, Score, Split
+from evaluators.conditions import STANDARD, Conditions
+from search_spaces import Parent, Recipe
+from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
+from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.transform_orders import TransformOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What all assignments of one experiment share; a worker prepares it once.
+
+    Attributes:
+        parents: The checkpoints to hold in memory, the base included.
+        dtype: Of the live model's weights; None takes the parents' own.
+        device: `auto` takes a GPU where there is one.
+        batch_size: Sequences per forward pass.
+        backend: Who continues prompts: the live network itself (`torch`), or `vllm` with its weights.
+        count: How many workers; None fills the machine.
+        gpus_per_worker: A share lets several workers use one GPU.
+    """
+
+    experiment: UUID
+    parents: tuple[Parent, ...]
+    benchmarks: tuple[Benchmark, ...]
+    evaluator: str = "lm_eval"
+    dtype: str | None = None
+    device: str = "auto"
+    batch_size: int = 64
+    backend: Literal["torch", "vllm"] = "torch"
+    count: int | None = None
+    gpus_per_worker: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One candidate to merge and score; the attempt tells a repeated one from the first.
+
+    Attributes:
+        items: Per benchmark, the places of the items to ask in the split's order; None asks all.
+        race: Whom the candidate races: it is asked in batches, and no more once it has lost.
+        known: Earlier scores of the same recipe on the same split: their items are not asked again.
+        conditions: Under which the items are put; the search knows the standard ones only.
+    """
+
+    candidate: UUID
+    number: int
+    recipe: Recipe
+    split: Split = "search"
+    attempt: int = 1
+    timeout: float = 3600.0  # seconds, then the worker is killed
+    items: Items | None = None
+    race: Race | None = None
+    known: tuple[Score, ...] = ()
+    conditions: Conditions = STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The candidate's scores, one per benchmark, and the seconds they took.
+
+    Attributes:
+        pruned: It lost a race: its values are estimates from the items in `Score.items`.
+        asked: How many items were put to the model; None where it was not counted.
+    """
+
+    candidate: UUID
+    attempt: int
+    scores: tuple[Score, ...]
+    merge_seconds: float
+    evaluate_seconds: float
+    worker: str
+    pruned: bool = False
+    asked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a candidate has no scores.
+
+    Attributes:
+        code: One word that programs can act on (`bad_score`, `worker_lost`, `timeout` ...).
+        cause: What happened, in a sentence.
+        remedy: What a person can do about it.
+        retryable: Another attempt may succeed, because the recipe is not at fault.
+        excerpt: The end of the worker's traceback or log.
+    """
+
+    candidate: UUID
+    attempt: int
+    code: str
+    cause: str
+    remedy: str
+    retryable: bool = False
+    excerpt: str = ""
+    worker: str = ""
+
+
+Outcome = Scored | Failed
+
+
+Progress = Callable[[int, int], None]
+"""Hears of every tensor of a checkpoint that is written: how many now are, and their bytes."""
+Announce = Callable[[int], None]
+"""Hears at the beginning how many bytes there will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubTarget:
+    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here."""
+
+    repository: str
+    private: bool = True
+    message: str = "Add a model merged by evomerge"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """A recipe to write as an ordinary checkpoint folder.
+
+    Attributes:
+        folder: The checkpoint's final place; it appears complete or not at all.
+        card: The text of its README.md.
+        extra_files: Further texts to lay beside it, by file name.
+        hub: Where to push it, if anywhere.
+        memory_limit: Bytes that the process may have resident; None sets no limit.
+        restart: Begin anew where an earlier process was killed, instead of going on.
+    """
+
+    recipe: Recipe
+    folder: str
+    card: str = ""
+    extra_files: dict[str, str] = field(default_factory=dict)
+    shard_bytes: int = 5_000_000_000
+    replace: bool = False
+    hub: HubTarget | None = None
+    memory_limit: int | None = None
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A checkpoint that now exists."""
+
+    folder: str
+    files: tuple[str, ...]
+    bytes: int
+    digest: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """A checkpoint that an operation on checkpoints made, and the operation's report as JSON text."""
+
+    exported: Exported
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkInquiry:
+    """Asks whether benchmarks can be built, before anything expensive."""
+
+    benchmarks: tuple[Benchmark, ...]
+    evaluator: str = "lm_eval"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkProblem:
+    """Why a benchmark cannot be built."""
+
+    name: str
+    field: str
+    code: str
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkReport:
+    """One entry per benchmark asked about, in order."""
+
+    entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
+
+
+Errand = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder | KinshipInquiry
+ErrandResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
+WorkforceKind = Literal["ray", "inline"]
+
+
+class Workforce(Protocol):
+    """Those who merge and score: Ray actors, or this process (the `inline` kind).
+
+    An answer counts only once the controller has stored it, so a lost one is simply asked again.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many assignments can be worked on at once."""
+        ...
+
+    def prepare(self, workload: Workload) -> None:
+        """Readies the workers for an experiment; the previous one's parents are let go.
+
+        Raises:
+            PreparationError: No worker could get ready; says why.
+        """
+        ...
+
+    def submit(self, assignment: Assignment) -> None:
+        """Hands an assignment to a free worker, or queues it."""
+        ...
+
+    def next_outcome(self, timeout: float) -> Outcome | None:
+        """Returns the next answer, or None when none came within `timeout` seconds."""
+        ...
+
+    def drop(self) -> None:
+        """Forgets all assignments under way; their answers will not come."""
+        ...
+
+    def run_errand(self, errand: Errand) -> ErrandResult:
+        """Does a job that needs no parents in memory.
+
+        Raises:
+            WorkerError: It could not be done.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets everything go."""
+        ...

@@ -1,0 +1,61 @@
+"""Outcomes that no worker can send itself: it hung, or it is dead."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from workers.protocol.messages import Assignment, Failed, Outcome
+
+LONGEST_EXCERPT = 4000  # characters
+
+
+def key_of(message: Assignment | Outcome) -> tuple[UUID, int]:
+    """Returns what an assignment and its outcome have in common."""
+    return message.candidate, message.attempt
+
+
+def timed_out(assignment: Assignment, worker: str) -> Failed:
+    """Returns the outcome of an assignment that took longer than it may."""
+    return Failed(
+        *key_of(assignment),
+        code="timeout",
+        cause=f"no score after {assignment.timeout:g} seconds",
+        remedy="raise the timeout, or look at what the evaluation waits for",
+        retryable=True,
+        worker=worker,
+    )
+
+
+def worker_lost(assignment: Assignment, worker: str, excerpt: str = "") -> Failed:
+    """Returns the outcome of an assignment whose worker's process ended."""
+    return Failed(
+        *key_of(assignment),
+        code="worker_lost",
+        cause=f"the process of {worker} ended while it worked",
+        remedy="if it happens again, the machine is out of memory: use fewer workers or a smaller batch",
+        retryable=True,
+        excerpt=excerpt[-LONGEST_EXCERPT:],
+        worker=worker,
+    )
+
+
+def worker_broke(assignment: Assignment, worker: str, error: Exception) -> Failed:
+    """Returns the outcome of an assignment that a worker answered with an error of its own."""
+    return Failed(
+        *key_of(assignment),
+        code="worker_failed",
+        cause=f"{worker} broke: {type(error).__name__}: {error}"[:LONGEST_EXCERPT],
+        remedy="report this as a mistake of evomerge",
+        worker=worker,
+    )
+
+
+def no_workers(assignment: Assignment, losses: int, refusal: Exception | None) -> Failed:
+    """Returns the outcome of an assignment for which no worker is left."""
+    why = f": {refusal}" if refusal is not None else ""
+    return Failed(
+        *key_of(assignment),
+        code="no_workers",
+        cause=f"workers failed {losses} times in a row to get ready{why}"[:LONGEST_EXCERPT],
+        remedy="see that the parents are where they were, and that there is memory for them",
+    )

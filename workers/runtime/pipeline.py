@@ -1,0 +1,215 @@
+"""Pipeline: assignment -> merge -> evaluate -> outcome.  Plain: no Ray, no database."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from evaluators import EvaluationError, Items, Score
+from evaluators.base import Comparer
+from evaluators.conditions import STANDARD
+from evaluators.engines import answer_with
+from evaluators.errors import BadScoreError
+from evaluators.registry import EVALUATORS
+from search_spaces import Parent, Recipe, Slice, Source
+from search_spaces.errors import SpaceError
+from workers.calibration.records import Records
+from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.hub import fetch_parent
+from workers.checkpoints.inspection import inspect_checkpoint
+from workers.checkpoints.layout import Layout
+from workers.errors import PreparationError, WorkerError
+from workers.merging.fast.caches import Caches
+from workers.merging.plan import MergePlan, plan_merge
+from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workload
+from workers.protocol.outcomes import LONGEST_EXCERPT, key_of
+from workers.runtime.item_evaluation import Answered, question
+from workers.runtime.live_model import LiveModel
+from workers.runtime.resident_parents import ResidentParents, cache_limit
+from workers.runtime.vllm_engine import VllmEngine
+from workers.runtime.vllm_library import load_vllm
+
+
+class Pipeline:
+    """One experiment's parents, benchmarks and live models, ready to score its candidates.
+
+    What does not depend on the candidate (parents, tasks, tokens, networks) is made once.
+
+    Raises:
+        PreparationError: A parent or a benchmark is unusable.
+    """
+
+    def __init__(self, workload: Workload, *, name: str = "worker") -> None:
+        self.name, self.workload = name, workload
+        self.device = _device(workload.device)
+        with _as_preparation():
+            self._engine = VllmEngine(load_vllm(self.device)) if workload.backend == "vllm" else None
+            if workload.evaluator not in EVALUATORS:
+                known = ", ".join(sorted(EVALUATORS))
+                raise PreparationError("evaluator", f"unknown {workload.evaluator!r}", f"use one of: {known}")
+            self._evaluator = EVALUATORS[workload.evaluator](
+                workload.benchmarks, batch_size=workload.batch_size
+            )
+            layouts = {p: inspect_checkpoint(p, fetch_parent(p)) for p in workload.parents}
+            self._records = Records(layouts)
+            self._parents = ResidentParents(layouts, self.device, record=self._records.record)
+        self._live_models: dict[str, LiveModel] = {}
+        self._caches = Caches(cache_limit(self.device))
+
+    @property
+    def placement(self) -> str:
+        """Where the parents lie, in a sentence."""
+        return str(self._parents.placement)
+
+    def run(self, assignment: Assignment) -> Outcome:
+        """Merges and scores one candidate.  Never raises: what went wrong is in the outcome."""
+        try:
+            return self._score(assignment)
+        except Exception as error:  # noqa: BLE001 - the border: whatever a candidate breaks, the worker goes on
+            return _failure(assignment, error, self.name)
+
+    def close(self) -> None:
+        """Lets the parents and the models go."""
+        if self._engine is not None:
+            self._engine.close()
+        self._parents.close()
+        self._records.close()
+        self._live_models.clear()
+        self._caches.clear()
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _score(self, assignment: Assignment) -> Scored:
+        started = perf_counter()
+        if isinstance(self._evaluator, Comparer):
+            self._show_references(self._evaluator, assignment)
+        live, model = self._merge(assignment.recipe)
+        merged = perf_counter()
+        with torch.inference_mode():
+            answered = self._question(assignment, model, live.tokenizer)
+        self._check(answered.scores, partly=assignment.conditions != STANDARD)
+        return Scored(
+            *key_of(assignment),
+            scores=answered.scores,
+            merge_seconds=merged - started,
+            evaluate_seconds=perf_counter() - merged,
+            worker=self.name,
+            pruned=answered.pruned,
+            asked=answered.asked,
+        )
+
+    def _show_references(self, evaluator: Comparer, assignment: Assignment) -> None:
+        """Has the parents that others are compared with answer, once per split."""
+        for name in evaluator.references(assignment.split):
+            parent = self._parent_called(name)
+            alone = Slice(sources=(Source(parent=parent),))
+            live, model = self._merge(
+                Recipe(method="passthrough", slices=(alone,), dtype=assignment.recipe.dtype)
+            )
+            with torch.inference_mode():
+                evaluator.refer(name, assignment.split, model, live.tokenizer)
+
+    def _parent_called(self, name: str) -> Parent:
+        found = [p for p in self.workload.parents if name in (str(p), p.model, Path(p.model).name)]
+        if len(found) != 1:
+            known = ", ".join(map(str, self.workload.parents))
+            raise EvaluationError(
+                "parent", f"{name} names {len(found)} of the parents", f"use one of: {known}"
+            )
+        return found[0]
+
+    def _question(self, assignment: Assignment, model: object, tokenizer: object) -> Answered:
+        split, conditions = assignment.split, assignment.conditions
+        mark = self._engine.mark if self._engine is not None else str
+        sheets = tuple(
+            replace(sheet, fingerprint=mark(sheet.fingerprint))
+            for sheet in self._evaluator.sheets(split, conditions)
+        )
+
+        def ask(items: Items | None) -> tuple[Score, ...]:
+            found: tuple[Score, ...] = self._evaluator.evaluate(model, tokenizer, split, items, conditions)
+            return tuple(replace(score, sheet=mark(score.sheet)) for score in found)
+
+        return question(assignment, sheets, ask)
+
+    def _merge(self, recipe: Recipe) -> tuple[LiveModel, object]:
+        plan: MergePlan = plan_merge(recipe, self._parents.layouts)
+        live = self._live_model(plan.owner)
+        config = merged_config(plan.owner, recipe, self._parents.layouts)
+        model = live.overwrite(config, plan, self._parents.sources)
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
+        if self._engine is not None:
+            self._engine.renew(model, live.tokenizer, plan.input_scales)
+            answer_with(model, self._engine)
+        return live, model
+
+    def _live_model(self, owner: Layout) -> LiveModel:
+        key = str(owner.parent)
+        if key not in self._live_models:
+            self._live_models[key] = LiveModel(
+                owner, dtype=self.workload.dtype, device=self.device, caches=self._caches
+            )
+        return self._live_models[key]
+
+    def _check(self, scores: tuple[Score, ...], *, partly: bool) -> None:
+        for score in scores:
+            score.check()
+        asked = [benchmark.name for benchmark in self.workload.benchmarks]
+        got = [score.benchmark for score in scores]
+        if got != [name for name in asked if not partly or name in got]:
+            raise BadScoreError("benchmark", f"{asked} were asked, {got} answered", "correct the evaluator")
+
+
+def _device(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _as_preparation() -> Iterator[None]:
+    try:
+        yield
+    except (WorkerError, EvaluationError) as error:
+        raise PreparationError(error.field, error.detail, error.remedy) from error
+
+
+def _failure(assignment: Assignment, error: Exception, worker: str) -> Failed:
+    excerpt = "".join(traceback.format_exception(error))[-LONGEST_EXCERPT:]
+    if _is_out_of_memory(error):
+        torch.cuda.empty_cache()
+        code, remedy = "oom", "use a smaller batch_size, fewer workers, or smaller parents"
+        cause, retryable = f"out of memory: {_first_line(error)}", True
+    elif isinstance(error, WorkerError | EvaluationError | SpaceError):
+        code, cause, remedy = error.code, f"{error.field}: {error.detail}", error.remedy
+        retryable = False
+    else:
+        code, cause = "exception", f"{type(error).__name__}: {_first_line(error)}"
+        remedy, retryable = "read the excerpt; if the recipe is sound, report it", False
+    return Failed(
+        *key_of(assignment),
+        code=code,
+        cause=cause,
+        remedy=remedy,
+        retryable=retryable,
+        excerpt=excerpt,
+        worker=worker,
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)  # torch on the CPU
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else "no message"

@@ -1,0 +1,116 @@
+"""Which tokenizer and chat template go into a merged model's folder.  Torch-free."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Parent, Recipe
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.tensor_table import read_json
+from workers.checkpoints.vocabulary import TOKENIZER_FILE
+from workers.errors import MismatchError
+from workers.tokenizers.alignment import Alignment
+from workers.tokenizers.union import union_tokenizer
+
+CONFIG_FILE = "tokenizer_config.json"
+TEMPLATE_FILE = "chat_template.jinja"
+_OLD_TEMPLATE_FILE = "chat_template.json"
+# They list one parent's tokens, and would contradict a union.
+_OF_ONE_PARENT = ("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "added_tokens.json")
+_LARGEST_TEMPLATE = 2**20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFiles:
+    """What stands in for files of the tokenizer's owner.
+
+    Attributes:
+        texts: Name -> content.
+        left_out: The owner's files that must not be copied.
+    """
+
+    texts: Mapping[str, str]
+    left_out: frozenset[str] = frozenset()
+
+
+def tokenizer_files_for(
+    recipe: Recipe, layouts: Mapping[Parent, Layout], alignment: Alignment | None
+) -> TokenizerFiles:
+    """Returns what differs from the files of the recipe's tokenizer owner.
+
+    Raises:
+        MismatchError: The tokenizers have no union, or the chat template's owner has none.
+    """
+    owner = layouts[recipe.tokenizer_owner].folder
+    texts: dict[str, str] = {}
+    left_out: set[str] = set()
+    config = _config(owner)
+    if recipe.vocabulary == "union" and alignment is not None:
+        others = [layouts[parent].folder for parent in recipe.all_parents if layouts[parent].folder != owner]
+        union = union_tokenizer(owner, others, alignment.ids)
+        texts[TOKENIZER_FILE] = _text(union)
+        left_out |= {name for name in _OF_ONE_PARENT if (owner / name).is_file()}
+        if "added_tokens_decoder" in config:
+            config["added_tokens_decoder"] = _decoder(union)
+            texts[CONFIG_FILE] = _text(config)
+    template = _chosen_template(recipe, layouts)
+    if template is not None:
+        texts[TEMPLATE_FILE] = template
+        left_out.add(_OLD_TEMPLATE_FILE)
+        if config.pop("chat_template", None) is not None:
+            texts[CONFIG_FILE] = _text(config)
+    return TokenizerFiles(texts, frozenset(left_out | texts.keys()))
+
+
+def chat_template_of(folder: Path) -> str | None:
+    """Returns the chat template of the tokenizer in a folder, None where it has none."""
+    path = folder / TEMPLATE_FILE
+    if path.is_file() and path.stat().st_size <= _LARGEST_TEMPLATE:
+        return path.read_text(encoding="utf-8")
+    for name in (CONFIG_FILE, _OLD_TEMPLATE_FILE):
+        found = read_json(folder / name).get("chat_template") if (folder / name).is_file() else None
+        if isinstance(found, list):  # several, by name
+            named = {item.get("name"): item.get("template") for item in found if isinstance(item, dict)}
+            found = named.get("default")
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
+    """Returns the template that replaces the owner's, None where that stays."""
+    wanted = recipe.chat_template
+    if wanted is None or wanted == recipe.tokenizer_owner:
+        return None
+    if isinstance(wanted, Parent):
+        found = chat_template_of(layouts[wanted].folder)
+        if found is None:
+            raise MismatchError(
+                str(wanted), "has no chat template", "name a model that has one, or leave chat_template out"
+            )
+        return found
+    if chat_template_of(layouts[recipe.tokenizer_owner].folder) is not None:
+        return None
+    templates = (chat_template_of(layouts[parent].folder) for parent in recipe.all_parents)
+    return next((template for template in templates if template is not None), None)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _decoder(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the added tokens as tokenizer_config.json lists them."""
+    return {
+        str(item["id"]): {key: value for key, value in item.items() if key != "id"}
+        for item in tokenizer["added_tokens"]
+    }
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
