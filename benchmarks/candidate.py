@@ -28,6 +28,7 @@ from examples.service_process import start_service
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from service.client.client import Client
+from service.experiment.candidate import CandidateKind
 from service.reports.views import CandidateView, TimingsView
 from workers.checkpoints.configuration import merged_config
 from workers.checkpoints.hub import fetch_parent
@@ -52,7 +53,9 @@ def run_experiment(files: Path, *, quick: bool) -> tuple[list[CandidateView], st
             with Client(service.url) as client:
                 ended = watch(client, submit(client, files, options))
                 found = [
-                    c for c in client.all_candidates(ended.id) if c.label is None and c.status == "scored"
+                    c
+                    for c in client.all_candidates(ended.id)
+                    if c.kind is CandidateKind.EVOLVED and c.status == "scored"
                 ]
                 return found, client.recipe(ended.id, ended.progress.best_number or found[0].number)
         finally:

@@ -43,7 +43,7 @@ from service.search.fidelity.subsampling import RotationRule
 from service.search.journal import ListJournal
 from service.search.loop import SearchLoop
 from service.search.plan import Baseline, RaceRule, SearchPlan
-from workers.protocol.messages import Assignment, Errand, ErrandResult, Outcome, Scored, Workload
+from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Scored, Workload
 from workers.runtime.item_evaluation import question
 
 SEEDS, QUICK_SEEDS = 20, 3
@@ -144,13 +144,13 @@ class Desk:
         """Forgets all assignments."""
         self._queue.clear()
 
-    def run_errand(self, errand: Errand) -> ErrandResult:
+    def run_job(self, job: Job) -> JobResult:
         """Merges and asks; whoever wants anything else is mistaken.
 
         Raises:
             TypeError: Always.
         """
-        raise TypeError(f"a miniature's desk has no answer to a {type(errand).__name__}")
+        raise TypeError(f"a miniature's desk has no answer to a {type(job).__name__}")
 
     def close(self) -> None:
         """Holds nothing."""
@@ -179,7 +179,7 @@ def run(way: Way, seed: int, candidates: int) -> tuple[float, int, float]:
     optimizer = optimizer_named("cma_es")(setup)
     loop = SearchLoop(plan, space=space, optimizer=optimizer, workforce=desk, journal=journal)
     loop.run()
-    best = loop.standing.archive.best
+    best = loop.progress.archive.best
     assert best is not None  # noqa: S101 - the baselines are told
     genomes = {r.candidate.number: r.candidate.genome or () for r in journal.recall()}
     contestants = [genomes[c.number] for c in finalists(journal.recall(), (1.0,), FINALISTS)]

@@ -47,7 +47,7 @@ def run_experiment(
             with database.session() as session:
                 spec = checked.spec.model_dump(mode="json")
                 key = Repository(session).create_experiment(checked.spec.name, spec, facts=checked.facts).id
-            Runner(database, pool, settings).drive_next()
+            Runner(database, pool, settings).run_next()
             with database.reading() as session:
                 repository = Repository(session)
                 experiment = repository.experiment(key)

@@ -24,6 +24,7 @@ from service.cli.experiments.watch import follow
 from service.cli.spec_file import read_spec_file
 from service.cli.tables import with_error
 from service.client.client import ApiError, Client, ClientError
+from service.experiment.candidate import CandidateKind
 from service.experiment.status import ExperimentStatus
 from service.reports.views import CandidateView, ExperimentView, ExportView, FrontPoint, FrontView, ScoreView
 
@@ -131,8 +132,8 @@ def verdict(front: FrontView) -> None:
     mine = score_of(winner, "test", objective) if winner else None
     if mine is None:
         return
-    parents = [p for p in front.baselines if (p.label or "").startswith(("parent: ", "base: "))]
-    average = [p for p in front.baselines if p.label == "plain average"]
+    parents = [p for p in front.baselines if p.kind in (CandidateKind.PARENT, CandidateKind.BASE)]
+    average = [p for p in front.baselines if p.kind is CandidateKind.AVERAGE]
     for title, rivals in (("the best parent", parents), ("the plain average", average)):
         scores = [s for p in rivals if (s := score_of(p, "test", objective))]
         if scores:

@@ -31,7 +31,7 @@ __all__ = ["ParameterSpace", "ParameterSpaceOptions"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Location:
     """Where a gene acts: a layer group (None: outside the layers) and a tensor filter (None: the rest)."""
 
     group: int | None
@@ -118,19 +118,19 @@ class ParameterSpace:
             )
         return genes
 
-    def _axes(self) -> Iterator[tuple[MethodParameter, Parent | None, _Place]]:
+    def _axes(self) -> Iterator[tuple[MethodParameter, Parent | None, _Location]]:
         for parameter in self._searched:
             for owner in self._owners[parameter.name]:
                 for place in self._places:
                     yield parameter, owner, place
 
-    def _all_places(self) -> Iterator[_Place]:
+    def _all_places(self) -> Iterator[_Location]:
         for group in range(len(self._edges) - 1):
             for name in self.options.filters:
-                yield _Place(group, name)
-            yield _Place(group, None)
+                yield _Location(group, name)
+            yield _Location(group, None)
         if self.options.outer_genes:
-            yield _Place(None, None)
+            yield _Location(None, None)
 
     def _all_variables(self) -> Iterator[Real | Integer]:
         for parameter, owner, place in self._axes():
@@ -173,18 +173,18 @@ class ParameterSpace:
         by_switch = any(said.get(name) == 1.0 for name in ("normalize", "normalize_weights"))
         return by_switch or self.method.name == "karcher"  # which always does
 
-    def _by_owner(self, genome: Genome) -> dict[tuple[str, Parent | None], dict[_Place, float]]:
+    def _by_owner(self, genome: Genome) -> dict[tuple[str, Parent | None], dict[_Location, float]]:
         if len(genome) != len(self._variables):
             detail = f"{len(genome)} genes for {len(self._variables)} variables"
             raise SpaceDefinitionError("genome", detail, "give one gene per variable")
-        genes: dict[tuple[str, Parent | None], dict[_Place, float]] = {}
+        genes: dict[tuple[str, Parent | None], dict[_Location, float]] = {}
         for (parameter, owner, place), gene in zip(self._axes(), genome, strict=True):
             genes.setdefault((parameter.name, owner), {})[place] = float(gene)
         return genes
 
     def _slice(
         self,
-        genes: Mapping[tuple[str, Parent | None], Mapping[_Place, float]],
+        genes: Mapping[tuple[str, Parent | None], Mapping[_Location, float]],
         start: int,
         end: int,
         group: int | None,
@@ -203,15 +203,15 @@ class ParameterSpace:
             sources.insert(0, Source(parent=self.pool.base, layers=(start, end)))
         return Slice(sources=tuple(sources), parameters=own(None))
 
-    def _parameter(self, places: Mapping[_Place, float], group: int | None) -> Parameter:
+    def _parameter(self, places: Mapping[_Location, float], group: int | None) -> Parameter:
         """The settings of one parameter in one slice: filters, the rest, then what is no layer."""
         groups = range(len(self._edges) - 1)
         layered = []
         for name in (*self.options.filters, None):
-            values = tuple(places[_Place(i, name)] for i in groups)
+            values = tuple(places[_Location(i, name)] for i in groups)
             value = values[group or 0] if group is not None or len(values) == 1 else values
             layered.append(Setting(value=value, filter=name))
-        outer = places.get(_Place(None, None))
+        outer = places.get(_Location(None, None))
         if outer is None:
             return tuple(layered)
         rest = layered[-1].model_copy(update={"filter": self.pool.layer_prefix})
@@ -223,7 +223,7 @@ class ParameterSpace:
         variable: Variable,
         parameter: MethodParameter,
         owner: Parent | None,
-        place: _Place,
+        place: _Location,
     ) -> float | int:
         tensor = self._tensor_at(place)
         value = coefficient(recipe, parameter, owner, tensor, self._layer_at(place))
@@ -236,14 +236,14 @@ class ParameterSpace:
             )
         return value
 
-    def _layer_at(self, place: _Place) -> float | None:
+    def _layer_at(self, place: _Location) -> float | None:
         if place.group is None:
             return None
         if self.options.smooth:  # a knot of the gradient, which may lie between two layers
             return place.group / max(len(self._edges) - 2, 1) * (self.pool.layers - 1)
         return (self._edges[place.group] + self._edges[place.group + 1] - 1) // 2
 
-    def _tensor_at(self, place: _Place) -> str:
+    def _tensor_at(self, place: _Location) -> str:
         layer = self._layer_at(place)
         return "" if layer is None else f"{self.pool.layer_prefix}{round(layer)}.{place.filter or ''}"
 

@@ -43,7 +43,7 @@ class ParetoArchive:
         kept = tuple(n for n in self._front if not _dominates(fitness, self._fitness[n]))
         self._front = (*kept, number)
 
-    def revise(self, number: int, fitness: Sequence[float] | None, scalar: float = 0.0) -> None:
+    def retell(self, number: int, fitness: Sequence[float] | None, scalar: float = 0.0) -> None:
         """Gives a candidate another fitness; None takes it out, as it breaks a constraint now.
 
         Raises:

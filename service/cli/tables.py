@@ -11,15 +11,9 @@ from rich.table import Table
 from evaluators import SPLITS, Split
 from service.cli.output import clean
 from service.cli.units import duration, number
+from service.experiment.objectives import ObjectiveFacts
 from service.reports.partial_evaluation import asked_of_all
-from service.reports.views import (
-    ExperimentDetail,
-    ExperimentView,
-    FrontPoint,
-    FrontView,
-    ObjectiveView,
-    ScoreView,
-)
+from service.reports.views import ExperimentDetail, ExperimentView, FrontPoint, FrontView, ScoreView
 
 
 def with_error(score: ScoreView | None) -> str:
@@ -109,7 +103,7 @@ def front_csv(view: FrontView) -> str:
 
 
 LABEL_WIDTH, SCORE_WIDTH = 30, 15  # characters in the table of the front
-_Column = tuple[Split, ObjectiveView]
+_Column = tuple[Split, ObjectiveFacts]
 
 
 def _columns(view: FrontView) -> list[_Column]:

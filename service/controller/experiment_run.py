@@ -1,4 +1,4 @@
-"""Drive: one controller's time with one experiment, from whatever state its rows are in.
+"""ExperimentRun: one controller's time with one experiment, from whatever state its rows are in.
 
 Starting, resuming and recovering after a crash are one path: rebuild the search loop from the
 rows, turn it, examine, end.
@@ -18,11 +18,10 @@ from search_spaces.errors import SpaceError
 from service.errors import ServiceError
 from service.examination.protocol import Winner, examine, propose_mean
 from service.experiment.candidate import CandidateStatus
-from service.experiment.objectives import axes_of
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
 from service.optimizers import Optimizer
-from service.search.journal import Wish
+from service.search.journal import ControlRequest
 from service.search.loop import SearchLoop
 from service.search.plan import Ending
 from service.settings import Settings
@@ -31,6 +30,7 @@ from service.store.journal import DatabaseJournal
 from service.store.model_keys import ModelKeys, hash_folder
 from service.store.models import ExperimentRow, Json
 from service.store.repository import Repository
+from service.store.rows import objectives_of
 from workers.checkpoints.hub import local_folder
 from workers.errors import CheckpointError, WorkerError
 from workers.protocol.messages import Workforce, Workload
@@ -42,7 +42,7 @@ BY_REQUEST = "by request"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class Drive:
+class ExperimentRun:
     """Has an experiment searched and examined, as far as neither has been done."""
 
     def __init__(self, journal: DatabaseJournal, workforce: Workforce, settings: Settings) -> None:
@@ -50,10 +50,10 @@ class Drive:
         self.key = journal.experiment_id
 
     def run(self) -> None:
-        """Goes on until the experiment ends, people wish otherwise, or the controller shuts down."""
+        """Goes on until the experiment ends, a request stops it, or the controller shuts down."""
         with self.journal.database.reading() as session:
             row = Repository(session).experiment(self.key)
-        if row.status is _S.PAUSING:  # wished while nobody was there to fulfil it
+        if row.status is _S.PAUSING:  # requested while nobody was there to fulfil it
             self.end(_S.PAUSED, reason=BY_REQUEST)
         elif row.status is _S.CANCELLING:
             self.end(_S.CANCELLED, reason=BY_REQUEST)
@@ -72,7 +72,7 @@ class Drive:
         failure: Json | None = None,
         winner: Winner | None = None,
     ) -> ExperimentStatus:
-        """Gives the experiment a status, and returns it: a wish that came in between goes first."""
+        """Gives the experiment a status, and returns it: a request that came in between goes first."""
         with self.journal.writing() as session:
             repository = Repository(session)
             row = repository.experiment(self.key)
@@ -152,10 +152,10 @@ class Drive:
         return window
 
     def _examine(self, spec: ExperimentSpec, row: ExperimentRow) -> None:
-        match examine(self.journal, self.workforce, spec, axes_of(row).objectives):
+        match examine(self.journal, self.workforce, spec, objectives_of(row)):
             case Winner() as winner:
                 self.end(_S.SUCCEEDED, winner=winner)
-            case Wish.CANCEL:
+            case ControlRequest.CANCEL:
                 self.end(_S.CANCELLED, reason=BY_REQUEST)
             case None:
                 self.end(_S.FAILED, failure=_nothing_scored("no finalist has scores on the selection split"))

@@ -1,4 +1,4 @@
-"""What people may ask of an experiment: pause, resume, cancel, extend.  They wish; its controller fulfils.
+"""What people may ask of an experiment: pause, resume, cancel, extend.  Its controller carries it out.
 
 Each returns whether anything changed; asking for what is already so changes nothing.
 """

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from service.controller.experiment_run import Drive, failure_of
+from service.controller.experiment_run import ExperimentRun, failure_of
 from service.controller.heartbeat import Heartbeat
 from service.errors import LeaseLostError
 from service.experiment.status import ExperimentStatus
@@ -62,21 +62,21 @@ class Runner:
         """Says whether experiments are driven."""
         return self._thread.is_alive()
 
-    def drive_next(self) -> bool:
+    def run_next(self) -> bool:
         """Drives the oldest experiment that needs it for as long as it goes; False where there is none."""
         claimed = self._claim()
         if claimed is None:
             return False
         key, epoch = claimed
         with Heartbeat(self.database, key, epoch, seconds=self.settings.lease_seconds):
-            self._drive_safely(key, epoch)
+            self._run_safely(key, epoch)
         return True
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
             self._something_to_do.clear()
             try:
-                busy = self.drive_next()
+                busy = self.run_next()
             except Exception:
                 logger.exception("runner_failed")
                 busy = False
@@ -97,11 +97,11 @@ class Runner:
                 Repository(session).move(row, _S.RUNNING)
             return row.id, epoch
 
-    def _drive_safely(self, key: UUID, epoch: int) -> None:
+    def _run_safely(self, key: UUID, epoch: int) -> None:
         """Drives an experiment; whatever goes wrong ends in a sentence that people can read."""
         log = logger.bind(experiment=str(key))
         journal = DatabaseJournal(self.database, key, epoch, stopping=self._stopping.is_set)
-        drive = Drive(journal, self.workforce, self.settings)
+        drive = ExperimentRun(journal, self.workforce, self.settings)
         try:
             try:
                 drive.run()

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from evaluators import Score, Split
 from evaluators.statistics import chances_on_front, paired_test
-from service.experiment.candidate import Candidate
+from service.experiment.candidate import Candidate, CandidateKind
 from service.experiment.findings import (
-    MEAN,
     ChanceFinding,
     ComparisonFinding,
     ExaminationFindings,
@@ -19,12 +18,17 @@ from service.experiment.findings import (
     SensitivityFinding,
     SplitFinding,
 )
-from service.reports.views import ObjectiveView
+from service.experiment.objectives import ObjectiveFacts, Objectives
 from workers.protocol.messages import Failed, Outcome, Scored
 
 SIGNIFICANT = 0.05
 MUCH = 0.05  # share of items that were truncated, unanswered, cut or seen before
-PARENT, AVERAGE = "parent: ", "plain average"
+_ROLES: Mapping[CandidateKind, Role] = {
+    CandidateKind.PARENT: "parent",
+    CandidateKind.BASE: "baseline",
+    CandidateKind.AVERAGE: "average",
+    CandidateKind.BASELINE: "baseline",
+}
 By = Mapping[int, Outcome]
 
 
@@ -50,21 +54,19 @@ class Evidence:
         return {s.benchmark: s for s in outcome.scores} if isinstance(outcome, Scored) else {}
 
 
-def findings(
-    evidence: Evidence, objectives: Sequence[ObjectiveView], weights: Sequence[float]
-) -> ExaminationFindings:
+def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
     """Returns all that the evidence says."""
     found = tuple(_objective(evidence, objective) for objective in objectives)
     return ExaminationFindings(
         objectives=found,
-        comparisons=tuple(_comparisons(evidence, weights)),
+        comparisons=tuple(_comparisons(evidence, objectives)),
         sensitivity=tuple(evidence.sensitivity),
         chances_on_front=tuple(_chances(evidence)),
-        warnings=(*_standing_warnings(objectives), *_warnings(found)),
+        warnings=(*_lasting_warnings(objectives), *_warnings(found)),
     )
 
 
-def _objective(evidence: Evidence, objective: ObjectiveView) -> ObjectiveFinding:
+def _objective(evidence: Evidence, objective: ObjectiveFacts) -> ObjectiveFinding:
     splits: tuple[Split, ...] = ("search", "selection", "test")
     scores = {split: evidence.scores(split, evidence.winner).get(objective.name) for split in splits}
     search, test = scores["search"], scores["test"]
@@ -97,19 +99,15 @@ def _split(score: Score | None) -> SplitFinding | None:
     )
 
 
-def role_of(label: str | None) -> Role:
-    """Returns what a finalist is, by its label."""
-    if label is None or label == MEAN:
-        return "candidate"
-    if label.startswith(PARENT):
-        return "parent"
-    return "average" if label == AVERAGE else "baseline"
+def role_of(kind: CandidateKind) -> Role:
+    """Returns what a finalist is beside the winner."""
+    return _ROLES.get(kind, "candidate")
 
 
-def _comparisons(evidence: Evidence, weights: Sequence[float]) -> Iterator[ComparisonFinding]:
-    own, best = evidence.scores("test", evidence.winner), best_parent(evidence, weights)
+def _comparisons(evidence: Evidence, objectives: Objectives) -> Iterator[ComparisonFinding]:
+    own, best = evidence.scores("test", evidence.winner), best_parent(evidence, objectives)
     for other in evidence.finalists:
-        role = role_of(other.label)
+        role = role_of(other.kind)
         if role == "candidate" or other.number == evidence.winner:
             continue
         for name, theirs in evidence.scores("test", other.number).items():
@@ -135,14 +133,14 @@ def _comparisons(evidence: Evidence, weights: Sequence[float]) -> Iterator[Compa
             )
 
 
-def best_parent(evidence: Evidence, weights: Sequence[float]) -> int | None:
+def best_parent(evidence: Evidence, objectives: Objectives) -> int | None:
     """Returns the number of the parent with the highest weighted mean on the selection split."""
     means: dict[int, float] = {}
     for each in evidence.finalists:
         scores = evidence.scores("selection", each.number)
-        if role_of(each.label) == "parent" and scores:
+        if role_of(each.kind) == "parent" and scores:
             fitness = [score.fitness for score in scores.values()]
-            means[each.number] = sum(w * f for w, f in zip(weights, fitness, strict=True))
+            means[each.number] = objectives.scalar(fitness)
     return min(means, key=lambda number: (-means[number], number)) if means else None
 
 
@@ -190,7 +188,7 @@ def _chances(evidence: Evidence) -> Iterator[ChanceFinding]:
         yield ChanceFinding(number=number, label=labels[number], chance=chances[number])
 
 
-def _standing_warnings(objectives: Sequence[ObjectiveView]) -> Iterator[str]:
+def _lasting_warnings(objectives: Objectives) -> Iterator[str]:
     for objective in objectives:
         yield from objective.warnings
         if objective.overlap is not None and objective.overlap > MUCH:

@@ -19,13 +19,13 @@ from evaluators.conditions import Conditions
 from search_spaces import Recipe, SearchSpace
 from service.archives.pareto import ParetoArchive
 from service.examination.analysis import Evidence, findings, sensitivity
-from service.experiment.candidate import Candidate, Remembered
-from service.experiment.findings import MEAN, SensitivityFinding
+from service.experiment.candidate import MEAN_LABEL, Candidate, CandidateKind, Remembered
+from service.experiment.findings import SensitivityFinding
+from service.experiment.objectives import Objectives, weighted_mean
 from service.experiment.spec import ExperimentSpec
 from service.optimizers import Optimizer
-from service.reports.views import ObjectiveView
 from service.search.dispatcher import PATIENCE, Dispatcher
-from service.search.journal import Wish
+from service.search.journal import ControlRequest
 from service.store.journal import DatabaseJournal, ExaminationRecord
 from workers.protocol.messages import Assignment, Outcome, Scored, Workforce
 
@@ -47,18 +47,18 @@ class Winner:
 
 
 def examine(
-    journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec, objectives: Sequence[ObjectiveView]
-) -> Winner | Wish | None:
-    """Returns the winner, None when no finalist could be scored, or the wish that came in between.
+    journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec, objectives: Objectives
+) -> Winner | ControlRequest | None:
+    """Returns the winner, None when no finalist could be scored, or the request that came in between.
 
     What was examined before a crash is not examined again.
     """
-    if (wish := _settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
-        return wish
+    if (control_request := _settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
+        return control_request
     remembered = journal.recall()
     chosen = finalists(remembered, spec.weights, spec.examination.finalists)
     selection = _scores_on("selection", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
-    if isinstance(selection, Wish):
+    if isinstance(selection, ControlRequest):
         return selection
     number = best_of(selection, spec.weights, violations_of(remembered) if spec.constraints else {})
     if number is None:
@@ -67,15 +67,15 @@ def examine(
     varied = _under_other_conditions(
         winner, selection[number], journal, workforce, timeout=spec.evaluation_timeout
     )
-    if isinstance(varied, Wish):
+    if isinstance(varied, ControlRequest):
         return varied
     ExaminationRecord(journal, "test").open([candidate.number for candidate in chosen])
     test = _scores_on("test", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
-    if isinstance(test, Wish):
+    if isinstance(test, ControlRequest):
         return test
     search = {r.candidate.number: r.outcome for r in remembered if r.outcome is not None}
     evidence = Evidence(number, chosen, {"search": search, "selection": selection, "test": test}, varied)
-    found = findings(evidence, objectives, spec.weights)
+    found = findings(evidence, objectives)
     return Winner(number, optimism(search.get(number), test.get(number)), found.model_dump(mode="json"))
 
 
@@ -87,7 +87,7 @@ def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSp
     """
     remembered = journal.recall()
     told = sum(each.told is not None for each in remembered)
-    means = [each.candidate for each in remembered if each.candidate.label == MEAN]
+    means = [each.candidate for each in remembered if each.candidate.kind is CandidateKind.MEAN]
     genome = optimizer.mean()
     if genome is None or any(mean.asked_after == told for mean in means):
         return
@@ -96,24 +96,28 @@ def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSp
     if not isinstance(recipe, Recipe) or recipe.digest in known:
         return
     last = remembered[-1].candidate
-    journal.proposed(
-        [Candidate(uuid4(), last.number + 1, last.generation + 1, genome, recipe, MEAN, asked_after=told)]
+    number, generation = last.number + 1, last.generation + 1
+    mean = Candidate(
+        uuid4(), number, generation, genome, recipe, MEAN_LABEL, asked_after=told, kind=CandidateKind.MEAN
     )
+    journal.proposed([mean])
 
 
-def _settle_mean(journal: DatabaseJournal, workforce: Workforce, *, timeout: float) -> Wish | None:
+def _settle_mean(journal: DatabaseJournal, workforce: Workforce, *, timeout: float) -> ControlRequest | None:
     """Has the mean scored on the search items like everybody; it is told to nobody."""
-    waiting = [r.candidate for r in journal.recall() if r.candidate.label == MEAN and r.outcome is None]
+    waiting = [
+        r.candidate for r in journal.recall() if r.candidate.kind is CandidateKind.MEAN and r.outcome is None
+    ]
     settled = Dispatcher(workforce, journal, timeout=timeout).settle(waiting, {})
-    return settled if isinstance(settled, Wish) else None
+    return settled if isinstance(settled, ControlRequest) else None
 
 
 def _under_other_conditions(
     winner: Candidate, before: Outcome, journal: DatabaseJournal, workforce: Workforce, *, timeout: float
-) -> list[SensitivityFinding] | Wish:
+) -> list[SensitivityFinding] | ControlRequest:
     """Asks the winner the selection items with other examples, other draws, more and less room."""
     record = ExaminationRecord(journal, "selection")
-    found = record.recall_varied()
+    found = record.recall_varied(winner.number)
     if not isinstance(winner.recipe, Recipe):
         return []
     for conditions in CONDITIONS:
@@ -126,12 +130,12 @@ def _under_other_conditions(
         workforce.submit(order)
         outcome = None
         while outcome is None or outcome.candidate != order.candidate:
-            if (wish := journal.wish()) is not None:
+            if (control_request := journal.control_request()) is not None:
                 workforce.drop()
-                return wish
+                return control_request
             outcome = workforce.next_outcome(PATIENCE)
         found[name] = list(sensitivity(name, before, outcome))
-        record.varied(name, found[name])
+        record.varied(winner.number, name, found[name])
     return [finding for each in found.values() for finding in each]
 
 
@@ -148,14 +152,14 @@ def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count:
     archive = ParetoArchive()
     for each in (r for r in first.values() if not r.violation):
         archive.add(each.candidate.number, fitness_of(each.outcome), mean_of(each.outcome, weights))
-    baselines = [r.candidate for r in first.values() if r.candidate.is_baseline]
+    always = [r.candidate for r in first.values() if r.candidate.kind is not CandidateKind.EVOLVED]
     evolved = sorted(
-        (r for r in first.values() if not r.candidate.is_baseline),
+        (r for r in first.values() if r.candidate.kind is CandidateKind.EVOLVED),
         key=lambda r: (r.violation, -mean_of(r.outcome, weights), r.candidate.number),
     )
     front = [r for r in evolved[count:] if r.candidate.number in archive.front]
     chosen = [r.candidate for r in (*evolved[:count], *front[:count])]
-    return sorted((*baselines, *chosen), key=lambda candidate: candidate.number)
+    return sorted((*always, *chosen), key=lambda candidate: candidate.number)
 
 
 def best_of(
@@ -180,7 +184,10 @@ def violations_of(remembered: Sequence[Remembered]) -> dict[int, float]:
 
     The mean of the distribution was told to nobody, so nobody looked whether it keeps them.
     """
-    return {r.candidate.number: math.inf if r.candidate.label == MEAN else r.violation for r in remembered}
+    return {
+        r.candidate.number: math.inf if r.candidate.kind is CandidateKind.MEAN else r.violation
+        for r in remembered
+    }
 
 
 def optimism(search: Outcome | None, test: Outcome | None) -> dict[str, float]:
@@ -198,7 +205,7 @@ def fitness_of(outcome: Outcome | None) -> tuple[float, ...]:
 
 def mean_of(outcome: Outcome | None, weights: Sequence[float]) -> float:
     """Returns the weighted mean of the objectives."""
-    return sum(w * f for w, f in zip(weights, fitness_of(outcome), strict=True)) / sum(weights)
+    return weighted_mean(fitness_of(outcome), weights)
 
 
 def _scores_on(
@@ -208,7 +215,7 @@ def _scores_on(
     *,
     chosen: Sequence[Candidate],
     timeout: float,
-) -> dict[int, Outcome] | Wish:
+) -> dict[int, Outcome] | ControlRequest:
     dispatcher = Dispatcher(workforce, ExaminationRecord(journal, split), timeout=timeout, split=split)
     known = journal.recall_split(split)
     numbers = {candidate.number for candidate in chosen}

@@ -11,6 +11,29 @@ from search_spaces import Genome, Infeasible, Recipe
 from workers.protocol.messages import Outcome
 
 
+class CandidateKind(StrEnum):
+    """Where a candidate comes from; a label is only what people call it.
+
+    All kinds but `evolved` and `mean` are baselines: generation 0, which the search must beat.
+    """
+
+    PARENT = "parent"
+    BASE = "base"
+    AVERAGE = "average"
+    BASELINE = "baseline"
+    EVOLVED = "evolved"
+    MEAN = "mean"
+
+    @property
+    def is_baseline(self) -> bool:
+        """Says whether no optimizer had a part in it."""
+        return self not in (CandidateKind.EVOLVED, CandidateKind.MEAN)
+
+
+MEAN_LABEL = "distribution's mean"
+"""What the candidate is called that the middle of the optimizer's distribution makes."""
+
+
 class CandidateStatus(StrEnum):
     """Where a candidate stands; every one ends exactly once."""
 
@@ -31,6 +54,7 @@ class Candidate:
         genome: None for a baseline that the search space cannot express.
         recipe: Infeasible where the genome decodes to none.
         label: What a person calls it, for baselines (`parent: left`, `plain average`).
+        kind: What it is; `label` alone never decides that.
         operator: What the optimizer made it with (`crossover`, `sample` ...); empty for baselines.
         ancestors: Numbers of the candidates it was made of.
         asked_after: How many candidates the optimizer had been told of when it was asked for this one.
@@ -45,11 +69,12 @@ class Candidate:
     operator: str = ""
     ancestors: tuple[int, ...] = ()
     asked_after: int = 0
+    kind: CandidateKind = CandidateKind.EVOLVED
 
     @property
     def is_baseline(self) -> bool:
-        """Says whether no optimizer proposed it."""
-        return self.label is not None
+        """Says whether no optimizer had a part in it."""
+        return self.kind.is_baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +95,7 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Appraised:
+class FitnessRecord:
     """Where a candidate that was told stands beside its scores.
 
     Attributes:
@@ -86,7 +111,7 @@ class Appraised:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Reevaluation:
     """That a candidate was asked the items of a later generation as well.
 
     Attributes:
@@ -115,4 +140,4 @@ class Remembered:
     told: int | None = None
     worked: float = 0.0
     violation: float = 0.0
-    again: tuple[Again, ...] = ()
+    again: tuple[Reevaluation, ...] = ()

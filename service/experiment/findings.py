@@ -9,15 +9,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-MEAN = "distribution's mean"
-
-
-def is_baseline(label: str | None) -> bool:
-    """Says whether a candidate of this label came from no search: the mean of one did."""
-    return label is not None and label != MEAN
-
-
-"""What the candidate is called that the middle of the optimizer's distribution makes."""
 Role = Literal["parent", "average", "baseline", "candidate"]
 
 

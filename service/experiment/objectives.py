@@ -1,47 +1,94 @@
-"""Axes: the objectives of an experiment, and how scores on them become fitness."""
+"""Objectives: what an experiment improves, and how scores on it become fitness and one number.
+
+The only place that knows directions and weights: fitness is larger the better a score is, and the
+scalar is the mean of the fitness weighted by the objectives' weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
+
 from evaluators import Split
-from service.reports.views import ObjectiveView
-from service.store.models import EvaluationRow, ExperimentRow
+
+
+class ObjectiveFacts(BaseModel):
+    """One objective, as the check of the spec found it.
+
+    Attributes:
+        items: How many items each split has.
+        overlap: Share of the test items that have a long passage in common with a search item.
+        warnings: What a reader of its scores must know, wherever they are shown.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    task: str
+    metric: str
+    higher_is_better: bool
+    weight: float
+    items: dict[Split, int]
+    overlap: float | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def sign(self) -> float:
+        """1 where larger scores are better, -1 where smaller ones are."""
+        return 1.0 if self.higher_is_better else -1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Axes:
-    """The objectives of an experiment, and how they become one number.
+class Objectives:
+    """All objectives of an experiment, in its order."""
 
-    Attributes:
-        signs: 1 where larger scores are better, -1 where smaller ones are.
-    """
+    each: tuple[ObjectiveFacts, ...]
 
-    objectives: tuple[ObjectiveView, ...]
+    def __iter__(self) -> Iterator[ObjectiveFacts]:
+        return iter(self.each)
+
+    def __len__(self) -> int:
+        return len(self.each)
 
     @property
-    def signs(self) -> tuple[float, ...]:
+    def names(self) -> tuple[str, ...]:
         """One per objective."""
-        return tuple(1.0 if objective.higher_is_better else -1.0 for objective in self.objectives)
+        return tuple(objective.name for objective in self.each)
 
-    def fitness(self, evaluations: Iterable[EvaluationRow], split: Split) -> tuple[float, ...] | None:
-        """Returns a candidate's fitness on a split, or None where a score is missing."""
-        found = {row.benchmark: row.value for row in evaluations if row.split == split}
-        if any(objective.name not in found for objective in self.objectives):
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """One per objective."""
+        return tuple(objective.weight for objective in self.each)
+
+    def fitness(self, scores: Mapping[str, float]) -> tuple[float, ...] | None:
+        """Returns one number per objective, larger is better; None where a score is missing.
+
+        Args:
+            scores: Values by the objectives' names, in their own units.
+        """
+        if any(objective.name not in scores for objective in self.each):
             return None
-        return tuple(s * found[o.name] for s, o in zip(self.signs, self.objectives, strict=True))
+        return tuple(objective.sign * scores[objective.name] for objective in self.each)
 
     def scalar(self, fitness: Sequence[float]) -> float:
         """Returns the weighted mean that single-objective optimizers climb."""
-        weights = [objective.weight for objective in self.objectives]
-        return sum(w * f for w, f in zip(weights, fitness, strict=True)) / sum(weights)
+        return weighted_mean(fitness, self.weights)
 
     def in_own_units(self, fitness: Sequence[float] | None) -> list[float] | None:
         """Turns a point of fitness back into one of scores."""
-        return None if fitness is None else [s * f for s, f in zip(self.signs, fitness, strict=True)]
+        if fitness is None:
+            return None
+        return [objective.sign * value for objective, value in zip(self.each, fitness, strict=True)]
 
 
-def axes_of(row: ExperimentRow) -> Axes:
-    """Returns an experiment's objectives, as its check found them."""
-    return Axes(tuple(ObjectiveView.model_validate(objective) for objective in row.facts["objectives"]))
+def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Returns the mean of values under weights that need not sum to 1, summed without rounding error.
+
+    Raises:
+        ValueError: There are not equally many of both.
+    """
+    total = math.fsum(weights)
+    return math.fsum(weight * value for weight, value in zip(weights, values, strict=True)) / total

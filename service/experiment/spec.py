@@ -17,9 +17,9 @@ from search_spaces import ParameterSpaceOptions, Parent, SpaceOptions
 from search_spaces.recipes.recipe import DType
 from service.experiment.criteria import Constraint, Measure, Name, Spec
 from service.experiment.criteria import label_of as label_of
-from service.search.schedule import SMALLEST_WINDOW
 
 MOST_PARENTS = 32
+SMALLEST_WINDOW = 2  # candidates out at once in a steady state
 MOST_MEASURES = 10
 MOST_OBJECTIVES = 20  # more than the hypervolume can be estimated for in reasonable time
 

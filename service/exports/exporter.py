@@ -93,7 +93,7 @@ class Exporter:
         try:
             with self.database.reading() as session:
                 order = order_for(Repository(session), row, self.settings)
-            exported = self.workforce.run_errand(order)
+            exported = self.workforce.run_job(order)
         except WorkerError as error:
             return "failed", {"failure": _failure(error.code, f"{error.field}: {error.detail}", error.remedy)}
         except SQLAlchemyError:

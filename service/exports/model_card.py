@@ -16,7 +16,7 @@ import yaml
 from evaluators import Split
 from search_spaces import Parent
 from service.examination.sentences import sentences
-from service.experiment.findings import MEAN
+from service.experiment.candidate import CandidateKind
 from service.experiment.spec import label_of
 from service.reports.views import CandidateDetail, ExperimentDetail, FrontPoint, ScoreView
 
@@ -85,7 +85,7 @@ def _origin(subject: Subject) -> str:
     method = subject.recipe.partition("merge_method:")[2].split("\n", 1)[0].strip().removeprefix("evomerge:")
     tried = experiment.progress.settled
     proposer = escape(experiment.algorithm)
-    if candidate.label == MEAN:
+    if candidate.kind is CandidateKind.MEAN:
         how = f"candidate {candidate.number}, the mean of what {proposer} would propose next"
     elif candidate.label is not None:
         how = f"baseline “{escape(candidate.label)}”"

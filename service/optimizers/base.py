@@ -112,7 +112,7 @@ class Optimizer(ABC):
     smallest_population: ClassVar[int] = 1
     operator: ClassVar[str] = "sample"
     steady_state: ClassVar[bool] = False  # whether it is best asked for one candidate at a time
-    takes_revisions: ClassVar[bool] = False  # whether `revise` changes all that it keeps of a candidate
+    supports_reevaluation: ClassVar[bool] = False  # whether `retell` changes all that it keeps of a candidate
     needs_measures: ClassVar[bool] = False
     needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is dear to find out
     declared_options: ClassVar[Mapping[str, Option]] = {}
@@ -161,7 +161,7 @@ class Optimizer(ABC):
         for evaluation in evaluations:
             self.learn(evaluation)
 
-    def revise(self, evaluations: Sequence[Evaluation]) -> None:
+    def retell(self, evaluations: Sequence[Evaluation]) -> None:
         """Learns that candidates told before are worth something else, as they have answered more.
 
         Where they are kept, as members, elites or the best so far, they count anew from now on; what was
@@ -171,14 +171,14 @@ class Optimizer(ABC):
             ValueError: As `tell` does.
             TypeError: This algorithm keeps what it was told once.
         """
-        if evaluations and not self.takes_revisions:
+        if evaluations and not self.supports_reevaluation:
             raise TypeError(f"{type(self).__name__} cannot take back what it was told")
         for evaluation in evaluations:
             self._check(evaluation)
         for evaluation in evaluations:
-            self.relearn(evaluation)
+            self.learn_again(evaluation)
 
-    def relearn(self, evaluation: Evaluation) -> None:  # noqa: B027 - most keep something, some nothing
+    def learn_again(self, evaluation: Evaluation) -> None:  # noqa: B027 - most keep something, some nothing
         """Replaces what is kept of a candidate; an algorithm that keeps nothing has nothing to do."""
 
     @abstractmethod

@@ -47,7 +47,7 @@ class CmaEs(Optimizer):
 
     smallest_population: ClassVar[int] = 3
     diagonal: ClassVar[bool] = False
-    takes_revisions: ClassVar[bool] = True
+    supports_reevaluation: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "restarts": Option("bipop", "how a converged run is followed by another", choices=("bipop", "best")),
         "warm_start": Option(default=True, meaning="learn the first steps from 20 baselines or more"),
@@ -107,7 +107,7 @@ class CmaEs(Optimizer):
         elif len(self._generation) == self._current_run().population:
             self._adapt()
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Gives the best so far, where a run may begin, another rank; samples told stay as they were."""
         if evaluation.number == self._best_number:
             self._best = (self.rank(evaluation), self._best[1])

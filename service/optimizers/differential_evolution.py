@@ -34,7 +34,7 @@ class DifferentialEvolution(Optimizer):
     smallest_population: ClassVar[int] = 3
     operator: ClassVar[str] = "difference"
     steady_state = True
-    takes_revisions = True
+    supports_reevaluation = True
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
@@ -80,7 +80,7 @@ class DifferentialEvolution(Optimizer):
         best = max(self._members.items(), key=lambda item: (item[1].rank, -item[0]))[1]
         return self._members[place], best, one, other
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Gives a member another rank."""
         for place, member in self._members.items():
             if member.number == evaluation.number:

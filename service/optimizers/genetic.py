@@ -22,7 +22,7 @@ class Genetic(Optimizer):
     """
 
     smallest_population: ClassVar[int] = 2
-    takes_revisions: ClassVar[bool] = True
+    supports_reevaluation: ClassVar[bool] = True
     operator: ClassVar[str] = "crossover and mutation"
 
     def __init__(self, setup: OptimizerSetup) -> None:
@@ -44,7 +44,7 @@ class Genetic(Optimizer):
         """Returns the members that the candidate was bred from."""
         return self._new(number)[1]
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Gives a member another fitness."""
         self._members = [evaluation if m.number == evaluation.number else m for m in self._members]
 

@@ -33,7 +33,7 @@ class GenomeSearch(Breeding):
     """
 
     smallest_population: ClassVar[int] = 3
-    takes_revisions: ClassVar[bool] = True
+    supports_reevaluation: ClassVar[bool] = True
     operator: ClassVar[str] = "crossover"
     declared_options: ClassVar[Mapping[str, Option]] = {
         "crossover_rate": Option(0.3, "children that are mixtures of two members", 0.0, 1.0),
@@ -152,7 +152,7 @@ class GenomeSearch(Breeding):
         if len(self._pending) == self.population:
             self._succeed()
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Gives a candidate another fitness wherever it is kept."""
 
         def newer(known: Evaluation) -> Evaluation:

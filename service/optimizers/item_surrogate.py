@@ -12,9 +12,9 @@ from threadpoolctl import ThreadpoolController
 from search_spaces.genome import Genome, initial_genome
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
 from service.optimizers.cma_es import mirrored
+from service.optimizers.evaluation_memory import EvaluationMemory
+from service.optimizers.item_posterior import ItemPosterior
 from service.optimizers.options import Option
-from service.optimizers.outlook import Outlook
-from service.optimizers.remarkable import Remarkable
 
 Array = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class ItemSurrogate(Optimizer):
     """
 
     operator: ClassVar[str] = "prediction"
-    takes_revisions: ClassVar[bool] = True
+    supports_reevaluation: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "exploration": Option(0.5, "standard deviations that are added to the prediction, on average", 0, 10),
         "front": Option(0.5, "share of candidates that climb a weighting of their own", 0, 1),
@@ -63,9 +63,11 @@ class ItemSurrogate(Optimizer):
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
         self._blas = ThreadpoolController()
-        self._known = Remarkable(int(self.options["memory"]), self.scalar)
+        self._known = EvaluationMemory(int(self.options["memory"]), self.scalar)
         self._genomes: set[Genome] = set()
-        self._outlook: Outlook | None = None  # built when first needed: it takes as long as many tells
+        self._posterior: ItemPosterior | None = (
+            None  # built when first needed: it takes as long as many tells
+        )
 
     @property
     def population(self) -> int:
@@ -73,15 +75,15 @@ class ItemSurrogate(Optimizer):
         return self.setup.population or min(USUAL_POPULATION, self.setup.budget or USUAL_POPULATION)
 
     def learn(self, evaluation: Evaluation) -> None:
-        """Remembers the evaluation, and forgets the least remarkable one where there are too many."""
+        """Remembers the evaluation, and forgets the least evaluation_memory one where there are too many."""
         self._known.add(evaluation)
         self._genomes.add(evaluation.genome)
-        self._outlook = None
+        self._posterior = None
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Remembers what a candidate is worth now, if it is still remembered."""
         self._known.replace(evaluation)
-        self._outlook = None
+        self._posterior = None
 
     def propose(self, number: int) -> Genome:
         """Returns the genome that one optimistic view of the model holds for the best, or a recombination."""
@@ -139,13 +141,13 @@ class ItemSurrogate(Optimizer):
             return None
         return np.asarray(rng.dirichlet(np.ones(count)), dtype=np.float64)
 
-    def _outlook_now(self) -> Outlook:
-        if self._outlook is None:
+    def _outlook_now(self) -> ItemPosterior:
+        if self._posterior is None:
             evaluations = self._known.evaluations
             positions = np.array([self.position_of(evaluation.genome) for evaluation in evaluations])
             with self._blas.limit(limits=1, user_api="blas"):
-                self._outlook = Outlook(positions, evaluations, self.setup.weights)
-        return self._outlook
+                self._posterior = ItemPosterior(positions, evaluations, self.setup.weights)
+        return self._posterior
 
     def _climb(
         self, rng: np.random.Generator, optimism: float, weighting: Array | None, *, again: bool = False
@@ -158,13 +160,13 @@ class ItemSurrogate(Optimizer):
             weighting: One number per objective; None for the stated sum.
             again: Takes a genome that was told, too.
         """
-        outlook = self._outlook_now()
-        start = outlook.positions[outlook.best(weighting)]
+        item_posterior = self._outlook_now()
+        start = item_posterior.positions[item_posterior.best(weighting)]
         count = len(start)
         with self._blas.limit(limits=1, user_api="blas"):
             steps = REACH * rng.random((FIRST_DRAWS, 1))
             points = np.clip(start + steps * rng.standard_normal((FIRST_DRAWS, count)), 0, 1)
-            values = outlook.values(points, optimism, weighting)
+            values = item_posterior.values(points, optimism, weighting)
             for _ in range(ROUNDS):
                 best = np.argsort(-values, kind="stable")[:SURVIVORS]
                 points, values = points[best], values[best]
@@ -172,7 +174,7 @@ class ItemSurrogate(Optimizer):
                 drawn = points[rng.integers(len(points), size=DRAWS)]
                 drawn = np.clip(drawn + spread * rng.standard_normal((DRAWS, count)), 0, 1)
                 points = np.concatenate([points, drawn])
-                values = np.concatenate([values, outlook.values(drawn, optimism, weighting)])
+                values = np.concatenate([values, item_posterior.values(drawn, optimism, weighting)])
         order = np.argsort(-values, kind="stable")
         genomes = (self.genome_at(points[place]) for place in order)
         fresh = (g for g in genomes if (again or g not in self._genomes) and self.is_feasible(g))

@@ -26,7 +26,7 @@ class MapElites(Optimizer):
     needs_measures: ClassVar[bool] = True
     operator: ClassVar[str] = "iso+line"
     steady_state: ClassVar[bool] = True
-    takes_revisions: ClassVar[bool] = True
+    supports_reevaluation: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "iso_sigma": Option(0.1, "step in every direction, as a share of the ranges", 0.0, 1.0),
         "line_sigma": Option(0.2, "step along the line to the other elite", 0.0, 10.0),
@@ -80,7 +80,7 @@ class MapElites(Optimizer):
             self._genomes[evaluation.number] = evaluation.genome
             self._elites = [elite.number for elite in self.archive]
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Takes an elite out of its cell, and puts it where it belongs now, if it is the best there."""
         if not self.archive.remove(evaluation.number):
             return

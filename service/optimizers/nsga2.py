@@ -40,11 +40,11 @@ class Nsga2(Genetic):
             self._pending = []
             self._has_selected = True
 
-    def relearn(self, evaluation: Evaluation) -> None:
+    def learn_again(self, evaluation: Evaluation) -> None:
         """Gives a member, or one that is about to compete, another fitness."""
         self._pending = [evaluation if p.number == evaluation.number else p for p in self._pending]
         if any(member.number == evaluation.number for member in self._members):
-            super().relearn(evaluation)
+            super().learn_again(evaluation)
             self._compare()
 
     def _compare(self) -> None:

@@ -23,7 +23,7 @@ class QuasiRandomSearch(Optimizer):
 
     operator = "quasi-random"
     steady_state = True
-    takes_revisions = True
+    supports_reevaluation = True
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)

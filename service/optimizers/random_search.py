@@ -11,7 +11,7 @@ class RandomSearch(Optimizer):
 
     operator = "random"
     steady_state = True
-    takes_revisions = True
+    supports_reevaluation = True
 
     @property
     def population(self) -> int:

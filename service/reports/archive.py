@@ -5,11 +5,11 @@ from __future__ import annotations
 from service.archives.grid import GridArchive, MeasureAxis
 from service.errors import ConflictError
 from service.experiment.candidate import CandidateStatus
-from service.experiment.objectives import axes_of
 from service.experiment.spec import ExperimentSpec
 from service.reports.search_views import ArchiveView, CellView, MeasureView
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
+from service.store.rows import objectives_of, values_on
 
 
 def archive_view(repository: Repository, experiment: ExperimentRow) -> ArchiveView:
@@ -24,15 +24,15 @@ def archive_view(repository: Repository, experiment: ExperimentRow) -> ArchiveVi
             f"experiment {experiment.name} has no measures, so it has no archive",
             "give the next one `measures`, or ask for its front",
         )
-    axes = axes_of(experiment)
+    objectives = objectives_of(experiment)
     archive = GridArchive([MeasureAxis(m.label, m.low, m.high, m.cells) for m in measures])
     labels: dict[int, str | None] = {}
     for row in repository.candidates(experiment.id, status=CandidateStatus.SCORED):
-        fitness = axes.fitness(row.evaluations, "search")
+        fitness = objectives.fitness(values_on("search", row.evaluations))
         if fitness is None or row.measures is None or row.violation:
             continue
         labels[row.number] = row.label
-        archive.add(row.number, axes.scalar(fitness), row.measures)
+        archive.add(row.number, objectives.scalar(fitness), row.measures)
     reference = experiment.reference
     return ArchiveView(
         measures=[
@@ -49,5 +49,5 @@ def archive_view(repository: Repository, experiment: ExperimentRow) -> ArchiveVi
             for cell, elite in sorted(archive.elites.items())
         ],
         coverage=archive.coverage,
-        qd_score=archive.qd_score(axes.scalar(reference) if reference else 0.0),
+        qd_score=archive.qd_score(objectives.scalar(reference) if reference else 0.0),
     )

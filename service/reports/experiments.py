@@ -16,11 +16,7 @@ from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.archives.pareto import ParetoArchive
 from service.errors import InvalidSpecError
 from service.experiment.candidate import CandidateStatus
-from service.experiment.findings import is_baseline
-from service.experiment.objectives import Axes
-from service.experiment.objectives import (
-    axes_of as axes_of,  # whoever reports asks here for the objectives, too
-)
+from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
 from service.reports.views import (
@@ -41,10 +37,12 @@ from service.reports.views import (
     ValidationView,
     WinnerView,
 )
-from service.specification.planning import Facts, build_space_for
+from service.search.journal import GenerationSummary
+from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked
 from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow, ExportRow, Json
-from service.store.repository import GenerationPoint, Repository
+from service.store.repository import Repository
+from service.store.rows import objectives_of, values_on
 
 RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
 RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
@@ -97,7 +95,7 @@ def _experiment(repository: Repository, row: ExperimentRow) -> dict[str, object]
         "started_at": row.started_at,
         "ended_at": row.ended_at,
         "progress": progress,
-        "objectives": axes_of(row).objectives,
+        "objectives": objectives_of(row).each,
         "parents": row.spec["parents"],
         "base": base,
         "winner": _winner(repository, row),
@@ -110,10 +108,11 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
     if row.winner is None:
         return None
     number = row.winner["number"]
-    label = repository.candidate(row.id, number).label
+    candidate = repository.candidate(row.id, number)
     return WinnerView(
         number=number,
-        label=label,
+        kind=candidate.kind,
+        label=candidate.label,
         optimism=row.winner["optimism"],
         examination=row.winner.get("examination") or None,
         test_opened_at=row.test_opened_at,
@@ -122,7 +121,7 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
 
 def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
     """Returns how far an experiment is."""
-    axes = axes_of(row)
+    objectives = objectives_of(row)
     counts = repository.counts(row.id)
     baselines = len(row.facts["baselines"])
     total = baselines + row.spec["budget"]["candidates"]
@@ -130,7 +129,7 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
     settled = proposed - counts.get(CandidateStatus.PROPOSED, 0)
     points = repository.generations(row.id)
     first = repository.candidates(row.id, limit=baselines) if baselines else []
-    fitness = [axes.fitness(candidate.evaluations, "search") for candidate in first]
+    fitness = [objectives.fitness(values_on("search", candidate.evaluations)) for candidate in first]
     recent = repository.candidates(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
     rate = rate_of([c.settled_at for c in recent if c.settled_at is not None], row.status)
     return ProgressView(
@@ -141,15 +140,15 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
         eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
         best=points[-1].best if points else None,
         best_number=points[-1].best_number if points else None,
-        best_baseline=max((axes.scalar(f) for f in fitness if f is not None), default=None),
+        best_baseline=max((objectives.scalar(f) for f in fitness if f is not None), default=None),
         generation=points[-1].generation if points else 0,
         hypervolume=[_hypervolume_point(point) for point in points],
-        reference=axes.in_own_units(row.reference),
+        reference=objectives.in_own_units(row.reference),
         estimator=points[-1].estimator if points else None,
     )
 
 
-def _hypervolume_point(point: GenerationPoint) -> HypervolumePoint:
+def _hypervolume_point(point: GenerationSummary) -> HypervolumePoint:
     return HypervolumePoint(
         generation=point.generation,
         candidates=point.settled,
@@ -228,6 +227,7 @@ def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
     return {
         "number": row.number,
         "generation": row.generation,
+        "kind": row.kind,
         "label": row.label,
         "status": row.status,
         "digest": row.digest,
@@ -250,40 +250,40 @@ def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
 
 def front_view(repository: Repository, row: ExperimentRow, split: Split) -> FrontView:
     """Returns the front on a split, measured from the worst baseline in each objective."""
-    axes = axes_of(row)
+    objectives = objectives_of(row)
     scored = repository.candidates(row.id, status=CandidateStatus.SCORED)
-    archive = _archive(axes, scored, split)
+    archive = _archive(objectives, scored, split)
     if split == "search" and row.reference is not None:
         archive.reference = tuple(row.reference)
     points = {
-        c.number: FrontPoint(number=c.number, label=c.label, scores=score_views(c.evaluations))
+        c.number: FrontPoint(number=c.number, kind=c.kind, label=c.label, scores=score_views(c.evaluations))
         for c in scored
-        if axes.fitness(c.evaluations, split) is not None
+        if objectives.fitness(values_on(split, c.evaluations)) is not None
     }
     front = set(archive.front)
     return FrontView(
         split=split,
-        objectives=list(axes.objectives),
+        objectives=list(objectives),
         front=[points[number] for number in archive.front],
-        baselines=[point for point in points.values() if is_baseline(point.label)],
-        dominated=[p for p in points.values() if not is_baseline(p.label) and p.number not in front],
-        reference=axes.in_own_units(archive.reference),
+        baselines=[point for point in points.values() if point.kind.is_baseline],
+        dominated=[p for p in points.values() if not p.kind.is_baseline and p.number not in front],
+        reference=objectives.in_own_units(archive.reference),
         hypervolume=archive.hypervolume,
         winner=row.winner["number"] if row.winner else None,
     )
 
 
-def _archive(axes: Axes, scored: Iterable[CandidateRow], split: Split) -> ParetoArchive:
+def _archive(objectives: Objectives, scored: Iterable[CandidateRow], split: Split) -> ParetoArchive:
     """Returns the archive of all that was scored on a split."""
     archive = ParetoArchive()
     # The baselines first: among equals the front keeps the first, and the reference is theirs.
-    for candidate in sorted(scored, key=lambda c: (not is_baseline(c.label), c.number)):
-        fitness = axes.fitness(candidate.evaluations, split)
+    for candidate in sorted(scored, key=lambda c: (not c.kind.is_baseline, c.number)):
+        fitness = objectives.fitness(values_on(split, candidate.evaluations))
         if fitness is None or candidate.violation:
             continue
-        if archive.reference is None and not is_baseline(candidate.label):
+        if archive.reference is None and not candidate.kind.is_baseline:
             archive.fix_reference()
-        archive.add(candidate.number, fitness, axes.scalar(fitness))
+        archive.add(candidate.number, fitness, objectives.scalar(fitness))
     if archive.reference is None:
         archive.fix_reference()
     return archive
@@ -306,7 +306,7 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
             parameters=None,
             parent_bytes=None,
         )
-    facts = Facts.model_validate(found.facts)
+    facts = ExperimentFacts.model_validate(found.facts)
     return ValidationView(
         valid=True,
         mistakes=[],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from service.reports.views import CandidateView, ExperimentDetail, ObjectiveView
+from service.experiment.objectives import ObjectiveFacts
+from service.reports.views import CandidateView, ExperimentDetail
 from service.search.fidelity.estimator_check import EstimatorFinding
 
 
@@ -22,7 +23,7 @@ def asked_of_all(experiment: ExperimentDetail) -> Iterator[str]:
         yield _foretold(experiment.progress.estimator)
 
 
-def asked_of_one(candidate: CandidateView, objectives: Sequence[ObjectiveView]) -> Iterator[str]:
+def asked_of_one(candidate: CandidateView, objectives: Sequence[ObjectiveFacts]) -> Iterator[str]:
     """Yields which part of the search items a candidate answered, and when it was asked again."""
     sizes = {objective.name: objective.items.get("search", 0) for objective in objectives}
     scores = [score for score in candidate.scores.get("search", ()) if score.is_part]
@@ -40,7 +41,7 @@ def asked_of_one(candidate: CandidateView, objectives: Sequence[ObjectiveView]) 
         yield f"answered again in {which} {_joined([str(generation) for generation in candidate.again])}"
 
 
-def _parts(objectives: Sequence[ObjectiveView], items: int) -> str:
+def _parts(objectives: Sequence[ObjectiveFacts], items: int) -> str:
     sizes = {objective.name: objective.items.get("search", items) for objective in objectives}
     parts = [
         (f"about {items} of {size} items" if items < size else f"all {size} items")

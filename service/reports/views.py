@@ -12,8 +12,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from evaluators import Split
-from service.experiment.candidate import CandidateStatus
+from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.findings import ExaminationFindings
+from service.experiment.objectives import ObjectiveFacts
 from service.experiment.status import ExperimentStatus
 from service.search.fidelity.estimator_check import EstimatorFinding
 
@@ -76,6 +77,7 @@ class CandidateView(View):
 
     number: int
     generation: int
+    kind: CandidateKind = CandidateKind.EVOLVED
     label: str | None
     status: CandidateStatus
     digest: str | None
@@ -139,24 +141,6 @@ class HypervolumePoint(View):
     best: float | None
 
 
-class ObjectiveView(View):
-    """One axis of the front.
-
-    Attributes:
-        overlap: Share of the test items that have a long passage in common with a search item.
-        warnings: What whoever reads its scores must know, wherever they are shown.
-    """
-
-    name: str
-    task: str
-    metric: str
-    higher_is_better: bool
-    weight: float
-    items: dict[Split, int]
-    overlap: float | None = None
-    warnings: tuple[str, ...] = ()
-
-
 class WinnerView(View):
     """The candidate that the selection split picked, and what the test split says of it.
 
@@ -167,6 +151,7 @@ class WinnerView(View):
     """
 
     number: int
+    kind: CandidateKind = CandidateKind.EVOLVED
     label: str | None
     optimism: dict[str, float]
     examination: ExaminationFindings | None = None
@@ -186,7 +171,7 @@ class ExperimentView(View):
     started_at: datetime | None
     ended_at: datetime | None
     progress: ProgressView
-    objectives: list[ObjectiveView]
+    objectives: list[ObjectiveFacts]
     parents: list[str]
     base: str | None
     winner: WinnerView | None
@@ -204,6 +189,7 @@ class FrontPoint(View):
     """One candidate on a front, with its scores on all splits that were evaluated."""
 
     number: int
+    kind: CandidateKind = CandidateKind.EVOLVED
     label: str | None
     scores: dict[Split, list[ScoreView]]
 
@@ -216,7 +202,7 @@ class FrontView(View):
     """
 
     split: Split
-    objectives: list[ObjectiveView]
+    objectives: list[ObjectiveFacts]
     front: list[FrontPoint]
     baselines: list[FrontPoint]
     dominated: list[FrontPoint]
@@ -276,7 +262,7 @@ class ValidationView(View):
     spec: dict[str, Any] | None
     genes: list[str]
     baselines: list[str]
-    objectives: list[ObjectiveView]
+    objectives: list[ObjectiveFacts]
     parameters: int | None
     algorithm: str | None = None
     algorithm_reason: str | None = None

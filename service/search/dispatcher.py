@@ -12,12 +12,12 @@ from uuid import UUID, uuid5
 from evaluators import EvaluationError, Items, Race, Score, Split
 from evaluators.scores import united_score
 from search_spaces import Recipe
-from service.experiment.candidate import Again, Candidate, Timings
-from service.search.journal import Wish
+from service.experiment.candidate import Candidate, Reevaluation, Timings
+from service.search.journal import ControlRequest
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workforce
 
 MOST_ATTEMPTS = 3
-PATIENCE = 0.2  # seconds between two looks at what people wish
+PATIENCE = 0.2  # seconds between two looks for a control request
 
 
 class Record(Protocol):
@@ -31,21 +31,21 @@ class Record(Protocol):
         """Returns what the same model is known to score on this split."""
         ...
 
-    def wish(self) -> Wish | None:
+    def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now, if anything."""
         ...
 
 
-class AgainRecord(Protocol):
+class ReevaluationRecord(Protocol):
     """Where it is written down what candidates answer that are asked again."""
 
-    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+    def reevaluated(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
         """Notes what a candidate answered to a later generation's items."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EvaluationRequest:
     """A candidate to be scored.
 
     Attributes:
@@ -95,17 +95,17 @@ class Dispatcher:
         *,
         timeout: float,
         split: Split = "search",
-        again: AgainRecord | None = None,
+        again: ReevaluationRecord | None = None,
     ) -> None:
         self.workforce, self.record, self.timeout, self.split = workforce, record, timeout, split
-        self._again_record = again
+        self._reevaluation_record = again
         self.outcomes: dict[int, Outcome] = {}
         self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
-        self.interim: dict[int, tuple[Order, Scored]] = {}  # who may be asked more, by number
-        self.again: dict[tuple[int, int], Again] = {}  # by candidate and later generation
+        self.interim: dict[int, tuple[EvaluationRequest, Scored]] = {}  # who may be asked more, by number
+        self.again: dict[tuple[int, int], Reevaluation] = {}  # by candidate and later generation
         self._scored: dict[tuple[str, Items | None], Scored] = {}
-        self._queue: deque[Order] = deque()
-        self._out: dict[UUID, tuple[Order, float]] = {}  # with the time it was handed out
+        self._queue: deque[EvaluationRequest] = deque()
+        self._out: dict[UUID, tuple[EvaluationRequest, float]] = {}  # with the time it was handed out
 
     @property
     def is_idle(self) -> bool:
@@ -117,9 +117,9 @@ class Dispatcher:
         """Says whether a worker is at something."""
         return bool(self._out)
 
-    def add(self, order: Order) -> None:
+    def add(self, request: EvaluationRequest) -> None:
         """Queues a candidate."""
-        self._queue.append(order)
+        self._queue.append(request)
 
     def remember(self, candidate: Candidate, outcome: Outcome, *, items: Items | None = None) -> None:
         """Takes in how a candidate ended earlier: its twins need no worker."""
@@ -129,8 +129,8 @@ class Dispatcher:
 
     def conclude(self, number: int) -> None:
         """Writes down a candidate that is asked no more: it lost on the items that it was asked."""
-        order, outcome = self.interim.pop(number)
-        self._write(replace(order, interim=False), replace(outcome, pruned=True))
+        request, outcome = self.interim.pop(number)
+        self._write(replace(request, interim=False), replace(outcome, pruned=True))
 
     def step(self, *, hand_out: bool = True) -> None:
         """Hands out what there are free workers for, and waits a moment for an answer."""
@@ -145,10 +145,10 @@ class Dispatcher:
 
     def settle(
         self, candidates: Sequence[Candidate], known: Mapping[int, Outcome], ask_seconds: float = 0.0
-    ) -> dict[int, Outcome] | Wish:
-        """Returns every candidate's outcome by number, or the wish that came in between.
+    ) -> dict[int, Outcome] | ControlRequest:
+        """Returns every candidate's outcome by number, or the request that came in between.
 
-        Candidates without a recipe have no outcome.  What was settled before a wish came is
+        Candidates without a recipe have no outcome.  What was settled before the request came is
         written down already.
         """
         self._queue.clear()
@@ -156,49 +156,49 @@ class Dispatcher:
             if candidate.number in known:
                 self.remember(candidate, known[candidate.number])
             elif isinstance(candidate.recipe, Recipe):
-                self.add(Order(candidate, candidate.recipe, ask_seconds=ask_seconds))
+                self.add(EvaluationRequest(candidate, candidate.recipe, ask_seconds=ask_seconds))
         while not self.is_idle:
-            wish = self.record.wish()
-            if wish in (Wish.CANCEL, Wish.STOP):
+            control_request = self.record.control_request()
+            if control_request in (ControlRequest.CANCEL, ControlRequest.STOP):
                 self.abandon()
-                return wish
-            if wish is not None and not self._out:
-                return wish
-            self.step(hand_out=wish is None)
+                return control_request
+            if control_request is not None and not self._out:
+                return control_request
+            self.step(hand_out=control_request is None)
         numbers = {candidate.number for candidate in candidates}
         return {number: outcome for number, outcome in self.outcomes.items() if number in numbers}
 
     def _hand_out(self) -> None:
         """Submits as many as there are free workers; candidates whose scores are known need none."""
-        under_way = {order.key for order, _ in self._out.values()}
+        under_way = {request.key for request, _ in self._out.values()}
         held_back = []
         while self._queue and len(self._out) < self.workforce.slots:
-            order = self._queue.popleft()
-            if (scored := self._scored.get(order.key)) is not None:
-                twin = replace(scored, candidate=order.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0)
-                self._write(order, twin)
-            elif order.key in under_way:
-                held_back.append(order)  # its twin's scores will do
+            request = self._queue.popleft()
+            if (scored := self._scored.get(request.key)) is not None:
+                twin = replace(scored, candidate=request.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0)
+                self._write(request, twin)
+            elif request.key in under_way:
+                held_back.append(request)  # its twin's scores will do
             else:
-                self._submit(order)
-                under_way.add(order.key)
+                self._submit(request)
+                under_way.add(request.key)
         self._queue.extendleft(reversed(held_back))
 
-    def _submit(self, order: Order) -> None:
-        candidate = order.candidate
+    def _submit(self, request: EvaluationRequest) -> None:
+        candidate = request.candidate
         assignment = Assignment(
-            order.id,
+            request.id,
             candidate.number,
-            order.recipe,
+            request.recipe,
             split=self.split,
-            attempt=order.attempt,
+            attempt=request.attempt,
             timeout=self.timeout,
-            items=order.items,
-            race=order.race,
-            known=(*self.record.known(candidate), *order.known),
+            items=request.items,
+            race=request.race,
+            known=(*self.record.known(candidate), *request.known),
         )
         self.workforce.submit(assignment)
-        self._out[order.id] = (order, monotonic())
+        self._out[request.id] = (request, monotonic())
 
     def _collect(self) -> None:
         """Waits a moment for an answer and writes it down, or queues a lost candidate again."""
@@ -206,39 +206,41 @@ class Dispatcher:
         outcome = self.workforce.next_outcome(PATIENCE) if not self.is_idle else None
         if outcome is None or outcome.candidate not in self._out:
             return
-        order, handed_out = self._out.pop(outcome.candidate)
+        request, handed_out = self._out.pop(outcome.candidate)
         seconds = monotonic() - handed_out
         worked = outcome.merge_seconds + outcome.evaluate_seconds if isinstance(outcome, Scored) else seconds
-        order = replace(order, worked=order.worked + worked)
+        request = replace(request, worked=request.worked + worked)
         if isinstance(outcome, Failed) and outcome.retryable and outcome.attempt < MOST_ATTEMPTS:
-            self._queue.appendleft(replace(order, attempt=outcome.attempt + 1))
+            self._queue.appendleft(replace(request, attempt=outcome.attempt + 1))
             return
-        self._write(order, checked(outcome), dispatch=max(seconds - worked, 0.0))
+        self._write(request, checked(outcome), dispatch=max(seconds - worked, 0.0))
 
-    def _write(self, order: Order, outcome: Outcome, *, dispatch: float = 0.0) -> None:
-        timings = Timings(ask=order.ask_seconds, dispatch=dispatch, worked=order.worked)
-        if order.interim and isinstance(outcome, Scored):
-            self._scored.setdefault(order.key, outcome)
-            self.interim[order.candidate.number] = (order, outcome)
+    def _write(self, request: EvaluationRequest, outcome: Outcome, *, dispatch: float = 0.0) -> None:
+        timings = Timings(ask=request.ask_seconds, dispatch=dispatch, worked=request.worked)
+        if request.interim and isinstance(outcome, Scored):
+            self._scored.setdefault(request.key, outcome)
+            self.interim[request.candidate.number] = (request, outcome)
             return
-        if order.again is not None:
-            self._write_again(order, order.again, outcome, timings)
+        if request.again is not None:
+            self._write_reevaluation(request, request.again, outcome, timings)
             return
-        self.record.settled(order.candidate, outcome, timings)
-        self.worked[order.candidate.number] = order.worked
-        self.remember(order.candidate, outcome, items=order.items)
+        self.record.settled(request.candidate, outcome, timings)
+        self.worked[request.candidate.number] = request.worked
+        self.remember(request.candidate, outcome, items=request.items)
 
-    def _write_again(self, order: Order, generation: int, outcome: Outcome, timings: Timings) -> None:
+    def _write_reevaluation(
+        self, request: EvaluationRequest, generation: int, outcome: Outcome, timings: Timings
+    ) -> None:
         """Adds what a candidate answered now to what it had answered."""
-        candidate = order.candidate
+        candidate = request.candidate
         if isinstance(outcome, Scored):
-            self._scored.setdefault(order.key, outcome)
+            self._scored.setdefault(request.key, outcome)
             outcome = united(self.outcomes.get(candidate.number), outcome)
-        if self._again_record is not None:
-            self._again_record.asked_again(candidate, generation, outcome, timings)
+        if self._reevaluation_record is not None:
+            self._reevaluation_record.reevaluated(candidate, generation, outcome, timings)
         if isinstance(outcome, Scored):
             self.outcomes[candidate.number] = outcome
-        again = Again(generation, isinstance(outcome, Scored), order.worked)
+        again = Reevaluation(generation, isinstance(outcome, Scored), request.worked)
         self.again[candidate.number, generation] = again
 
 

@@ -1,4 +1,4 @@
-"""Appraisal: from a candidate's outcome to what the optimizer is told of it."""
+"""AssignedFitness: from a candidate's outcome to what the optimizer is told of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from evaluators import Score
 from search_spaces import Recipe
-from service.experiment.candidate import Appraised, Candidate
+from service.experiment.candidate import Candidate, FitnessRecord
 from service.optimizers.base import Evaluation
 from service.search.criteria import Criteria, Profile, best_scores
 from workers.protocol.messages import Outcome, Scored
@@ -19,7 +19,7 @@ PENALTY = 1.0  # violation that a failure counts as
 
 
 @dataclass(frozen=True, slots=True)
-class Appraisal:
+class AssignedFitness:
     """What is known of a candidate that is about to be told.
 
     Attributes:
@@ -29,11 +29,11 @@ class Appraisal:
 
     candidate: Candidate
     fitness: tuple[float, ...] | None
-    appraised: Appraised
+    record: FitnessRecord
     evaluation: Evaluation | None
 
 
-class Appraiser:
+class FitnessAssigner:
     """Appraises candidates in the order in which they are told; the baselines before all others.
 
     What a candidate without scores (failed, infeasible) counts as is the policy's word: as the
@@ -49,10 +49,12 @@ class Appraiser:
         self._best: dict[str, Score] = {}  # the best parent's, per objective
         self._worst: tuple[float, ...] | None = None
 
-    def appraise(self, candidates: Sequence[Candidate], outcomes: Mapping[int, Outcome]) -> list[Appraisal]:
-        """Returns one appraisal per candidate, in order.
+    def assign(
+        self, candidates: Sequence[Candidate], outcomes: Mapping[int, Outcome]
+    ) -> list[AssignedFitness]:
+        """Returns one one per candidate, in order.
 
-        The parents bound what they are appraised by themselves: they are told together.
+        The parents bound what they are record by themselves: they are told together.
         """
         lost = {c.number for c in candidates if is_pruned(outcomes.get(c.number))}
         profiles = {c.number: profile_of(c, outcomes.get(c.number)) for c in candidates}
@@ -64,52 +66,54 @@ class Appraiser:
         if parents:
             self._best = best_scores(parents)
         return [
-            self._estimate(c, profiles[c.number])
-            if c.number in lost
-            else self._appraise(c, profiles[c.number])
+            self._estimate(c, profiles[c.number]) if c.number in lost else self._assign(c, profiles[c.number])
             for c in candidates
         ]
 
-    def reappraise(self, candidate: Candidate, outcome: Outcome) -> Appraisal:
+    def reevaluate(self, candidate: Candidate, outcome: Outcome) -> AssignedFitness:
         """Appraises a candidate of earlier on what it has answered since."""
         profile = profile_of(candidate, outcome)
-        appraisal = self._appraise(candidate, profile)
+        one = self._assign(candidate, profile)
         scores = () if profile is None else tuple(profile.scores.values())
-        return replace(appraisal, appraised=replace(appraisal.appraised, scores=scores))
+        return replace(one, record=replace(one.record, scores=scores))
 
-    def _appraise(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
+    def _assign(self, candidate: Candidate, profile: Profile | None) -> AssignedFitness:
         if profile is None:
-            return Appraisal(candidate, None, Appraised(candidate.number), self._without_scores(candidate))
+            return AssignedFitness(
+                candidate, None, FitnessRecord(candidate.number), self._without_scores(candidate)
+            )
         fitness = tuple(score.fitness for score in profile.scores.values())
         self._worst = fitness if self._worst is None else tuple(map(min, self._worst, fitness))
-        appraised = Appraised(
+        record = FitnessRecord(
             candidate.number,
             self.criteria.measured(profile),
             self.criteria.violation(profile, self._best),
             _partial(profile),
         )
         if candidate.genome is None:
-            return Appraisal(candidate, fitness, appraised, None)
+            return AssignedFitness(candidate, fitness, record, None)
         evaluation = Evaluation(
             candidate.number,
             candidate.genome,
             fitness,
             candidate.is_baseline,
             items=tuple(score.item_fitness for score in profile.scores.values()),
-            measures=appraised.measures,
-            violation=appraised.violation,
+            measures=record.measures,
+            violation=record.violation,
             margins=_margins(profile),
         )
-        return Appraisal(candidate, fitness, appraised, evaluation)
+        return AssignedFitness(candidate, fitness, record, evaluation)
 
-    def _estimate(self, candidate: Candidate, profile: Profile | None) -> Appraisal:
+    def _estimate(self, candidate: Candidate, profile: Profile | None) -> AssignedFitness:
         """Appraises one that lost a race: it can be neither best nor an elite."""
-        appraised = Appraised(candidate.number, scores=() if profile is None else _partial(profile))
+        record = FitnessRecord(candidate.number, scores=() if profile is None else _partial(profile))
         if profile is None or candidate.genome is None or self.pruned != "estimate":
             told = None if self.pruned == "discard" else self._as_worst(candidate)
-            return Appraisal(candidate, None, appraised, told)
+            return AssignedFitness(candidate, None, record, told)
         fitness = tuple(score.fitness for score in profile.scores.values())
-        return Appraisal(candidate, None, appraised, Evaluation(candidate.number, candidate.genome, fitness))
+        return AssignedFitness(
+            candidate, None, record, Evaluation(candidate.number, candidate.genome, fitness)
+        )
 
     def _without_scores(self, candidate: Candidate) -> Evaluation | None:
         violation = PENALTY if self.policy == "penalty" else 0.0

@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import Protocol
 
 from evaluators import Score
-from service.experiment.candidate import Again, Appraised, Candidate, Remembered, Timings
+from service.experiment.candidate import Candidate, FitnessRecord, Reevaluation, Remembered, Timings
 from service.search.fidelity.estimator_check import EstimatorFinding
 from workers.protocol.messages import Outcome, Scored
 
 
-class Wish(StrEnum):
+class ControlRequest(StrEnum):
     """What is asked of a running experiment.
 
     People pause (candidates on a worker finish) and cancel (they do not); a controller that shuts
@@ -26,7 +26,7 @@ class Wish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class GenerationSummary:
     """Where the search stands after a generation.
 
     Attributes:
@@ -63,18 +63,20 @@ class Journal(Protocol):
         """Notes how a candidate ended; infeasible ones end when they are proposed."""
         ...
 
-    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:
+    def told(
+        self, record: Sequence[FitnessRecord], progress: GenerationSummary | None, seconds: float
+    ) -> None:
         """Notes that the optimizer learned of these candidates, in this order.
 
         `progress` comes with the last candidate of a generation.
         """
         ...
 
-    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+    def reevaluated(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
         """Notes what a candidate answered to a later generation's items; the outcome holds all it knows."""
         ...
 
-    def revised(self, appraised: Sequence[Appraised]) -> None:
+    def retold(self, record: Sequence[FitnessRecord]) -> None:
         """Notes what candidates are worth now that they have answered more."""
         ...
 
@@ -82,7 +84,7 @@ class Journal(Protocol):
         """Returns what the same model scored on the search split in other experiments."""
         ...
 
-    def wish(self) -> Wish | None:
+    def control_request(self) -> ControlRequest | None:
         """Returns what people ask of the experiment now, if anything."""
         ...
 
@@ -104,8 +106,8 @@ class ListJournal:
 
     def __init__(self) -> None:
         self.entries: dict[int, Remembered] = {}
-        self.progress: list[Progress] = []
-        self.wished: Wish | None = None
+        self.progress: list[GenerationSummary] = []
+        self.requested: ControlRequest | None = None
 
     def recall(self) -> list[Remembered]:
         """Returns every candidate proposed so far, by number."""
@@ -120,27 +122,32 @@ class ListJournal:
         entry = self.entries[candidate.number]
         self.entries[candidate.number] = replace(entry, outcome=outcome, worked=timings.worked)
 
-    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:  # noqa: ARG002
+    def told(
+        self,
+        record: Sequence[FitnessRecord],
+        progress: GenerationSummary | None,
+        seconds: float,  # noqa: ARG002
+    ) -> None:
         """Notes that the optimizer learned of these candidates, in this order."""
         first = 1 + max((e.told for e in self.entries.values() if e.told is not None), default=-1)
-        for place, each in enumerate(appraised, first):
+        for place, each in enumerate(record, first):
             entry = self.entries[each.number]
             self.entries[each.number] = replace(entry, told=place, violation=each.violation)
-        self.revised(appraised)
+        self.retold(record)
         if progress is not None:
             self.progress.append(progress)
 
-    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+    def reevaluated(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
         """Notes what a candidate answered to a later generation's items."""
         entry = self.entries[candidate.number]
         answered = isinstance(outcome, Scored)
-        again = Again(generation, answered, timings.worked)
+        again = Reevaluation(generation, answered, timings.worked)
         kept = outcome if answered else entry.outcome
         self.entries[candidate.number] = replace(entry, outcome=kept, again=(*entry.again, again))
 
-    def revised(self, appraised: Sequence[Appraised]) -> None:
+    def retold(self, record: Sequence[FitnessRecord]) -> None:
         """Notes what candidates are worth now that they have answered more."""
-        for each in appraised:
+        for each in record:
             entry = self.entries[each.number]
             if each.scores and isinstance(entry.outcome, Scored):
                 valued = with_values(entry.outcome, each.scores)
@@ -150,6 +157,6 @@ class ListJournal:
         """Returns nothing: a list knows one experiment."""
         return ()
 
-    def wish(self) -> Wish | None:
-        """Returns what was asked by setting `wished`."""
-        return self.wished
+    def control_request(self) -> ControlRequest | None:
+        """Returns what was asked by setting `requested`."""
+        return self.requested

@@ -10,7 +10,7 @@ own, or as soon as the one a window ahead was told, so that no worker waits for 
 that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
 (`plan.order`), candidates depend on who was faster; then the order of telling is what is remembered.
 
-Who is asked what is the interviews' business: where a generation answers a part of the items only, the
+Who is asked what is the fidelity' business: where a generation answers a part of the items only, the
 elites answer it as well, and what they are worth then is told before that generation.
 
 It knows no SQL, no HTTP, no Ray and no torch: only its two ports, `Workforce` and `Journal`.
@@ -27,20 +27,19 @@ from uuid import uuid4
 from search_spaces import Genome, Infeasible, Recipe, SearchSpace
 from search_spaces.errors import NotInSpaceError
 from service.errors import ReplayMismatchError
-from service.experiment.candidate import Candidate, Remembered
-from service.experiment.findings import MEAN
+from service.experiment.candidate import Candidate, CandidateKind, Remembered
 from service.optimizers.base import Optimizer
 from service.search.dispatcher import Dispatcher
-from service.search.fidelity.policy import Interviews
-from service.search.fitness import Appraisal, Appraiser
-from service.search.journal import Journal, Wish
+from service.search.fidelity.policy import FidelityPolicy
+from service.search.fitness import AssignedFitness, FitnessAssigner
+from service.search.journal import ControlRequest, Journal
 from service.search.plan import Ending, SearchPlan
-from service.search.progress import Standing
+from service.search.progress import SearchProgress
 from workers.protocol.messages import Workforce
 
 
 class SearchLoop:
-    """Asks and tells until the budget is spent, enough was reached, or people wish otherwise."""
+    """Asks and tells until the budget is spent, enough was reached, or a request stops it."""
 
     def __init__(
         self,
@@ -54,9 +53,9 @@ class SearchLoop:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
         self.schedule = plan.schedule(optimizer.population)
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
-        self.interviews = Interviews(plan, self.dispatcher)
-        self.appraiser = Appraiser(plan.criteria, plan.failure_policy, plan.pruned)
-        self.standing = Standing(plan, optimizer.scalar)
+        self.fidelity = FidelityPolicy(plan, self.dispatcher)
+        self.assigner = FitnessAssigner(plan.criteria, plan.failure_policy, plan.pruned)
+        self.progress = SearchProgress(plan, optimizer.scalar)
         self._remembered: dict[int, Remembered] = {}
         self._replay: deque[int] = deque()  # evolved candidates in the order in which they were told
         self._open: dict[int, Candidate] = {}  # asked for, and not yet told
@@ -68,7 +67,7 @@ class SearchLoop:
         """Goes on from wherever the journal stands; returns why it stopped."""
         self._started = monotonic()
         # A distribution's mean was added by the examination of a shorter search: no ask made it.
-        recalled = (r for r in self.journal.recall() if r.candidate.label != MEAN)
+        recalled = (r for r in self.journal.recall() if r.candidate.kind is not CandidateKind.MEAN)
         self._remembered = {r.candidate.number: r for r in recalled}
         told = {n: r.told for n, r in self._remembered.items() if r.told is not None}
         self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
@@ -78,17 +77,19 @@ class SearchLoop:
 
     def _step(self) -> Ending | None:
         """Does the next thing there is to do; returns why nothing more is."""
-        wish = self.journal.wish()
-        if wish is Wish.CANCEL or wish is Wish.STOP:
+        control_request = self.journal.control_request()
+        if control_request is ControlRequest.CANCEL or control_request is ControlRequest.STOP:
             self.dispatcher.abandon()
-            return Ending.CANCELLED if wish is Wish.CANCEL else Ending.STOPPED
-        if wish is Wish.PAUSE:  # what is out may finish; nothing is learned, so that nothing is missed
+            return Ending.CANCELLED if control_request is ControlRequest.CANCEL else Ending.STOPPED
+        if (
+            control_request is ControlRequest.PAUSE
+        ):  # what is out may finish; nothing is learned, so that nothing is missed
             if not self.dispatcher.has_work_out:
                 return Ending.PAUSED
             self.dispatcher.step(hand_out=False)
             return None
         self._ask()
-        self.interviews.dispatch()
+        self.fidelity.dispatch()
         if self._tell():
             return None  # now others may be asked for
         if self.dispatcher.is_idle:
@@ -115,9 +116,9 @@ class SearchLoop:
         if fresh:  # before dispatch: a crash must not forget what is on a GPU
             self.journal.proposed([proposed[number] for number in fresh])
         for candidate in candidates:
-            self.interviews.open(candidate.generation, self.standing.archive.ranked)
+            self.fidelity.open(candidate.generation, self.progress.archive.ranked)
             known = self._remembered.get(candidate.number)
-            self.interviews.admit(candidate, known, self.standing.archive.best, ask_seconds)
+            self.fidelity.admit(candidate, known, self.progress.archive.best, ask_seconds)
 
     def _due(self) -> list[int]:
         numbers: list[int] = []
@@ -141,7 +142,7 @@ class SearchLoop:
     def _reason_to_end(self) -> Ending | None:
         """Says why no further candidate should be asked for, if there is a reason; it stays one."""
         if self._ending is None:
-            self._ending = self.standing.enough()
+            self._ending = self.progress.enough()
         seconds = self.plan.seconds
         if self._ending is None and seconds is not None and monotonic() - self._started > seconds:
             self._ending = Ending.TIME_SPENT
@@ -170,7 +171,7 @@ class SearchLoop:
     def _baseline(self, number: int) -> Candidate:
         baseline = self.plan.baselines[number]
         genome = genome_of(self.space, baseline.recipe)
-        return Candidate(uuid4(), number, 0, genome, baseline.recipe, baseline.label)
+        return Candidate(uuid4(), number, 0, genome, baseline.recipe, baseline.label, kind=baseline.kind)
 
     def _proven(self, number: int, proposed: Candidate | None) -> Candidate:
         """Returns the candidate as it is remembered, if that is what would be proposed now."""
@@ -195,28 +196,28 @@ class SearchLoop:
         started = monotonic()
         candidates = [self._open.pop(number) for number in numbers]
         for generation in sorted({candidate.generation for candidate in candidates}):
-            self._revise(generation)
-        appraisals = self.appraiser.appraise(candidates, self.interviews.valued(candidates))
-        self.optimizer.tell([a.evaluation for a in appraisals if a.evaluation is not None])
+            self._retell(generation)
+        assigned = self.assigner.assign(candidates, self.fidelity.estimated(candidates))
+        self.optimizer.tell([a.evaluation for a in assigned if a.evaluation is not None])
         self._told += len(numbers)
-        for appraisal in appraisals:
-            number = appraisal.candidate.number
+        for one in assigned:
+            number = one.candidate.number
             outcome, worked = self.dispatcher.outcomes.get(number), self.dispatcher.worked.get(number, 0.0)
-            self.standing.note(appraisal, outcome, worked)
-        if self.standing.too_many_failures:
+            self.progress.note(one, outcome, worked)
+        if self.progress.too_many_failures:
             self._ending = Ending.TOO_MANY_FAILURES
-        self._write_down(appraisals, started)
+        self._write_down(assigned, started)
         return True
 
-    def _revise(self, generation: int) -> None:
+    def _retell(self, generation: int) -> None:
         """Tells what the elites are worth now that they have answered a generation's items as well."""
-        appraisals = []
-        for heard in self.interviews.heard(generation):
-            appraisals.append(self.appraiser.reappraise(heard.candidate, heard.outcome))
-            self.standing.revise(appraisals[-1], heard.worked)
-        self.optimizer.revise([a.evaluation for a in appraisals if a.evaluation is not None])
-        if appraisals:
-            self.journal.revised([appraisal.appraised for appraisal in appraisals])
+        assigned = []
+        for one in self.fidelity.reevaluated(generation):
+            assigned.append(self.assigner.reevaluate(one.candidate, one.outcome))
+            self.progress.retell(assigned[-1], one.worked)
+        self.optimizer.retell([a.evaluation for a in assigned if a.evaluation is not None])
+        if assigned:
+            self.journal.retold([one.record for one in assigned])
 
     def _next_told(self) -> list[int]:
         """Returns who is told next; nobody, while one of them is still being scored."""
@@ -230,27 +231,27 @@ class SearchLoop:
     def _has_ended(self, number: int) -> bool:
         """Says whether a candidate can be told: it has ended, and so has whoever is told before it."""
         candidate = self._open[number]
-        if not self.interviews.complete(candidate.generation):
+        if not self.fidelity.complete(candidate.generation):
             return False
         return number in self.dispatcher.outcomes or isinstance(candidate.recipe, Infeasible)
 
-    def _write_down(self, appraisals: Sequence[Appraisal], started: float) -> None:
+    def _write_down(self, assigned: Sequence[AssignedFitness], started: float) -> None:
         told = self._told
         is_last = told == self._asked and (self._ending is not None or told == self.plan.total)
         is_boundary = self.schedule.is_boundary(told)
         if is_boundary:
-            self.standing.archive.fix_reference()  # once: by the baselines, if any of them has scores
+            self.progress.archive.fix_reference()  # once: by the baselines, if any of them has scores
         news = [
-            a.appraised
-            for a in appraisals
+            a.record
+            for a in assigned
             if (r := self._remembered.get(a.candidate.number)) is None or r.told is None
         ]
         if news:
             generation = self.schedule.generation(told - 1)
-            progress = self.standing.progress(generation, told) if is_boundary or is_last else None
-            if progress is not None:
-                progress = replace(progress, estimator=self.interviews.estimator)
-            self.journal.told(news, progress, monotonic() - started)
+            summary = self.progress.summary(generation, told) if is_boundary or is_last else None
+            if summary is not None:
+                summary = replace(summary, estimator=self.fidelity.estimator)
+            self.journal.told(news, summary, monotonic() - started)
 
 
 def genome_of(space: SearchSpace, recipe: Recipe) -> Genome | None:

@@ -9,6 +9,7 @@ from typing import Literal
 from evaluators import Race
 from evaluators.racing import BATCH, Z
 from search_spaces import Recipe
+from service.experiment.candidate import CandidateKind
 from service.search.criteria import Criteria
 from service.search.fidelity.subsampling import RotationRule
 from service.search.fidelity.successive_halving import HalvingRule
@@ -16,7 +17,7 @@ from service.search.fitness import FailurePolicy, PruningPolicy
 from service.search.schedule import Generations, Schedule, SlidingWindow
 from workers.protocol.messages import Outcome, Scored
 
-Order = Literal["committed", "completed"]
+TellingOrder = Literal["committed", "completed"]
 
 
 class Ending(StrEnum):
@@ -39,6 +40,7 @@ class Baseline:
 
     label: str
     recipe: Recipe
+    kind: CandidateKind = CandidateKind.BASELINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class SearchPlan:
     target: float | None = None
     stagnation: int | None = None
     window: int | None = None
-    order: Order = "committed"
+    order: TellingOrder = "committed"
     criteria: Criteria = field(default_factory=Criteria)
     failure_policy: FailurePolicy = "worst"
     race: RaceRule | None = None

@@ -1,17 +1,17 @@
-"""Standing: where a search stands after what it was told, and whether that is enough."""
+"""SearchProgress: where a search stands after what it was told, and whether that is enough."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from service.archives.pareto import ParetoArchive
-from service.search.fitness import Appraisal
-from service.search.journal import Progress
+from service.search.fitness import AssignedFitness
+from service.search.journal import GenerationSummary
 from service.search.plan import Ending, SearchPlan
 from workers.protocol.messages import Failed, Outcome
 
 
-class Standing:
+class SearchProgress:
     """The front, the best, failures and costs, as a function of what was told so far, in order.
 
     So a search that goes on elsewhere comes to the same conclusions.  Candidates that break a
@@ -25,30 +25,28 @@ class Standing:
         self.gpu_seconds = 0.0
         self._fruitless = 0  # evolved candidates told since one improved something
 
-    def note(self, appraisal: Appraisal, outcome: Outcome | None, worked: float) -> None:
+    def note(self, one: AssignedFitness, outcome: Outcome | None, worked: float) -> None:
         """Takes a candidate in.
 
         Args:
-            appraisal: Of the candidate.
+            one: Of the candidate.
             outcome: How it ended; None where it never had a recipe.
             worked: Seconds that workers were at it.
         """
-        number, fitness = appraisal.candidate.number, appraisal.fitness
+        number, fitness = one.candidate.number, one.fitness
         self.gpu_seconds += worked * self.plan.gpus
         self.failures += isinstance(outcome, Failed)
-        if fitness is not None and not appraisal.appraised.violation:
+        if fitness is not None and not one.record.violation:
             self.archive.add(number, fitness, self.scalar(fitness))
         best = self.archive.best
         improved = number in self.archive.front or (best is not None and best[0] == number)
-        self._fruitless = 0 if improved or appraisal.candidate.is_baseline else self._fruitless + 1
+        self._fruitless = 0 if improved or one.candidate.is_baseline else self._fruitless + 1
 
-    def revise(self, appraisal: Appraisal, worked: float) -> None:
+    def retell(self, one: AssignedFitness, worked: float) -> None:
         """Takes in that a candidate is worth something else; `worked` are the seconds that it took."""
-        fitness = None if appraisal.appraised.violation else appraisal.fitness
+        fitness = None if one.record.violation else one.fitness
         self.gpu_seconds += worked * self.plan.gpus
-        self.archive.revise(
-            appraisal.candidate.number, fitness, 0.0 if fitness is None else self.scalar(fitness)
-        )
+        self.archive.retell(one.candidate.number, fitness, 0.0 if fitness is None else self.scalar(fitness))
 
     @property
     def too_many_failures(self) -> bool:
@@ -66,10 +64,10 @@ class Standing:
             return Ending.GPU_HOURS_SPENT
         return None
 
-    def progress(self, generation: int, told: int) -> Progress:
+    def summary(self, generation: int, told: int) -> GenerationSummary:
         """Returns what is noted after a generation."""
         best = self.archive.best
-        return Progress(
+        return GenerationSummary(
             generation=generation,
             settled=told,
             best=best[1] if best else None,

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-SMALLEST_WINDOW = 2
-
 
 class Schedule(Protocol):
     """Who is asked for after whom.  The baselines come first and are told together."""

@@ -135,9 +135,9 @@ def _is_steady(options: OptimizerOptions, optimizer: Optimizer) -> bool:
 
 def _takes_back(raw: Mapping[str, Any], optimizer: Optimizer) -> Iterator[Mistake]:
     """Yields an optimizer that would keep what candidates scored on other items."""
-    if raw.get("rotation") is None or optimizer.takes_revisions:
+    if raw.get("rotation") is None or optimizer.supports_reevaluation:
         return
-    able = sorted(name for name, kind in OPTIMIZERS.items() if kind.takes_revisions)
+    able = sorted(name for name, kind in OPTIMIZERS.items() if kind.supports_reevaluation)
     detail = "this algorithm keeps what a candidate scored once, so that the lucky ones would stay for ever"
     yield Mistake(
         "/rotation", "needs_another_optimizer", detail, f"leave rotation out, or use one of {', '.join(able)}"

@@ -17,7 +17,9 @@ from search_spaces import Infeasible, Parent, ParentPool, Recipe, SearchSpace, S
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from search_spaces.recipes.recipe import DType
 from search_spaces.recipes.settings import constant
-from service.experiment.spec import ExperimentSpec, label_of
+from service.experiment.candidate import CandidateKind
+from service.experiment.objectives import ObjectiveFacts
+from service.experiment.spec import SMALLEST_WINDOW, ExperimentSpec, label_of
 from service.optimizers import (
     ChosenAlgorithm,
     MeasureAxis,
@@ -26,14 +28,12 @@ from service.optimizers import (
     choose_algorithm,
     optimizer_named,
 )
-from service.reports.views import ObjectiveView
 from service.search.criteria import Constraint, Criteria, Measure
 from service.search.fidelity.subsampling import RotationRule
 from service.search.fidelity.successive_halving import HalvingRule
 from service.search.fitness import PruningPolicy
 from service.search.plan import Baseline, RaceRule, SearchPlan
 from service.search.recipe_shape import ParentShape
-from service.search.schedule import SMALLEST_WINDOW
 
 TASK_ARITHMETIC_WEIGHTS = (0.3, 0.5, 0.7, 1.0)  # the grid of Ilharco et al., arXiv 2212.04089, thinned
 USUAL_DENSITY = 0.5  # of TIES and DARE-TIES
@@ -47,6 +47,7 @@ class PlannedBaseline(BaseModel):
 
     label: str
     recipe: Recipe
+    kind: CandidateKind = CandidateKind.BASELINE
 
     @field_serializer("recipe")
     def _canonical(self, recipe: Recipe) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class PlannedBaseline(BaseModel):
         return content
 
 
-class Facts(BaseModel):
+class ExperimentFacts(BaseModel):
     """What was found out about an experiment when it was created.
 
     Attributes:
@@ -71,7 +72,7 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    objectives: tuple[ObjectiveView, ...]
+    objectives: tuple[ObjectiveFacts, ...]
     algorithm: str = ""
     algorithm_reason: str = ""
     layers: int
@@ -167,10 +168,10 @@ def plan_for(
     spec: ExperimentSpec, facts: Mapping[str, Any], *, window: int | None = None, gpus: float = 1.0
 ) -> SearchPlan:
     """Returns what the search loop is to do; `gpus` are those of one worker."""
-    found = Facts.model_validate(facts)
+    found = ExperimentFacts.model_validate(facts)
     hours = spec.budget.gpu_hours
     return SearchPlan(
-        baselines=tuple(Baseline(planned.label, planned.recipe) for planned in found.baselines),
+        baselines=tuple(Baseline(planned.label, planned.recipe, planned.kind) for planned in found.baselines),
         candidates=spec.budget.candidates,
         seconds=spec.budget.seconds,
         gpu_seconds=None if hours is None else hours * 3600.0,
@@ -198,7 +199,7 @@ def race_rule_for(spec: ExperimentSpec) -> RaceRule | None:
     return RaceRule(spec.weights, z=rule.z, batch=rule.batch, seed=spec.seed)
 
 
-def halving_rule_for(spec: ExperimentSpec, facts: Facts) -> HalvingRule | None:
+def halving_rule_for(spec: ExperimentSpec, facts: ExperimentFacts) -> HalvingRule | None:
     """Returns how generations are halved; None where everyone is asked everything."""
     rule = spec.halving
     if rule is None:
@@ -213,7 +214,7 @@ def told_of_pruned(spec: ExperimentSpec) -> PruningPolicy:
     return "estimate" if rule is None else rule.told
 
 
-def rotation_rule_for(spec: ExperimentSpec, facts: Facts) -> RotationRule | None:
+def rotation_rule_for(spec: ExperimentSpec, facts: ExperimentFacts) -> RotationRule | None:
     """Returns how many items a generation is asked; None where it is all of them."""
     rule = spec.rotation
     if rule is None:
@@ -222,7 +223,7 @@ def rotation_rule_for(spec: ExperimentSpec, facts: Facts) -> RotationRule | None
     return RotationRule(rule.items, rule.elites, sizes, spec.seed)
 
 
-def criteria_for(spec: ExperimentSpec, facts: Facts) -> Criteria:
+def criteria_for(spec: ExperimentSpec, facts: ExperimentFacts) -> Criteria:
     """Returns what is measured and must hold beside the objectives."""
     return Criteria(
         measures=tuple(
@@ -267,10 +268,10 @@ def baselines_for(
     Raises:
         RecipeFileError: One of the user's own recipes describes no model.
     """
-    ladder = Ladder(pool, dtype=dtype_of(spec), seed=spec.space.seed)
-    found = [*ladder.parents()]
+    usual = UsualBaselines(pool, dtype=dtype_of(spec), seed=spec.space.seed)
+    found = [*usual.parents()]
     if spec.baselines.standard_recipes:
-        found += ladder.standard_recipes()
+        found += usual.standard_recipes()
     found += [Baseline(name, read_recipe(text)) for name, text in spec.baselines.recipes.items()]
     found += taken_over
     first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
@@ -288,7 +289,7 @@ def short_names(parents: Sequence[Parent]) -> dict[Parent, str]:
     return {p: name if short.count(name) == 1 else str(p) for p, name in zip(parents, short, strict=True)}
 
 
-class Ladder:
+class UsualBaselines:
     """The rungs of generation 0: each parent, their average, and the usual recipes."""
 
     def __init__(self, pool: ParentPool, *, dtype: DType | None, seed: int) -> None:
@@ -299,10 +300,12 @@ class Ladder:
         pool = self.pool
         known = (*pool.parents, *((pool.base,) if pool.base is not None else ()))
         for parent, name in short_names(known).items():
-            kind = "base" if parent == pool.base else "parent"
-            yield Baseline(f"{kind}: {name}", self._recipe("passthrough", sources=(Source(parent=parent),)))
+            kind = CandidateKind.BASE if parent == pool.base else CandidateKind.PARENT
+            recipe = self._recipe("passthrough", sources=(Source(parent=parent),))
+            yield Baseline(f"{kind}: {name}", recipe, kind)
         if len(pool.parents) > 1:
-            yield Baseline("plain average", self._recipe("linear", weight=1.0))
+            recipe = self._recipe("linear", weight=1.0)
+            yield Baseline("plain average", recipe, CandidateKind.AVERAGE)
 
     def standard_recipes(self) -> Iterator[Baseline]:
         """Yields the usual recipes, as far as the parents allow them."""

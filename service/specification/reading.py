@@ -144,7 +144,7 @@ def read_part(kind: type[T], raw: object) -> T | None:
 def mistakes_in(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yields one mistake for each thing that pydantic found."""
     found = [each for each in error.errors(include_url=False) if not _is_echo(each)]
-    places = [_Place(each["loc"], raw) for each in found]
+    places = [_Spot(each["loc"], raw) for each in found]
     likely = _likely_members(places)
     for each, place in zip(found, places, strict=True):
         if place.member is None or likely[place.member[0]] == place.member[1]:
@@ -162,7 +162,7 @@ def from_space_error(error: SpaceError, pointer: str | None = None) -> Mistake:
     return Mistake(where, error.code, error.detail, error.remedy)
 
 
-class _Place:
+class _Spot:
     """Where an error stands: in the user's content, and in the models that describe it.
 
     pydantic mixes into a location which member of a union it tried; that is no place of the content.
@@ -206,7 +206,7 @@ def _is_echo(error: ErrorDetails) -> bool:
     return error["type"] == "too_short" and len(error["input"]) >= long_enough
 
 
-def _likely_members(places: Sequence[_Place]) -> dict[Location, str]:
+def _likely_members(places: Sequence[_Spot]) -> dict[Location, str]:
     """Returns, where a value fits no member of a union, the member with which the least is wrong."""
     counts = Counter(place.member for place in places if place.member is not None)
     likely: dict[Location, str] = {}
@@ -237,7 +237,7 @@ def _members(annotation: object) -> list[Any]:
     return [inner for member in arguments if member is not NoneType for inner in _members(member)]
 
 
-def _mistake(error: ErrorDetails, place: _Place) -> Mistake:
+def _mistake(error: ErrorDetails, place: _Spot) -> Mistake:
     kind, context = error["type"], error.get("ctx", {})
     pointer = pointer_to(*place.path)
     cause = context.get("error")

@@ -19,12 +19,18 @@ from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
+from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.optimizers import NEED_KINSHIP, choose_algorithm
-from service.reports.views import ObjectiveView
 from service.search.plan import Baseline
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
-from service.specification.planning import Facts, PlannedBaseline, baselines_for, build_pool, build_space_for
+from service.specification.planning import (
+    ExperimentFacts,
+    PlannedBaseline,
+    baselines_for,
+    build_pool,
+    build_space_for,
+)
 from service.specification.reading import (
     average_of,
     from_space_error,
@@ -56,7 +62,7 @@ class Checked:
     """A spec that can be run.
 
     Attributes:
-        facts: `service.specification.planning.Facts` as JSON, to be stored beside the spec.
+        facts: `service.specification.planning.ExperimentFacts` as JSON, to be stored beside the spec.
         genes: Names of the search space's variables.
         warnings: What is allowed but seldom wise.
     """
@@ -240,7 +246,7 @@ class _Check:
         if not objectives:
             return
         try:
-            report = workforce.run_errand(inquiry)
+            report = workforce.run_job(inquiry)
         except WorkerError as error:
             self.mistakes.append(_from_worker_error(error, "/objectives"))
             return
@@ -319,7 +325,7 @@ class _Check:
             return None
         places = range(len(self.pool.parents))
         try:
-            report = workforce.run_errand(KinshipInquiry(self.pool.parents, spec.base))
+            report = workforce.run_job(KinshipInquiry(self.pool.parents, spec.base))
         except WorkerError as error:
             self.mistakes.append(_from_worker_error(error, "/parents"))
             return None
@@ -344,14 +350,14 @@ class _Check:
             measures=len(spec.measures),
             budget=spec.budget.candidates,
         )
-        facts = Facts(
+        facts = ExperimentFacts(
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
             objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
             parameters=_sizes(layout)[0],
             layer_parameters=_sizes(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
-            baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+            baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe, kind=b.kind) for b in planned),
             kinship=kinship,
             **shape,
         )
@@ -392,8 +398,8 @@ def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Itera
         )
 
 
-def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveView:
-    return ObjectiveView(
+def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveFacts:
+    return ObjectiveFacts(
         name=objective.label,
         task=objective.task or objective.kind,
         metric=entry.metrics[0],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -15,14 +14,14 @@ from sqlalchemy.orm import Session, selectinload
 from evaluators import Score, Split
 from search_spaces import Infeasible
 from service.errors import ConflictError, LeaseLostError
-from service.experiment.candidate import Appraised, Candidate, CandidateStatus, Remembered, Timings
+from service.experiment.candidate import Candidate, CandidateStatus, FitnessRecord, Remembered, Timings
 from service.experiment.findings import SensitivityFinding
 from service.experiment.status import ExperimentStatus
-from service.search.journal import Progress, Wish
+from service.search.journal import ControlRequest, GenerationSummary
 from service.store.database import Database
 from service.store.leases import prove_lease
 from service.store.model_keys import ModelKeys, known_scores
-from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow
+from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, OpeningRow, SensitivityRow
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
 from service.store.types import now
@@ -30,8 +29,11 @@ from workers.protocol.messages import Failed, Outcome, Scored
 
 TEST_OPENED = "test_split.opened"
 VARIED = "winner.varied"
-WISH_INTERVAL = 0.2  # seconds between two looks at the experiment's status
-_WISHES = {ExperimentStatus.PAUSING: Wish.PAUSE, ExperimentStatus.CANCELLING: Wish.CANCEL}
+REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
+_REQUESTS = {
+    ExperimentStatus.PAUSING: ControlRequest.PAUSE,
+    ExperimentStatus.CANCELLING: ControlRequest.CANCEL,
+}
 
 
 class DatabaseJournal:
@@ -55,7 +57,7 @@ class DatabaseJournal:
         self.stopping = stopping
         self.models: ModelKeys | None = None
         self._looked = float("-inf")
-        self._wish: Wish | None = None
+        self._control_request: ControlRequest | None = None
         self._store_seconds: dict[int, float] = {}  # by candidate number, until its generation is told
         self._carried = 0.0  # what it cost to note the last generation as told
         self._clock = monotonic()
@@ -137,7 +139,9 @@ class DatabaseJournal:
         recipe = candidate.recipe
         return None if self.models is None or isinstance(recipe, Infeasible) else self.models.key(recipe)
 
-    def told(self, appraised: Sequence[Appraised], progress: Progress | None, seconds: float) -> None:
+    def told(
+        self, record: Sequence[FitnessRecord], progress: GenerationSummary | None, seconds: float
+    ) -> None:
         """Notes that the optimizer learned of these candidates, in this order."""
         started = monotonic()
         given = progress.reference if progress is not None else None
@@ -146,7 +150,7 @@ class DatabaseJournal:
             last = session.scalar(
                 select(func.max(CandidateRow.told)).where(CandidateRow.experiment_id == self.experiment_id)
             )
-            self._number(session, appraised, -1 if last is None else last, seconds / len(appraised))
+            self._number(session, record, -1 if last is None else last, seconds / len(record))
             searched = session.scalar(
                 update(ExperimentRow)
                 .where(ExperimentRow.id == self.experiment_id)
@@ -154,22 +158,18 @@ class DatabaseJournal:
                 .returning(ExperimentRow.search_seconds)
             )
             if progress is not None:
-                payload = asdict(progress) | {"front": list(progress.front), "seconds": searched}
-                for name in ("reference", "estimator"):
-                    if name == "reference" or payload[name] is None:
-                        del payload[name]
-                Repository(session).add_event(self.experiment_id, "generation.told", payload)
+                Repository(session).add_generation(self.experiment_id, progress, searched or 0.0)
         self._clock, self._carried = started, monotonic() - started
 
-    def _number(self, session: Session, appraised: Sequence[Appraised], last: int, tell: float) -> None:
+    def _number(self, session: Session, record: Sequence[FitnessRecord], last: int, tell: float) -> None:
         """Writes the order of telling, and what is only known now."""
-        numbers = [each.number for each in appraised]
+        numbers = [each.number for each in record]
         query = select(CandidateRow.number, CandidateRow.id, CandidateRow.seconds).where(
             CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
         )
         rows = {number: (key, seconds) for number, key, seconds in session.execute(query)}
         changes = []
-        for place, each in enumerate(appraised, last + 1):
+        for place, each in enumerate(record, last + 1):
             key, seconds = rows[each.number]
             store = self._store_seconds.pop(each.number, 0.0)
             changes.append(
@@ -182,9 +182,9 @@ class DatabaseJournal:
                 }
             )
         session.execute(update(CandidateRow), changes)
-        _value(session, {rows[each.number][0]: each.scores for each in appraised})
+        _value(session, {rows[each.number][0]: each.scores for each in record})
 
-    def asked_again(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
+    def reevaluated(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
         """Notes what a candidate answered to a later generation's items; the outcome holds all it knows."""
         answered = isinstance(outcome, Scored)
         with self.writing() as session:
@@ -194,11 +194,11 @@ class DatabaseJournal:
                 changes = evaluation_rows(candidate.id, "search", outcome.scores)
                 session.execute(update(EvaluationRow), changes)
             payload = {"number": candidate.number, "generation": generation, "answered": answered}
-            Repository(session).add_event(self.experiment_id, "candidate.asked_again", payload)
+            Repository(session).add_event(self.experiment_id, "candidate.reevaluated", payload)
 
-    def revised(self, appraised: Sequence[Appraised]) -> None:
+    def retold(self, record: Sequence[FitnessRecord]) -> None:
         """Notes what candidates are worth now that they have answered more."""
-        numbers = [each.number for each in appraised]
+        numbers = [each.number for each in record]
         query = select(CandidateRow.number, CandidateRow.id).where(
             CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
         )
@@ -206,27 +206,27 @@ class DatabaseJournal:
             keys: dict[int, UUID] = {number: key for number, key in session.execute(query).all()}  # noqa: C416
             changes = [
                 {"id": keys[e.number], "measures": list(e.measures) or None, "violation": e.violation}
-                for e in appraised
+                for e in record
             ]
             session.execute(update(CandidateRow), changes)
-            _value(session, {keys[each.number]: each.scores for each in appraised})
+            _value(session, {keys[each.number]: each.scores for each in record})
 
-    def wish(self) -> Wish | None:
+    def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now; looks at most every fifth of a second.
 
         Raises:
             LeaseLostError: Another controller drives the experiment now.
         """
         if self.stopping():
-            return Wish.STOP
-        if monotonic() - self._looked >= WISH_INTERVAL:
+            return ControlRequest.STOP
+        if monotonic() - self._looked >= REQUEST_INTERVAL:
             with self.database.reading() as session:
                 query = select(ExperimentRow.status, ExperimentRow.epoch)
                 status, epoch = session.execute(query.where(ExperimentRow.id == self.experiment_id)).one()
             if epoch != self.epoch:
                 raise LeaseLostError(self.experiment_id)
-            self._looked, self._wish = monotonic(), _WISHES.get(status)
-        return self._wish
+            self._looked, self._control_request = monotonic(), _REQUESTS.get(status)
+        return self._control_request
 
 
 class ExaminationRecord:
@@ -253,45 +253,49 @@ class ExaminationRecord:
         Raises:
             ConflictError: It was read before, for others.
         """
+        key, chosen = self.journal.experiment_id, list(numbers)
         with self.journal.writing() as session:
-            row = session.get_one(ExperimentRow, self.journal.experiment_id)
-            event = {"split": self.split, "numbers": list(numbers)}
+            row = session.get_one(ExperimentRow, key)
             if row.test_opened_at is None:
                 row.test_opened_at = now()
-                Repository(session).add_event(row.id, TEST_OPENED, event)
+                session.add(OpeningRow(experiment_id=key, split=self.split, numbers=chosen))
+                payload = {"split": self.split, "numbers": chosen}
+                Repository(session).add_event(key, TEST_OPENED, payload)
                 return
-            query = select(EventRow.payload).where(
-                EventRow.experiment_id == row.id, EventRow.kind == TEST_OPENED
-            )
             # The last: an experiment that is extended is sealed again, and says so.
-            if session.scalars(query.order_by(EventRow.id.desc())).first() != event:
+            query = select(OpeningRow.numbers).where(OpeningRow.experiment_id == key)
+            if session.scalars(query.order_by(OpeningRow.id.desc())).first() != chosen:
                 raise ConflictError("the test split was read before, for other candidates")
 
-    def varied(self, conditions: str, findings: Sequence[SensitivityFinding]) -> None:
+    def varied(self, number: int, conditions: str, findings: Sequence[SensitivityFinding]) -> None:
         """Notes what other conditions did to the winner's scores."""
-        payload = {"conditions": conditions, "findings": [one.model_dump(mode="json") for one in findings]}
+        key, found = self.journal.experiment_id, [one.model_dump(mode="json") for one in findings]
         with self.journal.writing() as session:
-            Repository(session).add_event(self.journal.experiment_id, VARIED, payload)
-
-    def recall_varied(self) -> dict[str, list[SensitivityFinding]]:
-        """Returns what was noted by `varied`, by the conditions' names."""
-        with self.journal.database.reading() as session:
-            query = select(EventRow.payload).where(
-                EventRow.experiment_id == self.journal.experiment_id, EventRow.kind == VARIED
+            session.add(
+                SensitivityRow(experiment_id=key, number=number, conditions=conditions, findings=found)
             )
-            events = list(session.scalars(query.order_by(EventRow.id)))
+            payload = {"number": number, "conditions": conditions, "findings": found}
+            Repository(session).add_event(key, VARIED, payload)
+
+    def recall_varied(self, number: int) -> dict[str, list[SensitivityFinding]]:
+        """Returns what was noted by `varied` of a candidate, by the conditions' names."""
+        key = self.journal.experiment_id
+        with self.journal.database.reading() as session:
+            query = select(SensitivityRow).where(
+                SensitivityRow.experiment_id == key, SensitivityRow.number == number
+            )
+            rows = list(session.scalars(query))
         return {
-            event["conditions"]: [SensitivityFinding.model_validate(one) for one in event["findings"]]
-            for event in events
+            row.conditions: [SensitivityFinding.model_validate(one) for one in row.findings] for row in rows
         }
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
         """Returns nothing: what is held out is asked afresh."""
         return ()
 
-    def wish(self) -> Wish | None:
+    def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now."""
-        return self.journal.wish()
+        return self.journal.control_request()
 
 
 def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:

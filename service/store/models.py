@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from service.experiment.candidate import CandidateStatus
+from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ExperimentStatus
 from service.store.types import UtcDateTime, names_of, new_id, now
 
@@ -52,6 +52,7 @@ class Base(DeclarativeBase):
         UUID: Uuid,
         bytes: LargeBinary,
         ExperimentStatus: names_of(ExperimentStatus),
+        CandidateKind: names_of(CandidateKind),
         CandidateStatus: names_of(CandidateStatus),
     }
 
@@ -61,7 +62,8 @@ class ExperimentRow(Base):
 
     Attributes:
         spec: `ExperimentSpec.model_dump(mode="json")`, with absolute local paths.
-        facts: `service.specification.planning.Facts`: what the check found out about parents and benchmarks.
+        facts: `service.specification.planning.ExperimentFacts`: what the check found out about parents and
+            benchmarks.
         winner: `{"number": int, "optimism": {objective: float}, "examination": {...}}` after the
             examination; the last is `service.experiment.findings.ExaminationFindings`.
         test_opened_at: When the sealed test split was read, which happens once.
@@ -127,6 +129,7 @@ class CandidateRow(Base):
     experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(Integer)
     generation: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[CandidateKind]
     label: Mapped[str | None] = mapped_column(Text)
     genome: Mapped[list[Any] | None]
     recipe: Mapped[Json | None]
@@ -187,8 +190,70 @@ class EvaluationRow(Base):
     margins: Mapped[bytes | None]
 
 
+class GenerationRow(Base):
+    """Where a search stood after a generation was told.
+
+    Attributes:
+        settled: How many candidates had been told.
+        best, best_number: Highest weighted mean of the objectives so far, and whose it is.
+        hypervolume, front: Of the front on the search split, and the numbers of its candidates.
+        estimator: `service.search.fidelity.estimator_check.EstimatorFinding`; None where every candidate
+            is asked all items.
+        seconds: Time spent searching until then, over all resumes.
+    """
+
+    __tablename__ = "generations"
+
+    experiment_id: Mapped[UUID] = mapped_column(
+        ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True
+    )
+    settled: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    generation: Mapped[int] = mapped_column(Integer)
+    best: Mapped[float | None]
+    best_number: Mapped[int | None] = mapped_column(Integer)
+    hypervolume: Mapped[float]
+    front: Mapped[list[Any]]
+    estimator: Mapped[Json | None]
+    seconds: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class OpeningRow(Base):
+    """That a sealed split was read, and for which candidates; an extended experiment has several."""
+
+    __tablename__ = "openings"
+    __table_args__ = (Index(None, "experiment_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    split: Mapped[str] = mapped_column(String(20))
+    numbers: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SensitivityRow(Base):
+    """What other conditions did to a winner's scores on the selection split.
+
+    Attributes:
+        conditions: Their name: `evaluators.conditions.Conditions` as a text.
+        findings: `service.experiment.findings.SensitivityFinding`, one per objective.
+    """
+
+    __tablename__ = "sensitivities"
+
+    experiment_id: Mapped[UUID] = mapped_column(
+        ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    conditions: Mapped[str] = mapped_column(String(200), primary_key=True)
+    findings: Mapped[list[Any]]
+
+
 class EventRow(Base):
-    """Something that happened; ids grow in the order in which events became visible."""
+    """Something that happened, for those who follow live: nothing reads its own past from here.
+
+    Ids grow in the order in which events became visible.
+    """
 
     __tablename__ = "events"
     __table_args__ = (Index(None, "experiment_id", "kind", "id"), {"sqlite_autoincrement": True})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -12,35 +12,23 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
 from service.errors import ConflictError, NameTakenError, NotFoundError
-from service.experiment.candidate import CandidateStatus
-from service.experiment.findings import MEAN
+from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
-from service.search.fidelity.estimator_check import EstimatorFinding
+from service.search.journal import GenerationSummary
 from service.store.models import (
     CandidateRow,
     EvaluationRow,
     EventRow,
     ExperimentRow,
     ExportRow,
+    GenerationRow,
     IdempotencyKeyRow,
     Json,
 )
+from service.store.rows import summary_of
 from service.store.types import now
 
 _EVENT_LOCK = 0x65766E74  # any number that no one else locks
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationPoint:
-    """Where the search stood after a generation was told."""
-
-    generation: int
-    settled: int
-    hypervolume: float
-    best: float | None
-    best_number: int | None
-    front: tuple[int, ...]
-    estimator: EstimatorFinding | None = None
 
 
 class Repository:
@@ -134,7 +122,9 @@ class Repository:
         mine = CandidateRow.experiment_id == experiment.id
         last = self.session.scalar(select(func.max(CandidateRow.number)).where(mine))
         free = max(total, (last or 0) + 1)
-        query = select(CandidateRow).where(mine, CandidateRow.label == MEAN, CandidateRow.number < total)
+        query = select(CandidateRow).where(
+            mine, CandidateRow.kind == CandidateKind.MEAN, CandidateRow.number < total
+        )
         for row in self.session.scalars(query.order_by(CandidateRow.number)).all():
             of_row = (ExportRow.experiment_id == experiment.id, ExportRow.candidate_number == row.number)
             self.session.execute(update(ExportRow).where(*of_row).values(candidate_number=free))
@@ -171,7 +161,7 @@ class Repository:
         query = select(CandidateRow.id).where(
             CandidateRow.experiment_id == experiment_id,
             CandidateRow.status.in_((CandidateStatus.SCORED, CandidateStatus.PRUNED)),
-            CandidateRow.label.is_(None),
+            CandidateRow.kind == CandidateKind.EVOLVED,
         )
         return self.session.scalar(query.limit(1)) is not None
 
@@ -185,23 +175,18 @@ class Repository:
             .values(status=CandidateStatus.CANCELLED, settled_at=now())
         )
 
-    def generations(self, experiment_id: UUID) -> list[GenerationPoint]:
+    def generations(self, experiment_id: UUID) -> list[GenerationSummary]:
         """Returns where the search stood after each generation, in order."""
-        query = select(EventRow.payload).where(
-            EventRow.experiment_id == experiment_id, EventRow.kind == "generation.told"
-        )
-        return [
-            GenerationPoint(
-                generation=payload["generation"],
-                settled=payload["settled"],
-                hypervolume=payload["hypervolume"],
-                best=payload["best"],
-                best_number=payload["best_number"],
-                front=tuple(payload["front"]),
-                estimator=EstimatorFinding(**payload["estimator"]) if payload.get("estimator") else None,
-            )
-            for payload in self.session.scalars(query.order_by(EventRow.id))
-        ]
+        query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
+        return [summary_of(row) for row in self.session.scalars(query.order_by(GenerationRow.settled))]
+
+    def add_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> None:
+        """Notes where the search stands after a generation, as a row and as an event."""
+        content = asdict(summary) | {"front": list(summary.front)}
+        del content["reference"]  # the experiment's own: it never changes
+        self.session.add(GenerationRow(experiment_id=experiment_id, seconds=seconds, **content))
+        known = {name: value for name, value in content.items() if name != "estimator" or value is not None}
+        self.add_event(experiment_id, "generation.told", known | {"seconds": seconds})
 
     def events(
         self, *, experiment_id: UUID | None = None, after: int = 0, limit: int = 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,11 @@ import numpy as np
 
 from evaluators import Score, Split
 from search_spaces import Infeasible, Recipe
-from service.experiment.candidate import Again, Candidate, CandidateStatus, Remembered
-from service.store.models import CandidateRow, EvaluationRow, Json
+from service.experiment.candidate import Candidate, CandidateStatus, Reevaluation, Remembered
+from service.experiment.objectives import ObjectiveFacts, Objectives
+from service.search.fidelity.estimator_check import EstimatorFinding
+from service.search.journal import GenerationSummary
+from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, GenerationRow, Json
 from service.store.types import now
 from workers.protocol.messages import Failed, Outcome, Scored
 
@@ -54,6 +57,7 @@ def new_row(experiment_id: UUID, candidate: Candidate, model_key: str | None = N
         "experiment_id": experiment_id,
         "number": candidate.number,
         "generation": candidate.generation,
+        "kind": candidate.kind,
         "label": candidate.label,
         "genome": None if candidate.genome is None else list(candidate.genome),
         "recipe": None if isinstance(recipe, Infeasible) else recipe_json(recipe),
@@ -94,6 +98,29 @@ def evaluation_rows(candidate_id: UUID, split: Split, scores: Sequence[Score]) -
     ]
 
 
+def objectives_of(row: ExperimentRow) -> Objectives:
+    """Returns an experiment's objectives, as its check found them."""
+    return Objectives(tuple(ObjectiveFacts.model_validate(found) for found in row.facts["objectives"]))
+
+
+def values_on(split: Split, evaluations: Iterable[EvaluationRow]) -> dict[str, float]:
+    """Returns the scores on a split, by the objectives' names."""
+    return {row.benchmark: row.value for row in evaluations if row.split == split}
+
+
+def summary_of(row: GenerationRow) -> GenerationSummary:
+    """Returns where the search stood after a generation."""
+    return GenerationSummary(
+        generation=row.generation,
+        settled=row.settled,
+        best=row.best,
+        best_number=row.best_number,
+        hypervolume=row.hypervolume,
+        front=tuple(row.front),
+        estimator=None if row.estimator is None else EstimatorFinding(**row.estimator),
+    )
+
+
 def candidate_of(row: CandidateRow) -> Candidate:
     """Returns the candidate that a row holds."""
     recipe = (
@@ -110,6 +137,7 @@ def candidate_of(row: CandidateRow) -> Candidate:
         operator=row.operator or "",
         ancestors=tuple(row.ancestors or ()),
         asked_after=row.asked_after or 0,
+        kind=row.kind,
     )
 
 
@@ -129,7 +157,9 @@ def outcome_of(row: CandidateRow, split: Split = "search") -> Outcome | None:
 def remembered(row: CandidateRow) -> Remembered:
     """Returns what the search loop must know of a candidate when it starts again."""
     worked = float(row.seconds.get("worked", 0.0))
-    again = tuple(Again(generation, answered, spent) for generation, answered, spent in row.again or ())
+    again = tuple(
+        Reevaluation(generation, answered, spent) for generation, answered, spent in row.again or ()
+    )
     return Remembered(candidate_of(row), outcome_of(row), row.told, worked, row.violation or 0.0, again)
 
 

@@ -19,7 +19,7 @@ from service.reports.views import ExperimentDetail
 from service.settings import Settings
 from service.web.app import create_app
 from tests.service.scripted_workforce import ScriptedWorkforce
-from workers.protocol.messages import Errand, ErrandResult, Exported, ExportOrder, Outcome, Workforce
+from workers.protocol.messages import Exported, ExportOrder, Job, JobResult, Outcome, Workforce
 
 PATIENCE = 30.0
 
@@ -46,13 +46,13 @@ class SteeredWorkforce(ScriptedWorkforce):
         time.sleep(self.pace)
         return super().next_outcome(timeout)
 
-    def run_errand(self, errand: Errand) -> ErrandResult:
+    def run_job(self, job: Job) -> JobResult:
         """Writes an export's texts where the checkpoint would be."""
-        if isinstance(errand, ExportOrder):
+        if isinstance(job, ExportOrder):
             self.errand_gate.wait(PATIENCE)
-        result = super().run_errand(errand)
-        if isinstance(errand, ExportOrder):
-            return self._write(errand)
+        result = super().run_job(job)
+        if isinstance(job, ExportOrder):
+            return self._write(job)
         return result
 
     def _write(self, order: ExportOrder) -> Exported:

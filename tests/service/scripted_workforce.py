@@ -19,11 +19,11 @@ from workers.protocol.messages import (
     BenchmarkInquiry,
     BenchmarkProblem,
     BenchmarkReport,
-    Errand,
-    ErrandResult,
     Exported,
     ExportOrder,
     Failed,
+    Job,
+    JobResult,
     Outcome,
     Scored,
     Workload,
@@ -53,7 +53,7 @@ class ScriptedWorkforce:
         order: Which of several assignments under way is answered first: `first`, `last` or `any`.
         submitted: All assignments, in order.
         prepared: All workloads, in order.
-        errands: All errands, in order.
+        jobs: All jobs, in order.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ScriptedWorkforce:
         self.known_tasks = set(benchmarks)
         self.submitted: list[Assignment] = []
         self.prepared: list[Workload] = []
-        self.errands: list[Errand] = []
+        self.jobs: list[Job] = []
         self.prepare_error: Exception | None = None
         self.errand_error: WorkerError | None = None
         self.under_way: list[Assignment] = []
@@ -115,20 +115,20 @@ class ScriptedWorkforce:
         """Forgets the assignments under way."""
         self.under_way.clear()
 
-    def run_errand(self, errand: Errand) -> ErrandResult:
+    def run_job(self, job: Job) -> JobResult:
         """Answers inquiries about tasks it knows; pretends to export."""
-        self.errands.append(errand)
+        self.jobs.append(job)
         if self.errand_error is not None:
             raise self.errand_error
-        if isinstance(errand, BenchmarkInquiry):
-            return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in errand.benchmarks))
-        if isinstance(errand, KinshipInquiry):
-            places = range(len(errand.parents))
+        if isinstance(job, BenchmarkInquiry):
+            return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in job.benchmarks))
+        if isinstance(job, KinshipInquiry):
+            places = range(len(job.parents))
             pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
-            return KinshipReport(errand.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
-        if not isinstance(errand, ExportOrder):
-            raise TypeError(f"the script has no answer to a {type(errand).__name__}")
-        return Exported(errand.folder, ("config.json", "model.safetensors"), 1000, errand.recipe.digest)
+            return KinshipReport(job.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
+        if not isinstance(job, ExportOrder):
+            raise TypeError(f"the script has no answer to a {type(job).__name__}")
+        return Exported(job.folder, ("config.json", "model.safetensors"), 1000, job.recipe.digest)
 
     def close(self) -> None:
         """Lets everything go."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import ExperimentSpec
 from service.optimizers import NEED_KINSHIP, OPTIMIZERS
-from service.reports.views import ObjectiveView
-from service.specification.planning import Facts, PlannedBaseline, baselines_for, build_pool
+from service.specification.planning import ExperimentFacts, PlannedBaseline, baselines_for, build_pool
 from service.store.database import Database
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -48,7 +48,7 @@ def facts_for(spec: ExperimentSpec) -> dict[str, Any]:
     """Returns the facts that a check would have found."""
     planned = baselines_for(spec, build_pool(spec, SHAPE))
     objectives = [
-        ObjectiveView(
+        ObjectiveFacts(
             name=objective.label,
             task=objective.task,
             metric="acc,none",
@@ -58,11 +58,11 @@ def facts_for(spec: ExperimentSpec) -> dict[str, Any]:
         )
         for objective in spec.objectives
     ]
-    facts = Facts(
+    facts = ExperimentFacts(
         objectives=tuple(objectives),
         parameters=1000,
         parent_bytes=12_000,
-        baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe) for b in planned),
+        baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe, kind=b.kind) for b in planned),
         kinship=((1.0, 0.2), (0.2, 1.0)) if spec.optimizer.algorithm in NEED_KINSHIP else None,
         **SHAPE,
     )

@@ -21,7 +21,7 @@ _RANKED_BY = ("density", "gamma", "clamp")
 _ALWAYS_RANKED_TOGETHER = ("compeft", "grafting")
 
 
-def misfits(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
+def compatibility_problems(recipe: Recipe, fitted: FittedParents) -> Iterator[WorkerError]:
     """Yields what a plan for this recipe would be refused for."""
     layouts = fitted.layouts
     stacked = any(source.layers is not None for part in recipe.slices for source in part.sources)

@@ -16,7 +16,7 @@ from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.vocabulary import read_vocabulary
 from workers.checkpoints.weight_samples import names_to_sample, relative_distance, sample
-from workers.compatibility.checks import misfits, unprepared
+from workers.compatibility.checks import compatibility_problems, unprepared
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.parent_facts import ParentFacts, facts_of
 from workers.errors import WorkerError
@@ -104,7 +104,7 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
         except WorkerError as error:
             refusals.append(_finding(error))
         else:
-            refusals += map(_finding, misfits(recipe, fitted))
+            refusals += map(_finding, compatibility_problems(recipe, fitted))
         refusals += map(_finding, unprepared(recipe, layouts))
     merged = [layouts[parent] for parent in recipe.merged_parents if parent in layouts]
     comparisons = _comparisons(layouts.get(first), merged)

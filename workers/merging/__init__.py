@@ -1,0 +1,1 @@
+"""Merging: the methods, a plan of which tensors feed which, and the stream that follows it."""

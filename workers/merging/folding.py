@@ -1,4 +1,7 @@
-"""Folds input scales into the weights, so that a stacked model is an ordinary one (`workers.checkpoints.foldable`)."""
+"""Folds input scales into the weights, so that a stacked model is an ordinary one.
+
+`workers.checkpoints.foldable` says which tensors take them.
+"""
 
 from __future__ import annotations
 

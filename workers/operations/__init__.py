@@ -1,4 +1,4 @@
 """Operations that turn checkpoints into a checkpoint, which can then be a parent.
 
-They run as errands; see `workers/protocol/transform_orders.py` for what can be asked.
+They run as jobs; see `workers/protocol/transform_orders.py` for what can be asked.
 """

@@ -24,10 +24,10 @@ from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
 from workers.protocol.messages import (
     Announce,
     Assignment,
-    Errand,
-    ErrandResult,
     Exported,
     ExportOrder,
+    Job,
+    JobResult,
     Outcome,
     Progress,
     Workload,
@@ -84,19 +84,19 @@ class Worker:
         self._limit_threads()
         return self._pipeline.run(assignment)
 
-    def errand(self, errand: Errand) -> ErrandResult:
+    def job(self, job: Job) -> JobResult:
         """Does a job that needs no parents in memory.
 
         Raises:
             WorkerError: It could not be done.
         """
         try:
-            from workers.pools.jobs import run_errand
+            from workers.pools.jobs import run_job
 
             self._limit_threads()
-            return run_errand(errand)
+            return run_job(job)
         except Exception as error:
-            raise _explained(error, "errand") from error
+            raise _explained(error, "job") from error
 
     def _limit_threads(self) -> None:
         """Keeps the calling thread to this worker's share of the cores.
@@ -113,7 +113,7 @@ class Worker:
 def merge_here(order: ExportOrder, progress: Progress, announce: Announce) -> Exported:
     """Carries out an export order in this process, and tells how far it is.
 
-    Unlike an errand it imports nothing but what a merge needs: who merges waits for no evaluator.
+    Unlike an job it imports nothing but what a merge needs: who merges waits for no evaluator.
 
     Raises:
         WorkerError: It could not be done.

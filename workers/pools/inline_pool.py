@@ -10,7 +10,7 @@ from uuid import UUID
 
 from workers.errors import PreparationError
 from workers.pools.actor import Worker
-from workers.protocol.messages import Assignment, Errand, ErrandResult, Outcome, Workload
+from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Workload
 from workers.protocol.outcomes import key_of, timed_out
 
 NAME = "inline"
@@ -30,7 +30,7 @@ class InlinePool:
     """A workforce of one, in this process.
 
     A crash of the worker is a crash of the controller: whoever minds takes Ray.  One thread calls
-    `prepare`, `submit`, `next_outcome` and `drop`; errands may come from any.
+    `prepare`, `submit`, `next_outcome` and `drop`; jobs may come from any.
     """
 
     def __init__(self, *, threads: int | None = None) -> None:
@@ -39,8 +39,8 @@ class InlinePool:
         self._lane: _Lane | None = None
         self._under_way: dict[tuple[UUID, int], Assignment] = {}
         self._outcomes: Queue[tuple[_Lane, Outcome]] = Queue()
-        self._clerk = Worker(f"{NAME} clerk", threads=threads)
-        self._errands = threading.Lock()
+        self._clerk = Worker(f"{NAME} job_actor", threads=threads)
+        self._jobs = threading.Lock()
 
     @property
     def slots(self) -> int:
@@ -86,10 +86,10 @@ class InlinePool:
         """Forgets the assignments under way; the one at work is finished for nothing."""
         self._under_way.clear()
 
-    def run_errand(self, errand: Errand) -> ErrandResult:
-        """Does an errand in the calling thread, one at a time."""
-        with self._errands:
-            return self._clerk.errand(errand)
+    def run_job(self, job: Job) -> JobResult:
+        """Does an job in the calling thread, one at a time."""
+        with self._jobs:
+            return self._clerk.job(job)
 
     def close(self) -> None:
         """Ends the thread after what it is at."""

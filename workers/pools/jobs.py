@@ -1,4 +1,4 @@
-"""Errands: jobs that need a worker's libraries, but no parents in memory."""
+"""Jobs: jobs that need a worker's libraries, but no parents in memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from workers.protocol.messages import (
     BenchmarkInquiry,
     BenchmarkProblem,
     BenchmarkReport,
-    Errand,
-    ErrandResult,
     ExportOrder,
+    Job,
+    JobResult,
 )
 from workers.protocol.transform_orders import (
     AdapterMergeOrder,
@@ -26,17 +26,17 @@ from workers.protocol.transform_orders import (
 )
 
 
-def run_errand(errand: Errand) -> ErrandResult:
-    """Does an errand.
+def run_job(job: Job) -> JobResult:
+    """Does an job.
 
     Raises:
         WorkerError: It could not be done.
     """
-    match errand:
+    match job:
         case ExportOrder():
-            return export(errand)
+            return export(job)
         case BenchmarkInquiry():
-            return report_on_benchmarks(errand)
+            return report_on_benchmarks(job)
         case (
             WeightMatchingOrder()
             | PartialMergeOrder()
@@ -46,17 +46,17 @@ def run_errand(errand: Errand) -> ErrandResult:
         ):
             from workers.operations.carry_out import transform  # scipy is slow to import
 
-            return transform(errand)
+            return transform(job)
         case KinshipInquiry():
-            return kinship(errand)
+            return kinship(job)
         case CalibrationOrder():
             from workers.calibration.calibrate import calibrate  # transformers is slow to import
 
-            return calibrate(errand)
+            return calibrate(job)
         case LearningOrder():
             from workers.calibration.learn import learn
 
-            return learn(errand)
+            return learn(job)
 
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:

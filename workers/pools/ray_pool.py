@@ -15,8 +15,8 @@ from typing import Any
 from workers.checkpoints.hub import inspect_parent
 from workers.errors import PreparationError, WorkerError
 from workers.pools.ray_cluster import Call, Cluster, RemoteWorker, WorkerLostError
-from workers.pools.resources import Share, divide
-from workers.protocol.messages import Assignment, Errand, ErrandResult, Outcome, Workload
+from workers.pools.resources import WorkerResources, divide
+from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Workload
 from workers.protocol.outcomes import no_workers, timed_out, worker_broke, worker_lost
 
 MOST_LOSSES = 3  # deaths in a row, while getting ready, until a slot is given up
@@ -39,7 +39,7 @@ class RayPool:
     """A workforce of Ray actors.
 
     A worker that dies or hangs costs its assignment one attempt, and is replaced.  One thread calls
-    `prepare`, `submit`, `next_outcome` and `drop`; errands may come from any.  Ray is started or
+    `prepare`, `submit`, `next_outcome` and `drop`; jobs may come from any.  Ray is started or
     joined when it is first needed.
     """
 
@@ -47,14 +47,14 @@ class RayPool:
         self._state_folder, self._address = state_folder, address
         self._cluster: Cluster | None = None
         self._workload: Workload | None = None
-        self._share: Share | None = None
+        self._share: WorkerResources | None = None
         self._slots: list[_Slot] = []
         self._queue: deque[Assignment] = deque()
         self._outcomes: deque[Outcome] = deque()
         self._started = 0
         self._refusal: Exception | None = None  # why a worker that lives could not get ready
         self._connecting = threading.Lock()
-        self._clerks = _Clerks()
+        self._job_actors = _JobActors()
 
     @property
     def slots(self) -> int:
@@ -127,24 +127,24 @@ class RayPool:
         for slot in self._slots:
             slot.assignment = None
 
-    def run_errand(self, errand: Errand) -> ErrandResult:
-        """Has an errand done by a process kept for errands, with the Hub's settings of this one.
+    def run_job(self, job: Job) -> JobResult:
+        """Has an job done by a process kept for jobs, with the Hub's settings of this one.
 
         Raises:
             WorkerError: It could not be done.
         """
-        return self._clerks.run(self.cluster, errand)
+        return self._job_actors.run(self.cluster, job)
 
     def close(self) -> None:
         """Ends the workers, and Ray where this pool started it."""
         self.drop()
         if self._cluster is not None:
             self._dismiss()
-            self._clerks.dismiss(self._cluster)
+            self._job_actors.dismiss(self._cluster)
             self._cluster.close()
         self._cluster, self._workload = None, None
 
-    def _divide(self, workload: Workload) -> Share:
+    def _divide(self, workload: Workload) -> WorkerResources:
         cluster = self.cluster
         try:
             layouts = [inspect_parent(parent) for parent in workload.parents]
@@ -258,15 +258,15 @@ class RayPool:
         self._slots.clear()
 
 
-class _Clerks:
-    """Runs errands in one long-lived process without a GPU, started anew when `HF_*` has changed."""
+class _JobActors:
+    """Runs jobs in one long-lived process without a GPU, started anew when `HF_*` has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._worker: RemoteWorker | None = None
         self._environment: Mapping[str, str] = {}
 
-    def run(self, cluster: Cluster, errand: Errand) -> ErrandResult:
+    def run(self, cluster: Cluster, job: Job) -> JobResult:
         with self._lock:
             environment = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
             if self._worker is not None and self._environment != environment:
@@ -274,15 +274,15 @@ class _Clerks:
             if self._worker is None:
                 threads = max(cluster.cpus // 2, 1)
                 self._worker = cluster.start(
-                    "clerk", cpus=0, gpus=0, threads=threads, environment=environment
+                    "job_actor", cpus=0, gpus=0, threads=threads, environment=environment
                 )
                 self._environment = environment
             try:
-                result: ErrandResult = cluster.result(cluster.call(self._worker, "errand", errand))
+                result: JobResult = cluster.result(cluster.call(self._worker, "job", job))
             except WorkerLostError as error:
                 self._end(cluster)
                 raise WorkerError(
-                    "errand",
+                    "job",
                     f"the process that did it ended ({str(error).splitlines()[0]})",
                     "try again; the machine may be out of memory",
                 ) from error

@@ -13,7 +13,7 @@ PROCESS_BYTES = 1_000_000_000  # torch, transformers and lm-eval, before any mod
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkerResources:
     """What each of `count` workers gets."""
 
     count: int
@@ -21,7 +21,9 @@ class Share:
     gpus: float
 
 
-def divide(workload: Workload, layouts: Sequence[Layout], *, cpus: int, gpus: int, memory: int) -> Share:
+def divide(
+    workload: Workload, layouts: Sequence[Layout], *, cpus: int, gpus: int, memory: int
+) -> WorkerResources:
     """Returns how many workers there will be, and what each gets.
 
     One worker per GPU or share of one; without GPUs one per core, as far as memory (bytes) allows.
@@ -37,7 +39,7 @@ def divide(workload: Workload, layouts: Sequence[Layout], *, cpus: int, gpus: in
         detail = f"{workload.gpus_per_worker:g} GPUs for each worker, there are {gpus}"
         raise PreparationError("gpus_per_worker", detail, "ask for fewer")
     count = min(workload.count or fitting, fitting)
-    return Share(count, max(cpus // count, 1), workload.gpus_per_worker if wants_gpu else 0.0)
+    return WorkerResources(count, max(cpus // count, 1), workload.gpus_per_worker if wants_gpu else 0.0)
 
 
 def _fitting_memory(layouts: Sequence[Layout], memory: int, cpus: int) -> int:

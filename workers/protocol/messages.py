@@ -1,7 +1,7 @@
 """What crosses the wire between the controller and its workers.  Torch-free.
 
 A worker gets one `Workload` per experiment, then `Assignment`s, and answers each with `Scored` or
-`Failed`.  Errands (`ExportOrder`, `BenchmarkInquiry`) need a worker's libraries but no parents in
+`Failed`.  Jobs (`ExportOrder`, `BenchmarkInquiry`) need a worker's libraries but no parents in
 memory.
 """
 
@@ -197,8 +197,8 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Errand = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder | KinshipInquiry
-ErrandResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
+Job = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder | KinshipInquiry
+JobResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
 WorkforceKind = Literal["ray", "inline"]
 
 
@@ -233,7 +233,7 @@ class Workforce(Protocol):
         """Forgets all assignments under way; their answers will not come."""
         ...
 
-    def run_errand(self, errand: Errand) -> ErrandResult:
+    def run_job(self, job: Job) -> JobResult:
         """Does a job that needs no parents in memory.
 
         Raises:

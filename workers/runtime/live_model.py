@@ -25,7 +25,7 @@ from workers.merging.fast.with_torch import values_of
 from workers.merging.methods import SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey
-from workers.runtime.network import Network, Place, key_of
+from workers.runtime.network import Network, ParameterPlace, key_of
 
 MOST_NETWORKS = 8  # of different depths, kept for candidates to come; they share their weights' memory
 _LARGE = 1 << 23  # entries of a tensor that all threads make together
@@ -71,7 +71,7 @@ class LiveModel:
         self._caches = caches
         self._networks: OrderedDict[str, Network] = OrderedDict()
         self._memory: dict[str, Tensor] = {}
-        self._slots: dict[Place, _Slot] = {}
+        self._slots: dict[ParameterPlace, _Slot] = {}
         self._survey_key: Hashable = None
         self._survey_number = 0
         self._findings: object = None
@@ -95,7 +95,7 @@ class LiveModel:
         self.made = self.shared = 0
         changed: list[tuple[TensorPlan, _Slot]] = []
         shown: dict[str, Tensor] = {}
-        first: dict[Hashable, Place] = {}
+        first: dict[Hashable, ParameterPlace] = {}
         for place, tensor in places.items():
             # A layer that comes again is computed once, and lies in memory once.
             twin = first.setdefault(_content(tensor, plan.owner), place) if place.is_whole else place
@@ -148,7 +148,7 @@ class LiveModel:
             self._survey_number += 1
         return self._findings
 
-    def _slot(self, place: Place) -> _Slot:
+    def _slot(self, place: ParameterPlace) -> _Slot:
         """Returns the memory of a place, allocated when it is needed first."""
         memory = self._memory.get(place.parameter)
         if memory is None or memory.shape != place.whole or memory.dtype != place.dtype:
@@ -173,7 +173,7 @@ class LiveModel:
         return self._networks[key]
 
 
-def _places(network: Network, plan: MergePlan) -> dict[Place, TensorPlan]:
+def _places(network: Network, plan: MergePlan) -> dict[ParameterPlace, TensorPlan]:
     """Returns which tensor of the plan goes where in the network.
 
     Raises:
@@ -198,7 +198,7 @@ def _content(plan: TensorPlan, owner: Layout) -> Hashable:
     return name, plan.shape, plan.kernel, plan.inputs, plan.base, numbers, plan.dtype, plan.out_dtype
 
 
-def _parents_own(plan: TensorPlan, place: Place, device: str, sources: Sources) -> Tensor | None:
+def _parents_own(plan: TensorPlan, place: ParameterPlace, device: str, sources: Sources) -> Tensor | None:
     """Returns the parent's tensor that a merged one equals in every respect, or None."""
     source = copied_from(plan)
     if source is None or not place.is_whole:

@@ -28,7 +28,7 @@ from workers.errors import MergeError, PreparationError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ParameterPlace:
     """Where a checkpoint's tensor goes: a parameter of the network, or a part of one.
 
     Attributes:
@@ -73,7 +73,7 @@ class Network:
         self._prefix = f"{self.model.base_model_prefix}."
         self._scaled: list[RemovableHandle] = []
 
-    def place_of(self, name: str) -> Place | None:
+    def place_of(self, name: str) -> ParameterPlace | None:
         """Returns where a checkpoint's tensor goes; None for one that the network does not keep.
 
         Raises:
@@ -129,7 +129,7 @@ class Network:
             "stack layers without scales (scales: false)",
         )
 
-    def check_complete(self, places: Iterable[Place]) -> None:
+    def check_complete(self, places: Iterable[ParameterPlace]) -> None:
         """Refuses tensors that do not make up the whole network.
 
         Raises:
@@ -165,7 +165,7 @@ def key_of(config: Mapping[str, Any]) -> str:
     return json.dumps(config, sort_keys=True, default=str)
 
 
-def _places_of(model: Any) -> dict[str, Place]:  # noqa: ANN401 - transformers
+def _places_of(model: Any) -> dict[str, ParameterPlace]:  # noqa: ANN401 - transformers
     """Returns where each tensor goes, by its name in a checkpoint.
 
     A network may name its tensors otherwise than checkpoints do, or keep several in one (the experts
@@ -187,7 +187,7 @@ def _places_of(model: Any) -> dict[str, Place]:  # noqa: ANN401 - transformers
                 "merge this architecture to disk: evomerge merge",
             )
         whole = own[parameter]
-        places[name] = Place(
+        places[name] = ParameterPlace(
             parameter=parameter,
             dtype=whole.dtype,
             whole=tuple(whole.shape),

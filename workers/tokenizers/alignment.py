@@ -1,7 +1,7 @@
 """Aligns parents of different vocabularies: row i of every embedding stands for one and the same token.
 
-Torch-free: says which rows to take; `workers/compatibility/fitted_reader.py` takes them.  A token that a parent
-lacks gets the base's row, else the mean of the rows of the parents that have it.  A row for which no
+Torch-free: says which rows to take; `workers.compatibility.fitted_reader` takes them.  A token that a
+parent lacks gets the base's row, else the mean of the rows of the parents that have it.  A row for which no
 parent has a token is padding: the parent's own at that place, else the base's or the owner's, else the
 mean of all the parent's rows.
 """

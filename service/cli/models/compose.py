@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 
-from search_spaces import Parent, Recipe, named_recipes
+from search_spaces import Parent, Recipe
 from search_spaces.errors import SpaceError
+from search_spaces.recipes import named_recipes
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from search_spaces.recipes.problems import unwrap
 from service.cli.output import CommandError, Exit, note, say

@@ -212,7 +212,7 @@ def _with_progress(order: TransformOrder) -> Transformed:
 
     def work() -> None:
         try:
-            results.append(InlinePool().run_errand(order))
+            results.append(InlinePool().run_job(order))
         except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
             errors.append(error)
 

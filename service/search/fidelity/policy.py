@@ -1,6 +1,6 @@
-"""Interviews: what each candidate is asked, when, and against whom; and who is asked again.
+"""FidelityPolicy: what each candidate is asked, when, and against whom; and who is asked again.
 
-A generation may be asked a part of the items; then the elites are asked it as well (`service.search.fidelity.subsampling`),
+A generation may be asked a part of the items; then the elites are asked it as well (see `subsampling`),
 as soon as its first candidate is asked for.  A candidate that races waits until its rival has answered
 the same items.
 """
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from evaluators import Items, Race
 from search_spaces import Recipe
-from service.experiment.candidate import Again, Candidate, Remembered
-from service.search.dispatcher import Dispatcher, Order
+from service.experiment.candidate import Candidate, Reevaluation, Remembered
+from service.search.dispatcher import Dispatcher, EvaluationRequest
 from service.search.fidelity.estimator_check import EstimatorFinding
-from service.search.fidelity.subsampling import Rounds
-from service.search.fidelity.successive_halving import Ladder
+from service.search.fidelity.subsampling import Subsampling
+from service.search.fidelity.successive_halving import SuccessiveHalving
 from service.search.plan import SearchPlan
 from workers.protocol.messages import Outcome, Scored
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Reevaluated:
     """An elite that has answered further items.
 
     Attributes:
@@ -42,23 +42,23 @@ class _Waiting:
     ask_seconds: float
 
 
-class Interviews:
+class FidelityPolicy:
     """Turns candidates into orders, and the dispatcher's outcomes into what they say of all items."""
 
     def __init__(self, plan: SearchPlan, dispatcher: Dispatcher) -> None:
         self.plan, self.dispatcher = plan, dispatcher
-        self.rounds = None if plan.rotation is None else Rounds(plan.rotation)
+        self.subsampling = None if plan.rotation is None else Subsampling(plan.rotation)
         self._waiting: list[_Waiting] = []
         self._elites: dict[int, list[Candidate]] = {}  # by generation, until they are heard
         self._told: dict[int, Candidate] = {}  # who may be asked again
-        self._known: dict[int, tuple[Again, ...]] = {}  # what is remembered of that
+        self._known: dict[int, tuple[Reevaluation, ...]] = {}  # what is remembered of that
         self._rivals: dict[int, int | None] = {}  # whom a candidate races
-        self._ladders: dict[int, Ladder] = {}  # by generation
+        self._halvings: dict[int, SuccessiveHalving] = {}  # by generation
 
     @property
     def estimator(self) -> EstimatorFinding | None:
         """How the estimator stands that values candidates by a part of the items, if there is one."""
-        return None if self.rounds is None else self.rounds.check.finding()
+        return None if self.subsampling is None else self.subsampling.check.finding()
 
     def open(self, generation: int, ranked: Callable[[], Sequence[int]]) -> None:
         """Decides what a generation is asked, and has the elites asked it as well.
@@ -67,16 +67,16 @@ class Interviews:
             generation: The first of whose candidates is asked for now.
             ranked: Returns all that may be elites, the best first.
         """
-        if self.rounds is None or generation == 0 or generation in self._elites:
+        if self.subsampling is None or generation == 0 or generation in self._elites:
             return
-        items = self.rounds.items(generation)
-        self._elites[generation] = [self._told[number] for number in self.rounds.elites(ranked())]
+        items = self.subsampling.items(generation)
+        self._elites[generation] = [self._told[number] for number in self.subsampling.elites(ranked())]
         for candidate in self._elites[generation]:
             known = {again.generation: again for again in self._known.get(candidate.number, ())}
             if generation in known:
                 self.dispatcher.again[candidate.number, generation] = known[generation]
             elif isinstance(candidate.recipe, Recipe):
-                self.dispatcher.add(Order(candidate, candidate.recipe, items, again=generation))
+                self.dispatcher.add(EvaluationRequest(candidate, candidate.recipe, items, again=generation))
 
     def admit(
         self,
@@ -99,8 +99,8 @@ class Interviews:
         if known is not None and known.outcome is not None:
             self._known[number] = known.again
             self._remember(candidate, known.outcome, known.worked)
-            if (ladder := self._ladder(candidate)) is not None:
-                ladder.admit(number)
+            if (halving := self._halving(candidate)) is not None:
+                halving.admit(number)
         elif isinstance(candidate.recipe, Recipe):
             self._waiting.append(_Waiting(candidate, candidate.recipe, ask_seconds))
 
@@ -113,72 +113,72 @@ class Interviews:
                 kept.append(one)
                 continue
             race, items = self._race(one.candidate), self._items(generation)
-            order = Order(one.candidate, one.recipe, items, race, one.ask_seconds)
-            if (ladder := self._ladder(one.candidate)) is None:
-                self.dispatcher.add(order)
+            request = EvaluationRequest(one.candidate, one.recipe, items, race, one.ask_seconds)
+            if (halving := self._halving(one.candidate)) is None:
+                self.dispatcher.add(request)
             else:
-                ladder.admit(one.candidate.number, order)
+                halving.admit(one.candidate.number, request)
         self._waiting = kept
-        for ladder in self._ladders.values():
-            ladder.climb()
+        for halving in self._halvings.values():
+            halving.climb()
 
     def complete(self, generation: int) -> bool:
         """Says whether all elites of a generation have answered, or failed to."""
         return all((c.number, generation) in self.dispatcher.again for c in self._elites.get(generation, ()))
 
-    def valued(self, candidates: Sequence[Candidate]) -> Mapping[int, Outcome]:
+    def estimated(self, candidates: Sequence[Candidate]) -> Mapping[int, Outcome]:
         """Returns the outcomes of candidates that are told now, with values on all items."""
-        if self.rounds is None and self.plan.halving is None:
+        if self.subsampling is None and self.plan.halving is None:
             return self.dispatcher.outcomes
         found: dict[int, Outcome] = {}
         for candidate in candidates:
             number, outcome = candidate.number, self.dispatcher.outcomes.get(candidate.number)
-            if self.rounds is not None:
+            if self.subsampling is not None:
                 rival = self._rivals.get(number)
-                outcome = self.rounds.tell(number, candidate.generation, outcome, rival)
+                outcome = self.subsampling.tell(number, candidate.generation, outcome, rival)
                 self._told[number] = candidate
             if outcome is not None:
                 found[number] = outcome
-        for generation in {candidate.generation for candidate in candidates} & self._ladders.keys():
+        for generation in {candidate.generation for candidate in candidates} & self._halvings.keys():
             self._leave_behind(generation, found)
         return found
 
-    def heard(self, generation: int) -> list[Heard]:
+    def reevaluated(self, generation: int) -> list[Reevaluated]:
         """Returns, once, what the elites are worth that have answered a generation's items."""
         found = []
         for candidate in self._elites.get(generation, ()):
             again = self.dispatcher.again[candidate.number, generation]
             outcome = self.dispatcher.outcomes[candidate.number]
-            if self.rounds is None or not again.answered:  # what was known of it stays
+            if self.subsampling is None or not again.answered:  # what was known of it stays
                 continue
-            if (valued := self.rounds.hear(candidate.number, generation, outcome)) is not None:
-                found.append(Heard(candidate, valued, again.worked))
+            if (estimated := self.subsampling.observe(candidate.number, generation, outcome)) is not None:
+                found.append(Reevaluated(candidate, estimated, again.worked))
         self._elites[generation] = []
         return found
 
-    def _ladder(self, candidate: Candidate) -> Ladder | None:
+    def _halving(self, candidate: Candidate) -> SuccessiveHalving | None:
         """Returns what a candidate's generation climbs, if it does."""
         generation = candidate.generation
         if self.plan.halving is None or candidate.is_baseline:
             return None
-        if generation not in self._ladders:
+        if generation not in self._halvings:
             items = self._items(generation)
-            self._ladders[generation] = Ladder(self.plan.halving, items, self.dispatcher)
-        return self._ladders[generation]
+            self._halvings[generation] = SuccessiveHalving(self.plan.halving, items, self.dispatcher)
+        return self._halvings[generation]
 
     def _leave_behind(self, generation: int, found: dict[int, Outcome]) -> None:
         """Values those of a generation that were left behind, by those who were not; that is its end."""
-        ladder = self._ladders.pop(generation)
+        halving = self._halvings.pop(generation)
         scored = {number: outcome for number, outcome in found.items() if isinstance(outcome, Scored)}
         top = [number for number, outcome in scored.items() if not outcome.pruned]
         for number, outcome in scored.items():
             if outcome.pruned:
-                found[number] = ladder.estimated(outcome, [scored[n] for n in top], top)
+                found[number] = halving.estimated(outcome, [scored[n] for n in top], top)
 
     def _remember(self, candidate: Candidate, outcome: Outcome, worked: float) -> None:
         generation, own = candidate.generation, outcome
-        if self.rounds is not None:
-            own = self.rounds.among(outcome, generation) or outcome
+        if self.subsampling is not None:
+            own = self.subsampling.among(outcome, generation) or outcome
         self.dispatcher.remember(candidate, own, items=self._items(generation))
         self.dispatcher.outcomes[candidate.number] = outcome  # with what it answered later
         self.dispatcher.worked[candidate.number] = worked
@@ -188,9 +188,9 @@ class Interviews:
         if self.plan.race is None or rival is None:
             return None
         outcome = self.dispatcher.outcomes[rival]
-        if self.rounds is None:
+        if self.subsampling is None:
             return self.plan.race.against(outcome)
-        return self.plan.race.against(self.rounds.among(outcome, candidate.generation), part=True)
+        return self.plan.race.against(self.subsampling.among(outcome, candidate.generation), part=True)
 
     def _items(self, generation: int) -> Items | None:
-        return None if self.rounds is None else self.rounds.items(generation)
+        return None if self.subsampling is None else self.subsampling.items(generation)

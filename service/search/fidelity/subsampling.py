@@ -1,4 +1,4 @@
-"""Rounds: which items each generation answers, who answers again, and what the answers are worth.
+"""Subsampling: which items each generation answers, who answers again, and what the answers are worth.
 
 The baselines answer everything: they are the yardsticks.  A later generation answers a part of the
 items, the same for all its candidates, and some of the best so far, the elites, answer it again, so
@@ -62,7 +62,7 @@ class _Tally:
 
 
 @dataclass(slots=True)
-class Rounds:
+class Subsampling:
     """Generation after generation of questions.
 
     Attributes:
@@ -75,7 +75,7 @@ class Rounds:
     _yardsticks: list[list[tuple[float, ...]]] = field(init=False)  # per benchmark
     _rows: dict[tuple[int, int], NDArray[np.int64]] = field(default_factory=dict)  # by benchmark and turn
     _items: dict[int, Items] = field(default_factory=dict)  # by generation
-    _heard: dict[int, list[int]] = field(default_factory=dict)  # by candidate: generations it answered in
+    _observed: dict[int, list[int]] = field(default_factory=dict)  # by candidate: generations it answered in
     _values: dict[int, Scored] = field(default_factory=dict)  # by candidate, as last valued
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Rounds:
 
     def elites(self, ranked: Iterable[int]) -> list[int]:
         """Returns who answers the next generation's items as well: the best who do not know all."""
-        able = (number for number in ranked if number in self._heard and not self._knows_all(number))
+        able = (number for number in ranked if number in self._observed and not self._knows_all(number))
         return list(islice(able, self.rule.elites))
 
     def tell(
@@ -116,10 +116,10 @@ class Rounds:
             return outcome
         if outcome.pruned:
             return self._pruned(outcome, rival)
-        self._heard[number] = [generation]
-        return self._valued(number, outcome, fresh=self._only(outcome, self.items(generation)))
+        self._observed[number] = [generation]
+        return self._with_estimates(number, outcome, fresh=self._only(outcome, self.items(generation)))
 
-    def hear(self, number: int, generation: int, outcome: Outcome | None) -> Scored | None:
+    def observe(self, number: int, generation: int, outcome: Outcome | None) -> Scored | None:
         """Takes in what an elite answered again; returns its outcome with new values on all items."""
         items = self.items(generation)
         if not isinstance(outcome, Scored) or items is None:
@@ -127,9 +127,9 @@ class Rounds:
         before = self._known(number, outcome)
         fresh = {n: set(places) - set(before.scores[n].answers) for n, places in enumerate(items)}
         self._check(before, outcome, fresh)
-        self._heard[number].append(generation)
+        self._observed[number].append(generation)
         only = self._only(outcome, tuple(tuple(sorted(fresh[n])) for n in range(len(items))))
-        return self._valued(number, outcome, fresh=only)
+        return self._with_estimates(number, outcome, fresh=only)
 
     def among(self, outcome: Outcome | None, generation: int) -> Scored | None:
         """Returns what a candidate answered to a generation's items; None unless it was asked them all."""
@@ -155,7 +155,7 @@ class Rounds:
 
     def _known(self, number: int, outcome: Scored) -> Scored:
         """Returns an outcome with those answers alone that were heard so far."""
-        rounds = [self.items(generation) for generation in self._heard[number]]
+        rounds = [self.items(generation) for generation in self._observed[number]]
         if None in rounds:
             return outcome
         places = [set[int]().union(*(r[n] for r in rounds if r)) for n in range(len(self.rule.sizes))]
@@ -171,12 +171,12 @@ class Rounds:
         ]
         return replace(outcome, scores=tuple(scores))
 
-    def _valued(self, number: int, outcome: Scored, *, fresh: Scored) -> Scored:
+    def _with_estimates(self, number: int, outcome: Scored, *, fresh: Scored) -> Scored:
         known = self._known(number, outcome)
         names = {score.benchmark: place for place, score in enumerate(known.scores)}
         for score in fresh.scores:
             self._tallies[names[score.benchmark]].add(score)
-        if 0 in self._heard[number]:
+        if 0 in self._observed[number]:
             for row, score in zip(self._yardsticks, known.scores, strict=True):
                 row.append(score.item_fitness)
         found = [self._estimated(place, score) for place, score in enumerate(known.scores)]

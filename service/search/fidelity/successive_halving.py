@@ -1,8 +1,8 @@
-"""Ladder: a generation that climbs rung by rung, and leaves its weaker part behind on each.
+"""SuccessiveHalving: a generation that climbs rung by rung, and leaves its weaker part behind on each.
 
 All answer the same few items, the better part of them answers more, and so on: successive halving
 (`evaluators.halving`).  Only how a candidate ends is written down: after a crash, a generation that was on
-the ladder begins at the bottom again, where equal answers lead to the same end.
+the halving begins at the bottom again, where equal answers lead to the same end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from evaluators import Items
 from evaluators.halving import Halving
-from service.search.dispatcher import Dispatcher, Order
+from service.search.dispatcher import Dispatcher, EvaluationRequest
 from service.search.fidelity.subsampling import fitness_by_place
 from workers.protocol.messages import Failed, Outcome, Scored
 
@@ -45,7 +45,7 @@ class HalvingRule:
         ]
 
 
-class Ladder:
+class SuccessiveHalving:
     """One generation on its way up.
 
     Args:
@@ -60,19 +60,19 @@ class Ladder:
         self._items = items
         self._level = 0
         self._climbing: list[int] = []
-        self._orders: dict[int, Order] = {}
+        self._requests: dict[int, EvaluationRequest] = {}
         self._asked: dict[int, int] = {}  # the highest rung that a candidate was sent to
 
-    def admit(self, number: int, order: Order | None = None) -> None:
+    def admit(self, number: int, request: EvaluationRequest | None = None) -> None:
         """Takes a candidate in, with its order where it has not ended yet."""
         self._climbing.append(number)
-        if order is not None:
-            self._orders[number] = order
+        if request is not None:
+            self._requests[number] = request
 
     def climb(self) -> None:
         """Sends everybody to the next rung who may go there, once all have answered on this one."""
         while True:
-            self._climbing = [n for n in self._climbing if not isinstance(self._heard(n), Failed)]
+            self._climbing = [n for n in self._climbing if not isinstance(self._outcome_of(n), Failed)]
             missing = [n for n in self._climbing if not self._answered(n)]
             for number in missing:
                 self._send(number)
@@ -111,21 +111,21 @@ class Ladder:
             return
         self._asked[number] = self._level
         top = self._level == len(self.rungs) - 1
-        order = self._orders[number]
+        request = self._requests[number]
         if number in self.dispatcher.interim:
             before, outcome = self.dispatcher.interim[number]
-            order = replace(before, known=outcome.scores)
+            request = replace(before, known=outcome.scores)
         self.dispatcher.add(
-            replace(order, items=self._items if top else self.rungs[self._level], interim=not top)
+            replace(request, items=self._items if top else self.rungs[self._level], interim=not top)
         )
 
-    def _heard(self, number: int) -> Outcome | None:
+    def _outcome_of(self, number: int) -> Outcome | None:
         if number in self.dispatcher.outcomes:
             return self.dispatcher.outcomes[number]
         return self.dispatcher.interim[number][1] if number in self.dispatcher.interim else None
 
     def _answered(self, number: int) -> bool:
-        outcome = self._heard(number)
+        outcome = self._outcome_of(number)
         if not isinstance(outcome, Scored):
             return False
         wanted = zip(outcome.scores, self.rungs[self._level], strict=True)
@@ -141,7 +141,7 @@ class Ladder:
         }
 
     def _on(self, number: int, benchmark: int, places: Sequence[int]) -> list[float]:
-        outcome = self._heard(number)
+        outcome = self._outcome_of(number)
         answers = fitness_by_place(outcome.scores[benchmark]) if isinstance(outcome, Scored) else {}
         return [answers[place] for place in places]
 

@@ -34,7 +34,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_spec(schema: dict[str, Any]) -> None:
-    """Bodies that hold a spec are checked by `service.specification.spec_check`, so the framework knows nothing of it."""
+    """Describes bodies that hold a spec: `service.specification.spec_check` checks these."""
     spec = ExperimentSpec.model_json_schema(ref_template=_REFERENCE)
     schema["components"]["schemas"] |= spec.pop("$defs", {})
     schema["components"]["schemas"]["ExperimentSpec"] = spec

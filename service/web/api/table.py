@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from evaluators import SPLITS
 from service.experiment.candidate import CandidateStatus
-from service.experiment.objectives import axes_of
 from service.reports.experiments import candidate_view, front_numbers, gene_names
 from service.reports.views import CandidateView
 from service.store.database import Database
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
+from service.store.rows import objectives_of
 
 CHUNK = 1000  # rows per transaction: a long table must hold up nobody
 Cell = str | int | float | bool | None
@@ -27,7 +27,7 @@ def candidate_rows(
     database: Database, experiment: ExperimentRow, *, status: CandidateStatus | None = None
 ) -> Iterator[str]:
     """Yields the lines of the table: scores by split and objective, then reasons, costs and genes."""
-    names = [objective.name for objective in axes_of(experiment).objectives]
+    names = list(objectives_of(experiment).names)
     genes = gene_names(experiment)
     scores = [f"{split}:{name}{part}" for split in SPLITS for name in names for part in ("", ":stderr")]
     yield _lines([(*_FIRST, *scores, *_REASONS, *_LAST, *(f"gene:{gene}" for gene in genes))])

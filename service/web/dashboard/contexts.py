@@ -22,7 +22,7 @@ from service.web.dashboard.formats import all_shares, is_share
 from service.web.dashboard.lineage import LineagePicture
 from service.web.dashboard.plane import score_of
 from service.web.dashboard.stacking import StackingPicture
-from service.web.dashboard.verdict import Standing, Verdict, best_parent
+from service.web.dashboard.verdict import Verdict, VerdictRow, best_parent
 from service.web.dashboard.weights import LayerWeights
 
 Show = Literal["all", "front", "baselines", "failed"]
@@ -114,7 +114,7 @@ class ExperimentContext:
         return "; ".join(asked_of_all(self.experiment))
 
     @property
-    def best_parent(self) -> Standing | None:
+    def best_parent(self) -> VerdictRow | None:
         """The parent with the highest weighted mean on the search split."""
         return best_parent(self.baselines, self.experiment.objectives, "search")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from service.experiment.findings import is_baseline
-from service.reports.views import FrontView, ObjectiveView, ProgressView
+from service.experiment.objectives import ObjectiveFacts
+from service.reports.views import FrontView, ProgressView
 from service.web.dashboard.formats import all_shares, score
 from service.web.dashboard.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
 
@@ -33,7 +33,7 @@ def best_so_far_figure(view: FrontView, *, theme: Theme = "light") -> go.Figure:
 
 
 def progress_figure(
-    progress: ProgressView, objectives: Sequence[ObjectiveView], *, theme: Theme = "light"
+    progress: ProgressView, objectives: Sequence[ObjectiveFacts], *, theme: Theme = "light"
 ) -> go.Figure:
     """Draws hypervolume and best weighted mean over the candidates, one above the other."""
     palette, share = PALETTES[theme], all_shares(objectives)
@@ -59,7 +59,7 @@ def describe_front(view: FrontView, x: str, y: str) -> str:
 
     It travels in the figure (`layout.meta`), so that the page need not load all candidates for it.
     """
-    evolved = sum(1 for point in view.front if not is_baseline(point.label))
+    evolved = sum(1 for point in view.front if not point.kind.is_baseline)
     axes = f"{y} over candidates" if x == y else f"{y} against {x}"
     text = (
         f"{axes} on the {view.split} split: a front of {len(view.front)} candidates, {evolved} of them "

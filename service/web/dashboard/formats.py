@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from service.reports.views import ObjectiveView, ScoreView
+from service.experiment.objectives import ObjectiveFacts
+from service.reports.views import ScoreView
 
 NARROW, FIRM = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
 _SHARES = ("acc", "exact_match", "em", "f1", "mc1", "mc2", "pass@")
@@ -19,7 +20,7 @@ def is_share(metric: str) -> bool:
     return metric.split(",")[0].startswith(_SHARES)
 
 
-def all_shares(objectives: Sequence[ObjectiveView]) -> bool:
+def all_shares(objectives: Sequence[ObjectiveFacts]) -> bool:
     """Says whether a mean over the objectives can be read in percent."""
     return all(is_share(objective.metric) for objective in objectives)
 

@@ -24,6 +24,7 @@ from service.reports.lineage import lineage_view
 from service.reports.views import CandidateView, ExperimentDetail
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
+from service.store.rows import objectives_of
 from service.web.dashboard import assets, figures, formats
 from service.web.dashboard.archive_figure import archive_figure
 from service.web.dashboard.contexts import (
@@ -124,7 +125,7 @@ def candidate(key: str, number: int, repository: Reading) -> HTMLResponse:
 def front_figure(key: str, repository: Reading, wanted: Wanted, theme: ThemeWanted = "light") -> Response:
     """Gives the front as a plotly figure; with one objective, that objective over the candidates."""
     row = repository.experiment(key)
-    choice = Choice.read(wanted, [objective.name for objective in reports.axes_of(row).objectives])
+    choice = Choice.read(wanted, list(objectives_of(row).names))
     view = reports.front_view(repository, row, choice.split)
     if len(view.objectives) == 1:
         return _figure(figures.best_so_far_figure(view, theme=theme))
@@ -136,14 +137,14 @@ def hypervolume_figure(key: str, repository: Reading, theme: ThemeWanted = "ligh
     """Gives hypervolume and best weighted mean over the candidates as a plotly figure."""
     row = repository.experiment(key)
     progress = reports.progress_view(repository, row)
-    return _figure(figures.progress_figure(progress, reports.axes_of(row).objectives, theme=theme))
+    return _figure(figures.progress_figure(progress, objectives_of(row).each, theme=theme))
 
 
 @router.get("/e/{key}/figures/archive.json")
 def archive_of_experiment(key: str, repository: Reading, theme: ThemeWanted = "light") -> Response:
     """Gives the archive's cells over the measures as a plotly figure."""
     row = repository.experiment(key)
-    share = formats.all_shares(reports.axes_of(row).objectives)
+    share = formats.all_shares(objectives_of(row).each)
     return _figure(archive_figure(archive_view(repository, row), share=share, theme=theme))
 
 

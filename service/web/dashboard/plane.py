@@ -14,8 +14,9 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from evaluators import Split
-from service.experiment.findings import is_baseline
-from service.reports.views import CandidateView, FrontPoint, FrontView, ObjectiveView, ScoreView
+from service.experiment.candidate import CandidateKind
+from service.experiment.objectives import ObjectiveFacts
+from service.reports.views import CandidateView, FrontPoint, FrontView, ScoreView
 from service.web.dashboard.formats import is_share, with_error
 
 Theme = Literal["light", "dark"]
@@ -43,11 +44,6 @@ PALETTES: dict[Theme, Palette] = {
 }
 
 
-def is_parent(label: str | None) -> bool:
-    """Says whether a baseline is one of the parents as it is."""
-    return label is not None and label.startswith("parent:")
-
-
 def score_of(point: Point, name: str, split: Split) -> ScoreView | None:
     """Returns a candidate's score on one objective and split, if it was evaluated there."""
     return next((found for found in point.scores.get(split, []) if found.benchmark == name), None)
@@ -66,7 +62,7 @@ class Plane:
         self.x, self.y = by_name[x] if x is not None else None, by_name[y]
         self.everyone = (
             *view.baselines,
-            *(p for p in view.front if not is_baseline(p.label)),
+            *(p for p in view.front if not p.kind.is_baseline),
             *view.dominated,
         )
         xs = [place[0] for point in self.everyone if (place := self.place(point))]
@@ -101,17 +97,21 @@ class Plane:
 
     def front(self) -> go.Scatter | None:
         """Evolved candidates on the front."""
-        points = [p for p in self.view.front if not is_baseline(p.label) and p.number != self.view.winner]
+        points = [p for p in self.view.front if not p.kind.is_baseline and p.number != self.view.winner]
         return self._marks("Front", points, "circle", self.palette.front, size=9)
 
     def baselines(self) -> go.Scatter | None:
         """Merges that no optimizer proposed."""
-        points = [p for p in self.view.baselines if not is_parent(p.label) and p.number != self.view.winner]
+        points = [
+            p
+            for p in self.view.baselines
+            if p.kind is not CandidateKind.PARENT and p.number != self.view.winner
+        ]
         return self._marks("Baselines", points, "square", self.palette.baseline, size=8)
 
     def parents(self) -> go.Scatter | None:
         """The parents as they are, named."""
-        points = [p for p in self.view.baselines if is_parent(p.label)]
+        points = [p for p in self.view.baselines if p.kind is CandidateKind.PARENT]
         trace = self._marks("Parents", points, "diamond", self.palette.parent, size=12)
         return None if trace is None else trace.update(mode="markers+text")
 
@@ -148,7 +148,7 @@ class Plane:
         )
 
     def _errors(
-        self, placed: Sequence[tuple[FrontPoint, tuple[float, float]]], objective: ObjectiveView
+        self, placed: Sequence[tuple[FrontPoint, tuple[float, float]]], objective: ObjectiveFacts
     ) -> list[float]:
         found = (score_of(point, objective.name, self.view.split) for point, _ in placed)
         return [0.0 if score is None else score.stderr for score in found]
@@ -194,6 +194,6 @@ def plain_layout(palette: Palette) -> dict[str, Any]:
     }
 
 
-def _title(objective: ObjectiveView) -> str:
+def _title(objective: ObjectiveFacts) -> str:
     direction = "" if objective.higher_is_better else ", lower is better"
     return f"{html.escape(objective.name)} ({html.escape(objective.metric.split(',')[0])}{direction})"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluators import Split
-from service.experiment.findings import is_baseline
-from service.reports.views import ExperimentView, FrontView, ObjectiveView, ScoreView
+from service.experiment.candidate import CandidateKind
+from service.experiment.objectives import ObjectiveFacts
+from service.reports.views import ExperimentView, FrontView, ScoreView
 from service.web.dashboard.formats import all_shares
-from service.web.dashboard.plane import Point, is_parent, score_of
+from service.web.dashboard.plane import Point, score_of
 
 MOST_PARENTS = 4
 
@@ -24,7 +25,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class VerdictRow:
     """One row of the verdict: a model and its scores on one split, in the objectives' order."""
 
     role: str
@@ -58,7 +59,7 @@ class Verdict:
     """
 
     split: Split
-    standings: tuple[Standing, ...]
+    rows: tuple[VerdictRow, ...]
     over_parent: Gain | None
     over_baseline: Gain | None
     optimism: tuple[float | None, ...]
@@ -67,15 +68,15 @@ class Verdict:
     @property
     def is_baseline(self) -> bool:
         """Whether nothing that the search found was better than what it began with."""
-        return is_baseline(self.winner.point.label)
+        return self.winner.point.kind.is_baseline
 
     @property
-    def winner(self) -> Standing:
+    def winner(self) -> VerdictRow:
         """The row of the winner."""
-        return self.standings[0]
+        return self.rows[0]
 
 
-def weighted_mean(point: Point, objectives: Sequence[ObjectiveView], split: Split) -> Mean | None:
+def weighted_mean(point: Point, objectives: Sequence[ObjectiveFacts], split: Split) -> Mean | None:
     """Returns the mean that single-objective searches climb; None unless all objectives were scored."""
     total = sum(objective.weight for objective in objectives)
     value = variance = 0.0
@@ -90,11 +91,11 @@ def weighted_mean(point: Point, objectives: Sequence[ObjectiveView], split: Spli
 
 
 def best_parent(
-    baselines: Sequence[Point], objectives: Sequence[ObjectiveView], split: Split
-) -> Standing | None:
+    baselines: Sequence[Point], objectives: Sequence[ObjectiveFacts], split: Split
+) -> VerdictRow | None:
     """Returns the parent with the highest weighted mean on a split."""
-    parents = [point for point in baselines if is_parent(point.label)]
-    return next(iter(_standings("best parent", parents, objectives, split)), None)
+    parents = [point for point in baselines if point.kind is CandidateKind.PARENT]
+    return next(iter(_rows("best parent", parents, objectives, split)), None)
 
 
 def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
@@ -104,15 +105,15 @@ def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
     everyone = {p.number: p for p in (*view.dominated, *view.baselines, *view.front)}
     point = everyone.get(experiment.winner.number)
     axes = (view.objectives, view.split)
-    found = _standings("winner", [point] if point else [], *axes)
+    found = _rows("winner", [point] if point else [], *axes)
     if not found:
         return None
     winner, others = found[0], [p for p in view.baselines if p.number != experiment.winner.number]
-    parents = _standings("parent", [p for p in others if is_parent(p.label)], *axes)[:MOST_PARENTS]
-    baselines = _standings("best baseline", [p for p in others if not is_parent(p.label)], *axes)[:1]
+    parents = _rows("parent", [p for p in others if p.kind is CandidateKind.PARENT], *axes)[:MOST_PARENTS]
+    baselines = _rows("best baseline", [p for p in others if p.kind is not CandidateKind.PARENT], *axes)[:1]
     return Verdict(
         split=view.split,
-        standings=(winner, *baselines, *parents),
+        rows=(winner, *baselines, *parents),
         over_parent=_gain(winner, parents),
         over_baseline=_gain(winner, baselines),
         optimism=tuple(experiment.winner.optimism.get(o.name) for o in view.objectives),
@@ -120,19 +121,19 @@ def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
     )
 
 
-def _standings(
-    role: str, points: Sequence[Point], objectives: Sequence[ObjectiveView], split: Split
-) -> list[Standing]:
+def _rows(
+    role: str, points: Sequence[Point], objectives: Sequence[ObjectiveFacts], split: Split
+) -> list[VerdictRow]:
     """The points that were scored on all objectives, best first."""
     found = [
-        Standing(role, point, tuple(score_of(point, o.name, split) for o in objectives), mean)
+        VerdictRow(role, point, tuple(score_of(point, o.name, split) for o in objectives), mean)
         for point in points
         if (mean := weighted_mean(point, objectives, split)) is not None
     ]
-    return sorted(found, key=lambda standing: -standing.mean.value)
+    return sorted(found, key=lambda row: -row.mean.value)
 
 
-def _gain(winner: Standing, rivals: Sequence[Standing]) -> Gain | None:
+def _gain(winner: VerdictRow, rivals: Sequence[VerdictRow]) -> Gain | None:
     if not rivals:
         return None
     rival = rivals[0]

@@ -18,7 +18,7 @@ from service.experiment.status import ExperimentStatus
 from service.optimizers import OPTIMIZERS
 from service.settings import Settings
 from service.store.database import Database
-from service.store.journal import WISH_INTERVAL
+from service.store.journal import REQUEST_INTERVAL
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from tests.databases import fresh_database
@@ -41,7 +41,7 @@ def workforce(**options: Any) -> ScriptedWorkforce:
 def drive(database: Database, force: ScriptedWorkforce | None = None) -> None:
     """Has one controller do all there is to do."""
     runner = Runner(database, force or workforce(), SETTINGS)
-    while runner.drive_next():
+    while runner.run_next():
         pass
 
 
@@ -51,10 +51,10 @@ def move(database: Database, row: ExperimentRow, status: ExperimentStatus) -> No
         repository.move(repository.experiment(row.id), status)
 
 
-def wish(database: Database, row: ExperimentRow, status: ExperimentStatus) -> None:
+def control_request(database: Database, row: ExperimentRow, status: ExperimentStatus) -> None:
     """Wishes something of a running experiment, and waits until its controller looks again."""
     move(database, row, status)
-    time.sleep(WISH_INTERVAL)
+    time.sleep(REQUEST_INTERVAL)
 
 
 def break_down() -> None:
@@ -309,7 +309,7 @@ def test_pausing_and_resuming_changes_nothing_in_the_end(database: Database) -> 
     undisturbed = add_experiment(database, name="undisturbed")
     drive(database)
     row = add_experiment(database)
-    drive(database, Interfering(6, lambda: wish(database, row, _S.PAUSING)))
+    drive(database, Interfering(6, lambda: control_request(database, row, _S.PAUSING)))
     assert reload(database, row).status is _S.PAUSED
     with database.reading() as session:
         settled = Repository(session).counts(row.id)[CandidateStatus.SCORED]
@@ -323,7 +323,7 @@ def test_resuming_before_the_pause_took_hold_goes_on(sqlite_database: Database) 
     row = add_experiment(sqlite_database)
 
     def pause_and_resume() -> None:
-        wish(sqlite_database, row, _S.PAUSING)
+        control_request(sqlite_database, row, _S.PAUSING)
         move(sqlite_database, row, _S.RUNNING)
 
     drive(sqlite_database, Interfering(6, pause_and_resume))
@@ -332,7 +332,7 @@ def test_resuming_before_the_pause_took_hold_goes_on(sqlite_database: Database) 
 
 def test_cancelling_ends_every_candidate(database: Database) -> None:
     row = add_experiment(database)
-    force = Interfering(6, lambda: wish(database, row, _S.CANCELLING))
+    force = Interfering(6, lambda: control_request(database, row, _S.CANCELLING))
     drive(database, force)
     assert reload(database, row).status is _S.CANCELLED
     with database.reading() as session:
@@ -344,19 +344,21 @@ def test_cancelling_ends_every_candidate(database: Database) -> None:
 @pytest.mark.parametrize("place", [13, 19])  # while the selection, and the test split are examined
 def test_cancelling_during_the_examination(sqlite_database: Database, place: int) -> None:
     row = add_experiment(sqlite_database)
-    force = Interfering(place, lambda: wish(sqlite_database, row, _S.CANCELLING))
+    force = Interfering(place, lambda: control_request(sqlite_database, row, _S.CANCELLING))
     drive(sqlite_database, force)
     again = reload(sqlite_database, row)
     assert (again.status, again.winner) == (_S.CANCELLED, None)
 
 
-@pytest.mark.parametrize(("wish", "fulfilled"), [(_S.PAUSING, _S.PAUSED), (_S.CANCELLING, _S.CANCELLED)])
+@pytest.mark.parametrize(
+    ("control_request", "fulfilled"), [(_S.PAUSING, _S.PAUSED), (_S.CANCELLING, _S.CANCELLED)]
+)
 def test_wishes_that_came_while_no_controller_was_there_are_fulfilled(
-    sqlite_database: Database, wish: ExperimentStatus, fulfilled: ExperimentStatus
+    sqlite_database: Database, control_request: ExperimentStatus, fulfilled: ExperimentStatus
 ) -> None:
     row = add_experiment(sqlite_database)
     move(sqlite_database, row, _S.RUNNING)
-    move(sqlite_database, row, wish)
+    move(sqlite_database, row, control_request)
     force = workforce()
     drive(sqlite_database, force)
     assert reload(sqlite_database, row).status is fulfilled
@@ -365,7 +367,7 @@ def test_wishes_that_came_while_no_controller_was_there_are_fulfilled(
 
 def test_a_time_budget_counts_over_resumes(sqlite_database: Database) -> None:
     row = add_experiment(sqlite_database, budget={"candidates": 8, "seconds": 1000.0})
-    drive(sqlite_database, Interfering(9, lambda: wish(sqlite_database, row, _S.PAUSING)))
+    drive(sqlite_database, Interfering(9, lambda: control_request(sqlite_database, row, _S.PAUSING)))
     with sqlite_database.session() as session:
         session.execute(text("UPDATE experiments SET status = 'queued', search_seconds = 1000"))
     drive(sqlite_database)
@@ -377,7 +379,7 @@ def test_a_time_budget_counts_over_resumes(sqlite_database: Database) -> None:
 
 def test_a_genome_that_would_be_proposed_differently_now_ends_the_run(sqlite_database: Database) -> None:
     row = add_experiment(sqlite_database)
-    drive(sqlite_database, Interfering(6, lambda: wish(sqlite_database, row, _S.PAUSING)))
+    drive(sqlite_database, Interfering(6, lambda: control_request(sqlite_database, row, _S.PAUSING)))
     with sqlite_database.session() as session:
         session.execute(text("UPDATE candidates SET genome = '[0.1, 0.1, 0.1, 0.1]' WHERE number = 6"))
     move(sqlite_database, row, _S.QUEUED)
@@ -390,7 +392,7 @@ def test_of_two_controllers_one_drives(database: Database) -> None:
     row = add_experiment(database)
     forces = [workforce(), workforce()]
     runners = [Runner(database, force, SETTINGS) for force in forces]
-    threads = [threading.Thread(target=runner.drive_next) for runner in runners]
+    threads = [threading.Thread(target=runner.run_next) for runner in runners]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -458,10 +460,10 @@ def test_after_a_kill_the_next_controller_waits_no_longer_than_the_lease(sqlite_
     short = Settings(lease_seconds=3.0)
     fuse = Fuse(25)
     with pytest.raises(Killed), mortal(sqlite_database, fuse):
-        Runner(sqlite_database, MortalWorkforce(fuse, benchmarks=OBJECTIVES), short).drive_next()
+        Runner(sqlite_database, MortalWorkforce(fuse, benchmarks=OBJECTIVES), short).run_next()
     died = time.monotonic()
     runner = Runner(sqlite_database, workforce(), short)
-    assert not runner.drive_next()  # the dead one's lease still holds
+    assert not runner.run_next()  # the dead one's lease still holds
     runner.start()
     wait_for(lambda: reload(sqlite_database, row).epoch == 2)
     assert time.monotonic() - died < 3 + 2

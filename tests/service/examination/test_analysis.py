@@ -10,7 +10,8 @@ from evaluators import Score, Split
 from search_spaces import Recipe
 from service.examination.analysis import Evidence, best_parent, findings, role_of, sensitivity
 from service.experiment.candidate import Candidate
-from service.reports.views import ObjectiveView
+from service.experiment.objectives import ObjectiveFacts, Objectives
+from tests.service.kinds import kind_of
 from workers.protocol.messages import Failed, Outcome, Scored
 
 ITEMS = 100
@@ -20,7 +21,7 @@ RECIPE = Recipe.model_validate(
         "slices": [{"sources": [{"parent": "/m/a", "parameters": {"weight": [{"value": 1.0}]}}]}],
     }
 )
-OBJECTIVE = ObjectiveView(
+OBJECTIVE = ObjectiveFacts(
     name="sums",
     task="sums",
     metric="acc,none",
@@ -33,7 +34,7 @@ OBJECTIVE = ObjectiveView(
 
 
 def candidate(number: int, label: str | None = None) -> Candidate:
-    return Candidate(uuid4(), number, 0, None, RECIPE, label)
+    return Candidate(uuid4(), number, 0, None, RECIPE, label, kind=kind_of(label))
 
 
 def scored(right: int, *, start: int = 0, sheet: str = "standard", **notes: int) -> Scored:
@@ -69,7 +70,7 @@ def test_the_winner_is_tested_against_every_baseline_item_by_item() -> None:
     test: dict[int, Outcome] = {
         n: scored(c) for n, c in ((0, 40), (1, 72), (2, 50), (3, 60), (4, 60), (5, 1))
     }
-    found = findings(evidence(test), [OBJECTIVE], [1.0])
+    found = findings(evidence(test), Objectives((OBJECTIVE,)))
     by_label = {comparison.label: comparison for comparison in found.comparisons}
     assert list(by_label) == ["parent: left", "parent: right", "plain average", "ties"]
     left, right = by_label["parent: left"], by_label["parent: right"]
@@ -86,14 +87,14 @@ def test_the_winner_is_tested_against_every_baseline_item_by_item() -> None:
 
 def test_a_small_loss_is_no_regression() -> None:
     test: dict[int, Outcome] = {1: scored(62), 4: scored(60)}
-    (comparison,) = findings(evidence(test), [OBJECTIVE], [1.0]).comparisons
+    (comparison,) = findings(evidence(test), Objectives((OBJECTIVE,))).comparisons
     assert comparison.difference < 0
     assert not comparison.regression
 
 
 def test_optimism_has_an_error_and_what_ran_out_of_room_is_told() -> None:
     test: dict[int, Outcome] = {4: scored(50, truncated=10, unextracted=4, overlong=100)}
-    found = findings(evidence(test), [OBJECTIVE], [1.0])
+    found = findings(evidence(test), Objectives((OBJECTIVE,)))
     (objective,) = found.objectives
     assert objective.optimism == pytest.approx(0.3)
     assert objective.optimism_stderr == pytest.approx((0.8 * 0.2 / 99 + 0.5 * 0.5 / 99) ** 0.5)
@@ -113,10 +114,10 @@ def test_optimism_has_an_error_and_what_ran_out_of_room_is_told() -> None:
 
 
 def test_the_best_parent_is_that_of_the_selection_split_whatever_the_sign() -> None:
-    assert best_parent(evidence({}), [1.0]) == 1
-    assert best_parent(evidence({}, {0: 46, 1: 45}), [1.0]) == 0
-    assert best_parent(evidence({}, {4: 1}), [1.0]) is None
-    assert [role_of(label) for label in ("parent: a", "plain average", "ties", None)] == [
+    assert best_parent(evidence({}), Objectives((OBJECTIVE,))) == 1
+    assert best_parent(evidence({}, {0: 46, 1: 45}), Objectives((OBJECTIVE,))) == 0
+    assert best_parent(evidence({}, {4: 1}), Objectives((OBJECTIVE,))) is None
+    assert [role_of(kind_of(label)) for label in ("parent: a", "plain average", "ties", None)] == [
         "parent",
         "average",
         "baseline",
@@ -125,7 +126,7 @@ def test_the_best_parent_is_that_of_the_selection_split_whatever_the_sign() -> N
 
 
 def test_the_chances_of_close_finalists_are_shared() -> None:
-    found = findings(evidence({4: scored(50)}), [OBJECTIVE], [1.0]).chances_on_front
+    found = findings(evidence({4: scored(50)}), Objectives((OBJECTIVE,))).chances_on_front
     chances = {one.number: one.chance for one in found}
     assert found[0].number == 4
     assert chances[4] > 0.9

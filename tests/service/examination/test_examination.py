@@ -13,9 +13,8 @@ from search_spaces import Recipe
 from service.controller.runner import Runner
 from service.errors import ConflictError
 from service.examination.protocol import CONDITIONS, best_of, examine, finalists, optimism, violations_of
-from service.experiment.candidate import Candidate, Remembered
-from service.experiment.findings import MEAN, ExaminationFindings
-from service.experiment.objectives import axes_of
+from service.experiment.candidate import MEAN_LABEL, Candidate, Remembered
+from service.experiment.findings import ExaminationFindings
 from service.experiment.status import ExperimentStatus
 from service.reports.experiments import experiment_view
 from service.settings import Settings
@@ -23,6 +22,8 @@ from service.store.database import Database
 from service.store.journal import DatabaseJournal, ExaminationRecord
 from service.store.models import CandidateRow, EventRow, ExperimentRow
 from service.store.repository import Repository
+from service.store.rows import objectives_of
+from tests.service.kinds import kind_of
 from tests.service.scripted_workforce import Mishap, ScriptedWorkforce
 from tests.service.small_experiments import add_experiment, reload, small_spec
 from workers.protocol.messages import Assignment, Outcome, Scored
@@ -37,7 +38,7 @@ def remembered(
     """Returns a scored candidate; those of equal weight have equal recipes."""
     source = {"parent": "/m/a", "parameters": {"weight": [{"value": number if weight is None else weight}]}}
     recipe = Recipe.model_validate({"method": "linear", "slices": [{"sources": [source]}]})
-    candidate = Candidate(uuid4(), number, 1, None, recipe, label)
+    candidate = Candidate(uuid4(), number, 1, None, recipe, label, kind=kind_of(label))
     return Remembered(candidate, scored(candidate, *values) if values else None)
 
 
@@ -77,7 +78,7 @@ def test_those_that_break_constraints_are_finalists_and_winners_last() -> None:
     assert best_of(outcomes, WEIGHTS) == 0
     breaking = {number: outcomes[number] for number in (0, 2)}
     assert best_of(breaking, WEIGHTS, violations_of(everyone)) == 2
-    mean = remembered(4, 0.9, 0.9, label=MEAN)
+    mean = remembered(4, 0.9, 0.9, label=MEAN_LABEL)
     assert violations_of([mean]) == {4: float("inf")}
 
 
@@ -154,7 +155,7 @@ class Selective(ScriptedWorkforce):
 
 def drive(database: Database, workforce: ScriptedWorkforce, **changes: Any) -> ExperimentRow:
     row = add_experiment(database, **changes)
-    Runner(database, workforce, Settings()).drive_next()
+    Runner(database, workforce, Settings()).run_next()
     return reload(database, row)
 
 
@@ -208,7 +209,7 @@ def test_what_was_examined_before_a_crash_is_not_examined_again(sqlite_database:
     row = drive(sqlite_database, ScriptedWorkforce(benchmarks=OBJECTIVES))
     force = ScriptedWorkforce(benchmarks=OBJECTIVES)
     winner = examine(
-        DatabaseJournal(sqlite_database, row.id, row.epoch), force, small_spec(), axes_of(row).objectives
+        DatabaseJournal(sqlite_database, row.id, row.epoch), force, small_spec(), objectives_of(row)
     )
     assert force.submitted == []
     assert row.winner is not None
@@ -286,8 +287,8 @@ def test_the_mean_of_the_distribution_competes_and_may_win(sqlite_database: Data
         rows = Repository(session).candidates(row.id)
         view = experiment_view(Repository(session), row)
     *others, mean = rows
-    assert [each.label for each in rows].count(MEAN) == 1
-    assert (mean.label, mean.told, mean.number) == (MEAN, None, others[-1].number + 1)
+    assert [each.label for each in rows].count(MEAN_LABEL) == 1
+    assert (mean.label, mean.told, mean.number) == (MEAN_LABEL, None, others[-1].number + 1)
     assert {evaluation.split for evaluation in mean.evaluations} == {"search", "selection", "test"}
     told = [each.genome for each in others if each.told is not None and each.label is None]
     assert mean.genome not in told
@@ -310,4 +311,4 @@ def test_what_has_no_distribution_has_no_mean(sqlite_database: Database) -> None
         examination={"finalists": 2},
     )
     with sqlite_database.reading() as session:
-        assert MEAN not in [each.label for each in Repository(session).candidates(row.id)]
+        assert MEAN_LABEL not in [each.label for each in Repository(session).candidates(row.id)]

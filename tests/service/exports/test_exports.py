@@ -48,7 +48,7 @@ def export(steps: Steps, **body: Any) -> dict[str, Any]:
 
 
 def orders(workforce: SteeredWorkforce) -> list[ExportOrder]:
-    return [errand for errand in workforce.errands if isinstance(errand, ExportOrder)]
+    return [job for job in workforce.jobs if isinstance(job, ExportOrder)]
 
 
 def test_a_checkpoint_says_where_it_comes_from(
@@ -204,4 +204,4 @@ def add_finished(database: Database, workforce: SteeredWorkforce) -> None:
     """Adds an experiment with one scored baseline."""
     add_experiment(database, parents=["/models/left", "/models/right"])
     runner = Runner(database, workforce, settings_in(Path("/nowhere")))
-    assert runner.drive_next()
+    assert runner.run_next()

@@ -8,15 +8,15 @@ import pytest
 import yaml
 
 from evaluators import Split
-from service.experiment.candidate import CandidateStatus
+from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.findings import ComparisonFinding, ExaminationFindings, ObjectiveFinding, SplitFinding
+from service.experiment.objectives import ObjectiveFacts
 from service.experiment.status import ExperimentStatus
 from service.exports.model_card import Subject, escape, model_card
 from service.reports.views import (
     CandidateDetail,
     ExperimentDetail,
     FrontPoint,
-    ObjectiveView,
     ProgressView,
     ScoreView,
     TimingsView,
@@ -38,7 +38,7 @@ def experiment(**changes: Any) -> ExperimentDetail:
         counts={CandidateStatus.SCORED: 12}, settled=12, total=12, rate=None, eta_seconds=None, best=0.9,
         best_number=7, best_baseline=0.5, generation=2, hypervolume=[], reference=None,
     )  # fmt: skip
-    objective = ObjectiveView(
+    objective = ObjectiveFacts(
         name="words", task="words", metric="acc,none", higher_is_better=True, weight=1.0,
         items={"search": 200, "selection": 200, "test": 200},
     )  # fmt: skip
@@ -66,7 +66,10 @@ def subject(**changes: Any) -> Subject:
         "search": [score(0.95)], "selection": [score(0.92)], "test": [score(0.9)]
     }  # fmt: skip
     baseline = FrontPoint(
-        number=0, label="parent: left", scores={"search": [score(0.4)], "test": [score(0.45)]}
+        number=0,
+        kind=CandidateKind.PARENT,
+        label="parent: left",
+        scores={"search": [score(0.4)], "test": [score(0.45)]},
     )
     content: dict[str, Any] = {
         "experiment": experiment(), "candidate": candidate(scores), "baselines": [baseline],

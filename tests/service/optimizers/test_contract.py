@@ -328,7 +328,7 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest_name() -> None:
     assert refusal.value.allowed == tuple(sorted((*OPTIMIZERS, AUTO, "nevergrad:NAME")))
 
 
-def revised(history: Sequence[Evaluation], fitness: tuple[float, ...]) -> Evaluation:
+def retold(history: Sequence[Evaluation], fitness: tuple[float, ...]) -> Evaluation:
     """The best of a history, worth something else."""
     best = max(history, key=lambda e: sum(w * f for w, f in zip(WEIGHTS, e.fitness, strict=True)))
     return replace(best, fitness=fitness)
@@ -337,16 +337,16 @@ def revised(history: Sequence[Evaluation], fitness: tuple[float, ...]) -> Evalua
 def test_what_was_told_can_be_taken_back_or_is_refused(optimizer_type: OptimizerKind) -> None:
     history = history_of(optimizer_type)
     optimizer, again = (told(build(optimizer_type), history) for _ in range(2))
-    worse = revised(history, (-5.0, -5.0))
-    if not optimizer.takes_revisions:
+    worse = retold(history, (-5.0, -5.0))
+    if not optimizer.supports_reevaluation:
         with pytest.raises(TypeError, match="cannot take back"):
-            optimizer.revise([worse])
+            optimizer.retell([worse])
         return
     for each in (optimizer, again):
-        each.revise([worse])
+        each.retell([worse])
     asked = optimizer.ask(range(60, 72))
     assert asked == again.ask(range(60, 72))
-    optimizer.revise([revised(history, worse.fitness)])  # the same again changes nothing
+    optimizer.retell([retold(history, worse.fitness)])  # the same again changes nothing
     assert optimizer.ask(range(60, 72)) == asked
     assert all(is_in_bounds(MIXED_VARIABLES, genome) for genome in asked)
 
@@ -354,10 +354,10 @@ def test_what_was_told_can_be_taken_back_or_is_refused(optimizer_type: Optimizer
 def test_a_revision_of_somebody_unknown_changes_nothing(optimizer_type: OptimizerKind) -> None:
     history = history_of(optimizer_type)
     optimizer = told(build(optimizer_type), history)
-    if not optimizer.takes_revisions:
+    if not optimizer.supports_reevaluation:
         return
     before = optimizer.ask(range(60, 72))
-    optimizer.revise([replace(history[-1], number=999, fitness=(9.0, 9.0))])
+    optimizer.retell([replace(history[-1], number=999, fitness=(9.0, 9.0))])
     assert optimizer.ask(range(60, 72)) == before
 
 
@@ -365,4 +365,4 @@ def test_a_revision_that_is_no_number_is_refused(optimizer_type: OptimizerKind) 
     history = history_of(optimizer_type)
     optimizer = told(build(optimizer_type), history)
     with pytest.raises((ValueError, TypeError)):
-        optimizer.revise([replace(history[-1], fitness=(math.nan, 0.0))])
+        optimizer.retell([replace(history[-1], fitness=(math.nan, 0.0))])

@@ -11,8 +11,8 @@ import pytest
 
 from search_spaces.genome import Genome, initial_genome, to_unit_cube
 from service.optimizers import OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup
-from service.optimizers.outlook import Outlook, margins_of
-from service.optimizers.remarkable import Remarkable
+from service.optimizers.evaluation_memory import EvaluationMemory
+from service.optimizers.item_posterior import ItemPosterior, margins_of
 from tests.service.synthetic import Landscape, ellipsoid, evaluations, noisy, reals, search, trade_off
 
 TEN = reals(10)
@@ -155,20 +155,20 @@ def test_who_has_no_margins_borrows_those_of_the_nearest_in_score() -> None:
 )
 def test_values_alone_are_learned_from_where_margins_would_mislead(told: list[Evaluation]) -> None:
     assert margins_of(told, 0) is None
-    outlook = Outlook(np.linspace(0, 1, len(told))[:, None], told, (1.0,))
-    assert outlook.best(None) == max(range(len(told)), key=lambda place: told[place].fitness)
+    item_posterior = ItemPosterior(np.linspace(0, 1, len(told))[:, None], told, (1.0,))
+    assert item_posterior.best(None) == max(range(len(told)), key=lambda place: told[place].fitness)
 
 
 def test_the_best_in_any_respect_and_the_latest_are_remembered() -> None:
-    remarkable = Remarkable(12, lambda fitness: sum(fitness))
+    evaluation_memory = EvaluationMemory(12, lambda fitness: sum(fitness))
     rng = np.random.default_rng(0)
     told = [Evaluation(n, (0.0,), tuple(map(float, rng.random(2)))) for n in range(200)]
     told[7] = replace(told[7], fitness=(2.0, 0.0))
     told[8] = replace(told[8], fitness=(0.0, 2.0))
     told[9] = replace(told[9], fitness=(9.0, 9.0), violation=1.0)
     for evaluation in told:
-        remarkable.add(evaluation)
-    kept = {evaluation.number for evaluation in remarkable.evaluations}
+        evaluation_memory.add(evaluation)
+    kept = {evaluation.number for evaluation in evaluation_memory.evaluations}
     assert len(kept) == 12
     assert {7, 8, 196, 197, 198, 199} <= kept
     assert 9 not in kept

@@ -7,14 +7,14 @@ import pytest
 
 from evaluators import Split
 from service.controller.runner import Runner
-from service.experiment.objectives import Axes
+from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.experiment.status import ExperimentStatus
 from service.reports import experiments as reports
 from service.reports.partial_evaluation import asked_of_all, asked_of_one
-from service.reports.views import ObjectiveView
 from service.store.database import Database
 from service.store.models import EvaluationRow
 from service.store.repository import Repository
+from service.store.rows import values_on
 from tests.service.running import settings_in
 from tests.service.scripted_workforce import ScriptedWorkforce
 from tests.service.small_experiments import add_experiment, with_optimizer
@@ -22,8 +22,8 @@ from tests.service.small_experiments import add_experiment, with_optimizer
 _S = ExperimentStatus
 
 
-def objective(name: str, *, higher: bool = True, weight: float = 1.0) -> ObjectiveView:
-    return ObjectiveView(name=name, task=name, metric="m", higher_is_better=higher, weight=weight, items={})
+def objective(name: str, *, higher: bool = True, weight: float = 1.0) -> ObjectiveFacts:
+    return ObjectiveFacts(name=name, task=name, metric="m", higher_is_better=higher, weight=weight, items={})
 
 
 def evaluation(benchmark: str, value: float, split: str = "search") -> EvaluationRow:
@@ -31,12 +31,12 @@ def evaluation(benchmark: str, value: float, split: str = "search") -> Evaluatio
 
 
 def test_fitness_is_a_score_with_its_sign() -> None:
-    axes = Axes((objective("acc"), objective("loss", higher=False, weight=3.0)))
+    objectives = Objectives((objective("acc"), objective("loss", higher=False, weight=3.0)))
     rows = [evaluation("loss", 0.5), evaluation("acc", 0.8), evaluation("acc", 0.1, "test")]
-    assert axes.fitness(rows, "search") == (0.8, -0.5)
-    assert axes.fitness(rows, "test") is None
-    assert axes.scalar((0.8, -0.5)) == pytest.approx((0.8 - 1.5) / 4)
-    assert axes.in_own_units((0.8, -0.5)) == [0.8, 0.5]
+    assert objectives.fitness(values_on("search", rows)) == (0.8, -0.5)
+    assert objectives.fitness(values_on("test", rows)) is None
+    assert objectives.scalar((0.8, -0.5)) == pytest.approx((0.8 - 1.5) / 4)
+    assert objectives.in_own_units((0.8, -0.5)) == [0.8, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_run_that_stands_still_has_no_rate() -> None:
 def test_reports_of_a_finished_run_agree_with_each_other(database: Database, tmp_path: Path) -> None:
     row = add_experiment(database)
     workforce = ScriptedWorkforce(benchmarks=("words", "sums"))
-    assert Runner(database, workforce, settings_in(tmp_path)).drive_next()
+    assert Runner(database, workforce, settings_in(tmp_path)).run_next()
     with database.reading() as session:
         repository = Repository(session)
         row = repository.experiment(row.id)
@@ -97,7 +97,7 @@ def test_reports_say_who_was_asked_a_part_of_the_items(sqlite_database: Database
     changes = with_optimizer("nsga2") | {"rotation": {"items": 16, "elites": 2}, "budget": {"candidates": 24}}
     key = add_experiment(sqlite_database, **changes).id
     workforce = ScriptedWorkforce(benchmarks=("words", "sums"))
-    assert Runner(sqlite_database, workforce, settings_in(tmp_path)).drive_next()
+    assert Runner(sqlite_database, workforce, settings_in(tmp_path)).run_next()
     with sqlite_database.reading() as session:
         repository = Repository(session)
         detail = reports.experiment_detail(repository, repository.experiment(key))

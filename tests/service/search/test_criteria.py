@@ -11,8 +11,9 @@ from evaluators import Score
 from search_spaces import Parent, Recipe
 from service.experiment.candidate import Candidate
 from service.search.criteria import Constraint, Criteria, Measure, Profile
-from service.search.fitness import PENALTY, Appraiser
+from service.search.fitness import PENALTY, FitnessAssigner
 from service.search.recipe_shape import ParentShape
+from tests.service.kinds import kind_of
 from workers.protocol.messages import Failed, Scored
 
 LEFT, RIGHT = Parent(model="/m/left"), Parent(model="/m/right")
@@ -46,7 +47,7 @@ def scored(candidate: Candidate, value: float, **options: Any) -> Scored:
 
 
 def candidate(number: int, recipe: Recipe, label: str | None = None) -> Candidate:
-    return Candidate(uuid4(), number, 0 if label else 1, (0.5,), recipe, label)
+    return Candidate(uuid4(), number, 0 if label else 1, (0.5,), recipe, label, kind=kind_of(label))
 
 
 def test_shares_are_of_the_weights_sizes_and_of_the_layers() -> None:
@@ -78,14 +79,14 @@ def test_a_score_may_fall_short_of_the_best_parent_by_standard_errors() -> None:
         candidate(2, mixed(0.5, 0.5), "plain average"),
     ]
     values = (0.4, 0.5, 0.9)  # the average is no parent
-    appraiser = Appraiser(criteria)
-    told = appraiser.appraise(
+    assigner = FitnessAssigner(criteria)
+    told = assigner.assign(
         baselines, {c.number: scored(c, v) for c, v in zip(baselines, values, strict=True)}
     )
-    assert [each.appraised.violation for each in told] == pytest.approx([0.06 / 0.46, 0.0, 0.0])
+    assert [each.record.violation for each in told] == pytest.approx([0.06 / 0.46, 0.0, 0.0])
     near, far = candidate(3, mixed(0.2, 0.8)), candidate(4, mixed(0.9, 0.1))
-    told = appraiser.appraise([near, far], {3: scored(near, 0.46), 4: scored(far, 0.23)})
-    assert [each.appraised.violation for each in told] == pytest.approx([0.0, 0.5])
+    told = assigner.assign([near, far], {3: scored(near, 0.46), 4: scored(far, 0.23)})
+    assert [each.record.violation for each in told] == pytest.approx([0.0, 0.5])
     assert told[1].evaluation is not None
     assert told[1].evaluation.violation == pytest.approx(0.5)
 
@@ -114,9 +115,9 @@ def test_a_failure_is_told_by_the_declared_policy() -> None:
     }
     told = {}
     for policy in ("worst", "penalty", "discard"):
-        appraisals = Appraiser(Criteria(), policy).appraise([good, bad, failed], outcomes)  # type: ignore[arg-type]
-        told[policy] = appraisals[2].evaluation
-        assert appraisals[2].fitness is None
+        assigned = FitnessAssigner(Criteria(), policy).assign([good, bad, failed], outcomes)  # type: ignore[arg-type]
+        told[policy] = assigned[2].evaluation
+        assert assigned[2].fitness is None
     assert told["worst"] is not None
     assert (told["worst"].fitness, told["worst"].violation) == ((0.3,), 0.0)
     assert told["penalty"] is not None

@@ -8,7 +8,7 @@ from evaluators import Score
 from search_spaces import Infeasible, Recipe
 from service.experiment.candidate import Candidate, Timings
 from service.search.dispatcher import Dispatcher
-from service.search.journal import Wish
+from service.search.journal import ControlRequest
 from tests.service.scripted_workforce import LOST, Mishap, ScriptedWorkforce
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 
@@ -19,7 +19,7 @@ class Notes:
     def __init__(self) -> None:
         self.settled_numbers: list[int] = []
         self.timings: list[Timings] = []
-        self.wished: Wish | None = None
+        self.requested: ControlRequest | None = None
 
     def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
         self.settled_numbers.append(candidate.number)
@@ -28,8 +28,8 @@ class Notes:
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         return ()
 
-    def wish(self) -> Wish | None:
-        return self.wished
+    def control_request(self) -> ControlRequest | None:
+        return self.requested
 
 
 def candidate(number: int, *, weight: float | None = None) -> Candidate:
@@ -100,17 +100,17 @@ def test_answers_to_assignments_of_another_time_are_passed_over() -> None:
     assert list(outcomes) == notes.settled_numbers == [0]
 
 
-@pytest.mark.parametrize("wish", [Wish.CANCEL, Wish.STOP])
-def test_cancelling_and_stopping_drop_everything(wish: Wish) -> None:
+@pytest.mark.parametrize("control_request", [ControlRequest.CANCEL, ControlRequest.STOP])
+def test_cancelling_and_stopping_drop_everything(control_request: ControlRequest) -> None:
     notes = Notes()
 
     class Late(ScriptedWorkforce):
         def next_outcome(self, timeout: float) -> Outcome | None:
-            notes.wished = wish
+            notes.requested = control_request
             return None
 
     force = Late(slots=2)
-    assert Dispatcher(force, notes, timeout=1.0).settle([candidate(0), candidate(1)], {}) is wish
+    assert Dispatcher(force, notes, timeout=1.0).settle([candidate(0), candidate(1)], {}) is control_request
     assert force.under_way == []
     assert notes.settled_numbers == []
 

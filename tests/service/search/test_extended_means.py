@@ -8,7 +8,7 @@ import pytest
 
 from service.controller.requests import extend
 from service.controller.runner import Runner
-from service.experiment.findings import MEAN
+from service.experiment.candidate import MEAN_LABEL
 from service.experiment.status import ExperimentStatus
 from service.settings import Settings
 from service.store.database import Database
@@ -21,7 +21,7 @@ ENDS: dict[str, Any] = {"examination": {"finalists": 2}}
 
 
 def drive(database: Database, workforce: ScriptedWorkforce) -> None:
-    Runner(database, workforce, Settings()).drive_next()
+    Runner(database, workforce, Settings()).run_next()
 
 
 def rows_of(database: Database, key: Any) -> list[CandidateRow]:
@@ -42,7 +42,7 @@ def test_an_extended_search_asks_what_it_would_have_asked_with_the_larger_budget
     drive(database, force)
     key = add_experiment(database, name="extended", budget={"candidates": 8}, **settings).id
     drive(database, force)
-    (first_mean,) = [row.number for row in rows_of(database, key) if row.label == MEAN]
+    (first_mean,) = [row.number for row in rows_of(database, key) if row.label == MEAN_LABEL]
     with database.session() as session:
         Repository(session).create_export(key, first_mean, "out", {})
     for budget in (12, 20):
@@ -52,10 +52,10 @@ def test_an_extended_search_asks_what_it_would_have_asked_with_the_larger_budget
         drive(database, force)
 
     def searched(of: Any) -> list[Any]:
-        return [(row.number, row.genome) for row in rows_of(database, of) if row.label != MEAN]
+        return [(row.number, row.genome) for row in rows_of(database, of) if row.label != MEAN_LABEL]
 
     assert searched(key) == searched(whole.id)
-    means = [row for row in rows_of(database, key) if row.label == MEAN]
+    means = [row for row in rows_of(database, key) if row.label == MEAN_LABEL]
     assert len({row.number for row in means}) == len(means) >= 2
     with database.reading() as session:
         (exported,) = session.query(ExportRow).filter_by(experiment_id=key).all()

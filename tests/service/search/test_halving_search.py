@@ -68,7 +68,7 @@ def test_who_was_left_behind_is_worth_less_than_who_was_not_and_never_the_best()
         found = outcomes(journal, generation)
         top = [outcome.scores[0].value for outcome in found.values() if not outcome.pruned]
         assert max(top) >= max(outcome.scores[0].value for outcome in found.values())
-    best = loop.standing.archive.best
+    best = loop.progress.archive.best
     assert best is not None
     entry = journal.entries[best[0]]
     assert isinstance(entry.outcome, Scored)

@@ -3,11 +3,11 @@ from __future__ import annotations
 from uuid import uuid4
 
 from search_spaces import Infeasible
-from service.experiment.candidate import Appraised, Candidate, Timings
-from service.search.journal import ListJournal, Progress, Wish
+from service.experiment.candidate import Candidate, FitnessRecord, Timings
+from service.search.journal import ControlRequest, GenerationSummary, ListJournal
 from workers.protocol.messages import Failed
 
-PROGRESS = Progress(0, 2, 0.5, 1, 0.25, (0, 1))
+PROGRESS = GenerationSummary(0, 2, 0.5, 1, 0.25, (0, 1))
 
 
 def test_a_list_remembers_like_a_database() -> None:
@@ -17,8 +17,8 @@ def test_a_list_remembers_like_a_database() -> None:
     journal.proposed([candidates[2]])
     failed = Failed(candidates[0].id, 1, "x", "y", "z")
     journal.settled(candidates[0], failed, Timings())
-    journal.told([Appraised(1), Appraised(0)], PROGRESS, 0.0)
-    journal.told([Appraised(2)], PROGRESS, 0.0)
+    journal.told([FitnessRecord(1), FitnessRecord(0)], PROGRESS, 0.0)
+    journal.told([FitnessRecord(2)], PROGRESS, 0.0)
     recalled = journal.recall()
     assert [each.candidate for each in recalled] == candidates
     assert [each.outcome for each in recalled] == [failed, None, None]
@@ -28,6 +28,6 @@ def test_a_list_remembers_like_a_database() -> None:
 
 def test_a_list_wishes_what_it_is_told_to() -> None:
     journal = ListJournal()
-    assert journal.wish() is None
-    journal.wished = Wish.PAUSE
-    assert journal.wish() is Wish.PAUSE
+    assert journal.control_request() is None
+    journal.requested = ControlRequest.PAUSE
+    assert journal.control_request() is ControlRequest.PAUSE

@@ -39,7 +39,7 @@ def test_who_has_lost_is_not_asked_the_rest_and_is_never_the_best() -> None:
     found = outcomes(journal)
     pruned = {number for number, outcome in found.items() if outcome.pruned}
     baselines = {r.candidate.number for r in journal.recall() if r.candidate.is_baseline}
-    best = loop.standing.archive.best
+    best = loop.progress.archive.best
 
     assert pruned
     assert not pruned & baselines

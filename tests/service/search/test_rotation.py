@@ -25,7 +25,7 @@ ROTATING: dict[str, Any] = {
     "budget": {"candidates": 24},
     "baselines": {"standard_recipes": False},
 }
-ABLE = sorted(name for name, kind in OPTIMIZERS.items() if kind.takes_revisions)
+ABLE = sorted(name for name, kind in OPTIMIZERS.items() if kind.supports_reevaluation)
 
 
 def rotated(
@@ -160,7 +160,7 @@ def test_how_well_values_foretell_is_noted_with_every_generation() -> None:
     journal, loop = rotated()
     found = [progress.estimator for progress in journal.progress]
     assert all(each is not None for each in found)
-    assert found[-1] == loop.interviews.estimator
+    assert found[-1] == loop.fidelity.estimator
     assert found[-1] is not None
     assert found[-1].checks > 0
     assert found[-1].error is not None
@@ -168,6 +168,6 @@ def test_how_well_values_foretell_is_noted_with_every_generation() -> None:
 
 def test_without_rotation_nobody_is_asked_again() -> None:
     journal, loop = rotated(rotation=None)
-    assert loop.interviews.estimator is None
+    assert loop.fidelity.estimator is None
     assert not any(each.again for each in journal.recall())
     assert all(asked(each) == set(range(ITEMS)) for each in journal.recall())

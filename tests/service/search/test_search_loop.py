@@ -11,7 +11,7 @@ import pytest
 from search_spaces import Recipe
 from service.errors import ReplayMismatchError
 from service.optimizers import OPTIMIZERS
-from service.search.journal import ListJournal, Wish
+from service.search.journal import ControlRequest, ListJournal
 from service.search.loop import SearchLoop
 from service.search.plan import Ending
 from service.specification.planning import build_optimizer_for, build_space_for, plan_for, window_for
@@ -154,12 +154,18 @@ def test_the_reference_is_the_worst_of_the_baselines_and_the_hypervolume_never_f
 
 
 @pytest.mark.parametrize(
-    ("wish", "ending"),
-    [(Wish.PAUSE, Ending.PAUSED), (Wish.CANCEL, Ending.CANCELLED), (Wish.STOP, Ending.STOPPED)],
+    ("control_request", "ending"),
+    [
+        (ControlRequest.PAUSE, Ending.PAUSED),
+        (ControlRequest.CANCEL, Ending.CANCELLED),
+        (ControlRequest.STOP, Ending.STOPPED),
+    ],
 )
-def test_a_wish_ends_the_run_before_the_next_generation(wish: Wish, ending: Ending) -> None:
+def test_a_wish_ends_the_run_before_the_next_generation(
+    control_request: ControlRequest, ending: Ending
+) -> None:
     journal = ListJournal()
-    journal.wished = wish
+    journal.requested = control_request
     assert loop_over(journal, ScriptedWorkforce(benchmarks=OBJECTIVES)).run() is ending
     assert journal.entries == {}
 
@@ -167,26 +173,26 @@ def test_a_wish_ends_the_run_before_the_next_generation(wish: Wish, ending: Endi
 class WishfulJournal(ListJournal):
     """Wishes something after so many candidates were settled."""
 
-    def __init__(self, wish: Wish, after: int) -> None:
+    def __init__(self, control_request: ControlRequest, after: int) -> None:
         super().__init__()
-        self.coming, self.after = wish, after
+        self.coming, self.after = control_request, after
 
     def settled(self, *arguments: Any) -> None:
         super().settled(*arguments)
         self.after -= 1
         if self.after == 0:
-            self.wished = self.coming
+            self.requested = self.coming
 
 
 def test_pausing_lets_candidates_on_a_worker_finish_and_resuming_goes_on_from_there(algorithm: str) -> None:
     undisturbed, _ = run(**with_optimizer(algorithm))
-    journal = WishfulJournal(Wish.PAUSE, after=6)
+    journal = WishfulJournal(ControlRequest.PAUSE, after=6)
     workforce = ScriptedWorkforce(slots=3, benchmarks=OBJECTIVES)
     assert loop_over(journal, workforce, **with_optimizer(algorithm)).run() is Ending.PAUSED
     assert workforce.under_way == []
     settled = [each for each in journal.recall() if each.outcome is not None]
     assert 6 <= len(settled) < 12
-    journal.wished = None
+    journal.requested = None
     assert loop_over(journal, workforce, **with_optimizer(algorithm)).run() is Ending.BUDGET_SPENT
     assert essence(journal) == essence(undisturbed)
     recipes = {r.digest for each in journal.recall() if isinstance(r := each.candidate.recipe, Recipe)}
@@ -194,7 +200,7 @@ def test_pausing_lets_candidates_on_a_worker_finish_and_resuming_goes_on_from_th
 
 
 def test_cancelling_drops_what_is_on_the_workers() -> None:
-    journal = WishfulJournal(Wish.CANCEL, after=5)
+    journal = WishfulJournal(ControlRequest.CANCEL, after=5)
     workforce = ScriptedWorkforce(slots=3, benchmarks=OBJECTIVES)
     assert loop_over(journal, workforce).run() is Ending.CANCELLED
     assert workforce.under_way == []
@@ -202,10 +208,10 @@ def test_cancelling_drops_what_is_on_the_workers() -> None:
 
 
 def test_a_run_whose_proposals_changed_does_not_go_on() -> None:
-    journal = WishfulJournal(Wish.STOP, after=6)
+    journal = WishfulJournal(ControlRequest.STOP, after=6)
     workforce = ScriptedWorkforce(benchmarks=OBJECTIVES)
     loop_over(journal, workforce).run()
-    journal.wished = None
+    journal.requested = None
     with pytest.raises(ReplayMismatchError, match="candidate 4"):
         loop_over(journal, workforce, seed=8).run()
 
@@ -213,10 +219,10 @@ def test_a_run_whose_proposals_changed_does_not_go_on() -> None:
 def test_a_time_budget_ends_the_run_between_generations() -> None:
     _, ending = run(budget={"candidates": 8, "seconds": 1e-9})
     assert ending is Ending.TIME_SPENT
-    journal = WishfulJournal(Wish.STOP, after=6)
+    journal = WishfulJournal(ControlRequest.STOP, after=6)
     workforce = ScriptedWorkforce(benchmarks=OBJECTIVES)
     loop_over(journal, workforce).run()
-    journal.wished = None
+    journal.requested = None
     assert loop_over(journal, workforce, budget={"candidates": 8, "seconds": 1e-9}).run() is Ending.TIME_SPENT
     outcomes = [each.outcome for each in journal.recall()]
     assert len(outcomes) == 8  # the generation under way was finished, the next not begun

@@ -47,7 +47,7 @@ def test_any_number_of_workers_gives_the_same_run(algorithm: str) -> None:
         together, other = searched(slots=slots, order="any", **steady(algorithm))
         assert essence(together) == essence(alone)
         assert together.progress == alone.progress
-        assert other.standing.archive.front == loop.standing.archive.front
+        assert other.progress.archive.front == loop.progress.archive.front
 
 
 def test_a_candidate_is_asked_for_after_exactly_the_tells_its_number_says() -> None:
@@ -57,7 +57,7 @@ def test_a_candidate_is_asked_for_after_exactly_the_tells_its_number_says() -> N
         assert each.candidate.asked_after == (0 if number < 4 else max(4, number - 7))
         assert each.told == number
     assert [progress.settled for progress in journal.progress] == list(range(4, 45, 4))
-    assert loop.standing.archive.best is not None
+    assert loop.progress.archive.best is not None
 
 
 class MortalJournal(ListJournal):
@@ -104,8 +104,8 @@ def test_killed_fifty_times_a_run_of_three_hundred_ends_as_if_nothing_had_happen
     assert deaths == KILLS
     assert essence(journal) == essence(untroubled)
     assert journal.progress == untroubled.progress
-    assert survivor.standing.archive.front == loop.standing.archive.front
-    assert survivor.standing.archive.hypervolume == loop.standing.archive.hypervolume
+    assert survivor.progress.archive.front == loop.progress.archive.front
+    assert survivor.progress.archive.hypervolume == loop.progress.archive.hypervolume
 
 
 class Clockwork(ScriptedWorkforce):

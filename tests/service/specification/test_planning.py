@@ -10,7 +10,7 @@ from service.optimizers import OPTIMIZERS
 from service.search.loop import genome_of
 from service.search.plan import Baseline
 from service.specification.planning import (
-    Facts,
+    ExperimentFacts,
     baselines_for,
     build_optimizer_for,
     build_pool,
@@ -127,8 +127,8 @@ def test_the_plan_is_the_specs_with_the_baselines_that_were_stored() -> None:
 
 def test_facts_are_stored_and_read_again_without_loss() -> None:
     spec = small_spec(baselines={})
-    facts = Facts.model_validate(facts_for(spec))
-    again = Facts.model_validate_json(facts.model_dump_json())
+    facts = ExperimentFacts.model_validate(facts_for(spec))
+    again = ExperimentFacts.model_validate_json(facts.model_dump_json())
     assert again == facts
     digests = [planned.recipe.digest for planned in again.baselines]
     assert digests == [baseline.recipe.digest for baseline in ladder().values()]

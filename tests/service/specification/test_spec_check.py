@@ -10,7 +10,7 @@ import pytest
 
 from evaluators import Benchmark, BenchmarkFacts, Split
 from service.errors import InvalidSpecError, Mistake
-from service.specification.planning import Facts
+from service.specification.planning import ExperimentFacts
 from service.specification.spec_check import Checked, check_spec
 from tests.service.paper_checkpoints import write_checkpoint
 from tests.service.scripted_workforce import ScriptedWorkforce
@@ -54,7 +54,7 @@ def only_mistake(raw: dict[str, Any]) -> Mistake:
 
 def test_a_good_spec_gives_the_facts_that_the_run_will_need(folder: Path) -> None:
     checked = check(spec_in(folder))
-    facts = Facts.model_validate(checked.facts)
+    facts = ExperimentFacts.model_validate(checked.facts)
     assert (facts.layers, facts.layer_prefix) == (2, "model.layers.")
     assert facts.parameters == 8 * 4 + 4 + 2 * 2 * 16
     assert facts.parent_bytes == 3 * 4 * facts.parameters
@@ -399,8 +399,8 @@ def test_workers_that_cannot_look_tasks_up_are_told_of(folder: Path) -> None:
 def test_tasks_are_asked_for_as_they_will_be_used(folder: Path) -> None:
     force = ScriptedWorkforce()
     check(spec_in(folder, tasks_path=str(folder), objectives=[{"task": "words", "num_fewshot": 3}]), force)
-    assert isinstance(force.errands[0], BenchmarkInquiry)
-    benchmark = force.errands[0].benchmarks[0]
+    assert isinstance(force.jobs[0], BenchmarkInquiry)
+    benchmark = force.jobs[0].benchmarks[0]
     assert (benchmark.include_path, benchmark.num_fewshot) == (str(folder), 3)
 
 
@@ -428,7 +428,7 @@ def test_what_readers_of_scores_must_know_stays_with_the_experiment(folder: Path
     checked = check(spec_in(folder, objectives=[{"task": "words", "allow_few_items": True}]), Small())
     assert "everybody has seen it" in checked.warnings
     assert any("25% of its test items share passages" in warning for warning in checked.warnings)
-    (objective,) = Facts.model_validate(checked.facts).objectives
+    (objective,) = ExperimentFacts.model_validate(checked.facts).objectives
     assert (objective.overlap, objective.warnings) == (0.25, ("everybody has seen it",))
 
 
@@ -436,9 +436,9 @@ def test_what_readers_of_scores_must_know_stays_with_the_experiment(folder: Path
 def test_parents_are_compared_where_the_optimizer_asks_for_it(folder: Path, algorithm: str) -> None:
     workforce = ScriptedWorkforce()
     checked = check(spec_in(folder, optimizer={"algorithm": algorithm}), workforce)
-    assert Facts.model_validate(checked.facts).kinship == ((1.0, 0.25), (0.25, 1.0))
-    assert [type(errand).__name__ for errand in workforce.errands] == ["BenchmarkInquiry", "KinshipInquiry"]
-    assert Facts.model_validate(check(spec_in(folder)).facts).kinship is None
+    assert ExperimentFacts.model_validate(checked.facts).kinship == ((1.0, 0.25), (0.25, 1.0))
+    assert [type(job).__name__ for job in workforce.jobs] == ["BenchmarkInquiry", "KinshipInquiry"]
+    assert ExperimentFacts.model_validate(check(spec_in(folder)).facts).kinship is None
 
 
 def test_an_algorithms_own_settings_and_its_measures_are_checked(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.errors import InvalidSpecError, Mistake
-from service.specification.planning import Facts, build_space_for
+from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked, check_spec
 from tests.service.paper_checkpoints import write_checkpoint
 from tests.service.scripted_workforce import ScriptedWorkforce
@@ -55,7 +55,7 @@ def only_mistake(folder: Path, space: dict[str, Any], **changes: Any) -> Mistake
 
 def test_the_facts_say_what_a_layer_weighs(folder: Path) -> None:
     checked = check(folder, {"kind": "layer_stacking", "max_parameters": 10_000})
-    facts = Facts.model_validate(checked.facts)
+    facts = ExperimentFacts.model_validate(checked.facts)
     assert facts.layer_parameters == 2 * 16
     assert facts.parameters == 8 * 4 + 4 + facts.layers * facts.layer_parameters
     assert checked.genes[0] == "take layer 1 of left (round 1)"

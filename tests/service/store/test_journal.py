@@ -9,11 +9,11 @@ import pytest
 from evaluators import Score
 from search_spaces import Infeasible
 from service.errors import ConflictError, LeaseLostError
-from service.experiment.candidate import Appraised, Candidate, CandidateStatus, Timings
+from service.experiment.candidate import Candidate, CandidateKind, CandidateStatus, FitnessRecord, Timings
 from service.experiment.status import ExperimentStatus
-from service.search.journal import Progress, Wish
+from service.search.journal import ControlRequest, GenerationSummary
 from service.store.database import Database
-from service.store.journal import WISH_INTERVAL, DatabaseJournal, ExaminationRecord
+from service.store.journal import REQUEST_INTERVAL, DatabaseJournal, ExaminationRecord
 from service.store.leases import acquire_lease
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -23,7 +23,7 @@ from tests.service.small_experiments import add_experiment, reload
 from tests.service.store.test_repository import RECIPE
 from workers.protocol.messages import Failed, Scored
 
-PROGRESS = Progress(0, 2, 0.5, 1, 0.25, (0, 1), (0.1, 0.2))
+PROGRESS = GenerationSummary(0, 2, 0.5, 1, 0.25, (0, 1), (0.1, 0.2))
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def candidates(count: int) -> list[Candidate]:
     return [Candidate(uuid4(), n, 1, (0.1 * n, 3, "ties"), RECIPE) for n in range(count)]
 
 
-def appraised(*numbers: int) -> list[Appraised]:
-    return [Appraised(number, (0.5,), 0.25) for number in numbers]
+def record(*numbers: int) -> list[FitnessRecord]:
+    return [FitnessRecord(number, (0.5,), 0.25) for number in numbers]
 
 
 def scored(candidate: Candidate) -> Scored:
@@ -52,14 +52,14 @@ def scored(candidate: Candidate) -> Scored:
 def test_what_was_written_is_recalled_as_it_was(journal: DatabaseJournal) -> None:
     first, second, third, fourth = proposed = [
         *candidates(2),
-        Candidate(uuid4(), 2, 1, None, RECIPE, "parent: left"),
+        Candidate(uuid4(), 2, 1, None, RECIPE, "parent: left", kind=CandidateKind.PARENT),
         Candidate(uuid4(), 3, 1, (0.3, 1, "linear"), Infeasible("all weights are 0")),
     ]
     journal.proposed(proposed)
     failed = Failed(second.id, 3, "worker_lost", "it died", "look", excerpt="Traceback", worker="worker 2")
     journal.settled(second, failed, Timings())
     journal.settled(first, scored(first), Timings())
-    journal.told(appraised(0, 1), PROGRESS, 0.5)
+    journal.told(record(0, 1), PROGRESS, 0.5)
     recalled = journal.recall()
     assert [each.candidate for each in recalled] == [first, second, third, fourth]
     assert [each.outcome for each in recalled] == [scored(first), failed, None, None]
@@ -77,14 +77,14 @@ def test_margins_are_recalled_bit_for_bit_and_go_when_parts_take_their_place(
     journal.settled(candidate, outcome, Timings())
     assert journal.recall()[0].outcome == outcome
     parts = replace(outcome, scores=tuple(replace(score, margins=()) for score in outcome.scores))
-    journal.asked_again(candidate, 1, parts, Timings())
+    journal.reevaluated(candidate, 1, parts, Timings())
     assert journal.recall()[0].outcome == parts
 
 
 def test_the_order_of_telling_goes_on_from_generation_to_generation(journal: DatabaseJournal) -> None:
     journal.proposed(candidates(5))
-    journal.told(appraised(1, 0), PROGRESS, 0.0)
-    journal.told(appraised(4, 2, 3), PROGRESS, 0.0)
+    journal.told(record(1, 0), PROGRESS, 0.0)
+    journal.told(record(4, 2, 3), PROGRESS, 0.0)
     assert [each.told for each in journal.recall()] == [1, 0, 3, 4, 2]
 
 
@@ -111,7 +111,7 @@ def test_the_seconds_that_a_candidate_cost_are_added_up(database: Database, jour
     first, second = candidates(2)
     journal.proposed([first, second])
     journal.settled(first, scored(first), Timings(ask=0.125, dispatch=0.0625, worked=0.75))
-    journal.told(appraised(0, 1), PROGRESS, 0.5)
+    journal.told(record(0, 1), PROGRESS, 0.5)
     with database.reading() as session:
         seconds = Repository(session).candidate(journal.experiment_id, 0).seconds
     store = seconds.pop("store")
@@ -130,7 +130,7 @@ def test_a_generation_that_was_told_is_an_event_with_the_front(
     database: Database, row: ExperimentRow, journal: DatabaseJournal
 ) -> None:
     journal.proposed(candidates(2))
-    journal.told(appraised(0, 1), PROGRESS, 0.5)
+    journal.told(record(0, 1), PROGRESS, 0.5)
     with database.reading() as session:
         repository = Repository(session)
         event = repository.events(experiment_id=row.id)[-1]
@@ -160,9 +160,9 @@ def test_every_write_of_a_controller_that_lost_the_lease_is_refused(
     for write in (
         lambda: journal.proposed([second]),
         lambda: journal.settled(first, scored(first), Timings()),
-        lambda: journal.told(appraised(0), PROGRESS, 0.0),
+        lambda: journal.told(record(0), PROGRESS, 0.0),
         lambda: ExaminationRecord(journal, "test").settled(first, scored(first), Timings()),
-        journal.wish,
+        journal.control_request,
     ):
         with pytest.raises(LeaseLostError, match="another controller took experiment"):
             write()
@@ -175,22 +175,24 @@ def test_what_people_wish_is_seen_soon(
 ) -> None:
     clock = [1000.0]
     monkeypatch.setattr("service.store.journal.monotonic", lambda: clock[0])
-    for status, wish in (
+    for status, control_request in (
         (ExperimentStatus.RUNNING, None),
-        (ExperimentStatus.PAUSING, Wish.PAUSE),
-        (ExperimentStatus.CANCELLING, Wish.CANCEL),
+        (ExperimentStatus.PAUSING, ControlRequest.PAUSE),
+        (ExperimentStatus.CANCELLING, ControlRequest.CANCEL),
     ):
-        before = journal.wish()
+        before = journal.control_request()
         with database.session() as session:
             repository = Repository(session)
             repository.move(repository.experiment(row.id), status)
-        assert journal.wish() is before  # it does not ask the database every time
-        clock[0] += WISH_INTERVAL
-        assert journal.wish() is wish
+        assert journal.control_request() is before  # it does not ask the database every time
+        clock[0] += REQUEST_INTERVAL
+        assert journal.control_request() is control_request
 
 
 def test_a_controller_that_shuts_down_wishes_to_stop(database: Database, row: ExperimentRow) -> None:
-    assert DatabaseJournal(database, row.id, 0, stopping=lambda: True).wish() is Wish.STOP
+    assert (
+        DatabaseJournal(database, row.id, 0, stopping=lambda: True).control_request() is ControlRequest.STOP
+    )
 
 
 def test_examined_candidates_keep_their_status_and_gain_scores(

@@ -9,7 +9,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from search_spaces import Infeasible, Recipe
 from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
-from service.experiment.candidate import Candidate, CandidateStatus, Timings
+from service.experiment.candidate import Candidate, CandidateKind, CandidateStatus, Timings
 from service.experiment.status import ExperimentStatus
 from service.store.database import Database
 from service.store.journal import DatabaseJournal
@@ -28,7 +28,7 @@ RECIPE = Recipe.model_validate(
 def add_candidates(database: Database, key: UUID, count: int) -> None:
     """Adds candidates: number 0 is a scored baseline, 1 infeasible, the others proposed."""
     journal = DatabaseJournal(database, key, 0)
-    first = Candidate(uuid4(), 0, 0, None, RECIPE, "parent: left")
+    first = Candidate(uuid4(), 0, 0, None, RECIPE, "parent: left", kind=CandidateKind.PARENT)
     others = [
         Candidate(uuid4(), n, 1, (0.5,), Infeasible("no") if n == 1 else RECIPE) for n in range(1, count)
     ]

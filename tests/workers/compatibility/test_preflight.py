@@ -238,7 +238,8 @@ def test_the_command_shows_everything_and_ends_with_2_where_a_merge_cannot_work(
 
 def test_a_preflight_loads_neither_torch_nor_transformers(family: dict[str, Path]) -> None:
     program = (
-        "import sys; from search_spaces import Parent; from workers.compatibility.preflight import preflight_models;"
+        "import sys; from search_spaces import Parent;"
+        "from workers.compatibility.preflight import preflight_models;"
         "preflight_models([Parent(model=name) for name in sys.argv[1:]]);"
         "print(sorted({'torch', 'transformers', 'safetensors'} & set(sys.modules)))"
     )

@@ -69,7 +69,7 @@ def test_an_errand_tells_every_pair_of_checkpoints(tmp_path: Path) -> None:
     base, *parents = tiny(tmp_path, "base", "left", "right", "third")
     pool = InlinePool()
     try:
-        found = pool.run_errand(KinshipInquiry(tuple(parents), base))
+        found = pool.run_job(KinshipInquiry(tuple(parents), base))
     finally:
         pool.close()
     assert isinstance(found, KinshipReport)

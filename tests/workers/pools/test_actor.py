@@ -49,6 +49,6 @@ def test_an_errand_that_goes_wrong_says_so_in_our_words(
     recipe = linear_recipe([tiny_parents["left"]], (1.0,))
     order = ExportOrder(recipe, str(tmp_path / "out"), extra_files={"bad\0name": "x"})
     with pytest.raises(WorkerError) as caught:
-        Worker("clerk").errand(order)
+        Worker("job_actor").job(order)
     assert caught.value.remedy
     assert list(tmp_path.iterdir()) == []

@@ -154,17 +154,17 @@ def test_an_export_is_an_errand(
     workforce: Workforce, recipe: Callable[[int], Recipe], tmp_path: Path
 ) -> None:
     order = ExportOrder(recipe(4), str(tmp_path / "winner"))
-    exported = workforce.run_errand(order)
+    exported = workforce.run_job(order)
     assert isinstance(exported, Exported)
     assert inspect_checkpoint(parent_at(tmp_path / "winner")).layers == 2
     with pytest.raises(ExportError, match="exists already") as caught:
-        workforce.run_errand(order)
+        workforce.run_job(order)
     assert caught.value.field == str(tmp_path / "winner")
 
 
 def test_benchmarks_are_inquired_about_all_at_once(workforce: Workforce, words: Benchmark) -> None:
     unknown = words.model_copy(update={"name": "odd", "task": "no_such_task"})
-    report = workforce.run_errand(BenchmarkInquiry((words, unknown)))
+    report = workforce.run_job(BenchmarkInquiry((words, unknown)))
     assert isinstance(report, BenchmarkReport)
     facts, problem = report.entries
     assert isinstance(facts, BenchmarkFacts)
@@ -262,7 +262,7 @@ def test_a_push_from_a_worker_reaches_the_hub_of_the_controllers_environment(
         for name, value in hub.environment().items():
             monkeypatch.setenv(name, value)
         target = HubTarget("lab/winner")
-        exported = ray_pool.run_errand(ExportOrder(recipe(4), str(tmp_path / "winner"), hub=target))
+        exported = ray_pool.run_job(ExportOrder(recipe(4), str(tmp_path / "winner"), hub=target))
         assert isinstance(exported, Exported)
         assert exported.url == f"{hub.url}/lab/winner"
         assert set(exported.files) < set(hub.repositories["lab/winner"].files)

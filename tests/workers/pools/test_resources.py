@@ -8,7 +8,7 @@ from search_spaces import Parent
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout
 from workers.errors import PreparationError
-from workers.pools.resources import Share, divide
+from workers.pools.resources import WorkerResources, divide
 from workers.protocol.messages import Workload
 
 GIGABYTE = 10**9
@@ -22,20 +22,24 @@ def layouts(workload: Workload) -> list[Layout]:
 @pytest.mark.parametrize(
     ("fields", "machine", "share"),
     [
-        ({"count": None}, {"cpus": 8, "gpus": 0, "memory": 64 * GIGABYTE}, Share(8, 1, 0.0)),
-        ({"count": 2}, {"cpus": 8, "gpus": 0, "memory": 64 * GIGABYTE}, Share(2, 4, 0.0)),
-        ({"count": 20}, {"cpus": 2, "gpus": 0, "memory": 64 * GIGABYTE}, Share(2, 1, 0.0)),
-        ({"count": None}, {"cpus": 8, "gpus": 0, "memory": 3 * GIGABYTE}, Share(2, 4, 0.0)),
-        ({"device": "auto", "count": None}, {"cpus": 16, "gpus": 4, "memory": GIGABYTE}, Share(4, 4, 1.0)),
+        ({"count": None}, {"cpus": 8, "gpus": 0, "memory": 64 * GIGABYTE}, WorkerResources(8, 1, 0.0)),
+        ({"count": 2}, {"cpus": 8, "gpus": 0, "memory": 64 * GIGABYTE}, WorkerResources(2, 4, 0.0)),
+        ({"count": 20}, {"cpus": 2, "gpus": 0, "memory": 64 * GIGABYTE}, WorkerResources(2, 1, 0.0)),
+        ({"count": None}, {"cpus": 8, "gpus": 0, "memory": 3 * GIGABYTE}, WorkerResources(2, 4, 0.0)),
+        (
+            {"device": "auto", "count": None},
+            {"cpus": 16, "gpus": 4, "memory": GIGABYTE},
+            WorkerResources(4, 4, 1.0),
+        ),
         (
             {"device": "cuda", "count": None, "gpus_per_worker": 0.5},
             {"cpus": 16, "gpus": 2, "memory": GIGABYTE},
-            Share(4, 4, 0.5),
+            WorkerResources(4, 4, 0.5),
         ),
         (
             {"device": "auto", "count": None, "gpus_per_worker": 2.0},
             {"cpus": 16, "gpus": 4, "memory": GIGABYTE},
-            Share(2, 8, 2.0),
+            WorkerResources(2, 8, 2.0),
         ),
     ],
 )
@@ -44,7 +48,7 @@ def test_a_machine_is_divided_by_gpus_cores_and_memory(
     layouts: list[Layout],
     fields: dict[str, object],
     machine: dict[str, int],
-    share: Share,
+    share: WorkerResources,
 ) -> None:
     wanted = dataclasses.replace(workload, **fields)  # type: ignore[arg-type]
     assert divide(wanted, layouts, **machine) == share

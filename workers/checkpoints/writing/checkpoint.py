@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from workers.checkpoints.tensor_table import INDEX_FILE, check_inside
-from workers.checkpoints.writing.merge_journal import Journal, Written
+from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
 from workers.checkpoints.writing.shards import Shard, StoredTensor, cut_into_shards
 from workers.checkpoints.writing.staging import (
@@ -111,7 +111,7 @@ def write_checkpoint(
             partial.mkdir()
             shards = cut_into_shards(contents.tensors, contents.shard_bytes)
             told = progress or (lambda *_: None)
-            writer = ShardWriter(partial, shards, Journal.none(), Written(), told, contents.queued)
+            writer = ShardWriter(partial, shards, MergeJournal.none(), Written(), told, contents.queued)
             return _fill(writer, contents, shards, tensors, _Places(partial, folder))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -153,7 +153,7 @@ def continue_checkpoint(
                 _empty(partial)
             shards = cut_into_shards(contents.tensors, contents.shard_bytes)
             (partial / _FILES).mkdir(exist_ok=True)
-            journal, written = Journal.go_on(partial / _JOURNAL, key, shards, partial / _FILES)
+            journal, written = MergeJournal.go_on(partial / _JOURNAL, key, shards, partial / _FILES)
             told = progress or (lambda *_: None)
             writer = ShardWriter(partial / _FILES, shards, journal, written, told, contents.queued)
             try:

@@ -38,7 +38,7 @@ class Written:
     length: int = 0
 
 
-class Journal:
+class MergeJournal:
     """One line per tensor, appended when its bytes have been written."""
 
     def __init__(self, file: BinaryIO | None) -> None:

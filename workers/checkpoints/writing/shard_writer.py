@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from workers.checkpoints.writing.merge_journal import Journal, Written
+from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shards import Shard, StoredTensor
 from workers.errors import MergeError
 from workers.protocol.messages import Progress
@@ -44,7 +44,7 @@ class ShardWriter:
         self,
         folder: Path,
         shards: Sequence[Shard],
-        journal: Journal,
+        journal: MergeJournal,
         written: Written,
         progress: Progress,
         queued: int = QUEUED,

@@ -1,7 +1,7 @@
-"""Merging: one kernel per file, a plan of which tensors feed which, and the stream that follows it.
+"""The merge methods: one kernel per file, and the tables that name them.
 
-`KERNELS` has the keys of `search_spaces.catalogue.methods.METHODS`.  To add a method, declare it there (a file
-per family in `search_spaces/catalogue`), write its kernel in a file of its own and name it here.
+`KERNELS` has the keys of `search_spaces.catalogue.methods.METHODS`.  To add a method, declare it there
+(a file per family), write its kernel in a file of its own here and name it below.
 """
 
 from __future__ import annotations

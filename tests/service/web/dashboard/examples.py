@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evaluators import Split
-from service.reports.views import (
-    FrontPoint,
-    FrontView,
-    HypervolumePoint,
-    ObjectiveView,
-    ProgressView,
-    ScoreView,
-)
+from service.experiment.objectives import ObjectiveFacts
+from service.reports.views import FrontPoint, FrontView, HypervolumePoint, ProgressView, ScoreView
+from tests.service.kinds import kind_of
 
 
-def objective(name: str, *, higher_is_better: bool = True, metric: str = "acc,none") -> ObjectiveView:
+def objective(name: str, *, higher_is_better: bool = True, metric: str = "acc,none") -> ObjectiveFacts:
     """An objective of weight 1."""
     items: dict[Split, int] = {"search": 100, "selection": 50, "test": 100}
-    return ObjectiveView(
+    return ObjectiveFacts(
         name=name, task=name, metric=metric, higher_is_better=higher_is_better, weight=1.0, items=items
     )
 
@@ -33,7 +28,7 @@ def point(
         )
         for name, value in values.items()
     ]
-    return FrontPoint(number=number, label=label, scores={split: scores})
+    return FrontPoint(number=number, kind=kind_of(label), label=label, scores={split: scores})
 
 
 def two_skills(

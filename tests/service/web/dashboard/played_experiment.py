@@ -14,18 +14,19 @@ from evaluators import Score, Split
 from search_spaces import Genome, Parent, ParentPool, Recipe, build_space
 from service.archives.pareto import ParetoArchive
 from service.examination.analysis import Evidence, findings
-from service.experiment.candidate import Appraised, Candidate, Timings
+from service.experiment.candidate import Candidate, FitnessRecord, Timings
 from service.experiment.findings import SensitivityFinding
+from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
-from service.reports.views import ObjectiveView
 from service.search.fidelity.estimator_check import EstimatorFinding
-from service.search.journal import Progress
-from service.specification.planning import Facts, PlannedBaseline
+from service.search.journal import GenerationSummary
+from service.specification.planning import ExperimentFacts, PlannedBaseline
 from service.store.database import Database
 from service.store.journal import DatabaseJournal, ExaminationRecord
 from service.store.leases import acquire_lease
 from service.store.repository import Repository
+from tests.service.kinds import kind_of
 from workers.protocol.messages import Failed, Scored
 
 LAYERS, ITEMS = 8, 200
@@ -86,7 +87,9 @@ class PlayedExperiment:
         """Scores generation 0."""
         self._play(
             [
-                Candidate(uuid4(), number, 0, self._genome(genes), self._recipe(genes), label)
+                Candidate(
+                    uuid4(), number, 0, self._genome(genes), self._recipe(genes), label, kind=kind_of(label)
+                )
                 for number, (label, genes) in enumerate(BASELINES.items())
             ]
         )
@@ -105,7 +108,7 @@ class PlayedExperiment:
     def ask_again(self, number: int, generation: int) -> None:
         """Has a candidate answer a later generation's items, too."""
         candidate = self.played[number]
-        self.journal.asked_again(candidate, generation, self._scored(candidate, "search"), Timings())
+        self.journal.reevaluated(candidate, generation, self._scored(candidate, "search"), Timings())
 
     def fail_one(self, cause: str = "the merged weights gave NaN", excerpt: str = "") -> int:
         """Has a candidate fail on its worker."""
@@ -151,8 +154,8 @@ class PlayedExperiment:
             },
             varied,
         )
-        objectives = Facts.model_validate(self._facts()).objectives
-        found = findings(evidence, objectives, self.spec.weights)
+        objectives = ExperimentFacts.model_validate(self._facts()).objectives
+        found = findings(evidence, Objectives(objectives))
         with self.database.session() as session:
             repository = Repository(session)
             row = repository.experiment(self.id)
@@ -177,7 +180,7 @@ class PlayedExperiment:
         if self.archive.reference is None:
             self.archive.fix_reference()
         best = self.archive.best
-        progress = Progress(
+        progress = GenerationSummary(
             generation=self.generation,
             settled=len(self.played),
             best=best[1] if best else None,
@@ -191,11 +194,11 @@ class PlayedExperiment:
         self.journal.told([self._appraised(candidate) for candidate in candidates], progress, 0.01)
         return numbers
 
-    def _appraised(self, candidate: Candidate) -> Appraised:
+    def _appraised(self, candidate: Candidate) -> FitnessRecord:
         if not self.spec.measures:
-            return Appraised(candidate.number)
+            return FitnessRecord(candidate.number)
         left, right = self._shares(candidate)
-        return Appraised(candidate.number, (left, right))
+        return FitnessRecord(candidate.number, (left, right))
 
     def _shares(self, candidate: Candidate) -> tuple[float, float]:
         assert candidate.genome is not None
@@ -238,9 +241,9 @@ class PlayedExperiment:
 
     def _facts(self) -> dict[str, Any]:
         items: dict[Split, int] = {"search": ITEMS, "selection": ITEMS, "test": ITEMS}
-        facts = Facts(
+        facts = ExperimentFacts(
             objectives=tuple(
-                ObjectiveView(
+                ObjectiveFacts(
                     name=name, task=name, metric="acc,none", higher_is_better=True, weight=1.0, items=items
                 )
                 for name in self.objectives
@@ -250,7 +253,8 @@ class PlayedExperiment:
             parameters=300_000,
             parent_bytes=1_200_000,
             baselines=tuple(
-                PlannedBaseline(label=label, recipe=self._recipe(genes)) for label, genes in BASELINES.items()
+                PlannedBaseline(label=label, recipe=self._recipe(genes), kind=kind_of(label))
+                for label, genes in BASELINES.items()
             ),
         )
         return facts.model_dump(mode="json")

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.experiment.findings import MEAN
+from service.experiment.candidate import CandidateKind
 from service.experiment.status import ExperimentStatus
 from service.reports.views import ExperimentView, WinnerView
 from service.web.dashboard.verdict import best_parent, verdict_of, weighted_mean
@@ -103,7 +103,7 @@ def test_the_best_parent_has_the_highest_mean() -> None:
 def test_the_mean_of_the_search_is_no_baseline() -> None:
     view = two_skills(split="test", winner=3)
     renamed = [
-        p.model_copy(update={"label": MEAN if p.number == 3 else p.label})
+        p.model_copy(update={"kind": CandidateKind.MEAN} if p.number == 3 else {})
         for p in (*view.front, *view.dominated)
     ]
     verdict = verdict_of(experiment(winner=3), view.model_copy(update={"front": renamed, "dominated": []}))

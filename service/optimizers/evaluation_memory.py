@@ -11,7 +11,7 @@ from service.optimizers.base import Evaluation
 LATEST = 1 / 3  # of what is remembered
 
 
-class Remarkable:
+class EvaluationMemory:
     """Keeps the latest evaluations, and of the others the best in any respect.
 
     Respects are the objectives and their weighted sum; feasible ones are better than all others.
@@ -27,7 +27,7 @@ class Remarkable:
         self._respects: list[tuple[float, ...]] = []
 
     def add(self, evaluation: Evaluation) -> None:
-        """Takes one in, and drops the least remarkable where there are too many."""
+        """Takes one in, and drops the least evaluation_memory where there are too many."""
         self.evaluations.append(evaluation)
         self._respects.append(self._judge(evaluation))
         if len(self.evaluations) > self._capacity:

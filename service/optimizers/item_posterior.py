@@ -47,7 +47,7 @@ class _Columns:
         return np.full(items, WITNESSES / items if self.of_items else 1.0)
 
 
-class Outlook:
+class ItemPosterior:
     """A Gaussian process of what was told, and what follows from it for the objectives.
 
     Args:
