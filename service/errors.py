@@ -24,17 +24,17 @@ class Mistake:
         pointer: Where it stands, as a JSON pointer (`/parents/1`).
         code: One word that programs can act on.
         detail: What is wrong, with the value.
-        hint: What to do.
+        remedy: What to do.
     """
 
     pointer: str
     code: str
     detail: str
-    hint: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
         """Writes the mistake in one line."""
-        return f"{self.pointer or '/'}: {self.detail}" + (f"; {self.hint}" if self.hint else "")
+        return f"{self.pointer or '/'}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 class ServiceError(Exception):
@@ -43,9 +43,9 @@ class ServiceError(Exception):
     status = 500
     code = "internal_error"
 
-    def __init__(self, detail: str, hint: str = "") -> None:
-        super().__init__(f"{detail}; {hint}" if hint else detail)
-        self.detail, self.hint = detail, hint
+    def __init__(self, detail: str, remedy: str = "") -> None:
+        super().__init__(f"{detail}; {remedy}" if remedy else detail)
+        self.detail, self.remedy = detail, remedy
 
 
 class NotFoundError(ServiceError):

@@ -43,8 +43,8 @@ class SpecFile:
         lines = [f"{self.path} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}:"]
         for mistake in mistakes:
             lines.append(f"  {self.place(mistake.pointer)}: {mistake.pointer or '/'}: {mistake.detail}")
-            if mistake.hint:
-                lines.append(f"      {mistake.hint}")
+            if mistake.remedy:
+                lines.append(f"      {mistake.remedy}")
         return "\n".join(lines)
 
 

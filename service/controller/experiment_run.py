@@ -28,11 +28,12 @@ from service.settings import Settings
 from service.specification.planning import build_optimizer_for, build_space_for, plan_for, window_for
 from service.store.journal import DatabaseJournal
 from service.store.model_keys import ModelKeys, hash_folder
-from service.store.models import ExperimentRow, Json
+from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from workers.checkpoints.hub import local_folder
 from workers.errors import CheckpointError, WorkerError
+from workers.protocol.failure import LONGEST_CAUSE, Failure
 from workers.protocol.messages import Workforce, Workload
 
 logger = structlog.get_logger()
@@ -69,7 +70,7 @@ class ExperimentRun:
         wanted: ExperimentStatus,
         *,
         reason: str | None = None,
-        failure: Json | None = None,
+        failure: Failure | None = None,
         winner: Winner | None = None,
     ) -> ExperimentStatus:
         """Gives the experiment a status, and returns it: a request that came in between goes first."""
@@ -166,17 +167,15 @@ class ExperimentRun:
         with self.journal.database.reading() as session:
             return Repository(session).has_evolved(self.key)
 
-    def _too_many_failures(self, spec: ExperimentSpec) -> Json:
+    def _too_many_failures(self, spec: ExperimentSpec) -> Failure:
         with self.journal.database.reading() as session:
             failed = Repository(session).candidates(self.key, status=CandidateStatus.FAILED)
-        last = failed[-1].failure or {}
-        allowed = spec.budget.failures
-        return {
-            "code": "too_many_failures",
-            "cause": f"{len(failed)} candidates failed, {allowed} are put up with; "
-            f"the last: {last.get('cause')}",
-            "remedy": str(last.get("remedy") or "look at the candidates that failed"),
-        }
+        last = Failure.from_json(failed[-1].failure or {})
+        return Failure(
+            "too_many_failures",
+            f"{len(failed)} candidates failed, {spec.budget.failures} are allowed; the last: {last.cause}",
+            last.remedy or "look at the candidates that failed",
+        )
 
 
 def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -> Workload:
@@ -194,22 +193,22 @@ def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -
     )
 
 
-def failure_of(error: Exception) -> Json:
+def failure_of(error: Exception) -> Failure:
     """Returns why an experiment failed, and what to do, for people to read."""
     if isinstance(error, ServiceError):
-        return {"code": error.code, "cause": error.detail, "remedy": error.hint}
+        return Failure(error.code, error.detail, error.remedy)
     if isinstance(error, (WorkerError, SpaceError, EvaluationError)):
-        return {"code": error.code, "cause": f"{error.field}: {error.detail}", "remedy": error.remedy}
-    return {
-        "code": "internal_error",
-        "cause": f"{type(error).__name__}: {error}"[:2000],
-        "remedy": "this is a mistake in evomerge: the service's log tells where; resume to try again",
-    }
+        return Failure.of(error)
+    return Failure(
+        "internal_error",
+        f"{type(error).__name__}: {error}"[:LONGEST_CAUSE],
+        "this is a mistake in evomerge: the service's log tells where; resume to try again",
+    )
 
 
-def _nothing_scored(cause: str) -> Json:
-    return {
-        "code": "no_feasible_candidate",
-        "cause": f"no evolved candidate could be used: {cause}",
-        "remedy": "look at the candidates' failures; widen the budget or the search space",
-    }
+def _nothing_scored(cause: str) -> Failure:
+    return Failure(
+        "no_feasible_candidate",
+        f"no evolved candidate could be used: {cause}",
+        "look at the candidates' failures; widen the budget or the search space",
+    )

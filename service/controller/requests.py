@@ -69,8 +69,8 @@ def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[s
     """
     repository.lock(experiment)
     if experiment.status not in (_S.SUCCEEDED, _S.FAILED, _S.PAUSED):
-        hint = "pause it first, or wait for its end" if experiment.status is not _S.CANCELLED else ""
-        raise ConflictError(f"experiment {experiment.name} is {experiment.status}", hint)
+        remedy = "pause it first, or wait for its end" if experiment.status is not _S.CANCELLED else ""
+        raise ConflictError(f"experiment {experiment.name} is {experiment.status}", remedy)
     before = experiment.spec["budget"]
     after = _budget(before, changes)
     if after == before:

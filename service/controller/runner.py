@@ -109,7 +109,7 @@ class Runner:
                 raise  # the database is away: when it is back, whoever gets the lease goes on
             except Exception as error:
                 failure = failure_of(error)
-                log.exception("experiment_failed", code=failure["code"])
+                log.exception("experiment_failed", code=failure.code)
                 drive.end(_S.FAILED, failure=failure)
         except LeaseLostError:
             log.warning("stepped_back")  # another controller goes on

@@ -153,7 +153,7 @@ def sensitivity(conditions: str, before: Outcome, after: Outcome) -> Iterator[Se
         after: Those under the others, or why there are none.
     """
     if isinstance(after, Failed) or isinstance(before, Failed):
-        cause = after.cause if isinstance(after, Failed) else "it has no standard scores"
+        cause = after.failure.cause if isinstance(after, Failed) else "it has no standard scores"
         yield SensitivityFinding(conditions=conditions, failure=cause)
         return
     standard = {score.benchmark: score for score in before.scores}

@@ -84,9 +84,9 @@ class BadTargetError(InvalidSpecError):
 
     code = "bad_target"
 
-    def __init__(self, detail: str, hint: str) -> None:
-        super().__init__([Mistake("/target", self.code, detail, hint)])
-        self.detail, self.hint = detail, hint
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__([Mistake("/target", self.code, detail, remedy)])
+        self.detail, self.remedy = detail, remedy
 
 
 def _check_repository(target: str) -> None:

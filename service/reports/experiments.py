@@ -295,7 +295,7 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
         return ValidationView(
             valid=False,
             mistakes=[
-                MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.hint)
+                MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.remedy)
                 for m in found.mistakes
             ],
             warnings=[],

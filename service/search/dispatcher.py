@@ -14,6 +14,7 @@ from evaluators.scores import united_score
 from search_spaces import Recipe
 from service.experiment.candidate import Candidate, Reevaluation, Timings
 from service.search.journal import ControlRequest
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workforce
 
 MOST_ATTEMPTS = 3
@@ -210,7 +211,7 @@ class Dispatcher:
         seconds = monotonic() - handed_out
         worked = outcome.merge_seconds + outcome.evaluate_seconds if isinstance(outcome, Scored) else seconds
         request = replace(request, worked=request.worked + worked)
-        if isinstance(outcome, Failed) and outcome.retryable and outcome.attempt < MOST_ATTEMPTS:
+        if isinstance(outcome, Failed) and outcome.failure.retryable and outcome.attempt < MOST_ATTEMPTS:
             self._queue.appendleft(replace(request, attempt=outcome.attempt + 1))
             return
         self._write(request, checked(outcome), dispatch=max(seconds - worked, 0.0))
@@ -260,12 +261,5 @@ def checked(outcome: Outcome) -> Outcome:
         for score in outcome.scores:
             score.check()
     except EvaluationError as error:
-        return Failed(
-            outcome.candidate,
-            outcome.attempt,
-            error.code,
-            error.detail,
-            error.remedy,
-            worker=outcome.worker,
-        )
+        return Failed(outcome.candidate, outcome.attempt, Failure.of(error), outcome.worker)
     return outcome

@@ -67,8 +67,8 @@ def optimizer_mistakes(
         yield from _takes_back(raw, optimizer)
         if raw.get("halving") is not None and _is_steady(options, optimizer):
             detail = "in a steady state there is no generation whose better part could go on"
-            hint = "set optimizer.steady_state to false, or use racing instead"
-            yield Mistake("/halving", "needs_generations", detail, hint)
+            remedy = "set optimizer.steady_state to false, or use racing instead"
+            yield Mistake("/halving", "needs_generations", detail, remedy)
         if options.population is None:
             yield from _too_large("the algorithm's usual population", optimizer.population, budget)
     if options.population is not None:
@@ -80,8 +80,10 @@ def _too_large(what: str, population: int, budget: Budget | None) -> Iterator[Mi
     if budget is None or population <= budget.candidates:
         return
     detail = f"{what} of {population} is larger than the budget of {budget.candidates}"
-    hint = f"raise budget.candidates to {population} or more, or set optimizer.population to "
-    yield Mistake("/optimizer/population", "larger_than_budget", detail, f"{hint}{budget.candidates} or less")
+    remedy = f"raise budget.candidates to {population} or more, or set optimizer.population to "
+    yield Mistake(
+        "/optimizer/population", "larger_than_budget", detail, f"{remedy}{budget.candidates} or less"
+    )
 
 
 def _build(
@@ -120,13 +122,13 @@ def _pace(options: OptimizerOptions, optimizer: Optimizer) -> Iterator[Mistake]:
     """Yields settings of a steady state that is none."""
     if _is_steady(options, optimizer):
         return
-    hint = "set optimizer.steady_state to true, or leave it out"
+    remedy = "set optimizer.steady_state to true, or leave it out"
     if options.order == "completed":
         detail = "generations are told when they are complete, so candidates cannot be told as they come"
-        yield Mistake("/optimizer/order", "needs_steady_state", detail, hint)
+        yield Mistake("/optimizer/order", "needs_steady_state", detail, remedy)
     if options.window is not None:
         detail = f"a window of {options.window} has no meaning where generations are asked for"
-        yield Mistake("/optimizer/window", "needs_steady_state", detail, hint)
+        yield Mistake("/optimizer/window", "needs_steady_state", detail, remedy)
 
 
 def _is_steady(options: OptimizerOptions, optimizer: Optimizer) -> bool:
@@ -160,8 +162,8 @@ def rotation_mistakes(raw: Mapping[str, Any], entries: Sequence[BenchmarkFacts])
     most = max(entry.items["search"] for entry in entries)
     if rotation is not None and most < 2 * rotation.items:
         detail = f"{rotation.items} of {most} search items leave nothing to rotate"
-        hint = f"use {most // 2} or fewer, or leave rotation out"
-        yield Mistake("/rotation/items", "nothing_to_rotate", detail, hint)
+        remedy = f"use {most // 2} or fewer, or leave rotation out"
+        yield Mistake("/rotation/items", "nothing_to_rotate", detail, remedy)
     asked = most if rotation is None else min(most, rotation.items)
     if halving is not None and asked <= halving.first:
         detail = f"the first rung asks {halving.first} of {asked} items: nobody would be left behind"

@@ -243,19 +243,19 @@ def _mistake(error: ErrorDetails, place: _Spot) -> Mistake:
     cause = context.get("error")
     if isinstance(cause, SpaceError):
         return from_space_error(cause, pointer)
-    code, hint = _CODES.get(kind, kind), hint_for(error)
+    code, remedy = _CODES.get(kind, kind), hint_for(error)
     if kind == "extra_forbidden":
         key = str(place.path[-1])
         return Mistake(pointer, code, f"unknown key {key!r}", did_you_mean(key, place.known))
     if kind == "missing":
-        return Mistake(pointer, code, f"{place.path[-1]} is missing", hint)
+        return Mistake(pointer, code, f"{place.path[-1]} is missing", remedy)
     if kind == "value_error":
-        detail, _, hint = str(cause).partition("; ")
-        return Mistake(pointer, code, detail, hint)
+        detail, _, remedy = str(cause).partition("; ")
+        return Mistake(pointer, code, detail, remedy)
     message = error["msg"][:1].lower() + error["msg"][1:]
     if kind == "unknown_name":  # our own words: what is wrong, and what there is
-        message, _, hint = message.partition("; ")
-    return Mistake(pointer, code, f"{_short(error['input'])} does not fit: {message}", hint)
+        message, _, remedy = message.partition("; ")
+    return Mistake(pointer, code, f"{_short(error['input'])} does not fit: {message}", remedy)
 
 
 def hint_for(error: ErrorDetails) -> str:

@@ -159,8 +159,8 @@ class _Check:
             except WorkerError as error:
                 self.mistakes.append(_from_worker_error(error, pointer))
             except OSError as error:
-                hint = "correct the path, or the folder's permissions"
-                self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", hint))
+                remedy = "correct the path, or the folder's permissions"
+                self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", remedy))
         pointers = {str(parent): pointer for parent, pointer in named.items()}
         for mismatch in compare_layouts(list(self.layouts.values())):
             self.mistakes.append(_from_worker_error(mismatch, pointers.get(mismatch.field, "/parents")))
@@ -212,8 +212,8 @@ class _Check:
         for place, part in enumerate(getattr(inner, "filters", ()) if names else ()):
             if not any(part in name for name in names):
                 detail = f"{part!r} is part of no tensor's name"
-                hint = f"use a part of one, as of {names[len(names) // 2]}"
-                self.mistakes.append(Mistake(f"{pointer}/{place}", "idle_filter", detail, hint))
+                remedy = f"use a part of one, as of {names[len(names) // 2]}"
+                self.mistakes.append(Mistake(f"{pointer}/{place}", "idle_filter", detail, remedy))
 
     def _foldable(self, options: SpaceOptions) -> None:
         """Checks that what is searched with scales can be exported."""
@@ -239,8 +239,8 @@ class _Check:
         objectives = {i: o for i, item in items if (o := read_part(Objective, item)) is not None}
         folder = self.raw.get("tasks_path")
         if isinstance(folder, str) and not is_folder(folder):
-            hint = "name a folder with lm-eval task files"
-            self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", hint))
+            remedy = "name a folder with lm-eval task files"
+            self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", remedy))
             folder = None
         inquiry = BenchmarkInquiry(tuple(o.benchmark(folder) for o in objectives.values()))
         if not objectives:
@@ -290,8 +290,8 @@ class _Check:
                 detail = (
                     f"there is no experiment {name!r}" if found is None else f"{name} has scored nothing yet"
                 )
-                hint = "name an experiment of this server that has scored candidates"
-                self.mistakes.append(Mistake(pointer, "not_found", detail, hint))
+                remedy = "name an experiment of this server that has scored candidates"
+                self.mistakes.append(Mistake(pointer, "not_found", detail, remedy))
             for baseline in found or ():
                 self.mistakes += self._misfits(baseline.recipe, pointer)
                 self.taken_over.append(baseline)
@@ -372,8 +372,8 @@ def _with_winner(raw: Mapping[str, Any], winner_of: WinnerOf) -> tuple[dict[str,
     try:
         return content | {"space": space | {"winner": write_recipe(winner_of(name))}}, []
     except ServiceError as error:
-        hint = "name an experiment of this server that has succeeded, or give a recipe's YAML"
-        mistake = Mistake("/space/winner", error.code, error.detail, hint)
+        remedy = "name an experiment of this server that has succeeded, or give a recipe's YAML"
+        mistake = Mistake("/space/winner", error.code, error.detail, remedy)
         return content | {"space": space | {"winner": average_of(raw.get("parents"))}}, [mistake]
 
 

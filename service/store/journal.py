@@ -244,7 +244,7 @@ class ExaminationRecord:
                 session.execute(insert(EvaluationRow), rows)
                 Repository(session).add_event(key, "candidate.examined", payload)
             else:
-                failure = _failure(outcome)
+                failure = outcome.failure.as_json()
                 Repository(session).add_event(key, "candidate.examined", payload | {"failure": failure})
 
     def open(self, numbers: Sequence[int]) -> None:
@@ -305,7 +305,7 @@ def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:
     if isinstance(outcome, Failed):
         return columns | {
             "status": CandidateStatus.FAILED,
-            "failure": _failure(outcome),
+            "failure": outcome.failure.as_json(),
             "seconds": seconds,
         }
     seconds |= {"merge": outcome.merge_seconds, "evaluate": outcome.evaluate_seconds}
@@ -328,12 +328,3 @@ def _value(session: Session, scores: Mapping[UUID, Sequence[Score]]) -> None:
     ]
     if changes:
         session.execute(update(EvaluationRow), changes)
-
-
-def _failure(outcome: Failed) -> dict[str, str]:
-    return {
-        "code": outcome.code,
-        "cause": outcome.cause,
-        "remedy": outcome.remedy,
-        "excerpt": outcome.excerpt,
-    }

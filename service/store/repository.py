@@ -27,6 +27,7 @@ from service.store.models import (
 )
 from service.store.rows import summary_of
 from service.store.types import now
+from workers.protocol.failure import Failure
 
 _EVENT_LOCK = 0x65766E74  # any number that no one else locks
 
@@ -84,7 +85,7 @@ class Repository:
         wanted: ExperimentStatus,
         *,
         reason: str | None = None,
-        failure: Json | None = None,
+        failure: Failure | None = None,
     ) -> None:
         """Gives the experiment another status, and notes it as an event.
 
@@ -93,11 +94,12 @@ class Repository:
         """
         self.lock(experiment)
         check_move(f"experiment {experiment.name}", experiment.status, wanted)
-        experiment.status, experiment.reason, experiment.failure = wanted, reason, failure
+        told = None if failure is None else failure.as_json()
+        experiment.status, experiment.reason, experiment.failure = wanted, reason, told
         if wanted is ExperimentStatus.RUNNING and experiment.started_at is None:
             experiment.started_at = now()
         experiment.ended_at = now() if wanted in ENDED else None
-        payload = {"status": wanted.value, "reason": reason} | ({"failure": failure} if failure else {})
+        payload = {"status": wanted.value, "reason": reason} | ({"failure": told} if told else {})
         self.add_event(experiment.id, "experiment.status", payload)
 
     def candidates(

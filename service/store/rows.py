@@ -18,6 +18,7 @@ from service.search.fidelity.estimator_check import EstimatorFinding
 from service.search.journal import GenerationSummary
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, GenerationRow, Json
 from service.store.types import now
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Failed, Outcome, Scored
 
 
@@ -144,8 +145,7 @@ def candidate_of(row: CandidateRow) -> Candidate:
 def outcome_of(row: CandidateRow, split: Split = "search") -> Outcome | None:
     """Returns how a candidate did on a split; None where it was not evaluated there."""
     if row.status is CandidateStatus.FAILED and row.failure is not None:
-        reasons = {key: row.failure.get(key, "") for key in ("code", "cause", "remedy", "excerpt")}
-        return Failed(row.id, row.attempts, **reasons, worker=row.worker or "")
+        return Failed(row.id, row.attempts, Failure.from_json(row.failure), row.worker or "")
     scores = tuple(score_of(evaluation) for evaluation in row.evaluations if evaluation.split == split)
     if not scores:
         return None

@@ -50,7 +50,7 @@ class Problem:
     status: int
     code: str
     detail: str
-    hint: str = ""
+    remedy: str = ""
     mistakes: tuple[Mistake, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Problem:
     def of(cls, error: ServiceError) -> Self:
         """Returns the problem that an error of the service becomes."""
         mistakes: Sequence[Mistake] = error.mistakes if isinstance(error, InvalidSpecError) else ()
-        return cls(error.status, error.code, error.detail, error.hint, tuple(mistakes))
+        return cls(error.status, error.code, error.detail, error.remedy, tuple(mistakes))
 
 
 def problem_view(scope: Scope, problem: Problem) -> ProblemView:
@@ -81,9 +81,9 @@ def problem_view(scope: Scope, problem: Problem) -> ProblemView:
         code=problem.code,
         instance=scope.get("path", ""),
         request_id=scope.get("state", {}).get("request_id", ""),
-        hint=problem.hint,
+        hint=problem.remedy,
         errors=[
-            MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.hint)
+            MistakeView(pointer=m.pointer, code=m.code, detail=m.detail, hint=m.remedy)
             for m in problem.mistakes
         ],
     )

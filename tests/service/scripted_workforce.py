@@ -13,6 +13,7 @@ from evaluators import Benchmark, BenchmarkFacts, Items, Score, Sheet, Split
 from evaluators.scores import mean_score
 from search_spaces import Recipe
 from workers.errors import WorkerError
+from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import Kinship, KinshipInquiry, KinshipReport
 from workers.protocol.messages import (
     Assignment,
@@ -99,7 +100,8 @@ class ScriptedWorkforce:
         mishap = self.script.get((assignment.number, attempt)) or self.script.get(assignment.number)
         if mishap is not None and mishap is not NAN:
             remedy = "look at the script"
-            return Failed(key, attempt, mishap.code, "it was scripted", remedy, mishap.retryable, "...", "w0")
+            failure = Failure(mishap.code, "it was scripted", remedy, mishap.retryable, "...")
+            return Failed(key, attempt, failure, "w0")
         names = [b.name for b in self.prepared[-1].benchmarks] if self.prepared else sorted(self.known_tasks)
         scores = tuple(score_of(assignment.recipe, name, assignment.split) for name in names)
         if mishap is None and (assignment.race is not None or assignment.items is not None):

@@ -16,6 +16,7 @@ from evaluators import Benchmark, BenchmarkFacts, Items, Race, Score, Split
 from evaluators.conditions import STANDARD, Conditions
 from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
+from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
 from workers.protocol.transform_orders import TransformOrder
 
@@ -90,23 +91,11 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why a candidate has no scores.
-
-    Attributes:
-        code: One word that programs can act on (`bad_score`, `worker_lost`, `timeout` ...).
-        cause: What happened, in a sentence.
-        remedy: What a person can do about it.
-        retryable: Another attempt may succeed, because the recipe is not at fault.
-        excerpt: The end of the worker's traceback or log.
-    """
+    """That a candidate has no scores, and why."""
 
     candidate: UUID
     attempt: int
-    code: str
-    cause: str
-    remedy: str
-    retryable: bool = False
-    excerpt: str = ""
+    failure: Failure
     worker: str = ""
 
 

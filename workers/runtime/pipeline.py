@@ -27,8 +27,9 @@ from workers.checkpoints.layout import Layout
 from workers.errors import PreparationError, WorkerError
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import MergePlan, plan_merge
+from workers.protocol.failure import LONGEST_EXCERPT, Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workload
-from workers.protocol.outcomes import LONGEST_EXCERPT, key_of
+from workers.protocol.outcomes import key_of
 from workers.runtime.item_evaluation import Answered, question
 from workers.runtime.live_model import LiveModel
 from workers.runtime.resident_parents import ResidentParents, cache_limit
@@ -72,7 +73,7 @@ class Pipeline:
         try:
             return self._score(assignment)
         except Exception as error:  # noqa: BLE001 - the border: whatever a candidate breaks, the worker goes on
-            return _failure(assignment, error, self.name)
+            return _failed(assignment, error, self.name)
 
     def close(self) -> None:
         """Lets the parents and the models go."""
@@ -181,27 +182,21 @@ def _as_preparation() -> Iterator[None]:
         raise PreparationError(error.field, error.detail, error.remedy) from error
 
 
-def _failure(assignment: Assignment, error: Exception, worker: str) -> Failed:
+def _failed(assignment: Assignment, error: Exception, worker: str) -> Failed:
+    return Failed(*key_of(assignment), _failure(error), worker)
+
+
+def _failure(error: Exception) -> Failure:
     excerpt = "".join(traceback.format_exception(error))[-LONGEST_EXCERPT:]
     if _is_out_of_memory(error):
         torch.cuda.empty_cache()
-        code, remedy = "oom", "use a smaller batch_size, fewer workers, or smaller parents"
-        cause, retryable = f"out of memory: {_first_line(error)}", True
-    elif isinstance(error, WorkerError | EvaluationError | SpaceError):
-        code, cause, remedy = error.code, f"{error.field}: {error.detail}", error.remedy
-        retryable = False
-    else:
-        code, cause = "exception", f"{type(error).__name__}: {_first_line(error)}"
-        remedy, retryable = "read the excerpt; if the recipe is sound, report it", False
-    return Failed(
-        *key_of(assignment),
-        code=code,
-        cause=cause,
-        remedy=remedy,
-        retryable=retryable,
-        excerpt=excerpt,
-        worker=worker,
-    )
+        cause, remedy = f"out of memory: {_first_line(error)}", "use a smaller batch_size, fewer workers, or"
+        return Failure("oom", cause, f"{remedy} smaller parents", retryable=True, excerpt=excerpt)
+    if isinstance(error, WorkerError | EvaluationError | SpaceError):
+        return Failure.of(error, excerpt)
+    cause = f"{type(error).__name__}: {_first_line(error)}"
+    remedy = "read the excerpt; if the recipe is sound, report it"
+    return Failure("exception", cause, remedy, excerpt=excerpt)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -19,9 +19,9 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class BodyError(ValueError):
     """A body that is not taken."""
 
-    def __init__(self, status: int, code: str, detail: str, hint: str = "") -> None:
+    def __init__(self, status: int, code: str, detail: str, remedy: str = "") -> None:
         super().__init__(detail)
-        self.problem = Problem(status, code, detail, hint)
+        self.problem = Problem(status, code, detail, remedy)
 
 
 class StrictBodies:
@@ -74,8 +74,8 @@ async def _read(headers: Headers, receive: Receive) -> bytes:
 
 
 def _too_large() -> BodyError:
-    hint = "a specification this large is probably a mistake; tasks and data belong into files"
-    return BodyError(413, "body_too_large", f"the body is larger than {MOST_BYTES} bytes", hint)
+    remedy = "a specification this large is probably a mistake; tasks and data belong into files"
+    return BodyError(413, "body_too_large", f"the body is larger than {MOST_BYTES} bytes", remedy)
 
 
 def _check_type(headers: Headers) -> None:

@@ -69,10 +69,10 @@ class PageTokenError(InvalidSpecError):
     code = "invalid_page_token"
 
     def __init__(self, token: str) -> None:
-        hint = "use `next_page_token` of the page before, as it is; leave it out for the first page"
-        super().__init__([Mistake("/query/page_token", self.code, f"{token!r} is no page token", hint)])
+        remedy = "use `next_page_token` of the page before, as it is; leave it out for the first page"
+        super().__init__([Mistake("/query/page_token", self.code, f"{token!r} is no page token", remedy)])
         self.detail = f"{token!r} is no page token"
-        self.hint = hint
+        self.remedy = remedy
 
 
 def token_for(last: int | UUID) -> str:

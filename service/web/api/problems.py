@@ -53,22 +53,22 @@ def _service_error(request: Request, error: Exception) -> Response:
 
 
 def _worker_error(request: Request, error: Exception) -> Response:
-    detail, hint = (error.detail, error.remedy) if isinstance(error, WorkerError) else (str(error), "")
+    detail, remedy = (error.detail, error.remedy) if isinstance(error, WorkerError) else (str(error), "")
     code = error.code if isinstance(error, WorkerError) else "worker_failed"
     logger.error("worker_error", code=code, detail=detail)
-    return problem_response(request.scope, Problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, hint))
+    return problem_response(request.scope, Problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, remedy))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else str(error)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    code, hint = _CODES.get(HTTPStatus(status), (HTTPStatus(status).name.lower(), ""))
+    code, remedy = _CODES.get(HTTPStatus(status), (HTTPStatus(status).name.lower(), ""))
     if status == HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path}"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.url.path} does not answer to {request.method}"
-    return problem_response(request.scope, Problem(status, code, detail, hint, headers=headers))
+    return problem_response(request.scope, Problem(status, code, detail, remedy, headers=headers))
 
 
 def _invalid_request(request: Request, error: Exception) -> Response:
@@ -76,8 +76,8 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     mistakes = tuple(_mistake(detail) for detail in details)
     count = len(mistakes)
     text = f"the request has {count} mistake{'s' if count != 1 else ''}: " + " | ".join(map(str, mistakes))
-    hint = "see /docs for what this address takes"
-    return problem_response(request.scope, Problem(422, "invalid_request", text[:2000], hint, mistakes))
+    remedy = "see /docs for what this address takes"
+    return problem_response(request.scope, Problem(422, "invalid_request", text[:2000], remedy, mistakes))
 
 
 def _mistake(detail: dict[str, Any]) -> Mistake:

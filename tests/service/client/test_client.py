@@ -70,10 +70,10 @@ def test_a_finished_experiment_is_extended(client: Client, paper_parents: Parent
     assert "extend" in ended(client, "small").may
     with pytest.raises(ApiError) as refused:
         client.extend("small", candidates=4)
-    assert [(m.pointer, m.hint) for m in refused.value.mistakes] == [("/candidates", "use 8 or more")]
+    assert [(m.pointer, m.remedy) for m in refused.value.mistakes] == [("/candidates", "use 8 or more")]
     with pytest.raises(ApiError) as refused:
         client.extend("small", candidates=2_000_000)
-    assert [m.hint for m in refused.value.mistakes] == ["use 1000000 or less"]
+    assert [m.remedy for m in refused.value.mistakes] == ["use 1000000 or less"]
 
     assert client.extend("small", candidates=14, seconds=None).status is ExperimentStatus.QUEUED
     done = ended(client, "small")
@@ -90,7 +90,7 @@ def test_a_refusal_tells_all_mistakes_and_what_to_do(client: Client, paper_paren
         client.create(spec_over(paper_parents, seed=-1, dtpye="float32"))
     assert refused.value.status == 422
     assert {m.pointer for m in refused.value.mistakes} == {"/seed", "/dtpye"}
-    assert "dtype" in next(m.hint for m in refused.value.mistakes if m.pointer == "/dtpye")
+    assert "dtype" in next(m.remedy for m in refused.value.mistakes if m.pointer == "/dtpye")
 
 
 def test_names_with_strange_characters_are_found(client: Client, paper_parents: Parents) -> None:

@@ -12,6 +12,7 @@ from service.examination.analysis import Evidence, best_parent, findings, role_o
 from service.experiment.candidate import Candidate
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from tests.service.kinds import kind_of
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Failed, Outcome, Scored
 
 ITEMS = 100
@@ -141,6 +142,6 @@ def test_sensitivity_is_told_where_something_was_asked_differently() -> None:
     assert changed.change == pytest.approx(-0.05)
     assert changed.stderr == pytest.approx((0.05 * 0.95 / 99) ** 0.5)
     assert list(sensitivity("twice the length", before, scored(60))) == []
-    failed = Failed(uuid4(), 1, "timeout", "it took too long", "wait")
+    failed = Failed(uuid4(), 1, Failure("timeout", "it took too long", "wait"))
     (told,) = sensitivity("seed 1", before, failed)
     assert told.failure == "it took too long"

@@ -14,6 +14,7 @@ from service.search.criteria import Constraint, Criteria, Measure, Profile
 from service.search.fitness import PENALTY, FitnessAssigner
 from service.search.recipe_shape import ParentShape
 from tests.service.kinds import kind_of
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Failed, Scored
 
 LEFT, RIGHT = Parent(model="/m/left"), Parent(model="/m/right")
@@ -111,7 +112,7 @@ def test_a_failure_is_told_by_the_declared_policy() -> None:
     outcomes = {
         0: scored(good, 0.7),
         1: scored(bad, 0.3),
-        2: Failed(failed.id, 1, "merge_failed", "why", "what"),
+        2: Failed(failed.id, 1, Failure("merge_failed", "why", "what")),
     }
     told = {}
     for policy in ("worst", "penalty", "discard"):

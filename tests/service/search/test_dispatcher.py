@@ -10,6 +10,7 @@ from service.experiment.candidate import Candidate, Timings
 from service.search.dispatcher import Dispatcher
 from service.search.journal import ControlRequest
 from tests.service.scripted_workforce import LOST, Mishap, ScriptedWorkforce
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 
 
@@ -60,7 +61,7 @@ def test_the_split_the_timeout_and_the_attempt_are_on_every_assignment() -> None
 def test_what_is_known_is_not_asked_again() -> None:
     force, notes = ScriptedWorkforce(), Notes()
     first, second = candidate(0), candidate(1)
-    known: dict[int, Outcome] = {0: Failed(first.id, 1, "x", "y", "z")}
+    known: dict[int, Outcome] = {0: Failed(first.id, 1, Failure("x", "y", "z"))}
     outcomes = Dispatcher(force, notes, timeout=1.0).settle([first, second], known)
     assert isinstance(outcomes, dict)
     assert outcomes[0] is known[0]

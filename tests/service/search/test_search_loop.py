@@ -83,7 +83,7 @@ def test_a_failed_candidate_is_noted_and_the_run_goes_on(algorithm: str) -> None
     assert ending is Ending.BUDGET_SPENT
     outcome = journal.entries[5].outcome
     assert isinstance(outcome, Failed)
-    assert (outcome.code, outcome.remedy) == ("merge_failed", "look at the script")
+    assert (outcome.failure.code, outcome.failure.remedy) == ("merge_failed", "look at the script")
     assert all(isinstance(e.outcome, Scored) for n, e in journal.entries.items() if n != 5)
 
 
@@ -92,8 +92,8 @@ def test_a_score_that_is_no_number_fails_the_candidate(algorithm: str) -> None:
     assert ending is Ending.BUDGET_SPENT
     outcome = journal.entries[6].outcome
     assert isinstance(outcome, Failed)
-    assert outcome.code == "bad_score"
-    assert "nan" in outcome.cause
+    assert outcome.failure.code == "bad_score"
+    assert "nan" in outcome.failure.cause
 
 
 def test_a_candidate_whose_worker_was_lost_is_tried_again() -> None:
@@ -110,7 +110,7 @@ def test_a_candidate_that_kills_every_worker_is_given_up() -> None:
     outcome = journal.entries[5].outcome
     assert ending is Ending.BUDGET_SPENT
     assert isinstance(outcome, Failed)
-    assert (outcome.code, outcome.attempt) == ("worker_lost", 3)
+    assert (outcome.failure.code, outcome.attempt) == ("worker_lost", 3)
 
 
 def test_more_failures_than_the_budget_allows_end_the_run() -> None:

@@ -295,7 +295,7 @@ def test_a_mistake_names_the_field_the_value_and_the_remedy(folder: Path, what: 
     found = only_mistake(spec_in(folder, **changes))
     assert (found.pointer, found.code) == (pointer, code)
     assert detail in found.detail
-    assert hint in found.hint
+    assert hint in found.remedy
 
 
 def test_a_parent_that_is_not_there(folder: Path) -> None:
@@ -303,7 +303,7 @@ def test_a_parent_that_is_not_there(folder: Path) -> None:
     found = only_mistake(spec_in(folder, parents=[missing, str(folder / "right")]))
     assert (found.pointer, found.code) == ("/parents/0", "bad_checkpoint")
     assert missing in found.detail
-    assert found.hint
+    assert found.remedy
 
 
 def test_a_parent_with_a_name_that_no_folder_can_have(folder: Path) -> None:
@@ -393,7 +393,7 @@ def test_workers_that_cannot_look_tasks_up_are_told_of(folder: Path) -> None:
     force = ScriptedWorkforce()
     force.errand_error = WorkerError("lm_eval", "is not installed", "install evomerge[worker]")
     found = mistakes(spec_in(folder), force)
-    assert [(m.pointer, m.hint) for m in found] == [("/objectives", "install evomerge[worker]")]
+    assert [(m.pointer, m.remedy) for m in found] == [("/objectives", "install evomerge[worker]")]
 
 
 def test_tasks_are_asked_for_as_they_will_be_used(folder: Path) -> None:
@@ -419,7 +419,7 @@ def test_few_search_items_need_a_word(folder: Path) -> None:
     assert (found.pointer, found.code) == ("/objectives/0", "too_few_items")
     assert "25 items" in found.detail
     assert "±0.10" in found.detail
-    assert "allow_few_items" in found.hint
+    assert "allow_few_items" in found.remedy
     checked = check(spec_in(folder, objectives=[{"task": "words", "allow_few_items": True}]), Small())
     assert any("only 25 items" in warning for warning in checked.warnings)
 
@@ -443,11 +443,11 @@ def test_parents_are_compared_where_the_optimizer_asks_for_it(folder: Path, algo
 
 def test_an_algorithms_own_settings_and_its_measures_are_checked(folder: Path) -> None:
     mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "m2n2", "options": {"archiv": 15}}))
-    assert (mistake.pointer, mistake.hint) == ("/optimizer/options/archiv", "did you mean 'archive'?")
+    assert (mistake.pointer, mistake.remedy) == ("/optimizer/options/archiv", "did you mean 'archive'?")
     mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "map_elites"}))
     assert mistake.pointer == "/measures"
     mistake = only_mistake(spec_in(folder, optimizer={"algorithm": "nevergrad:TwoPointDE"}))
-    assert (mistake.pointer, mistake.hint) == ("/optimizer/algorithm", "did you mean 'TwoPointsDE'?")
+    assert (mistake.pointer, mistake.remedy) == ("/optimizer/algorithm", "did you mean 'TwoPointsDE'?")
 
 
 def test_everything_that_is_wrong_with_measures_and_constraints_is_told_at_once(folder: Path) -> None:
@@ -482,7 +482,7 @@ def test_everything_that_is_wrong_with_measures_and_constraints_is_told_at_once(
         "/constraints/2",
         "/optimizer/options/no",
     }
-    assert all(mistake.detail and mistake.hint for mistake in found)
+    assert all(mistake.detail and mistake.remedy for mistake in found)
 
 
 def test_a_window_needs_a_steady_state(folder: Path) -> None:
@@ -496,5 +496,5 @@ def test_a_method_that_reads_records_is_refused_where_nobody_made_them(folder: P
     with pytest.raises(InvalidSpecError) as refused:
         check(spec_in(folder, space={"method": "fisher"}))
     assert {(m.pointer, m.code) for m in refused.value.mistakes} == {("/space/method", "merge_failed")}
-    assert "evomerge calibrate" in refused.value.mistakes[0].hint
+    assert "evomerge calibrate" in refused.value.mistakes[0].remedy
     assert "left: has no fisher record" in refused.value.mistakes[0].detail

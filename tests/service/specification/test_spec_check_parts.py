@@ -46,7 +46,7 @@ def test_parts_of_the_items_that_make_no_sense_are_refused(
 ) -> None:
     mistake = only_mistake(spec_in(folder, **changes))
     assert mistake.pointer == pointer
-    assert words in f"{mistake.detail} {mistake.hint}"
+    assert words in f"{mistake.detail} {mistake.remedy}"
 
 
 def test_a_score_that_is_no_mean_cannot_be_asked_in_parts(folder: Path) -> None:

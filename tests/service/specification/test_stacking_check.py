@@ -102,7 +102,7 @@ def test_a_space_that_cannot_be_searched_is_refused_where_it_stands(
     mistake = only_mistake(folder, space)
     assert mistake.pointer == pointer
     assert part in mistake.detail
-    assert mistake.hint or pointer == "/space"
+    assert mistake.remedy or pointer == "/space"
 
 
 @pytest.mark.parametrize("kind", ["layer_stacking", "joint"])
@@ -112,7 +112,7 @@ def test_scales_that_could_not_be_exported_are_refused_before_the_search(tmp_pat
     mistake = only_mistake(tmp_path, {"kind": kind})
     assert mistake.pointer == {"layer_stacking": "/space/scales", "joint": "/space/stacking/scales"}[kind]
     assert "scales cannot be folded into a Olmo2ForCausalLM" in mistake.detail
-    assert "scales: false" in mistake.hint
+    assert "scales: false" in mistake.remedy
     off: dict[str, dict[str, Any]] = {
         "layer_stacking": {"scales": False},
         "joint": {"stacking": {"kind": "structured_stacking", "scales": False}},

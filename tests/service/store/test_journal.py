@@ -21,6 +21,7 @@ from service.store.rows import pack, unpack
 from tests.service.scripted_workforce import score_of
 from tests.service.small_experiments import add_experiment, reload
 from tests.service.store.test_repository import RECIPE
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Failed, Scored
 
 PROGRESS = GenerationSummary(0, 2, 0.5, 1, 0.25, (0, 1), (0.1, 0.2))
@@ -56,7 +57,9 @@ def test_what_was_written_is_recalled_as_it_was(journal: DatabaseJournal) -> Non
         Candidate(uuid4(), 3, 1, (0.3, 1, "linear"), Infeasible("all weights are 0")),
     ]
     journal.proposed(proposed)
-    failed = Failed(second.id, 3, "worker_lost", "it died", "look", excerpt="Traceback", worker="worker 2")
+    failed = Failed(
+        second.id, 3, Failure("worker_lost", "it died", "look", excerpt="Traceback"), worker="worker 2"
+    )
     journal.settled(second, failed, Timings())
     journal.settled(first, scored(first), Timings())
     journal.told(record(0, 1), PROGRESS, 0.5)
@@ -204,7 +207,7 @@ def test_examined_candidates_keep_their_status_and_gain_scores(
         journal.settled(candidate, scored(candidate), Timings())
     record = ExaminationRecord(journal, "selection")
     record.settled(first, scored(first), Timings())
-    record.settled(second, Failed(second.id, 1, "timeout", "too slow", "wait longer"), Timings())
+    record.settled(second, Failed(second.id, 1, Failure("timeout", "too slow", "wait longer")), Timings())
     assert list(journal.recall_split("selection")) == [0]
     assert list(journal.recall_split("test")) == []
     with database.reading() as session:

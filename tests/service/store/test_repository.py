@@ -17,6 +17,7 @@ from service.store.repository import Repository
 from service.store.types import new_id
 from tests.service.scripted_workforce import score_of
 from tests.service.small_experiments import add_experiment
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Scored
 
 _S = ExperimentStatus
@@ -92,7 +93,7 @@ def test_moving_an_experiment_notes_when_and_why(database: Database) -> None:
         again = repository.experiment(row.id)
         assert again.started_at is not None
         assert again.ended_at is None
-        repository.move(again, _S.FAILED, failure=failure)
+        repository.move(again, _S.FAILED, failure=Failure.from_json(failure))
         assert again.ended_at is not None
     with database.reading() as session:
         events = Repository(session).events(experiment_id=row.id)

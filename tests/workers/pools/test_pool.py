@@ -104,7 +104,7 @@ def test_a_candidate_that_fails_does_not_stop_the_others(
     for assignment in (bad_score, stranger, good):
         workforce.submit(assignment)
     outcomes = outcomes_of(workforce, 3)
-    codes = {key: o.code if isinstance(o, Failed) else "" for key, o in outcomes.items()}
+    codes = {key: o.failure.code if isinstance(o, Failed) else "" for key, o in outcomes.items()}
     assert codes == {
         bad_score.candidate: "bad_score",
         stranger.candidate: "parents_differ",
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_costs_one_attempt_and_is_replaced(
     outcomes = outcomes_of(ray_pool, 2)
     failed = outcomes[lost.candidate]
     assert isinstance(failed, Failed)
-    assert (failed.code, failed.retryable) == ("worker_lost", True)
+    assert (failed.failure.code, failed.failure.retryable) == ("worker_lost", True)
     assert isinstance(outcomes[waiting.candidate], Scored)
     assert ray_pool.process_ids != (pid,)
 
@@ -201,13 +201,15 @@ def test_workers_that_cannot_get_ready_again_are_given_up_and_say_why(
     os.kill(pid, signal.SIGKILL)
     for number in range(2):
         ray_pool.submit(assign(linear_recipe([fleeting], (1.0,)), number))
-    codes = {o.code: o.cause for o in outcomes_of(ray_pool, 2).values() if isinstance(o, Failed)}
+    codes = {
+        o.failure.code: o.failure.cause for o in outcomes_of(ray_pool, 2).values() if isinstance(o, Failed)
+    }
     assert codes.keys() == {"worker_lost", "no_workers"}
     assert f"there is no folder {fleeting}" in codes["no_workers"]
     ray_pool.submit(assign(linear_recipe([fleeting], (1.0,))))
     (late,) = outcomes_of(ray_pool, 1).values()
     assert isinstance(late, Failed)
-    assert late.code == "no_workers"
+    assert late.failure.code == "no_workers"
 
 
 def test_a_worker_that_hangs_is_killed_when_its_time_is_up(
@@ -222,7 +224,7 @@ def test_a_worker_that_hangs_is_killed_when_its_time_is_up(
     outcomes = outcomes_of(ray_pool, 2)
     failed = outcomes[hanging.candidate]
     assert isinstance(failed, Failed)
-    assert (failed.code, failed.retryable) == ("timeout", True)
+    assert (failed.failure.code, failed.failure.retryable) == ("timeout", True)
     assert isinstance(outcomes[waiting.candidate], Scored)
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]
 
@@ -239,7 +241,7 @@ def test_inline_an_assignment_out_of_time_is_given_up(
     outcomes = outcomes_of(inline_pool, 2)
     failed = outcomes[hurried.candidate]
     assert isinstance(failed, Failed)
-    assert (failed.code, failed.retryable) == ("timeout", True)
+    assert (failed.failure.code, failed.failure.retryable) == ("timeout", True)
     assert isinstance(outcomes[patient.candidate], Scored)
 
 

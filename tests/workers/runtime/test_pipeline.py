@@ -66,9 +66,9 @@ def test_a_model_whose_logits_are_no_numbers_fails_with_bad_score(
 ) -> None:
     outcome = pipeline.run(assign(exploding_recipe(tiny_parents["left"])))
     assert isinstance(outcome, Failed)
-    assert outcome.code == "bad_score"
-    assert not outcome.retryable
-    assert outcome.remedy
+    assert outcome.failure.code == "bad_score"
+    assert not outcome.failure.retryable
+    assert outcome.failure.remedy
 
 
 def test_weights_that_overflow_fail_with_the_tensor_named(
@@ -77,9 +77,9 @@ def test_weights_that_overflow_fail_with_the_tensor_named(
     recipe = linear_recipe([tiny_parents["left"]], (1e30,), out_dtype="float16")
     outcome = pipeline.run(assign(recipe))
     assert isinstance(outcome, Failed)
-    assert outcome.code == "merge_failed"
-    assert "overflow float16" in outcome.cause
-    assert "Traceback" in outcome.excerpt
+    assert outcome.failure.code == "merge_failed"
+    assert "overflow float16" in outcome.failure.cause
+    assert "Traceback" in outcome.failure.excerpt
 
 
 def test_a_recipe_over_strangers_fails_and_the_pipeline_goes_on(
@@ -88,8 +88,8 @@ def test_a_recipe_over_strangers_fails_and_the_pipeline_goes_on(
     stranger = save_tiny_model(tmp_path / "stranger", 5)
     outcome = pipeline.run(assign(linear_recipe([stranger], (1.0,))))
     assert isinstance(outcome, Failed)
-    assert outcome.code == "parents_differ"
-    assert str(stranger) in outcome.cause
+    assert outcome.failure.code == "parents_differ"
+    assert str(stranger) in outcome.failure.cause
     assert isinstance(pipeline.run(assign(average)), Scored)
 
 
@@ -102,8 +102,8 @@ def test_a_parent_changed_behind_our_back_fails_its_candidates_only(
     (odd / "tokenizer_config.json").write_text("{")
     outcome = pipeline.run(assign(linear_recipe([odd], (1.0,))))
     assert isinstance(outcome, Failed)
-    assert outcome.code == "preparation_failed"
-    assert "tokenizer" in outcome.cause
+    assert outcome.failure.code == "preparation_failed"
+    assert "tokenizer" in outcome.failure.cause
     assert isinstance(pipeline.run(assign(average)), Scored)
 
 
@@ -147,7 +147,7 @@ def test_other_judges_sit_beside_the_tasks(
     pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="jury"))
     refused = pipeline.run(assign(average))
     assert isinstance(refused, Failed)
-    assert "nobody names 0 of the parents" in refused.cause
+    assert "nobody names 0 of the parents" in refused.failure.cause
 
 
 def test_some_items_and_races_go_through_the_model(pipeline: Pipeline, average: Recipe) -> None:

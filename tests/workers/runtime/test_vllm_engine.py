@@ -147,10 +147,10 @@ def test_a_model_of_another_depth_is_refused_and_the_next_is_scored(
     before = ask(pipeline, average)
     deeper = ask(pipeline, stacking_recipe((left, 0), (right, 1), (right, 1)))
     assert isinstance(deeper, Failed)
-    assert (deeper.code, deeper.retryable) == ("engine_failed", False)
-    assert "num_hidden_layers" in deeper.cause
-    assert "started with 2, this model has 3" in deeper.cause
-    assert "no stacking" in deeper.remedy
+    assert (deeper.failure.code, deeper.failure.retryable) == ("engine_failed", False)
+    assert "num_hidden_layers" in deeper.failure.cause
+    assert "started with 2, this model has 3" in deeper.failure.cause
+    assert "no stacking" in deeper.failure.remedy
     after = ask(pipeline, average)
     assert isinstance(before, Scored)
     assert isinstance(after, Scored)
@@ -169,7 +169,7 @@ def test_a_model_without_sound_logits_has_a_bad_score(
 ) -> None:
     outcome = ask(pipeline, exploding_recipe(tiny_parents["left"]))
     assert isinstance(outcome, Failed)
-    assert outcome.code == "bad_score"
+    assert outcome.failure.code == "bad_score"
 
 
 @pytest.mark.parametrize("step", ["LLM", "update", "finish", "emptying", "generate"])

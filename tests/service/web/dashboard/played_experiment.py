@@ -27,6 +27,7 @@ from service.store.journal import DatabaseJournal, ExaminationRecord
 from service.store.leases import acquire_lease
 from service.store.repository import Repository
 from tests.service.kinds import kind_of
+from workers.protocol.failure import Failure
 from workers.protocol.messages import Failed, Scored
 
 LAYERS, ITEMS = 8, 200
@@ -116,15 +117,8 @@ class PlayedExperiment:
         candidate = self._candidate(len(self.played), genome)
         self.played.append(candidate)
         self.journal.proposed([candidate])
-        failed = Failed(
-            candidate.id,
-            1,
-            "bad_score",
-            cause,
-            "look at the recipe's weights",
-            excerpt=excerpt,
-            worker="cpu-0",
-        )
+        failure = Failure("bad_score", cause, "look at the recipe's weights", excerpt=excerpt)
+        failed = Failed(candidate.id, 1, failure, worker="cpu-0")
         self.journal.settled(candidate, failed, Timings())
         return candidate.number
 
