@@ -38,11 +38,13 @@ from search_spaces import Recipe
 from search_spaces.errors import NotInSpaceError
 from search_spaces.genome import Genome
 from service.examination.protocol import finalists
+from service.experiment.spec import Budget, Racing, Rotation
 from service.optimizers import OptimizerSetup, optimizer_named
+from service.search.fidelity.racing_rules import RaceRule
 from service.search.fidelity.subsampling import RotationRule
 from service.search.journal import ListJournal
 from service.search.loop import SearchLoop
-from service.search.plan import Baseline, RaceRule, SearchPlan
+from service.search.plan import Baseline, SearchPlan
 from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Scored, Workload
 from workers.runtime.item_evaluation import question
 
@@ -169,11 +171,15 @@ def run(way: Way, seed: int, candidates: int) -> tuple[float, int, float]:
     setup = OptimizerSetup(problem.variables, seed, population=POPULATION, budget=candidates)
     names = ("expert 0", "expert 1", "expert 2", "average")
     known = zip(names, map(space.decode, problem.baselines()), strict=True)
-    rotation = None if way.subset is None else RotationRule(way.subset, way.elites, (SEARCH_ITEMS,), seed)
+    rotation = (
+        None
+        if way.subset is None
+        else RotationRule(Rotation(items=way.subset, elites=way.elites), (SEARCH_ITEMS,), seed)
+    )
     plan = SearchPlan(
         baselines=tuple(Baseline(name, recipe) for name, recipe in known),
-        candidates=candidates,
-        race=None if way.batch is None else RaceRule((1.0,), z=way.z, batch=way.batch, seed=seed),
+        budget=Budget(candidates=candidates),
+        race=None if way.batch is None else RaceRule(Racing(z=way.z, batch=way.batch), (1.0,), seed),
         rotation=rotation,
     )
     optimizer = optimizer_named("cma_es")(setup)

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from evaluators import Benchmark
 from evaluators.benchmark import Kind, missing_fields
+from evaluators.racing import BATCH, Z
 from evaluators.splits import SplitRule
 from search_spaces import ParameterSpaceOptions, Parent, SpaceOptions
 from search_spaces.recipes.recipe import DType
@@ -165,8 +166,8 @@ class Racing(Spec):
             (`discard`).
     """
 
-    z: Annotated[float, Field(gt=0)] = 2.3
-    batch: Annotated[int, Field(ge=2, le=100_000)] = 25
+    z: Annotated[float, Field(gt=0)] = Z
+    batch: Annotated[int, Field(ge=2, le=100_000)] = BATCH
     told: Literal["estimate", "worst", "discard"] = "estimate"
 
 

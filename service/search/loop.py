@@ -143,8 +143,8 @@ class SearchLoop:
         """Says why no further candidate should be asked for, if there is a reason; it stays one."""
         if self._ending is None:
             self._ending = self.progress.enough()
-        seconds = self.plan.seconds
-        if self._ending is None and seconds is not None and monotonic() - self._started > seconds:
+        seconds, spent = self.plan.budget.seconds, self.plan.searched + monotonic() - self._started
+        if self._ending is None and seconds is not None and spent > seconds:
             self._ending = Ending.TIME_SPENT
         return self._ending
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from evaluators import Race
-from evaluators.racing import BATCH, Z
 from search_spaces import Recipe
 from service.experiment.candidate import CandidateKind
+from service.experiment.spec import Budget
 from service.search.criteria import Criteria
+from service.search.fidelity.racing_rules import RaceRule
 from service.search.fidelity.subsampling import RotationRule
 from service.search.fidelity.successive_halving import HalvingRule
 from service.search.fitness import FailurePolicy, PruningPolicy
 from service.search.schedule import Generations, Schedule, SlidingWindow
-from workers.protocol.messages import Outcome, Scored
 
 TellingOrder = Literal["committed", "completed"]
 
@@ -44,68 +43,30 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class RaceRule:
-    """How candidates race the best one so far on the same items.
-
-    Attributes:
-        weights: The objectives' weights in the difference.
-        z: Standard errors by which a candidate must lie behind.
-        batch: Items between two looks.
-        seed: Of the order of the items.
-    """
-
-    weights: tuple[float, ...]
-    z: float = Z
-    batch: int = BATCH
-    seed: int = 0
-
-    def against(self, outcome: Outcome | None, *, part: bool = False) -> Race | None:
-        """Returns the race against a candidate, if it was asked all items and kept its answers.
-
-        Args:
-            outcome: The candidate's.
-            part: Its scores hold the items that are raced on, and no others; they need not be all.
-        """
-        if not isinstance(outcome, Scored) or outcome.pruned:
-            return None
-        if any((score.items and not part) or not score.per_item for score in outcome.scores):
-            return None
-        answers = tuple(score.item_fitness for score in outcome.scores)
-        return Race(answers, self.weights, batch=self.batch, z=self.z, seed=self.seed)
-
-
-@dataclass(frozen=True, slots=True)
 class SearchPlan:
     """What the loop is to do.
 
     Attributes:
-        candidates: How many to evolve, the baselines not counted.
-        seconds: Wall-clock limit; what is under way is finished.
-        gpu_seconds: Limit of the workers' seconds times `gpus`.
-        failures: Failed candidates that are put up with.
+        budget: When the search ends.
+        searched: Seconds of searching that earlier runs have spent of it.
+        gpus: GPUs of one worker.
         timeout: Seconds that one evaluation may take.
-        target: Weighted mean of the objectives at which the search ends.
-        stagnation: Evolved candidates in a row that improve nothing, after which it ends.
         window: Candidates that may be out at once; None goes by generations.
         order: In which order a window is told: `committed` by number, the same for any number of
             workers, or `completed`, as they come.
         criteria: What is measured and must hold beside the objectives.
         failure_policy: What the optimizer is told of a candidate without scores.
-        race: How evolved candidates race the best one so far; None asks everyone everything.
+        race: How evolved candidates race the best one so far; None asks every candidate all items.
         rotation: How many items a generation answers; None asks all.
-        halving: How a generation is halved while it answers; None asks everyone everything.
-        pruned: What the optimizer hears of those who lost a race or were left behind.
+        halving: How a generation is halved while it answers; None asks every candidate all items.
+        pruned: What the optimizer is told of candidates that lost a race or were left behind.
     """
 
     baselines: tuple[Baseline, ...]
-    candidates: int
-    seconds: float | None = None
-    gpu_seconds: float | None = None
+    budget: Budget
+    searched: float = 0.0
     gpus: float = 1.0
-    failures: int = 20
     timeout: float = 3600.0
-    target: float | None = None
-    stagnation: int | None = None
     window: int | None = None
     order: TellingOrder = "committed"
     criteria: Criteria = field(default_factory=Criteria)
@@ -118,10 +79,10 @@ class SearchPlan:
     @property
     def total(self) -> int:
         """Baselines and evolved candidates together."""
-        return len(self.baselines) + self.candidates
+        return len(self.baselines) + self.budget.candidates
 
     def schedule(self, population: int) -> Schedule:
-        """Returns who is asked for after whom."""
+        """Returns which candidate is asked for after which."""
         if self.window is None:
             return Generations(len(self.baselines), population)
         return SlidingWindow(len(self.baselines), population, self.window)

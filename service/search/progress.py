@@ -51,16 +51,16 @@ class SearchProgress:
     @property
     def too_many_failures(self) -> bool:
         """Says whether more failed than is put up with."""
-        return self.failures > self.plan.failures
+        return self.failures > self.plan.budget.failures
 
     def enough(self) -> Ending | None:
         """Says why nothing more should be asked for, if there is a reason in what was told."""
-        best, plan = self.archive.best, self.plan
-        if plan.target is not None and best is not None and best[1] >= plan.target:
+        best, budget = self.archive.best, self.plan.budget
+        if budget.target is not None and best is not None and best[1] >= budget.target:
             return Ending.TARGET_REACHED
-        if plan.stagnation is not None and self._fruitless >= plan.stagnation:
+        if budget.stagnation is not None and self._fruitless >= budget.stagnation:
             return Ending.STAGNATED
-        if plan.gpu_seconds is not None and self.gpu_seconds >= plan.gpu_seconds:
+        if budget.gpu_hours is not None and self.gpu_seconds >= budget.gpu_hours * 3600:
             return Ending.GPU_HOURS_SPENT
         return None
 

@@ -28,11 +28,11 @@ from service.optimizers import (
     choose_algorithm,
     optimizer_named,
 )
-from service.search.criteria import Constraint, Criteria, Measure
+from service.search.criteria import Criteria
+from service.search.fidelity.racing_rules import RaceRule
 from service.search.fidelity.subsampling import RotationRule
 from service.search.fidelity.successive_halving import HalvingRule
-from service.search.fitness import PruningPolicy
-from service.search.plan import Baseline, RaceRule, SearchPlan
+from service.search.plan import Baseline, SearchPlan
 from service.search.recipe_shape import ParentShape
 
 TASK_ARITHMETIC_WEIGHTS = (0.3, 0.5, 0.7, 1.0)  # the grid of Ilharco et al., arXiv 2212.04089, thinned
@@ -169,90 +169,29 @@ def plan_for(
 ) -> SearchPlan:
     """Returns what the search loop is to do; `gpus` are those of one worker."""
     found = ExperimentFacts.model_validate(facts)
-    hours = spec.budget.gpu_hours
+    sizes = tuple(objective.items["search"] for objective in found.objectives)
+    weights, seed = spec.weights, spec.seed
+    pruned = spec.racing or spec.halving
     return SearchPlan(
         baselines=tuple(Baseline(planned.label, planned.recipe, planned.kind) for planned in found.baselines),
-        candidates=spec.budget.candidates,
-        seconds=spec.budget.seconds,
-        gpu_seconds=None if hours is None else hours * 3600.0,
+        budget=spec.budget,
         gpus=gpus,
-        failures=spec.budget.failures,
         timeout=spec.evaluation_timeout,
-        target=spec.budget.target,
-        stagnation=spec.budget.stagnation,
         window=window,
         order=spec.optimizer.order,
         criteria=criteria_for(spec, found),
         failure_policy=spec.failure_policy,
-        race=race_rule_for(spec),
-        rotation=rotation_rule_for(spec, found),
-        halving=halving_rule_for(spec, found),
-        pruned=told_of_pruned(spec),
+        race=None if spec.racing is None else RaceRule(spec.racing, weights, seed),
+        rotation=None if spec.rotation is None else RotationRule(spec.rotation, sizes, seed),
+        halving=None if spec.halving is None else HalvingRule(spec.halving, sizes, weights, seed),
+        pruned="estimate" if pruned is None else pruned.told,
     )
-
-
-def race_rule_for(spec: ExperimentSpec) -> RaceRule | None:
-    """Returns how candidates race the best one; None where everyone is asked everything."""
-    rule = spec.racing
-    if rule is None:
-        return None
-    return RaceRule(spec.weights, z=rule.z, batch=rule.batch, seed=spec.seed)
-
-
-def halving_rule_for(spec: ExperimentSpec, facts: ExperimentFacts) -> HalvingRule | None:
-    """Returns how generations are halved; None where everyone is asked everything."""
-    rule = spec.halving
-    if rule is None:
-        return None
-    sizes = tuple(objective.items["search"] for objective in facts.objectives)
-    return HalvingRule(sizes, spec.weights, rule.first, rule.eta, spec.seed)
-
-
-def told_of_pruned(spec: ExperimentSpec) -> PruningPolicy:
-    """Returns what the optimizer hears of candidates that were not asked everything."""
-    rule = spec.racing or spec.halving
-    return "estimate" if rule is None else rule.told
-
-
-def rotation_rule_for(spec: ExperimentSpec, facts: ExperimentFacts) -> RotationRule | None:
-    """Returns how many items a generation is asked; None where it is all of them."""
-    rule = spec.rotation
-    if rule is None:
-        return None
-    sizes = tuple(objective.items["search"] for objective in facts.objectives)
-    return RotationRule(rule.items, rule.elites, sizes, spec.seed)
 
 
 def criteria_for(spec: ExperimentSpec, facts: ExperimentFacts) -> Criteria:
     """Returns what is measured and must hold beside the objectives."""
-    return Criteria(
-        measures=tuple(
-            Measure(
-                name=m.label,
-                kind="score" if m.kind == "output_length" else m.kind,
-                low=m.low,
-                high=m.high,
-                cells=m.cells,
-                objective=m.objective or "",
-                parent=m.parent,
-            )
-            for m in spec.measures
-        ),
-        constraints=tuple(
-            Constraint(
-                kind="score" if c.kind == "output_length" else c.kind,
-                objective=c.objective or "",
-                parent=c.parent,
-                at_least=c.at_least,
-                at_most=c.at_most,
-                best_parent=c.not_below is not None,
-                standard_errors=c.standard_errors,
-            )
-            for c in spec.constraints
-        ),
-        shape=ParentShape(facts.layers, facts.layer_prefix, facts.parameters, facts.layer_parameters),
-        parents=mixed_parents(spec),
-    )
+    shape = ParentShape(facts.layers, facts.layer_prefix, facts.parameters, facts.layer_parameters)
+    return Criteria(spec.measures, spec.constraints, shape, mixed_parents(spec))
 
 
 def baselines_for(

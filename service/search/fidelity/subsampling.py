@@ -23,6 +23,7 @@ from evaluators.racing import Estimate
 from evaluators.regression_estimate import predicted_mean, regression_estimate
 from evaluators.rotation import part_of, row_of, turn_of
 from evaluators.scores import mean_score
+from service.experiment.spec import Rotation
 from service.search.fidelity.estimator_check import EstimatorCheck
 from workers.protocol.messages import Outcome, Scored
 
@@ -32,14 +33,13 @@ class RotationRule:
     """How many items a generation answers.
 
     Attributes:
-        items: About how many of each benchmark; a smaller benchmark is asked whole.
-        elites: How many of the best answer them again.
+        options: The spec's: about how many items of each benchmark (a smaller benchmark is asked whole),
+            and how many of the best candidates answer them again.
         sizes: How many items each benchmark has.
         seed: Of the order among equals.
     """
 
-    items: int
-    elites: int
+    options: Rotation
     sizes: tuple[int, ...]
     seed: int = 0
 
@@ -99,7 +99,7 @@ class Subsampling:
     def elites(self, ranked: Iterable[int]) -> list[int]:
         """Returns who answers the next generation's items as well: the best who do not know all."""
         able = (number for number in ranked if number in self._observed and not self._knows_all(number))
-        return list(islice(able, self.rule.elites))
+        return list(islice(able, self.rule.options.elites))
 
     def tell(
         self, number: int, generation: int, outcome: Outcome | None, rival: int | None
@@ -142,7 +142,7 @@ class Subsampling:
         return self._only(outcome, items)
 
     def _part(self, generation: int, number: int, size: int) -> tuple[int, ...]:
-        turn = turn_of(generation, size, self.rule.items)
+        turn = turn_of(generation, size, self.rule.options.items)
         key = (number, turn.number)
         if key not in self._rows:
             ease, seed = self._tallies[number].ease, (self.rule.seed, *key)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from evaluators import Items
 from evaluators.halving import Halving
+from service.experiment.spec import Halving as HalvingOptions
 from service.search.dispatcher import Dispatcher, EvaluationRequest
 from service.search.fidelity.subsampling import fitness_by_place
 from workers.protocol.messages import Failed, Outcome, Scored
@@ -22,23 +23,26 @@ class HalvingRule:
     """How a generation is halved.
 
     Attributes:
+        options: The spec's: items on the first rung, and how fast they grow and candidates shrink.
         sizes: How many items each benchmark has.
         weights: The objectives' weights in what candidates are compared by.
-        first: Items of each benchmark on the first rung.
-        eta: Each rung asks `eta` times as many items of one in `eta` of the candidates.
         seed: Of the order of the items.
     """
 
+    options: HalvingOptions
     sizes: tuple[int, ...]
     weights: tuple[float, ...]
-    first: int = 25
-    eta: float = 2.0
     seed: int = 0
+
+    @property
+    def rule(self) -> Halving:
+        """The algorithm's own parameters."""
+        return Halving(self.options.first, self.options.eta, self.seed)
 
     def rungs(self, items: Items | None) -> list[Items]:
         """Returns the places asked up to each rung, of all items or of a generation's part."""
         whole = items or tuple(tuple(range(size)) for size in self.sizes)
-        found = Halving(self.first, self.eta, self.seed).rungs([len(places) for places in whole])
+        found = self.rule.rungs([len(places) for places in whole])
         return [
             tuple(tuple(whole[n][place] for place in chosen) for n, chosen in enumerate(rung))
             for rung in found
@@ -78,7 +82,7 @@ class SuccessiveHalving:
                 self._send(number)
             if missing or self._level == len(self.rungs) - 1:
                 return
-            survivors = set(Halving(self.rule.first, self.rule.eta).survivors(self._fitness(self._level)))
+            survivors = set(self.rule.rule.survivors(self._fitness(self._level)))
             for number in self._climbing:
                 if number not in survivors and number in self.dispatcher.interim:
                     self.dispatcher.conclude(number)

@@ -10,7 +10,8 @@ import pytest
 from evaluators import Score
 from search_spaces import Parent, Recipe
 from service.experiment.candidate import Candidate
-from service.search.criteria import Constraint, Criteria, Measure, Profile
+from service.experiment.criteria import Constraint, Measure
+from service.search.criteria import Criteria, Profile, violation_of
 from service.search.fitness import PENALTY, FitnessAssigner
 from service.search.recipe_shape import ParentShape
 from tests.service.kinds import kind_of
@@ -63,16 +64,16 @@ def test_shares_are_of_the_weights_sizes_and_of_the_layers() -> None:
 def test_every_kind_of_measure_is_taken() -> None:
     profile = Profile(stacked((LEFT, 0, 4), (RIGHT, 2, 4)), {"words": score(0.6)})
     measures = (
-        Measure("a", "score", 0, 1, 2, objective="words"),
-        Measure("b", "share", 0, 1, 2, parent=RIGHT),
-        Measure("c", "depth", 0, 9, 2),
-        Measure("d", "parameters", 0, 900, 2),
+        Measure(kind="score", low=0, high=1, objective="words"),
+        Measure(kind="share", low=0, high=1, parent=RIGHT),
+        Measure(kind="depth", low=0, high=9),
+        Measure(kind="parameters", low=0, high=900),
     )
     assert Criteria(measures, shape=SHAPE).measured(profile) == pytest.approx((0.6, 1 / 3, 6.0, 140.0))
 
 
 def test_a_score_may_fall_short_of_the_best_parent_by_standard_errors() -> None:
-    rule = Constraint("score", objective="words", best_parent=True, standard_errors=2.0)
+    rule = Constraint(objective="words", not_below="best_parent", standard_errors=2.0)
     criteria = Criteria(constraints=(rule,), shape=SHAPE, parents=(LEFT, RIGHT))
     baselines = [
         candidate(0, alone(LEFT), "parent: left"),
@@ -93,18 +94,18 @@ def test_a_score_may_fall_short_of_the_best_parent_by_standard_errors() -> None:
 
 
 def test_where_smaller_is_better_the_bound_lies_above() -> None:
-    rule = Constraint("score", objective="words", best_parent=True)
+    rule = Constraint(objective="words", not_below="best_parent")
     best = {"words": score(2.0, higher=False)}
     for value, violation in ((1.5, 0.0), (2.0, 0.0), (3.0, 0.5)):
         profile = Profile(alone(LEFT), {"words": score(value, higher=False)})
-        assert rule.violation(profile, SHAPE, best) == pytest.approx(violation)
+        assert violation_of(rule, profile, SHAPE, best) == pytest.approx(violation)
 
 
 def test_sizes_are_bounded_from_both_sides() -> None:
     profile = Profile(stacked((LEFT, 0, 4), (RIGHT, 0, 4)), {})
-    assert Constraint("depth", at_most=4).violation(profile, SHAPE, {}) == pytest.approx(1.0)
-    assert Constraint("depth", at_least=16).violation(profile, SHAPE, {}) == pytest.approx(0.5)
-    assert Constraint("parameters", at_least=100, at_most=200).violation(profile, SHAPE, {}) == 0.0
+    assert violation_of(Constraint(kind="depth", at_most=4), profile, SHAPE, {}) == pytest.approx(1.0)
+    assert violation_of(Constraint(kind="depth", at_least=16), profile, SHAPE, {}) == pytest.approx(0.5)
+    assert violation_of(Constraint(kind="parameters", at_least=100, at_most=200), profile, SHAPE, {}) == 0.0
 
 
 def test_a_failure_is_told_by_the_declared_policy() -> None:
