@@ -6,8 +6,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SHORTEST_KEY = 20  # characters, where other machines can reach the service
+NEW_KEY = "set EVOMERGE_API_KEY to a long random text (`openssl rand -hex 32` makes one)"
 
 
 class Settings(BaseSettings):
@@ -16,7 +19,8 @@ class Settings(BaseSettings):
     Attributes:
         home: Folder of the embedded database, the exports and the logs.
         database_url: An SQLAlchemy URL; None is an SQLite file in the home.
-        api_key: Asked of every request once it is set; without it the service stays on loopback.
+        api_key: Asked of every request once it is set; without it the service stays on loopback.  Never
+            empty; at least 20 characters where other machines can reach the service.
         allowed_hosts: Names under which the service may be reached, beside loopback's.
         workforce: `ray`, or `inline` to merge and score inside the controller (needs torch there).
         workers: How many workers; None fills the machine.
@@ -36,12 +40,33 @@ class Settings(BaseSettings):
     gpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     lease_seconds: Annotated[float, Field(ge=2)] = 10.0
 
+    @field_validator("api_key")
+    @classmethod
+    def _no_blank_key(cls, key: SecretStr | None) -> SecretStr | None:
+        """Refuses a key that is there and says nothing: it would equal an empty password."""
+        if key is None:
+            return None
+        text = key.get_secret_value()
+        if not text.strip():
+            raise ValueError(f"the key is {'blank' if text else 'empty'}; {NEW_KEY}, or do not set it at all")
+        if text != text.strip() or not text.isprintable():
+            raise ValueError(f"the key begins or ends with blanks, or has invisible characters; {NEW_KEY}")
+        return key
+
     @model_validator(mode="after")
     def _stay_on_loopback(self) -> Self:
-        if self.api_key is None and not is_loopback(self.host):
+        if is_loopback(self.host):
+            return self
+        reach = f"host {self.host}"
+        if self.api_key is None:
             raise ValueError(
-                f"host {self.host} is reachable from other machines and no key is set; "
-                "set EVOMERGE_API_KEY to a long random text, or bind to 127.0.0.1"
+                f"{reach} is reachable from other machines and no key is set; {NEW_KEY}, or bind to 127.0.0.1"
+            )
+        length = len(self.api_key.get_secret_value())
+        if length < SHORTEST_KEY:
+            raise ValueError(
+                f"{reach} is reachable from other machines and the key has {length} characters, fewer than "
+                f"{SHORTEST_KEY}; {NEW_KEY}, or bind to 127.0.0.1"
             )
         return self
 

@@ -5,6 +5,7 @@ Differences and changes are of fitness: positive is better, whatever the metric'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -129,3 +130,21 @@ class ExaminationFindings(Finding):
     def regressions(self) -> tuple[ComparisonFinding, ...]:
         """Where a parent is significantly better than the winner."""
         return tuple(one for one in self.comparisons if one.regression)
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorFinding:
+    """What became of an estimator's predictions.
+
+    Attributes:
+        checks: How many were compared with what came out.
+        error, plain_error: Root mean squared errors of the estimator, and of the plain mean.
+        rank_correlation: Spearman's, of predictions and results.
+        used: Whether values are estimates; else they are plain means.
+    """
+
+    checks: int
+    error: float | None
+    plain_error: float | None
+    rank_correlation: float | None
+    used: bool

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from service.experiment.findings import EstimatorFinding
 from service.experiment.objectives import ObjectiveFacts
 from service.reports.views import CandidateView, ExperimentDetail
-from service.search.fidelity.estimator_check import EstimatorFinding
 
 
 def asked_of_all(experiment: ExperimentDetail) -> Iterator[str]:

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from evaluators import Split
 from service.experiment.candidate import CandidateKind, CandidateStatus
-from service.experiment.findings import ExaminationFindings
+from service.experiment.findings import EstimatorFinding, ExaminationFindings
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.status import ExperimentStatus
-from service.search.fidelity.estimator_check import EstimatorFinding
 
 
 class View(BaseModel):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evaluators import Score
 from service.experiment.candidate import Candidate, FitnessRecord, Reevaluation, Remembered, Timings
-from service.search.fidelity.estimator_check import EstimatorFinding
+from service.experiment.findings import EstimatorFinding
 from workers.protocol.messages import Outcome, Scored
 
 

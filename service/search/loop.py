@@ -53,7 +53,9 @@ class SearchLoop:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
         self.schedule = plan.schedule(optimizer.population)
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
-        self.fidelity = FidelityPolicy(plan, self.dispatcher)
+        self.fidelity = FidelityPolicy(
+            self.dispatcher, race=plan.race, rotation=plan.rotation, halving=plan.halving
+        )
         self.assigner = FitnessAssigner(plan.criteria, plan.failure_policy, plan.pruned)
         self.progress = SearchProgress(plan, optimizer.scalar)
         self._remembered: dict[int, Remembered] = {}

@@ -13,8 +13,8 @@ import numpy as np
 from evaluators import Score, Split
 from search_spaces import Infeasible, Recipe
 from service.experiment.candidate import Candidate, CandidateStatus, Reevaluation, Remembered
+from service.experiment.findings import EstimatorFinding
 from service.experiment.objectives import ObjectiveFacts, Objectives
-from service.search.fidelity.estimator_check import EstimatorFinding
 from service.search.journal import GenerationSummary
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, GenerationRow, Json
 from service.store.types import now

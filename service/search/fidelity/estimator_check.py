@@ -5,26 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from service.experiment.findings import EstimatorFinding
+
 ENOUGH = 20  # checks, before which nothing is judged
 LONGEST = 200  # the newest that count
-
-
-@dataclass(frozen=True, slots=True)
-class EstimatorFinding:
-    """What became of an estimator's predictions.
-
-    Attributes:
-        checks: How many were compared with what came out.
-        error, plain_error: Root mean squared errors of the estimator, and of the plain mean.
-        rank_correlation: Spearman's, of predictions and results.
-        used: Whether values are estimates; else they are plain means.
-    """
-
-    checks: int
-    error: float | None
-    plain_error: float | None
-    rank_correlation: float | None
-    used: bool
 
 
 @dataclass(slots=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from evaluators import Items, Race
 from search_spaces import Recipe
 from service.experiment.candidate import Candidate, Reevaluation, Remembered
+from service.experiment.findings import EstimatorFinding
 from service.search.dispatcher import Dispatcher, EvaluationRequest
-from service.search.fidelity.estimator_check import EstimatorFinding
-from service.search.fidelity.subsampling import Subsampling
-from service.search.fidelity.successive_halving import SuccessiveHalving
-from service.search.plan import SearchPlan
+from service.search.fidelity.racing_rules import RaceRule
+from service.search.fidelity.subsampling import RotationRule, Subsampling
+from service.search.fidelity.successive_halving import HalvingRule, SuccessiveHalving
 from workers.protocol.messages import Outcome, Scored
 
 
@@ -45,9 +45,16 @@ class _Waiting:
 class FidelityPolicy:
     """Turns candidates into orders, and the dispatcher's outcomes into what they say of all items."""
 
-    def __init__(self, plan: SearchPlan, dispatcher: Dispatcher) -> None:
-        self.plan, self.dispatcher = plan, dispatcher
-        self.subsampling = None if plan.rotation is None else Subsampling(plan.rotation)
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        race: RaceRule | None = None,
+        rotation: RotationRule | None = None,
+        halving: HalvingRule | None = None,
+    ) -> None:
+        self.dispatcher, self.race, self.halving = dispatcher, race, halving
+        self.subsampling = None if rotation is None else Subsampling(rotation)
         self._waiting: list[_Waiting] = []
         self._elites: dict[int, list[Candidate]] = {}  # by generation, until they are heard
         self._told: dict[int, Candidate] = {}  # who may be asked again
@@ -94,7 +101,7 @@ class FidelityPolicy:
             ask_seconds: What proposing it took.
         """
         number = candidate.number
-        raced = self.plan.race is not None and not candidate.is_baseline
+        raced = self.race is not None and not candidate.is_baseline
         self._rivals[number] = best[0] if raced and best is not None else None
         if known is not None and known.outcome is not None:
             self._known[number] = known.again
@@ -109,7 +116,7 @@ class FidelityPolicy:
         kept = []
         for one in self._waiting:
             generation = one.candidate.generation
-            if self.plan.race is not None and not self.complete(generation):
+            if self.race is not None and not self.complete(generation):
                 kept.append(one)
                 continue
             race, items = self._race(one.candidate), self._items(generation)
@@ -128,7 +135,7 @@ class FidelityPolicy:
 
     def estimated(self, candidates: Sequence[Candidate]) -> Mapping[int, Outcome]:
         """Returns the outcomes of candidates that are told now, with values on all items."""
-        if self.subsampling is None and self.plan.halving is None:
+        if self.subsampling is None and self.halving is None:
             return self.dispatcher.outcomes
         found: dict[int, Outcome] = {}
         for candidate in candidates:
@@ -159,11 +166,11 @@ class FidelityPolicy:
     def _halving(self, candidate: Candidate) -> SuccessiveHalving | None:
         """Returns what a candidate's generation climbs, if it does."""
         generation = candidate.generation
-        if self.plan.halving is None or candidate.is_baseline:
+        if self.halving is None or candidate.is_baseline:
             return None
         if generation not in self._halvings:
             items = self._items(generation)
-            self._halvings[generation] = SuccessiveHalving(self.plan.halving, items, self.dispatcher)
+            self._halvings[generation] = SuccessiveHalving(self.halving, items, self.dispatcher)
         return self._halvings[generation]
 
     def _leave_behind(self, generation: int, found: dict[int, Outcome]) -> None:
@@ -185,12 +192,12 @@ class FidelityPolicy:
 
     def _race(self, candidate: Candidate) -> Race | None:
         rival = self._rivals[candidate.number]
-        if self.plan.race is None or rival is None:
+        if self.race is None or rival is None:
             return None
         outcome = self.dispatcher.outcomes[rival]
         if self.subsampling is None:
-            return self.plan.race.against(outcome)
-        return self.plan.race.against(self.subsampling.among(outcome, candidate.generation), part=True)
+            return self.race.against(outcome)
+        return self.race.against(self.subsampling.among(outcome, candidate.generation), part=True)
 
     def _items(self, generation: int) -> Items | None:
         return None if self.subsampling is None else self.subsampling.items(generation)

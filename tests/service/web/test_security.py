@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr, ValidationError
 from starlette.testclient import TestClient
 
 from service.settings import Settings
@@ -147,3 +148,30 @@ def test_the_address_is_one_that_a_browser_here_can_open(tmp_path: Path) -> None
     assert url_of(Settings(home=tmp_path, port=8000)) == "http://127.0.0.1:8000"
     assert url_of(Settings(home=tmp_path, host="::1", port=8000)) == "http://[::1]:8000"
     assert url_of(Settings(home=tmp_path, host="0.0.0.0", api_key=KEY, port=1)) == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("key", ["", "   ", "\t\n", " leading-blank-and-long-enough", "a\u200bb" * 10])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_key_that_says_nothing_is_an_error_and_not_an_open_door(
+    tmp_path: Path, key: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVOMERGE_API_KEY", key)
+    with pytest.raises(ValidationError, match="EVOMERGE_API_KEY to a long random text"):
+        Settings(home=tmp_path, host=host)
+
+
+@pytest.mark.parametrize(("host", "length", "accepted"), [
+    ("0.0.0.0", 19, False), ("0.0.0.0", 20, True), ("::", 1, False), ("evomerge.example", 19, False),
+    ("127.0.0.1", 1, True), ("::1", 1, True), ("localhost", 1, True),
+])  # fmt: skip
+def test_keys_that_other_machines_can_try_have_twenty_characters(
+    tmp_path: Path, host: str, length: int, accepted: bool
+) -> None:
+    def settings() -> Settings:
+        return Settings(home=tmp_path, host=host, api_key=SecretStr("k" * length))
+
+    if accepted:
+        assert settings().api_key is not None
+        return
+    with pytest.raises(ValidationError, match=f"has {length} characters, fewer than 20"):
+        settings()

@@ -15,11 +15,10 @@ from search_spaces import Genome, Parent, ParentPool, Recipe, build_space
 from service.archives.pareto import ParetoArchive
 from service.examination.analysis import Evidence, findings
 from service.experiment.candidate import Candidate, FitnessRecord, Timings
-from service.experiment.findings import SensitivityFinding
+from service.experiment.findings import EstimatorFinding, SensitivityFinding
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
-from service.search.fidelity.estimator_check import EstimatorFinding
 from service.search.journal import GenerationSummary
 from service.specification.planning import ExperimentFacts, PlannedBaseline
 from service.store.database import Database
