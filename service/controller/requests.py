@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from service.errors import ConflictError, IllegalTransitionError, InvalidSpecError, Mistake
 from service.experiment.spec import Budget
-from service.experiment.status import ExperimentStatus
+from service.experiment.status import ExperimentStatus, allows
 from service.specification.reading import hint_for, pointer_to
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -44,11 +44,9 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     """
     if experiment.status in (_S.QUEUED, _S.RUNNING):
         return False
-    if experiment.status is _S.SUCCEEDED:  # it would only be examined again
+    if not allows(experiment.status, "resume"):
         raise IllegalTransitionError(f"experiment {experiment.name}", experiment.status, _S.QUEUED)
     wanted = _S.RUNNING if experiment.status is _S.PAUSING else _S.QUEUED
-    # One that an earlier version extended may have failed for this.
-    repository.make_room(experiment, _total(experiment, experiment.spec["budget"]))
     repository.move(experiment, wanted, reason=BY_REQUEST)
     return True
 
@@ -68,7 +66,7 @@ def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[s
         InvalidSpecError: The budget is none, or smaller than what is done already.
     """
     repository.lock(experiment)
-    if experiment.status not in (_S.SUCCEEDED, _S.FAILED, _S.PAUSED):
+    if not allows(experiment.status, "extend"):
         remedy = "pause it first, or wait for its end" if experiment.status is not _S.CANCELLED else ""
         raise ConflictError(f"experiment {experiment.name} is {experiment.status}", remedy)
     before = experiment.spec["budget"]

@@ -1,9 +1,10 @@
-"""Which status of an experiment may follow which."""
+"""Which status of an experiment may follow which, and what may be asked of it in each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
 from service.errors import IllegalTransitionError
 
@@ -11,7 +12,7 @@ from service.errors import IllegalTransitionError
 class ExperimentStatus(StrEnum):
     """Where an experiment stands.
 
-    Pausing and cancelling are wishes: the controller that drives the experiment fulfils them.
+    Pausing and cancelling are requests: the controller that runs the experiment carries them out.
     """
 
     QUEUED = "queued"
@@ -41,6 +42,24 @@ _MAY_BECOME: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
 UNDER_WAY = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.EXAMINING, _S.CANCELLING})
 ENDED = frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELLED})
 
+Action = Literal["pause", "resume", "extend", "cancel"]
+_ALLOWED: Mapping[Action, frozenset[ExperimentStatus]] = {
+    "pause": frozenset({_S.QUEUED, _S.RUNNING}),
+    "resume": frozenset({_S.PAUSED, _S.PAUSING, _S.FAILED}),
+    "extend": frozenset({_S.SUCCEEDED, _S.FAILED, _S.PAUSED}),
+    "cancel": frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.EXAMINING}),
+}
+
+
+def allows(status: ExperimentStatus, action: Action) -> bool:
+    """Says whether an experiment of this status may be paused, resumed, extended or cancelled."""
+    return status in _ALLOWED[action]
+
+
+def actions_of(status: ExperimentStatus) -> list[Action]:
+    """Returns everything that may be asked of an experiment of this status."""
+    return [action for action, statuses in _ALLOWED.items() if status in statuses]
+
 
 def check_move(what: str, current: ExperimentStatus, wanted: ExperimentStatus) -> None:
     """Refuses a status that may not follow the present one.
@@ -50,8 +69,3 @@ def check_move(what: str, current: ExperimentStatus, wanted: ExperimentStatus) -
     """
     if wanted not in _MAY_BECOME[current]:
         raise IllegalTransitionError(what, current, wanted)
-
-
-def may_become(current: ExperimentStatus) -> frozenset[ExperimentStatus]:
-    """Returns every status that may follow this one."""
-    return _MAY_BECOME[current]

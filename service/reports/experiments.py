@@ -18,7 +18,7 @@ from service.errors import InvalidSpecError
 from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
-from service.experiment.status import ExperimentStatus
+from service.experiment.status import Action, ExperimentStatus, actions_of
 from service.reports.views import (
     CandidateDetail,
     CandidateView,
@@ -48,27 +48,13 @@ RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
 RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
 
 _S = ExperimentStatus
-_PAUSABLE = frozenset({_S.QUEUED, _S.RUNNING})
-_RESUMABLE = frozenset({_S.PAUSED, _S.PAUSING, _S.FAILED})
-_EXTENDABLE = frozenset({_S.SUCCEEDED, _S.FAILED, _S.PAUSED})
-_CANCELLABLE = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.EXAMINING})
-Verb = Literal["pause", "resume", "extend", "cancel", "export"]
+Verb = Action | Literal["export"]
 
 
 def verbs_of(status: ExperimentStatus, *, scored: bool) -> list[Verb]:
     """Returns what may be asked of an experiment now."""
-    found: list[Verb] = []
-    if status in _PAUSABLE:
-        found.append("pause")
-    if status in _RESUMABLE:
-        found.append("resume")
-    if status in _EXTENDABLE:
-        found.append("extend")
-    if status in _CANCELLABLE:
-        found.append("cancel")
-    if scored:
-        found.append("export")
-    return found
+    found: list[Verb] = [*actions_of(status)]
+    return [*found, "export"] if scored else found
 
 
 def experiment_view(repository: Repository, row: ExperimentRow) -> ExperimentView:

@@ -170,11 +170,11 @@ def test_an_export_whose_controller_died_is_done_again(
         claim_export(session, "a controller that dies", seconds=0.5)
     # It had put the folder in place, and died before it could say so.
     exporter = Exporter(sqlite_database, workforce, settings)
-    assert not exporter.carry_out_next()  # the other may be alive
+    assert not exporter.run_next()  # the other may be alive
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "evomerge.json").write_text(json.dumps({"export": str(row.id)}))
-    wait_for(exporter.carry_out_next, "the lease to end")
+    wait_for(exporter.run_next, "the lease to end")
     with sqlite_database.reading() as session:
         again = Repository(session).export(row.id)
     assert (again.status, again.folder) == ("succeeded", str(folder))
@@ -191,10 +191,10 @@ def test_a_long_export_keeps_its_lease(
         repository.create_export(repository.experiment("small").id, 0, str(tmp_path / "out"), options)
     workforce.errand_gate.clear()
     exporter = Exporter(sqlite_database, workforce, settings_in(tmp_path, lease_seconds=2.0))
-    thread = threading.Thread(target=exporter.carry_out_next)
+    thread = threading.Thread(target=exporter.run_next)
     thread.start()
     threading.Event().wait(3.0)
-    assert not Exporter(sqlite_database, workforce, settings_in(tmp_path)).carry_out_next()
+    assert not Exporter(sqlite_database, workforce, settings_in(tmp_path)).run_next()
     workforce.errand_gate.set()
     thread.join(SLOW)
     assert len(orders(workforce)) == 1

@@ -1,0 +1,1 @@
+"""What the controller's threads share: looking for work, and keeping leases."""
