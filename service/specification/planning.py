@@ -7,19 +7,14 @@ on files that changed in between.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_serializer
+from pydantic import BaseModel, ConfigDict
 
-from search_spaces import Infeasible, Parent, ParentPool, Recipe, SearchSpace, Slice, Source, build_space
-from search_spaces.recipes.mergekit_yaml import read_recipe
-from search_spaces.recipes.recipe import DType
-from search_spaces.recipes.settings import constant
-from service.experiment.candidate import CandidateKind
+from search_spaces import Infeasible, Parent, ParentPool, SearchSpace, build_space
 from service.experiment.objectives import ObjectiveFacts
-from service.experiment.spec import SMALLEST_WINDOW, ExperimentSpec, label_of
+from service.experiment.spec import SMALLEST_WINDOW, ExperimentSpec
 from service.optimizers import (
     ChosenAlgorithm,
     MeasureAxis,
@@ -34,25 +29,9 @@ from service.search.fidelity.subsampling import RotationRule
 from service.search.fidelity.successive_halving import HalvingRule
 from service.search.plan import Baseline, SearchPlan
 from service.search.recipe_shape import ParentShape
+from service.specification.baselines import PlannedBaseline, dtype_of
 
-TASK_ARITHMETIC_WEIGHTS = (0.3, 0.5, 0.7, 1.0)  # the grid of Ilharco et al., arXiv 2212.04089, thinned
-USUAL_DENSITY = 0.5  # of TIES and DARE-TIES
 WINDOW_PER_WORKER = 4
-
-
-class PlannedBaseline(BaseModel):
-    """A recipe of generation 0, as it is stored."""
-
-    model_config = ConfigDict(frozen=True)
-
-    label: str
-    recipe: Recipe
-    kind: CandidateKind = CandidateKind.BASELINE
-
-    @field_serializer("recipe")
-    def _canonical(self, recipe: Recipe) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(recipe.canonical_json())
-        return content
 
 
 class ExperimentFacts(BaseModel):
@@ -192,91 +171,3 @@ def criteria_for(spec: ExperimentSpec, facts: ExperimentFacts) -> Criteria:
     """Returns what is measured and must hold beside the objectives."""
     shape = ParentShape(facts.layers, facts.layer_prefix, facts.parameters, facts.layer_parameters)
     return Criteria(spec.measures, spec.constraints, shape, mixed_parents(spec))
-
-
-def baselines_for(
-    spec: ExperimentSpec, pool: ParentPool, taken_over: Sequence[Baseline] = ()
-) -> tuple[Baseline, ...]:
-    """Returns generation 0: what the search must beat, each model once.
-
-    Args:
-        spec: Says which of the usual recipes are wanted, and the user's own.
-        pool: The parents.
-        taken_over: The best of earlier experiments.
-
-    Raises:
-        RecipeFileError: One of the user's own recipes describes no model.
-    """
-    usual = UsualBaselines(pool, dtype=dtype_of(spec), seed=spec.space.seed)
-    found = [*usual.parents()]
-    if spec.baselines.standard_recipes:
-        found += usual.standard_recipes()
-    found += [Baseline(name, read_recipe(text)) for name, text in spec.baselines.recipes.items()]
-    found += taken_over
-    first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
-    return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
-
-
-def dtype_of(spec: ExperimentSpec) -> DType | None:
-    """Returns the number format of every recipe: an export must be what was scored."""
-    return spec.space.dtype or spec.dtype
-
-
-def short_names(parents: Sequence[Parent]) -> dict[Parent, str]:
-    """Returns a name per parent: the last part of its path, or all of it where two end alike."""
-    short = [label_of(parent) for parent in parents]
-    return {p: name if short.count(name) == 1 else str(p) for p, name in zip(parents, short, strict=True)}
-
-
-class UsualBaselines:
-    """The rungs of generation 0: each parent, their average, and the usual recipes."""
-
-    def __init__(self, pool: ParentPool, *, dtype: DType | None, seed: int) -> None:
-        self.pool, self.dtype, self.seed = pool, dtype, seed
-
-    def parents(self) -> Iterator[Baseline]:
-        """Yields every parent as it is, the base, and the plain average."""
-        pool = self.pool
-        known = (*pool.parents, *((pool.base,) if pool.base is not None else ()))
-        for parent, name in short_names(known).items():
-            kind = CandidateKind.BASE if parent == pool.base else CandidateKind.PARENT
-            recipe = self._recipe("passthrough", sources=(Source(parent=parent),))
-            yield Baseline(f"{kind}: {name}", recipe, kind)
-        if len(pool.parents) > 1:
-            recipe = self._recipe("linear", weight=1.0)
-            yield Baseline("plain average", recipe, CandidateKind.AVERAGE)
-
-    def standard_recipes(self) -> Iterator[Baseline]:
-        """Yields the usual recipes, as far as the parents allow them."""
-        if self.pool.base is not None:
-            for weight in TASK_ARITHMETIC_WEIGHTS:
-                label = f"task arithmetic λ={weight}"
-                yield Baseline(label, self._recipe("task_arithmetic", weight=weight, normalize=0.0))
-            for method, title in (("ties", "TIES"), ("dare_ties", "DARE-TIES")):
-                recipe = self._recipe(method, weight=1.0, density=USUAL_DENSITY, normalize=1.0)
-                yield Baseline(f"{title} (density {USUAL_DENSITY})", recipe)
-        if len(self.pool.parents) == 2:
-            yield Baseline("slerp t=0.5", self._recipe("slerp", base=self.pool.parents[0], t=0.5))
-
-    def _recipe(
-        self,
-        method: str,
-        *,
-        sources: tuple[Source, ...] | None = None,
-        base: Parent | None = None,
-        **parameters: float,
-    ) -> Recipe:
-        """Returns a recipe in which all parents and layers have the same parameters."""
-        own = {name: constant(parameters.pop(name)) for name in ("weight", "density") if name in parameters}
-        mixed = sources is None
-        return Recipe(
-            method=method,
-            slices=(
-                Slice(sources=sources or tuple(Source(parent=p, parameters=own) for p in self.pool.parents)),
-            ),
-            base=base or (self.pool.base if mixed else None),
-            parameters={name: constant(value) for name, value in parameters.items()},
-            dtype=self.dtype,
-            tokenizer=(self.pool.base or self.pool.parents[0]) if mixed else None,
-            seed=self.seed,
-        )

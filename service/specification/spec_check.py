@@ -23,14 +23,9 @@ from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.search.plan import Baseline
+from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
-from service.specification.planning import (
-    ExperimentFacts,
-    PlannedBaseline,
-    baselines_for,
-    build_pool,
-    build_space_for,
-)
+from service.specification.planning import ExperimentFacts, build_pool, build_space_for
 from service.specification.reading import (
     average_of,
     from_space_error,

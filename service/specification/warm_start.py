@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from search_spaces import Recipe
 from service.errors import ConflictError, NotFoundError
 from service.experiment.candidate import CandidateStatus
-from service.specification.planning import PlannedBaseline
+from service.specification.baselines import PlannedBaseline
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 

@@ -7,7 +7,8 @@ from typing import Any
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import ExperimentSpec
 from service.optimizers import NEED_KINSHIP, OPTIMIZERS
-from service.specification.planning import ExperimentFacts, PlannedBaseline, baselines_for, build_pool
+from service.specification.baselines import PlannedBaseline, baselines_for
+from service.specification.planning import ExperimentFacts, build_pool
 from service.store.database import Database
 from service.store.models import ExperimentRow
 from service.store.repository import Repository

@@ -14,7 +14,7 @@ from service.controller import requests as control
 from service.errors import ConflictError, InvalidSpecError
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
-from service.specification.planning import PlannedBaseline
+from service.specification.baselines import PlannedBaseline
 from service.specification.spec_check import Checked, check_spec
 from service.specification.warm_start import best_recipes, winner_of
 from service.store.models import ExperimentRow

@@ -9,9 +9,9 @@ from search_spaces.errors import RecipeFileError, UnknownNameError
 from service.optimizers import OPTIMIZERS
 from service.search.loop import genome_of
 from service.search.plan import Baseline
+from service.specification.baselines import baselines_for
 from service.specification.planning import (
     ExperimentFacts,
-    baselines_for,
     build_optimizer_for,
     build_pool,
     build_space_for,

@@ -20,7 +20,8 @@ from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
 from service.search.journal import GenerationSummary
-from service.specification.planning import ExperimentFacts, PlannedBaseline
+from service.specification.baselines import PlannedBaseline
+from service.specification.planning import ExperimentFacts
 from service.store.database import Database
 from service.store.journal import DatabaseJournal, ExaminationRecord
 from service.store.leases import acquire_lease
