@@ -147,7 +147,7 @@ class Desk:
         self._queue.clear()
 
     def run_job(self, job: Job) -> JobResult:
-        """Merges and asks; whoever wants anything else is mistaken.
+        """Merges and asks; any other call is a mistake.
 
         Raises:
             TypeError: Always.

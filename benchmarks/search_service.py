@@ -32,7 +32,7 @@ from workers.pools.inline_pool import InlinePool
 def run_experiment(
     raw: dict[str, Any], weights: dict[str, float], pool: InlinePool
 ) -> Iterator[dict[str, Any]]:
-    """Submits an experiment, drives it to its end, and yields what each candidate came to.
+    """Submits an experiment, runs it to its end, and yields what each candidate came to.
 
     Raises:
         RuntimeError: The experiment did not succeed.

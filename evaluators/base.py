@@ -21,7 +21,7 @@ class BenchmarkFacts:
         higher_is_better: Of the chosen metric.
         overlap: Share of the test items that have a long passage in common with a search item; None
             where items have no texts.
-        warnings: What whoever reads a score of this benchmark must know.
+        warnings: What a reader of a score of this benchmark must know.
         additive: The score is the mean over its items, so that it can be put together from parts.
     """
 

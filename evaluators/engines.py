@@ -1,6 +1,6 @@
-"""Engines: who continues a network's prompts in its stead, where somebody does.
+"""Engines: what continues a network's prompts in its stead.
 
-Whoever merges says so; whoever asks need not know.  Log-likelihoods are always the network's own.
+The merging side sets it; the asking side need not know.  Log-likelihoods are always the network's own.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from evaluators.token_tree import arrange
 
 __all__ = ["DEFAULT_LENGTH", "LENGTH_NAMES", "Generated", "GenerationPlan", "GenerationSettings", "Prompt"]
 
-_ROOM = 2048  # tokens of one pass, where nobody knows what fits
+_ROOM = 2048  # tokens of one pass, where it is not known what fits
 
 
 class GenerationPlan:

@@ -21,7 +21,7 @@ _BY_LM_EVAL = ("lm_eval", "negative_flips")
 class Jury:
     """An `Evaluator` of benchmarks of all kinds.
 
-    `negative_flips` compares with a parent, so whoever holds the parents shows it each of
+    `negative_flips` compares with a parent, so the holder of the parents shows it each of
     `references` once per split.
     """
 

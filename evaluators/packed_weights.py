@@ -47,7 +47,7 @@ def packed_weights(network: PreTrainedModel, tokens: int) -> Iterator[None]:
 
 
 def _layers(network: PreTrainedModel) -> list[nn.Linear]:
-    """Returns the layers that multiply as torch's own do; those that somebody altered are left alone."""
+    """Returns the layers that multiply as torch's own do; altered ones are left alone."""
     dtypes = [torch.float32]
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         dtypes.append(torch.bfloat16)

@@ -1,6 +1,6 @@
 """What the operator of a worker allows: which folders are read, which judges are asked.
 
-Set in the worker's environment, never in a spec: whoever may submit an experiment must not thereby
+Set in the worker's environment, never in a spec: permission to submit an experiment must not thereby
 be able to read the machine's files or run code on it.
 """
 

@@ -2,7 +2,7 @@
 
 Items are laid out in a row, and the g-th of G generations takes every G-th one from the g-th on: after
 G generations all have been asked once, and a new turn begins.  The row is sorted by who among the
-yardsticks (the parents, who answered everything) is right about an item, and among equals by how many
+references (the parents, who answered everything) is right about an item, and among equals by how many
 of all models asked so far were.  So each part holds its share of every kind of item, and of hard and
 easy ones, as systematic sampling from a sorted list does (Cochran, Sampling Techniques, chapter 8).
 
@@ -42,7 +42,7 @@ def turn_of(generation: int, size: int, count: int) -> Turn:
 
 def row_of(
     size: int,
-    yardsticks: Sequence[Sequence[float]],
+    references: Sequence[Sequence[float]],
     ease: Sequence[float],
     *,
     seed: Sequence[int],
@@ -51,12 +51,12 @@ def row_of(
 
     Args:
         size: How many items the benchmark has.
-        yardsticks: What some models scored on every item, larger is better: [models][size].
+        references: What some models scored on every item, larger is better: [models][size].
         ease: Each item's mean over all models asked so far.
         seed: Of the order among equals.
     """
     row = np.random.default_rng(list(seed)).permutation(size)
-    right_MN = np.array([_right(answers) for answers in yardsticks]).reshape(len(yardsticks), size)
+    right_MN = np.array([_right(answers) for answers in references]).reshape(len(references), size)
     keys = [np.asarray(ease, dtype=np.float64), *right_MN[::-1], right_MN.sum(axis=0)]  # the last sorts first
     return row[np.lexsort([key[row] for key in keys])]
 

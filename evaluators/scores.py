@@ -72,7 +72,7 @@ class Score:
 def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score:
     """Returns the score of a benchmark whose metric is a mean, from its items' values.
 
-    It has no margins: whoever puts answers together cannot know them.
+    It has no margins: they cannot be known from answers put together.
 
     Args:
         like: A score of the same benchmark on the same split.
@@ -92,7 +92,7 @@ def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score
 def united_score(one: Score, other: Score) -> Score:
     """Returns the score of a benchmark whose metric is a mean, from two askings of different items.
 
-    Whoever was asked everything has nothing to gain.
+    Scores of candidates that were asked everything stay as they are.
     """
     if not (one.items and other.items):
         return one if not one.items else other

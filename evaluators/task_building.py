@@ -32,7 +32,7 @@ from evaluators.task_metrics import choose_metric, suggestion
 from evaluators.task_questions import Subtask, Task, foreign_code
 from evaluators.task_splits import divide, limit, rule_of
 
-# Loaders of files: data that somebody brings are not public.
+# Loaders of files: data that a user brings are not public.
 _OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
 Entry = Any  # of lm-eval's index: a name, its kind, its file and that file's content
 

@@ -1,7 +1,7 @@
 """Errors of the search spaces.
 
 * SpaceError              what was asked for cannot be, and the message says what to do instead
-  * UnknownNameError      a method, parameter or key nobody declared
+  * UnknownNameError      an undeclared method, parameter or key
   * RecipeError           a recipe that describes no model
   * SpaceDefinitionError  a search space that holds nothing or contradicts itself
   * NotInSpaceError       a recipe that no genome of the space decodes to
@@ -49,7 +49,7 @@ def _restored(kind: type[SpaceError], args: tuple[object, ...], state: dict[str,
 
 
 class UnknownNameError(SpaceError):
-    """A name that nobody declared."""
+    """An undeclared name."""
 
     code = "unknown_name"
 

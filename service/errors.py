@@ -5,7 +5,7 @@
   * ConflictError                409  the thing is in a state, or has a name, that forbids it
     * IllegalTransitionError     409
     * NameTakenError             409
-    * LeaseLostError             409  another controller drives the experiment now
+    * LeaseLostError             409  another controller runs the experiment now
   * InvalidSpecError             422  holds every mistake of the spec at once
   * ReplayMismatchError          500  the optimizer no longer proposes what it proposed
 """
@@ -84,7 +84,7 @@ class NameTakenError(ConflictError):
 
 
 class LeaseLostError(ConflictError):
-    """Another controller drives the experiment now."""
+    """Another controller runs the experiment now."""
 
     code = "lease_lost"
 

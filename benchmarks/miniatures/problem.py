@@ -1,4 +1,4 @@
-"""What a miniature asks of a search, and how one of our optimizers is driven over it."""
+"""What a miniature asks of a search, and how one of our optimizers is run over it."""
 
 from __future__ import annotations
 

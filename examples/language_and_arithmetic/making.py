@@ -97,7 +97,7 @@ def make_everything(
 
 
 def _ignore(name: str, done: int, steps: int) -> None:
-    """Reports to nobody."""
+    """Reports nothing."""
 
 
 def _make(job: Job, report: OnProgress) -> None:

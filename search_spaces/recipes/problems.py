@@ -28,7 +28,7 @@ class Problems:
         self.found += problems
 
     def unknown(self, field: str, kind: str, value: object, known: Iterable[str]) -> None:
-        """Notes a name that nobody declared."""
+        """Notes an undeclared name."""
         self.found.append(UnknownNameError(field, kind, str(value), known))
 
     def check_keys(self, content: Mapping[Any, Any], known: Sequence[str], path: str) -> None:

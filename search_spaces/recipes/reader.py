@@ -266,7 +266,7 @@ class RecipeReader:
     def _check_required(
         self, sources: Sequence[Source], base: Parent | None, levels: Sequence[ReadParameters], field: str
     ) -> None:
-        """Finds parameters without a default that nobody says."""
+        """Finds parameters without a default that are not given."""
         if any(isinstance(problem, UnknownNameError) for problem in self._problems.found):
             return  # probably said, and misspelt
         method = self._method

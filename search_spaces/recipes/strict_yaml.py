@@ -1,4 +1,4 @@
-"""Reads YAML from strangers: plain data only, nothing twice, nothing that grows when it is read."""
+"""Reads YAML from unknown authors: plain data only, nothing twice, nothing that grows when it is read."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def initial_path(genes: PathGenes) -> Genome:
 
 
 def _filled(known: Mapping[int, Slice], edges: Sequence[int]) -> Iterator[Slice]:
-    """Yields a slice per layer; those that nobody knows are made as others of their group, or near it."""
+    """Yields a slice per layer; unknown ones are made as others of their group, or near it."""
     for start, end in pairwise(edges):
         for layer in range(start, end):
             nearest = min(known, key=lambda other: (not start <= other < end, abs(other - start), other))

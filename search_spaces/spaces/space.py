@@ -19,7 +19,7 @@ class ParentPool:
         base: Their common ancestor, where there is one.
         layers: How many layers each parent has.
         layer_prefix: What precedes the layer's number in tensor names (`model.layers.`).
-        parameters: How many numbers one parent has; 0 where nobody has counted.
+        parameters: How many numbers one parent has; 0 where it is not known.
         layer_parameters: How many of these one of its layers has.
     """
 

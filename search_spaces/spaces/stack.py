@@ -84,7 +84,7 @@ class StackingOptions(BaseModel):
 
 
 class PathGenes(Protocol):
-    """The genes of a path, whoever's layers it goes through."""
+    """The genes of a path, through the layers of any parent."""
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -214,7 +214,9 @@ class Stack:
                 places = known.get(piece.model_dump_json())
                 if places is None:
                     raise NotInSpaceError(
-                        "recipe", f"nobody here has its layer {len(path)}", "give the space the same parents"
+                        "recipe",
+                        f"no parent here has its layer {len(path)}",
+                        "give the space the same parents",
                     )
                 following = (path[-1].member, path[-1].layer + 1) if path else (0, 0)
                 place = following if following in places else places[0]

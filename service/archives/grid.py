@@ -54,7 +54,7 @@ class Elite:
 class GridArchive:
     """Keeps the best candidate of every cell of a grid over the measures.
 
-    Knows numbers only: whoever wants genomes or recipes looks them up by the candidate's number.
+    Knows numbers only: genomes and recipes are looked up by the candidate's number.
     """
 
     def __init__(self, axes: Sequence[MeasureAxis]) -> None:

@@ -71,7 +71,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "lineage": Command(
         "experiments.origins:lineage",
-        "Show everyone a candidate descends from.",
+        "Show all ancestors of a candidate.",
         ("evomerge lineage skills 17", "evomerge lineage skills 17 --json"),
     ),
     "archive": Command(
@@ -248,7 +248,7 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # slow, and wanted by nobody else
+        from importlib.metadata import version  # slow, and needed here alone
 
         say(f"evomerge {version('evomerge')}")
         raise typer.Exit

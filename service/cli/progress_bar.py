@@ -37,12 +37,12 @@ class ProgressBar:
         self._progress.stop()
 
     def announced(self, total: int) -> None:
-        """Hears how many bytes there will be."""
+        """Takes how many bytes there will be."""
         self._total = total
         self._progress.update(self._task, total=total)
 
     def written(self, tensors: int, count: int) -> None:
-        """Hears how many tensors and bytes are written."""
+        """Takes how many tensors and bytes are written."""
         if self._tensors == 0 and tensors > 1:  # what was there before is not part of the rate
             self._progress.reset(self._task, start=True, total=self._total, completed=count)
             self._progress.console.print(f"going on after {tensors} tensors, {size(count)}")

@@ -46,7 +46,7 @@ class Client:
     """Speaks to one service.
 
     Every method raises `ApiError` where the service refuses, and `ServerUnreachableError` where
-    nobody answers.
+    no service answers.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Client:
         return self._ask("GET", f"{_address(key)}/candidates/{number}/recipe").text
 
     def lineage(self, key: str | UUID, number: int) -> LineageView:
-        """Returns a candidate and everyone it descends from."""
+        """Returns a candidate and all its ancestors."""
         return self._view(LineageView, "GET", f"{_address(key)}/candidates/{number}/lineage")
 
     def archive(self, key: str | UUID) -> ArchiveView:

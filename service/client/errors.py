@@ -1,7 +1,7 @@
 """Errors of the client.
 
 * ClientError               a request that came to nothing
-  * ServerUnreachableError  nobody answers at the address
+  * ServerUnreachableError  no service answers at the address
   * ApiError                the service refused; holds its problem
 """
 
@@ -24,7 +24,7 @@ class ClientError(Exception):
 
 
 class ServerUnreachableError(ClientError):
-    """Nobody answers at the address."""
+    """No service answers at the address."""
 
     def __init__(self, url: str, cause: str) -> None:
         super().__init__(

@@ -54,7 +54,7 @@ class ExperimentRun:
         """Goes on until the experiment ends, a request stops it, or the controller shuts down."""
         with self.journal.database.reading() as session:
             row = Repository(session).experiment(self.key)
-        if row.status is _S.PAUSING:  # requested while nobody was there to fulfil it
+        if row.status is _S.PAUSING:  # requested while no controller ran it
             self.end(_S.PAUSED, reason=BY_REQUEST)
         elif row.status is _S.CANCELLING:
             self.end(_S.CANCELLED, reason=BY_REQUEST)

@@ -38,7 +38,7 @@ class Evidence:
 
     Attributes:
         winner: Its number.
-        finalists: Everybody who was examined.
+        finalists: All candidates that were examined.
         outcomes: Per split and candidate number.
         sensitivity: What became of the winner's selection score under other conditions.
     """
@@ -180,7 +180,7 @@ def _chances(evidence: Evidence) -> Iterator[ChanceFinding]:
         if items and all(items):
             answers[each.number] = items
     lengths = {tuple(map(len, items)) for items in answers.values()}
-    if len(lengths) != 1:  # some score is no mean over items, or not everybody answered the same ones
+    if len(lengths) != 1:  # some score is no mean over items, or they answered different items
         return
     labels = {each.number: each.label for each in evidence.finalists}
     chances = dict(zip(answers, chances_on_front(list(answers.values())), strict=True))

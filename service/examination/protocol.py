@@ -2,7 +2,7 @@
 
 The selection split picks the winner among the best candidates, the front and the baselines; then
 the test split is read once, for the report.  A baseline may win: then the search found nothing
-better, and the report says so.  Who broke a constraint in the search wins only where everyone did.
+better, and the report says so.  A candidate that broke a constraint in the search wins only where all did.
 Nothing of this is ever told to the optimizer.
 """
 
@@ -104,7 +104,7 @@ def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSp
 
 
 def _settle_mean(journal: DatabaseJournal, workforce: Workforce, *, timeout: float) -> ControlRequest | None:
-    """Has the mean scored on the search items like everybody; it is told to nobody."""
+    """Has the mean scored on the search items like every candidate; the optimizer is not told of it."""
     waiting = [
         r.candidate for r in journal.recall() if r.candidate.kind is CandidateKind.MEAN and r.outcome is None
     ]
@@ -182,7 +182,7 @@ def best_of(
 def violations_of(remembered: Sequence[Remembered]) -> dict[int, float]:
     """Returns by how much each candidate breaks the constraints.
 
-    The mean of the distribution was told to nobody, so nobody looked whether it keeps them.
+    The distribution's mean was never told, so whether it keeps them was not computed.
     """
     return {
         r.candidate.number: math.inf if r.candidate.kind is CandidateKind.MEAN else r.violation

@@ -117,7 +117,7 @@ class ExaminationFindings(Finding):
         comparisons: With every baseline that was examined, per objective; by test items.
         sensitivity: Of the winner's selection score to seeds and to the room for answers.
         chances_on_front: Of all finalists, the winner first.
-        warnings: What whoever reads the winner's scores must know.
+        warnings: What a reader of the winner's scores must know.
     """
 
     objectives: tuple[ObjectiveFinding, ...]

@@ -162,7 +162,7 @@ class Racing(Spec):
     Attributes:
         z: Standard errors by which it must lie behind.
         batch: Items between two looks.
-        told: What the optimizer hears of it: its `estimate`, the `worst` seen so far, or nothing
+        told: What the optimizer is told of it: its `estimate`, the `worst` seen so far, or nothing
             (`discard`).
     """
 
@@ -177,7 +177,7 @@ class Halving(Spec):
     Attributes:
         first: Items on the first rung.
         eta: Each rung asks `eta` times as many items of one in `eta` of the candidates.
-        told: What the optimizer hears of those left behind, as in `Racing`.
+        told: What the optimizer is told of those that were stopped early, as in `Racing`.
     """
 
     first: Annotated[int, Field(ge=2, le=100_000)] = 25
@@ -207,9 +207,9 @@ class ExperimentSpec(Spec):
         failure_policy: What the optimizer is told of a candidate without scores: the `worst` seen so
             far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
         warm_start: Earlier experiments whose winner and front join the baselines.
-        racing: Stops candidates that have lost early; None asks everyone everything.
-        halving: Leaves the weaker part of a generation behind; None asks everyone everything.
-        rotation: Asks generations a part of the items each; None asks all of them of everyone.
+        racing: Stops candidates that have lost early; None asks every candidate all items.
+        halving: Leaves the weaker part of a generation behind; None asks every candidate all items.
+        rotation: Asks generations a part of the items each; None asks every candidate all of them.
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.

@@ -1,4 +1,4 @@
-"""From the wish for a checkpoint to the order that a worker carries out."""
+"""From a requested export to the order that a worker carries out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from workers.protocol.messages import ExportOrder, HubTarget
 
 HUB = "hub:"
 RECIPE_FILE = "mergekit_config.yml"
-SCORES_FILE = "evomerge.json"  # also tells our own folders from everybody else's
+SCORES_FILE = "evomerge.json"  # also tells evomerge's own folders from others
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -122,7 +122,7 @@ def _checked_folder(target: str, *, replace: bool) -> str:
 
 
 def default_folder(settings: Settings, experiment: ExperimentRow, number: int) -> Path:
-    """Returns where a candidate is written when nobody says where."""
+    """Returns where a candidate is written when no target is given."""
     plain = re.sub(r"[^\w.-]+", "-", experiment.name, flags=re.ASCII).strip(".-")
     if plain != experiment.name:  # two names may look alike without their special characters
         plain = f"{plain}-{experiment.id.hex[-8:]}".lstrip("-")

@@ -67,11 +67,11 @@ class OptimizerSetup:
         population: Candidates per generation; None leaves it to the algorithm.
         sigma: First step as a share of each variable's range.
         measures: What places a candidate in an archive, beside its fitness.
-        parents: How many parents the pool has; 0 where nobody said.
+        parents: How many parents the pool has; 0 where it is not known.
         options: Settings that only this algorithm has.
         budget: How many candidates will be asked for, where that is known.
-        kinship: How alike any two parents are, -1 to 1, shape [parents, parents]; None where nobody
-            measured it.
+        kinship: How alike any two parents are, -1 to 1, shape [parents, parents]; None where it
+            was not measured.
         is_feasible: Says whether a genome stands for a recipe.  Pure, and the same for a genome for ever;
             None where all do.
     """
@@ -114,7 +114,7 @@ class Optimizer(ABC):
     steady_state: ClassVar[bool] = False  # whether it is best asked for one candidate at a time
     supports_reevaluation: ClassVar[bool] = False  # whether `retell` changes all that it keeps of a candidate
     needs_measures: ClassVar[bool] = False
-    needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is dear to find out
+    needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is expensive to find out
     declared_options: ClassVar[Mapping[str, Option]] = {}
 
     def __init__(self, setup: OptimizerSetup) -> None:

@@ -73,7 +73,7 @@ def origin_of(operator: str, *ancestors: Evaluation) -> Origin:
 
 
 def owners_of(variables: Sequence[Variable]) -> list[int | None]:
-    """Returns whose coefficient each gene is; None where it is nobody's or everybody's."""
+    """Returns which parent's coefficient each gene is; None where it belongs to no parent or to all."""
     return [variable.axis.owner if variable.axis else None for variable in variables]
 
 
@@ -86,12 +86,12 @@ def checked_kinship(setup: OptimizerSetup) -> NDArray[np.float64]:
     """Returns how alike any two parents are, shape [parents, parents].
 
     Raises:
-        SpaceError: Nobody measured it, it is not of that shape, or no gene belongs to a parent.
+        SpaceError: It was not measured, it is not of that shape, or no gene belongs to a parent.
     """
     if setup.kinship is None:
         raise SpaceError(
             "optimizer.algorithm",
-            "it needs to know how alike the parents are, and nobody measured it",
+            "it needs to know how alike the parents are, which was not measured",
             "have the parents' kinship measured, or use another algorithm",
         )
     kinship = np.array(setup.kinship, dtype=np.float64)

@@ -38,7 +38,7 @@ def choose_algorithm(
         wanted: What the spec says.
         variables: Of the search space.
         objectives: How many there are.
-        measures: How many there are: whoever names some wants an archive filled.
+        measures: How many there are: measures ask for an archive to be filled.
         budget: Candidates, where that is known.
     """
     if wanted != AUTO:
@@ -79,10 +79,10 @@ def choose_algorithm(
 
 
 def _for_a_front(objectives: int) -> ChosenAlgorithm:
-    wish = f"{objectives} objectives: the whole front is looked for"
+    front = f"{objectives} objectives: the whole front is looked for"
     if MOST_FOR_CROWDING < objectives <= MOST_FOR_HYPERVOLUME:
-        return ChosenAlgorithm("sms_emoa", f"{wish}, by the hypervolume that candidates add")
-    return ChosenAlgorithm("nsga2", wish)
+        return ChosenAlgorithm("sms_emoa", f"{front}, by the hypervolume that candidates add")
+    return ChosenAlgorithm("nsga2", front)
 
 
 def _has_steps(variable: Variable) -> bool:

@@ -66,7 +66,7 @@ class CmaMe(Optimizer):
 
     def propose(self, number: int) -> Genome:
         """Returns a sample of the number's emitter, or, before any has learned, around the first mean."""
-        loaded_ribs()  # at the first ask, which nobody waits for, rather than at a tell
+        loaded_ribs()  # at the first ask, which delays no worker, rather than at a tell
         draw = self.rng(number).standard_normal(len(self.variables))
         place = number % self._emitters
         point = self._working[place].at(draw) if self._working else self._best[1] + self.setup.sigma * draw

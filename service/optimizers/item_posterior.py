@@ -1,4 +1,4 @@
-"""What candidates that nobody has evaluated can be expected to score.
+"""What candidates that were not evaluated can be expected to score.
 
 Shapes: n evaluations, z points of the unit cube of d dimensions, K objectives, J items of one of them.
 """
@@ -75,7 +75,7 @@ class ItemPosterior:
     def best(self, weighting: Array | None) -> int:
         """Returns which known point the model holds for the best: what was luck in a score is left out."""
         values = self._valued(self._expected, weighting)
-        # Whoever breaks constraints comes after all others.
+        # Candidates that break constraints come after all others.
         return int(np.lexsort((-values, self._breaches))[0])
 
     def values(self, points: Array, optimism: float, weighting: Array | None) -> Array:
@@ -131,8 +131,8 @@ def _columns(evaluations: Sequence[Evaluation], objective: int) -> _Columns:
 def margins_of(evaluations: Sequence[Evaluation], objective: int) -> Array | None:
     """Returns the margins of an objective's items, shape [n, J]; None where too few told them.
 
-    Whoever has none (it failed, lost a race, or was scored before margins were kept) borrows those of the
-    one whose fitness is closest.
+    A candidate that has none (it failed, lost a race, or was scored before margins were kept) borrows
+    those of the one whose fitness is closest.
     """
     known = [e.margins[objective] if e.margins else () for e in evaluations]
     sizes = {len(margins) for margins in known if margins}

@@ -152,7 +152,7 @@ class ItemSurrogate(Optimizer):
     def _climb(
         self, rng: np.random.Generator, optimism: float, weighting: Array | None, *, again: bool = False
     ) -> Genome:
-        """Climbs the model from its best point; returns the best feasible genome nobody was.
+        """Climbs the model from its best point; returns the best feasible genome that was not evaluated.
 
         Args:
             rng: Of the candidate.

@@ -182,7 +182,7 @@ def _scaled(variable: Variable, gene: float | int | str, scale: float) -> float 
 
 
 def _least(variable: Variable, owner: int | None) -> float | int | str:
-    """Returns the gene by which a parent contributes least; of what is nobody's, the initial one."""
+    """Returns the gene by which a parent contributes least; where no parent has one, the initial one."""
     if owner is None or not _is_weight(variable) or isinstance(variable, Integer):
         return variable.initial
     assert isinstance(variable, Real)  # noqa: S101 - weights are

@@ -15,7 +15,7 @@ from service.optimizers.genetic import Genetic
 class Nsga2(Genetic):
     """Breeds from the least dominated candidates, those in thin regions of the front first.
 
-    Evolved candidates compete with the members once a generation of them has been told.  Whoever
+    Evolved candidates compete with the members once a generation of them has been told.  A candidate that
     keeps the constraints dominates those who break them, and of two who break them the one who breaks
     them less (section VI-A).
     """

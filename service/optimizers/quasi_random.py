@@ -17,7 +17,7 @@ class QuasiRandomSearch(Optimizer):
     """Fills the search space evenly: candidate n is point n of a scrambled Sobol sequence.
 
     Sobol (1967), scrambled after Owen (1998).  Learns nothing, so that any number of workers can
-    draw from it; the better yardstick where there are up to some dozens of variables.  Infeasible points
+    draw from it; the better reference where there are up to some dozens of variables.  Infeasible points
     are drawn nearer to the initial genome.
     """
 

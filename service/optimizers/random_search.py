@@ -1,4 +1,4 @@
-"""Random search: the yardstick for every other optimizer."""
+"""Random search: the reference for every other optimizer."""
 
 from __future__ import annotations
 

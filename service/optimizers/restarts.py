@@ -24,9 +24,9 @@ class Restarts:
     """Two kinds of runs share the budget evenly, after BIPOP-CMA-ES (Hansen, GECCO 2009).
 
     *Large* runs start anywhere, with a population that doubles each time (IPOP: Auger and Hansen,
-    CEC 2005): they look where nobody has looked, and average noise away.  *Small* runs start from the
+    CEC 2005): they search unvisited regions, and average noise away.  *Small* runs start from the
     best genome so far with a step drawn between a tenth of the first and the whole of it, log-
-    uniformly: BIPOP starts those anywhere, too, but evaluating a model is dear and the best genome is
+    uniformly: BIPOP starts those anywhere, too, but evaluating a model is expensive and the best genome is
     worth more than a random one.  Whichever kind has spent less is next.
 
     Args:

@@ -1,4 +1,4 @@
-"""Ancestry: everyone a candidate descends from, also those that no archive holds any more."""
+"""Lineage: all ancestors of a candidate, also those that no archive holds any more."""
 
 from __future__ import annotations
 

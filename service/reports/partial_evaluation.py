@@ -1,4 +1,4 @@
-"""What there is to say where not everyone answers all items, in sentences."""
+"""Sentences on experiments whose candidates answer a part of the items."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def _parts(objectives: Sequence[ObjectiveFacts], items: int) -> str:
 
 def _foretold(found: EstimatorFinding) -> str:
     if not found.checks or found.error is None or found.plain_error is None:
-        return "how well estimates foretell the next answers was not checked yet"
+        return "how well estimates predict the next answers was not checked yet"
     ranks = "" if found.rank_correlation is None else f", rank correlation {found.rank_correlation:.2f}"
     checks = f"{found.checks} checks" if found.checks > 1 else "1 check"
     text = f"estimates missed by {found.error:.3f} (plain means {found.plain_error:.3f}) in {checks}{ranks}"
-    return text if found.used else f"{text}; plain means are used, as they foretell better"
+    return text if found.used else f"{text}; plain means are used, as they predict better"
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ class LineageNode(View):
     """A candidate in another one's lineage.
 
     Attributes:
-        operator: What the optimizer made it with; empty for baselines, which nobody made.
+        operator: What the optimizer made it with; empty for baselines.
         ancestors: Numbers of the candidates it was made of.
         scores: On the search split.
     """
@@ -25,7 +25,7 @@ class LineageNode(View):
 
 
 class LineageView(View):
-    """A candidate and everyone it descends from, by number; archives and fronts do not matter.
+    """A candidate and all its ancestors, by number; archives and fronts do not matter.
 
     Attributes:
         complete: Whether all ancestors are there; very long lineages are cut at their oldest end.

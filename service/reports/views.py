@@ -113,8 +113,8 @@ class ProgressView(View):
         best: Highest weighted mean of the objectives on the search split, and whose it is.
         best_baseline: The same among the baselines.
         hypervolume: Of the front, measured from `reference`, per generation told so far.
-        estimator: How well values from a part of the items foretold further answers; None where everyone
-            is asked everything.
+        estimator: How well values from a part of the items predicted further answers; None where every
+            candidate is asked all items.
     """
 
     counts: dict[CandidateStatus, int]

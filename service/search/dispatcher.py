@@ -51,7 +51,7 @@ class EvaluationRequest:
 
     Attributes:
         items: Per benchmark, the places of the items to ask; None asks all.
-        race: Whom it races, if anybody.
+        race: The race that it takes part in, if any.
         ask_seconds: Its share of the optimizer's proposing.
         worked: Seconds that workers were at it in earlier attempts.
         again: The later generation whose items it is asked; None in its own.

@@ -1,4 +1,4 @@
-"""AssignedFitness: from a candidate's outcome to what the optimizer is told of it."""
+"""Fitness assignment: from a candidate's outcome to what the optimizer is told of it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class AssignedFitness:
 
 
 class FitnessAssigner:
-    """Appraises candidates in the order in which they are told; the baselines before all others.
+    """Assigns fitness to candidates in the order in which they are told; the baselines before all others.
 
-    What a candidate without scores (failed, infeasible) counts as is the policy's word: as the
+    What a candidate without scores (failed, infeasible) counts as is set by the policy: as the
     *worst* seen so far in every objective; as that and as breaking the constraints by 1, a
     *penalty* that ranks it behind whatever was scored; or it is *discarded*, not told at all.
     One that lost a race is told its *estimate*, which is enough to be ranked by, or as above.
@@ -52,9 +52,9 @@ class FitnessAssigner:
     def assign(
         self, candidates: Sequence[Candidate], outcomes: Mapping[int, Outcome]
     ) -> list[AssignedFitness]:
-        """Returns one one per candidate, in order.
+        """Returns one assignment per candidate, in order.
 
-        The parents bound what they are record by themselves: they are told together.
+        The parents' scores bound their own constraints as well: they are told together.
         """
         lost = {c.number for c in candidates if is_pruned(outcomes.get(c.number))}
         profiles = {c.number: profile_of(c, outcomes.get(c.number)) for c in candidates}
@@ -71,7 +71,7 @@ class FitnessAssigner:
         ]
 
     def reevaluate(self, candidate: Candidate, outcome: Outcome) -> AssignedFitness:
-        """Appraises a candidate of earlier on what it has answered since."""
+        """Assigns fitness anew to a candidate that has answered further items."""
         profile = profile_of(candidate, outcome)
         one = self._assign(candidate, profile)
         scores = () if profile is None else tuple(profile.scores.values())
@@ -105,7 +105,7 @@ class FitnessAssigner:
         return AssignedFitness(candidate, fitness, record, evaluation)
 
     def _estimate(self, candidate: Candidate, profile: Profile | None) -> AssignedFitness:
-        """Appraises one that lost a race: it can be neither best nor an elite."""
+        """Assigns an estimate to a candidate that lost a race: it can be neither best nor an elite."""
         record = FitnessRecord(candidate.number, scores=() if profile is None else _partial(profile))
         if profile is None or candidate.genome is None or self.pruned != "estimate":
             told = None if self.pruned == "discard" else self._as_worst(candidate)

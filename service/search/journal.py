@@ -34,8 +34,8 @@ class GenerationSummary:
         best: Highest weighted mean of the objectives so far, and whose it is.
         hypervolume: Of the front, over the worst baseline in each objective.
         reference: That worst, as fitness; None when no baseline has scores.
-        estimator: How well scores of a part of the items foretold those of the next: see
-            `service.search.fidelity.estimator_check`; None where everyone is asked everything.
+        estimator: How well scores of a part of the items predicted those of the next: see
+            `service.search.fidelity.estimator_check`; None where every candidate is asked all items.
     """
 
     generation: int
@@ -85,7 +85,7 @@ class Journal(Protocol):
         ...
 
     def control_request(self) -> ControlRequest | None:
-        """Returns what people ask of the experiment now, if anything."""
+        """Returns what is asked of the experiment now, if anything."""
         ...
 
 

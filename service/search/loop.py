@@ -10,8 +10,8 @@ own, or as soon as the one a window ahead was told, so that no worker waits for 
 that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
 (`plan.order`), candidates depend on who was faster; then the order of telling is what is remembered.
 
-Who is asked what is the fidelity' business: where a generation answers a part of the items only, the
-elites answer it as well, and what they are worth then is told before that generation.
+Which items a candidate is asked is up to the fidelity policy: where a generation answers a part of the
+items only, the elites answer it as well, and their new scores are told before that generation.
 
 It knows no SQL, no HTTP, no Ray and no torch: only its two ports, `Workforce` and `Journal`.
 """
@@ -102,7 +102,7 @@ class SearchLoop:
     # --- Asking
 
     def _ask(self) -> None:
-        """Asks for everyone whose turn it is after what was told so far."""
+        """Asks for all candidates that are due after what was told so far."""
         due = self._due()
         fresh = [number for number in due if number not in self._remembered]
         if fresh and (ending := self._reason_to_end()) is not None:
@@ -222,7 +222,7 @@ class SearchLoop:
             self.journal.retold([one.record for one in assigned])
 
     def _next_told(self) -> list[int]:
-        """Returns who is told next; nobody, while one of them is still being scored."""
+        """Returns which candidates are told next; none, while one of them is still being scored."""
         if self.plan.order == "completed" and self._told >= len(self.plan.baselines):
             if self._replay:
                 return [self._replay.popleft()]
@@ -231,7 +231,7 @@ class SearchLoop:
         return together if all(map(self._has_ended, together)) else []
 
     def _has_ended(self, number: int) -> bool:
-        """Says whether a candidate can be told: it has ended, and so has whoever is told before it."""
+        """Says whether a candidate can be told: it has ended, and so have those that are told before it."""
         candidate = self._open[number]
         if not self.fidelity.complete(candidate.generation):
             return False

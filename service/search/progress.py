@@ -1,4 +1,4 @@
-"""SearchProgress: where a search stands after what it was told, and whether that is enough."""
+"""SearchProgress: front, best candidate, failures and costs so far, and whether that is enough."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SearchProgress:
 
     @property
     def too_many_failures(self) -> bool:
-        """Says whether more failed than is put up with."""
+        """Says whether more candidates failed than the budget allows."""
         return self.failures > self.plan.budget.failures
 
     def enough(self) -> Ending | None:

@@ -166,7 +166,7 @@ def rotation_mistakes(raw: Mapping[str, Any], entries: Sequence[BenchmarkFacts])
         yield Mistake("/rotation/items", "nothing_to_rotate", detail, remedy)
     asked = most if rotation is None else min(most, rotation.items)
     if halving is not None and asked <= halving.first:
-        detail = f"the first rung asks {halving.first} of {asked} items: nobody would be left behind"
+        detail = f"the first rung asks {halving.first} of {asked} items: no candidate would be stopped early"
         yield Mistake("/halving/first", "nothing_to_halve", detail, f"use fewer than {asked}")
 
 

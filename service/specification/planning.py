@@ -1,7 +1,7 @@
 """From a spec and the facts about its parents to what the search loop works with.  Pure: no files.
 
 Used twice: before an experiment exists, to see that it can be planned, and whenever a controller
-drives it.  The baselines are planned once and kept among the facts, so that a run does not depend
+runs it.  The baselines are planned once and kept among the facts, so that a run does not depend
 on files that changed in between.
 """
 
@@ -38,7 +38,7 @@ class ExperimentFacts(BaseModel):
     """What was found out about an experiment when it was created.
 
     Attributes:
-        algorithm, algorithm_reason: Who searches, and why; kept, so that a run does not change horses
+        algorithm, algorithm_reason: The optimizer and the reason for it; kept, so that a run goes on with it
             when a later version would choose otherwise.
         layers, layer_prefix: The shape that the parents share.
         parameters: Of one parent; `layer_parameters`: of one of its layers.

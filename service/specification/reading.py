@@ -96,7 +96,7 @@ def _absolute_parent(value: object, *, certainly_local: bool = False) -> object:
     if certainly_local or value.startswith((".", "/", "~")) or is_folder(value):
         try:
             return str(Path(value).expanduser().absolute())
-        except RuntimeError:  # ~somebody, whom this machine does not know
+        except RuntimeError:  # ~name of a user that this machine does not have
             return value
     return value
 

@@ -379,7 +379,7 @@ def _sizes(layout: Layout) -> tuple[int, int]:
 
 
 def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:
-    """Yields a mistake where the search would see few items, and nobody said that this is meant."""
+    """Yields a mistake where the search would see few items, and the spec does not allow that."""
     items = entry.items["search"]
     if objective.kind in ("depth", "parameters"):  # one number that is no sample of anything
         return

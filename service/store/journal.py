@@ -67,7 +67,7 @@ class DatabaseJournal:
         """Opens a transaction that only the lease's holder gets.
 
         Raises:
-            LeaseLostError: Another controller drives the experiment now.
+            LeaseLostError: Another controller runs the experiment now.
         """
         with self.database.session() as session:
             prove_lease(session, self.experiment_id, self.epoch)
@@ -215,7 +215,7 @@ class DatabaseJournal:
         """Returns what is asked of the experiment now; looks at most every fifth of a second.
 
         Raises:
-            LeaseLostError: Another controller drives the experiment now.
+            LeaseLostError: Another controller runs the experiment now.
         """
         if self.stopping():
             return ControlRequest.STOP

@@ -1,6 +1,6 @@
-"""Leases: which controller drives an experiment or writes an export, by the database's clock alone.
+"""Leases: which controller runs an experiment or writes an export, by the database's clock alone.
 
-A lease on an experiment carries a fencing token, its `epoch`: whoever takes the experiment over
+A lease on an experiment carries a fencing token, its `epoch`: taking the experiment over
 raises it, and every write of the former holder is refused from then on.
 """
 
@@ -18,7 +18,7 @@ from service.store.models import ExperimentRow, ExportRow
 
 
 def acquire_lease(session: Session, experiment_id: UUID, owner: str, *, seconds: float) -> int | None:
-    """Takes an experiment that nobody holds; returns the new epoch, or None where somebody does."""
+    """Takes an experiment that no controller holds; returns the new epoch, or None where one does."""
     statement = (
         update(ExperimentRow)
         .where(ExperimentRow.id == experiment_id, _is_free(ExperimentRow, owner))
@@ -45,7 +45,7 @@ def renew_lease(session: Session, experiment_id: UUID, epoch: int, *, seconds: f
 
 
 def release_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
-    """Lets an experiment go, if it is still held, so that nobody has to wait for the lease's end."""
+    """Lets an experiment go, if it is still held, so that others need not wait for the lease's end."""
     session.execute(
         update(ExperimentRow)
         .where(ExperimentRow.id == experiment_id, ExperimentRow.epoch == epoch)

@@ -58,7 +58,7 @@ class Base(DeclarativeBase):
 
 
 class ExperimentRow(Base):
-    """An experiment, and who drives it.
+    """An experiment, and which controller runs it.
 
     Attributes:
         spec: `ExperimentSpec.model_dump(mode="json")`, with absolute local paths.

@@ -150,7 +150,7 @@ class Repository:
         return list(self.session.scalars(query.order_by(CandidateRow.number)))
 
     def counts(self, experiment_id: UUID) -> dict[CandidateStatus, int]:
-        """Returns how many candidates have each status; statuses nobody has are left out."""
+        """Returns how many candidates have each status; statuses without candidates are left out."""
         query = (
             select(CandidateRow.status, func.count())
             .where(CandidateRow.experiment_id == experiment_id)

@@ -60,7 +60,7 @@ class Problem:
         return cls(
             500,
             "internal_error",
-            "the service failed in a way nobody foresaw; nothing was changed by this request",
+            "the service failed unexpectedly; nothing was changed by this request",
             "look for the request id in the service's log, and report it",
         )
 

@@ -61,7 +61,7 @@ class Gatekeeper:
         self._key = key.get_secret_value().encode() if key is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request; a failure nobody foresaw becomes a problem, never a traceback."""
+        """Handles one request; an unexpected failure becomes a problem, never a traceback."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

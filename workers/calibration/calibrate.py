@@ -34,7 +34,7 @@ Found = tuple[dict[str, Tensor], dict[str, str]]
 def calibrate(order: CalibrationOrder, progress: ProgressOf | None = None) -> Calibrated:
     """Makes and writes the records that an order asks for; each appears complete or not at all.
 
-    `progress` hears of every text.
+    `progress` is called for every text.
 
     Raises:
         WorkerError: The model or the texts cannot be used, or a record cannot be written.

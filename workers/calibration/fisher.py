@@ -29,7 +29,7 @@ def diagonal_fisher(
         network: In evaluation mode.
         texts: Tokens, each [T + 1].
         seed: Of the labels; they are drawn on the CPU, so that they are the same on any device.
-        tell: Hears how many texts are done.
+        tell: Called with how many texts are done.
     """
     generator = torch.Generator().manual_seed(seed)
     parameters = network.parameters()

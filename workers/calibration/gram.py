@@ -74,7 +74,7 @@ def gram_matrices(
     Args:
         network: In evaluation mode.
         texts: Tokens, each [tokens].
-        tell: Hears how many texts are done.
+        tell: Called with how many texts are done.
     """
     listener = _Listener()
     layers = linear_layers(network)

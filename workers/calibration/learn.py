@@ -54,7 +54,7 @@ class _Ingredients:
 def learn(order: LearningOrder, progress: ProgressOf | None = None) -> Learned:
     """Returns the recipe with the coefficients that gradient steps led to.
 
-    `progress` hears of every parent that is read and of every step.
+    `progress` is called for every parent that is read and of every step.
 
     Raises:
         WorkerError: A model or the texts cannot be used, or the objective is no number.

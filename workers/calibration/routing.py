@@ -45,7 +45,7 @@ def routing_statistics(
     Args:
         network: In evaluation mode.
         texts: Tokens, each [tokens].
-        tell: Hears how many texts are done.
+        tell: Called with how many texts are done.
 
     Raises:
         MergeError: The model has no routers that are understood.

@@ -56,7 +56,7 @@ def rule_for(architecture: str) -> FoldRule:
     """Returns what an architecture's scales are folded into.
 
     Raises:
-        MergeError: They cannot be: a block's input is not normalised, or nobody has looked.
+        MergeError: They cannot be: a block's input is not normalised, or it was not examined.
     """
     if architecture not in RULES:
         known = ", ".join(sorted(RULES))

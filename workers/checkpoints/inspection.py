@@ -92,7 +92,7 @@ def depth_of(parent: Parent, config: Mapping[str, Any]) -> int:
 
 
 def _check_sizes(parent: Parent, config: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> None:
-    """Refuses sizes that nobody has, before anything of that size is made.
+    """Refuses sizes that no model has, before anything of that size is made.
 
     Raises:
         CheckpointError: A size is no number from 1 to LARGEST_SIZE, or there are more tokens than rows.

@@ -1,4 +1,4 @@
-"""The language model inside a model that also sees or hears: it alone is merged.
+"""The language model inside a multimodal model: it alone is merged.
 
 A checkpoint with a `text_config` holds a language model under a prefix of its own.  Parents that are
 such and parents that only read are renamed to match the tokenizer's owner: either the language part is

@@ -2,7 +2,7 @@
 
 A file begins with eight bytes, the length of a JSON header; the header gives every tensor's type,
 shape and place; the tensors follow, back to back, to the end of the file.  Everything here is
-checked against hard limits, because checkpoints come from strangers.
+checked against hard limits, because checkpoints come from unknown authors.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def open_plainly(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def check_inside(path: Path) -> None:
-    """Refuses a file that is a link to somewhere else: a stranger's checkpoint could name any file.
+    """Refuses a file that is a link to somewhere else: an unknown checkpoint could name any file.
 
     Raises:
         CheckpointError: It leads out of its folder.

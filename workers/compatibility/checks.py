@@ -126,7 +126,7 @@ def _values(settings: Sequence[Setting], names: Sequence[str]) -> list[float]:
 
 
 def unprepared(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> Iterator[WorkerError]:
-    """Yields records that a method needs and nobody made, and numbers that give no probabilities."""
+    """Yields records that a method needs and that were not made, and numbers that give no probabilities."""
     method = method_named(recipe.method)
     parents = [source.parent for part in recipe.slices for source in part.sources]
     base = [recipe.base] if recipe.base is not None and method.needs_base else []

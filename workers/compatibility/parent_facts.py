@@ -26,7 +26,7 @@ _SIZES = {
 }
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
-_LONGEST = 200  # characters of a text from a stranger
+_LONGEST = 200  # characters of a text from an unknown author
 
 
 @dataclass(frozen=True, slots=True)

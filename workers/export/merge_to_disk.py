@@ -137,7 +137,7 @@ def check_unchanged(layouts: Mapping[Parent, Layout], before: Mapping[str, str])
     for path, now in fingerprints(layouts).items():
         if now != before[path]:
             raise CheckpointError(
-                path, "changed while it was being merged", "merge again when nobody writes to it"
+                path, "changed while it was being merged", "merge again when no process writes to it"
             )
 
 

@@ -52,7 +52,7 @@ class Ingredients:
 
 
 Kernel = Callable[[Ingredients], Tensor]
-"""Returns the merged tensor in float32, or in the parents' dtype where that is wider; whoever called
+"""Returns the merged tensor in float32, or in the parents' dtype where that is wider; the caller
 rounds it, once.  A kernel may return an input itself, unchanged, and never writes to one.
 """
 
@@ -144,7 +144,7 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """W = W_0 + sum_j c_j E_j, where the E_j are dear to make and the c_j cheap.
+    """W = W_0 + sum_j c_j E_j, where the E_j are expensive to make and the c_j cheap.
 
     Attributes:
         make: Returns the E_j, float32, each of the base's shape; or what `finish` makes them of.

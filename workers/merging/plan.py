@@ -216,7 +216,7 @@ class _Planner:
                 yield plan
 
     def _members(self, place: _Place) -> list[Layout]:
-        """The checkpoints that must agree on a tensor: base, sources, and whoever gives the config."""
+        """The checkpoints that must agree on a tensor: base, sources, and the owner of the config."""
         block = place.block
         parents = [block.base] if block.base is not None else []
         parents += [source.parent for source in block.part.sources]

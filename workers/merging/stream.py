@@ -28,7 +28,7 @@ ReadRecord = Callable[[Parent, str, str], Tensor | None]
 
 
 def no_records(parent: Parent, kind: str, tensor: str) -> Tensor | None:  # noqa: ARG001 - a ReadRecord
-    """Stands where nobody said where records lie; only methods that need some ask.
+    """Stands where no reader of records is given; only methods that need some ask.
 
     Raises:
         MergeError: Always.

@@ -29,8 +29,8 @@ class _Lane:
 class InlinePool:
     """A workforce of one, in this process.
 
-    A crash of the worker is a crash of the controller: whoever minds takes Ray.  One thread calls
-    `prepare`, `submit`, `next_outcome` and `drop`; jobs may come from any.
+    A crash of the worker is a crash of the controller; Ray's workers are processes of their own.  One
+    thread calls `prepare`, `submit`, `next_outcome` and `drop`; jobs may come from any.
     """
 
     def __init__(self, *, threads: int | None = None) -> None:

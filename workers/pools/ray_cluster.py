@@ -44,7 +44,7 @@ class Call:
 class Cluster:
     """A connection to Ray: one started on this machine, on the loopback interface, or one at an address.
 
-    Whoever can talk to Ray can run code, so it is started with token authentication, without a
+    A client of Ray can run code, so it is started with token authentication, without a
     dashboard.  The token is that of the environment, or one made for this controller.
     """
 

@@ -11,7 +11,7 @@ from search_spaces import Parent, Recipe
 RecordKind = Literal["fisher", "gram", "routing"]
 RECORD_KINDS: tuple[RecordKind, ...] = ("fisher", "gram", "routing")
 ProgressOf = Callable[[str, int, int], None]
-"""Hears what is being done, how many are done, of how many."""
+"""Called with what is being done, how many are done, of how many."""
 
 
 @dataclass(frozen=True, slots=True)

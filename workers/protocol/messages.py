@@ -103,9 +103,9 @@ Outcome = Scored | Failed
 
 
 Progress = Callable[[int, int], None]
-"""Hears of every tensor of a checkpoint that is written: how many now are, and their bytes."""
+"""Called for every tensor of a checkpoint that is written: how many now are, and their bytes."""
 Announce = Callable[[int], None]
-"""Hears at the beginning how many bytes there will be."""
+"""Called at the beginning with how many bytes there will be."""
 
 
 @dataclass(frozen=True, slots=True)

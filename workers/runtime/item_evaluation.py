@@ -35,7 +35,7 @@ class Answered:
 
 
 def question(assignment: Assignment, sheets: Sequence[Sheet], ask: Ask) -> Answered:
-    """Asks what the assignment wants and nobody knows yet.
+    """Asks what the assignment wants and is not known yet.
 
     Scores that are no means of their items cannot be put together from parts: then everything is
     asked at once, and there is no race.

@@ -133,7 +133,7 @@ class Network:
         """Refuses tensors that do not make up the whole network.
 
         Raises:
-            MergeError: A weight that nobody writes would be the last candidate's, or none at all.
+            MergeError: A weight that is never written would be the last candidate's, or none at all.
         """
         covered = Counter[int]()
         for place in places:
@@ -207,7 +207,7 @@ class _Traced(Tensor):
 
 
 def _stand_in(tensor: Tensor) -> _Traced:
-    """Returns memory like the tensor's, with an address of its own, that nobody touches."""
+    """Returns memory like the tensor's, with an address of its own, that is never touched."""
     memory = torch.empty(max(tensor.numel(), 1), dtype=tensor.dtype)
     return memory[: tensor.numel()].view(tensor.shape).as_subclass(_Traced)
 

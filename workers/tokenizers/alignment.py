@@ -44,7 +44,7 @@ class RowPlan:
     Attributes:
         own: For each row of the merged model the parent's own row, or ABSENT.
         donations: What fills the absent ones.
-        averaged: Absent rows that nobody has: the mean of all the parent's rows.
+        averaged: Absent rows that no parent has: the mean of all the parent's rows.
     """
 
     own: tuple[int, ...]

@@ -28,7 +28,7 @@ def extend(
     candidates: Annotated[int | None, typer.Option(help="Evolved candidates in all.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of searching in all.")] = None,
     gpu_hours: Annotated[float | None, typer.Option(help="GPU hours in all.")] = None,
-    failures: Annotated[int | None, typer.Option(help="Failed candidates that are put up with.")] = None,
+    failures: Annotated[int | None, typer.Option(help="Failed candidates that are allowed.")] = None,
     target: Annotated[float | None, typer.Option(help="Weighted mean at which to end.")] = None,
     stagnation: Annotated[int | None, typer.Option(help="Candidates without progress to end at.")] = None,
     lift: Annotated[

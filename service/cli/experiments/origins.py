@@ -21,7 +21,7 @@ def lineage(
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> None:
-    """Show everyone a candidate descends from, and how each was made."""
+    """Show all ancestors of a candidate, and how each was made."""
     with connect(server, api_key) as client:
         view = client.lineage(name, number)
     if as_json:

@@ -125,7 +125,7 @@ def embedded_server(settings: Settings, build: Build = build_app) -> Iterator[Em
     try:
         listener = listen(settings.host, settings.port)
     except CommandError:
-        listener = listen(settings.host, 0)  # somebody else's program; any port will do for this one
+        listener = listen(settings.host, 0)  # another program; any port will do for this one
     url = url_of(settings, listener.getsockname()[1])
     server = server_for(settings, build)
     failure: list[BaseException] = []

@@ -108,12 +108,12 @@ class ProgressLines:
         """Has nothing to tidy up."""
 
     def announced(self, total: int) -> None:
-        """Hears how many bytes there will be."""
+        """Takes how many bytes there will be."""
         self._total = total
         note(f"merging: {size(total)} to write")
 
     def written(self, tensors: int, count: int) -> None:
-        """Hears how many tensors and bytes are written."""
+        """Takes how many tensors and bytes are written."""
         if self._tensors == 0 and tensors > 1:
             self._found = count
             note(f"going on after {tensors} tensors, {size(count)}")

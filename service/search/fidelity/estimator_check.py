@@ -1,4 +1,4 @@
-"""EstimatorCheck: whether an estimate of all items' score foretells answers that come later."""
+"""EstimatorCheck: whether an estimate of all items' score predicts later answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FidelityPolicy: what each candidate is asked, when, and against whom; and who is asked again.
+"""FidelityPolicy: which items a candidate is asked, when, whom it races, and which are re-evaluated.
 
 A generation may be asked a part of the items; then the elites are asked it as well (see `subsampling`),
 as soon as its first candidate is asked for.  A candidate that races waits until its rival has answered
@@ -56,7 +56,7 @@ class FidelityPolicy:
         self.dispatcher, self.race, self.halving = dispatcher, race, halving
         self.subsampling = None if rotation is None else Subsampling(rotation)
         self._waiting: list[_Waiting] = []
-        self._elites: dict[int, list[Candidate]] = {}  # by generation, until they are heard
+        self._elites: dict[int, list[Candidate]] = {}  # by generation, until they are re-evaluated
         self._told: dict[int, Candidate] = {}  # who may be asked again
         self._known: dict[int, tuple[Reevaluation, ...]] = {}  # what is remembered of that
         self._rivals: dict[int, int | None] = {}  # whom a candidate races

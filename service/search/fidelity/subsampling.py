@@ -1,6 +1,6 @@
-"""Subsampling: which items each generation answers, who answers again, and what the answers are worth.
+"""Subsampling: the items of each generation, the re-evaluated elites, and scores estimated from answers.
 
-The baselines answer everything: they are the yardsticks.  A later generation answers a part of the
+The baselines answer everything: they are the references.  A later generation answers a part of the
 items, the same for all its candidates, and some of the best so far, the elites, answer it again, so
 that none of them stays for its luck alone.  As elites have answered more, and easy parts must not
 favour those who got them, a candidate's value is an estimate of what it would score on all items
@@ -63,16 +63,16 @@ class _Tally:
 
 @dataclass(slots=True)
 class Subsampling:
-    """Generation after generation of questions.
+    """Estimates of all items' scores from the parts that generations answer.
 
     Attributes:
-        check: How well the estimator foretells what elites answer next; when it does not, it is not used.
+        check: How well the estimator predicts what elites answer next; when it does not, it is not used.
     """
 
     rule: RotationRule
     check: EstimatorCheck = field(default_factory=EstimatorCheck)
     _tallies: list[_Tally] = field(init=False)
-    _yardsticks: list[list[tuple[float, ...]]] = field(init=False)  # per benchmark
+    _references: list[list[tuple[float, ...]]] = field(init=False)  # per benchmark
     _rows: dict[tuple[int, int], NDArray[np.int64]] = field(default_factory=dict)  # by benchmark and turn
     _items: dict[int, Items] = field(default_factory=dict)  # by generation
     _observed: dict[int, list[int]] = field(default_factory=dict)  # by candidate: generations it answered in
@@ -81,7 +81,7 @@ class Subsampling:
     def __post_init__(self) -> None:
         """Begins without any answers."""
         self._tallies = [_Tally(np.zeros(size), np.zeros(size)) for size in self.rule.sizes]
-        self._yardsticks = [[] for _ in self.rule.sizes]
+        self._references = [[] for _ in self.rule.sizes]
 
     def items(self, generation: int) -> Items | None:
         """Returns the places that a generation is asked; None asks all.
@@ -110,7 +110,7 @@ class Subsampling:
             number: The candidate's.
             generation: Its own.
             outcome: With all its answers, later ones included; None where it never had a recipe.
-            rival: Whom it raced, if anybody.
+            rival: The candidate that it raced, if any.
         """
         if not isinstance(outcome, Scored):
             return outcome
@@ -146,7 +146,7 @@ class Subsampling:
         key = (number, turn.number)
         if key not in self._rows:
             ease, seed = self._tallies[number].ease, (self.rule.seed, *key)
-            self._rows[key] = row_of(size, self._yardsticks[number], ease.tolist(), seed=seed)
+            self._rows[key] = row_of(size, self._references[number], ease.tolist(), seed=seed)
         return part_of(self._rows[key], turn)
 
     def _knows_all(self, number: int) -> bool:
@@ -154,7 +154,7 @@ class Subsampling:
         return all(known >= size for known, size in zip(sizes, self.rule.sizes, strict=True))
 
     def _known(self, number: int, outcome: Scored) -> Scored:
-        """Returns an outcome with those answers alone that were heard so far."""
+        """Returns an outcome with those answers alone that were observed so far."""
         rounds = [self.items(generation) for generation in self._observed[number]]
         if None in rounds:
             return outcome
@@ -177,7 +177,7 @@ class Subsampling:
         for score in fresh.scores:
             self._tallies[names[score.benchmark]].add(score)
         if 0 in self._observed[number]:
-            for row, score in zip(self._yardsticks, known.scores, strict=True):
+            for row, score in zip(self._references, known.scores, strict=True):
                 row.append(score.item_fitness)
         found = [self._estimated(place, score) for place, score in enumerate(known.scores)]
         self._values[number] = replace(known, scores=tuple(found))
@@ -186,7 +186,7 @@ class Subsampling:
     def _estimated(self, place: int, score: Score) -> Score:
         if not score.items or not self.check.trusted:
             return score
-        guess = regression_estimate(fitness_by_place(score), self._yardsticks[place])
+        guess = regression_estimate(fitness_by_place(score), self._references[place])
         return with_estimate(score, guess)
 
     def _pruned(self, outcome: Scored, rival: int | None) -> Scored:
@@ -210,7 +210,7 @@ class Subsampling:
             answers = fitness_by_place(score)
             known = {place: answers[place] for place in seen.answers}
             self.check.add(
-                estimated=predicted_mean(known, self._yardsticks[n], places),
+                estimated=predicted_mean(known, self._references[n], places),
                 plain=_mean(known.values()),
                 found=_mean(answers[place] for place in places),
             )

@@ -1,8 +1,8 @@
-"""SuccessiveHalving: a generation that climbs rung by rung, and leaves its weaker part behind on each.
+"""Successive halving: a generation that climbs rung by rung, and leaves its weaker part behind on each.
 
 All answer the same few items, the better part of them answers more, and so on: successive halving
-(`evaluators.halving`).  Only how a candidate ends is written down: after a crash, a generation that was on
-the halving begins at the bottom again, where equal answers lead to the same end.
+(`evaluators.halving`).  Only how a candidate ends is written down: after a crash, a generation that was
+under way begins at the first rung again, where equal answers lead to the same end.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class SuccessiveHalving:
             self._requests[number] = request
 
     def climb(self) -> None:
-        """Sends everybody to the next rung who may go there, once all have answered on this one."""
+        """Sends the survivors to the next rung, once all candidates have answered on this one."""
         while True:
             self._climbing = [n for n in self._climbing if not isinstance(self._outcome_of(n), Failed)]
             missing = [n for n in self._climbing if not self._answered(n)]

@@ -115,7 +115,7 @@ def get_recipe(key: str, number: Number, repository: Reading) -> Response:
 @router.get(
     "/candidates/{number}/lineage",
     operation_id="getLineage",
-    summary="Get everyone a candidate descends from",
+    summary="Get all ancestors of a candidate",
     response_model=LineageView,
     responses=responses(404, 422),
 )

@@ -40,7 +40,7 @@ class EventTail:
     async def follow(self, experiment: UUID, *, after: int) -> AsyncIterator[list[EventView]]:
         """Yields batches of an experiment's events until it has ended and all were given.
 
-        Stops early when the service goes down: whoever listens comes back to the next one.
+        Stops early when the service goes down: clients reconnect to the next one.
         """
         async with self._listening():
             while not self.stopping.is_set():
@@ -75,7 +75,7 @@ class EventTail:
             self._listeners -= 1
 
     async def _watch(self) -> None:
-        """Looks for news until nobody listens any more."""
+        """Looks for news until the last listener has left."""
         try:
             while self._listeners:
                 await self._look()

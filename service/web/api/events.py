@@ -67,7 +67,7 @@ async def stream_events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Sends every event as it happens, with its id, until the experiment has ended.
 
-    The last message is `stream.ended`, without an id: whoever gets it need not come back.  Silent
+    The last message is `stream.ended`, without an id: a client that gets it need not reconnect.  Silent
     stretches hold a comment every 15 seconds.
     """
     tail = cast("EventTail", request.app.state.tail)

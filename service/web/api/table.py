@@ -15,7 +15,7 @@ from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 
-CHUNK = 1000  # rows per transaction: a long table must hold up nobody
+CHUNK = 1000  # rows per transaction: a long table must not block writers
 Cell = str | int | float | bool | None
 _FIRST = ("number", "generation", "label", "status", "on_front", "digest")
 _SECONDS = ("ask", "merge", "evaluate", "dispatch", "store", "tell")

@@ -160,7 +160,7 @@ class ExperimentContext:
 
     @property
     def other_comparisons(self) -> list[ComparisonFinding]:
-        """Of the winner with everybody else."""
+        """Of the winner with all other models."""
         found = self.examination.comparisons if self.examination else ()
         return [one for one in found if one.role not in ("parent", "average")]
 

@@ -87,7 +87,7 @@ def _front_line(plane: Plane) -> go.Scatter | None:
 
 
 def _best_line(plane: Plane) -> go.Scatter:
-    places = sorted(place for point in plane.everyone if (place := plane.place(point)) is not None)
+    places = sorted(place for point in plane.all_points if (place := plane.place(point)) is not None)
     better = max if plane.y.higher_is_better else min
     best: list[float] = []
     for _, value in places:

@@ -46,7 +46,7 @@ class LineagePicture:
 
 
 def lineage_picture(view: LineageView) -> LineagePicture | None:
-    """Returns the tree of a candidate; None for one that was made of nobody."""
+    """Returns the tree of a candidate; None for one without ancestors."""
     nodes = {node.number: node for node in view.nodes}
     if not nodes[view.candidate].ancestors:
         return None
@@ -78,12 +78,12 @@ def lineage_picture(view: LineageView) -> LineagePicture | None:
         lines=lines,
         left_out=len(nodes) - len(nearest),
         description=f"Candidate {view.candidate} descends from {len(nodes) - 1} others"
-        f" over {deepest} steps; it was made by {nodes[view.candidate].operator or 'nobody'}.",
+        f" over {deepest} steps; it was made by {nodes[view.candidate].operator or 'no operator'}.",
     )
 
 
 def _depths(nodes: dict[int, LineageNode], start: int) -> dict[int, int]:
-    """Returns everybody's longest way to the candidate; ancestors always have smaller numbers."""
+    """Returns the longest way of each ancestor to the candidate; ancestors always have smaller numbers."""
     depths = {start: 0}
     for number in sorted(nodes, reverse=True):
         if number not in depths:

@@ -219,7 +219,7 @@ def _figure(figure: go.Figure) -> Response:
 
 
 def _as_id(text: str) -> UUID | None:
-    """Returns the id in a query string; an address that somebody mistyped shows the newest."""
+    """Returns the id in a query string; a mistyped address shows the newest."""
     try:
         return UUID(text)
     except ValueError:

@@ -60,12 +60,12 @@ class Plane:
         by_name = {objective.name: objective for objective in view.objectives}
         self.view, self.palette = view, PALETTES[theme]
         self.x, self.y = by_name[x] if x is not None else None, by_name[y]
-        self.everyone = (
+        self.all_points = (
             *view.baselines,
             *(p for p in view.front if not p.kind.is_baseline),
             *view.dominated,
         )
-        xs = [place[0] for point in self.everyone if (place := self.place(point))]
+        xs = [place[0] for point in self.all_points if (place := self.place(point))]
         self._middle = (min(xs) + max(xs)) / 2 if xs else 0.0
 
     @property
@@ -117,7 +117,7 @@ class Plane:
 
     def winner(self) -> go.Scatter | None:
         """The candidate that the selection split picked, starred."""
-        points = [p for p in self.everyone if p.number == self.view.winner]
+        points = [p for p in self.all_points if p.number == self.view.winner]
         trace = self._marks("Winner", points, "star", self.palette.winner, size=18)
         return None if trace is None else trace.update(mode="markers+text", textposition="top right")
 

@@ -1,4 +1,4 @@
-"""What came out of a search, in one glance: the winner beside its parents, on items nobody searched on."""
+"""The result of a search in one glance: the winner beside its parents, on items held out from the search."""
 
 from __future__ import annotations
 

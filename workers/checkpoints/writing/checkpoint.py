@@ -139,7 +139,7 @@ def continue_checkpoint(
         key: Changes with everything that the weights depend on.
         restart: Begin anew, whatever is there.
         replace: Replace a folder that exists.
-        progress: Hears of every tensor, at first of the last one that was there.
+        progress: Called for every tensor, at first of the last one that was there.
 
     Raises:
         ExportError: The folder exists already or is being written by another process, the disk is

@@ -80,7 +80,7 @@ def put_in_place(partial: Path, folder: Path) -> None:
     """Gives a finished folder its final name; a folder that was there is deleted afterwards.
 
     Raises:
-        OSError: Somebody else put a folder there meanwhile.
+        OSError: Another process put a folder there meanwhile.
     """
     if folder.is_dir() and not folder.is_symlink():
         # A rename does not replace a folder that holds something: for the blink between two
@@ -105,7 +105,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's process
+    except PermissionError:  # another user's process
         return True
     return True
 

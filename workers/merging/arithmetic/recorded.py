@@ -10,7 +10,7 @@ from workers.merging.kernel import Ingredients
 
 
 def missing_record(whose: str, kind: str) -> MergeError:
-    """Returns the complaint about a record that a method needs and nobody made."""
+    """Returns the complaint about a record that a method needs and that was not made."""
     return MergeError(
         whose, f"has no {kind} record", f"run `evomerge calibrate MODEL --texts FILE --record {kind}` for it"
     )

@@ -64,7 +64,7 @@ def merge_by_elected_sign(
     """Returns W_0 + lambda sum_i m_i w_i d_i; with `normalize`, divided by sum_i m_i w_i elementwise.
 
     m_i [...] is 1 where w_i d_i has the sign of sum_j w_j d_j and 0 elsewhere, also where d_i is exactly
-    zero.  Where nobody takes part, or weights of both signs cancel, nothing is divided.
+    zero.  Where no parent takes part, or weights of both signs cancel, nothing is divided.
 
     Args:
         ingredients: Of the merged tensor.

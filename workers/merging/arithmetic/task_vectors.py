@@ -33,7 +33,7 @@ def weighted_task_vectors(
     """Yields each parent's weight and task vector [...], sparsified.
 
     Parents that add nothing (weight or density 0) are left out.  Only one task vector is alive at
-    a time, and whoever takes it may overwrite it.
+    a time, and its taker may overwrite it.
 
     Raises:
         MergeError: The sparsifier cannot work with the parent's numbers.

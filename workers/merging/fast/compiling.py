@@ -50,7 +50,7 @@ def _say_compiling() -> None:
 
 
 class _Announcement(event.Listener):  # type: ignore[misc]  # numba has no types
-    """Hears that a loop of this package was in no cache."""
+    """Takes note that a loop of this package was in no cache."""
 
     def on_start(self, event: Any) -> None:  # noqa: ANN401 - numba's
         """Says, once per process, that time goes into compiling and not into merging."""

@@ -139,4 +139,4 @@ PREPARATIONS: Mapping[str, Preparation] = {
     "twin_merging": TWIN_MERGING,
     "svd_scaling": SVD_SCALING,
 }
-"""The methods that sum other vectors than the task vectors, dear to make and worth keeping."""
+"""The methods that sum other vectors than the task vectors, expensive to make and worth keeping."""

@@ -9,7 +9,7 @@ With d_i the task vectors and tau the merged one:
     W   = W_0 + lambda 1[ sum_i m_i >= k ] tau            consensus
     W   = W_0 + lambda m_t tau                            tall_mask: parent t, made again from tau
 
-W_0, d_i, tau, m_i [...] of one shape.  k = 0 keeps all of tau, k = 1 drops what matters to nobody, k = 2
+W_0, d_i, tau, m_i [...] of one shape.  k = 0 keeps all of tau, k = 1 drops what matters to no parent, k = 2
 also what matters to one alone; a k above the number of parents gives the base.
 """
 

@@ -5,7 +5,7 @@ Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", arXiv 2111.0
     W = sum_i c_i F_i W_i / sum_i c_i F_i
 
 W_i [...] any shape; F_i [...] the recorded diagonal, >= 0; c_i a number.  Two published variants differ
-in how they treat entries that matter to nobody, and in how they make parents comparable (`normalize`),
+in how they treat entries that matter to no parent, and in how they make parents comparable (`normalize`),
 with |F_i| the 2-norm over all tensors of the parent and e = `fisher_floor`:
 
 * floor `add` (MergeLM):          F + e everywhere;  c_i <- c_i n_i / sum_j n_j,  n_i = 1 / (|F_i| + 1e-6)

@@ -6,7 +6,7 @@ with the scaling factor s and the constants of the authors' code.
     W = W_0 + s sum_i (a_i H_i + p H_0 + d) / (s sum_j a_j H_j + p H_0 + d) . (W_i - W_0)
 
 W_0, W_i [...] any shape; H_0, H_i [...] recorded diagonals of the Fisher information, >= 0; a_i the
-`weight`, s the `lambda`, p the `prior` and d the `delta`.  Where the denominator is 0 nobody is certain
+`weight`, s the `lambda`, p the `prior` and d the `delta`.  Where the denominator is 0 no parent is certain
 of anything, and the base stays.
 """
 

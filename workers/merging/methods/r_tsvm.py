@@ -5,7 +5,7 @@ Language Model via Model Merging", arXiv 2502.06876.  Its abstract names outlier
 sparsity-adaptive ranks; the formulas are ours.  For a matrix d_i = W_i - W_0 [m, n] of T parents:
 
     o_i = sum |d_i| over the entries beyond mean |d_i| + outliers * std |d_i|
-    v_i = (T o_i / sum_j o_j)^outlier_exponent         1 where nobody has outliers
+    v_i = (T o_i / sum_j o_j)^outlier_exponent         1 where no parent has outliers
     s_i = the share of entries with |d_i| < sparsity * max |d_i|
     k_i = max(1, floor(min(m, n) (1 - s_i) / sum_j (1 - s_j)))
     W   = W_0 + lambda sum_i w_i U'_i diag(S_i) V'_i^T,  TSV-Merge of the v_i d_i with ranks k_i

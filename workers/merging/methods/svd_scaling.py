@@ -6,8 +6,8 @@ section 3.2.  With d_i = W_i - W_0 and, for matrices, d_i = U_i diag(s_i) V_i^T:
     W = W_0 + sum_i w_i d_i + sum_i r_i U_i diag(u_i s_i) V_i^T,     u_i ~ Uniform[0, 1)^k
 
 W_0, W_i [m, n]; w_i = `weight`, r_i = `svd_rate`.  Crossover is the first sum, its weights divided by
-their own by whoever breeds, mutation the second; so a child is a recipe over the original parents.  The
-u_i follow from `svd_seed`, the recipe's seed, the parent and the tensor's name.  Other tensors take
+their own by the breeding optimizer, mutation the second; so a child is a recipe over the original
+parents.  The u_i follow from `svd_seed`, the recipe's seed, the parent and the tensor's name.  Other tensors take
 the first sum alone.
 """
 

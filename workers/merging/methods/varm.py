@@ -4,7 +4,7 @@ Wan et al., "Knowledge fusion of chat LLMs", arXiv 2402.16107 (variation ratio m
 
     w_i = mean(d_i^2) / sum_j mean(d_j^2),   W = W_0 + lambda sum_i w_i d_i,   d_i = W_i - W_0
 
-W_0, W_i [...]; w_i, lambda numbers.  Where nobody changed anything, the base.
+W_0, W_i [...]; w_i, lambda numbers.  Where no parent changed anything, the base.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ export async function refusal(response) {
   try {
     told = await response.json();
   } catch {
-    // somebody between us and the service answered, without saying why
+    // a proxy before the service answered, without a reason
   }
   const mistakes = (told.errors ?? []).map(({ detail, hint }) => (hint ? `${detail}; ${hint}` : detail));
   if (mistakes.length > 0) return mistakes.join(". ");

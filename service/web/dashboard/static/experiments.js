@@ -1,4 +1,4 @@
-// The list of experiments: looks again every few seconds while somebody looks at it.
+// The list of experiments: refreshes every few seconds while its tab is visible.
 
 import { followButtons } from "./actions.js";
 import { mark, refresh } from "./live.js";

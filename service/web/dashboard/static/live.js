@@ -63,7 +63,7 @@ export function follow(url, after, changed) {
   }
   source.addEventListener("open", () => {
     if (document.getElementById("live").dataset.state !== "ended") mark("live");
-    changed(); // whatever happened while nobody listened
+    changed(); // what happened before the stream was open
   });
   source.addEventListener("stream.ended", () => {
     mark("ended");
