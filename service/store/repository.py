@@ -186,7 +186,7 @@ class Repository:
         """Notes where the search stands after a generation, as a row and as an event."""
         content = asdict(summary) | {"front": list(summary.front)}
         del content["reference"]  # the experiment's own: it never changes
-        self.session.add(GenerationRow(experiment_id=experiment_id, seconds=seconds, **content))
+        self.session.merge(GenerationRow(experiment_id=experiment_id, seconds=seconds, **content))
         known = {name: value for name, value in content.items() if name != "estimator" or value is not None}
         self.add_event(experiment_id, "generation.told", known | {"seconds": seconds})
 
