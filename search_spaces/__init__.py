@@ -12,6 +12,8 @@ from pydantic import Discriminator, Tag
 
 from search_spaces.errors import SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Genome, Variable
+from search_spaces.mergekit_evolve import mergekit_evolve_space
+from search_spaces.mergekit_genotype import MergekitEvolveOptions
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe, Slice, Source
 from search_spaces.spaces.frozen import FrozenSpace
@@ -29,6 +31,7 @@ __all__ = [
     "Infeasible",
     "JointOptions",
     "LayerStackingOptions",
+    "MergekitEvolveOptions",
     "MethodChoiceSpace",
     "ParameterSpace",
     "ParameterSpaceOptions",
@@ -57,10 +60,17 @@ SPACES: Mapping[str, Callable[[Any, ParentPool], SearchSpace]] = {
     "layer_stacking": LayerStackingSpace,
     "structured_stacking": StructuredStackingSpace,
     "joint": JointSpace,
+    "mergekit_evolve": mergekit_evolve_space,
 }
 
 
-_OPTIONS = (ParameterSpaceOptions, LayerStackingOptions, StructuredStackingOptions, JointOptions)
+_OPTIONS = (
+    ParameterSpaceOptions,
+    LayerStackingOptions,
+    StructuredStackingOptions,
+    JointOptions,
+    MergekitEvolveOptions,
+)
 
 
 def _options_for(value: object) -> str:
@@ -74,7 +84,8 @@ SpaceOptions = Annotated[
     Annotated[ParameterSpaceOptions, Tag("ParameterSpaceOptions")]
     | Annotated[LayerStackingOptions, Tag("LayerStackingOptions")]
     | Annotated[StructuredStackingOptions, Tag("StructuredStackingOptions")]
-    | Annotated[JointOptions, Tag("JointOptions")],
+    | Annotated[JointOptions, Tag("JointOptions")]
+    | Annotated[MergekitEvolveOptions, Tag("MergekitEvolveOptions")],
     Discriminator(
         _options_for,
         custom_error_type="unknown_name",
