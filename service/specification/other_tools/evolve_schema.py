@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from search_spaces.mergekit_genotype import GenotypeMethod
 from search_spaces.recipes.parent import HUB, Parent
+from search_spaces.spaces.mergekit_genotype import GenotypeMethod
 
 _LOCAL = (".", "/", "~")
 

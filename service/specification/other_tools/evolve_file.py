@@ -12,11 +12,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces import Parent
-from search_spaces.mergekit_genotype import GENE_SPAN
+from search_spaces.spaces.mergekit_genotype import GENE_SPAN
 from service.errors import Mistake
-from service.evolve_schema import EvolveFile, EvolveGenome, EvolveTask, Reference, known_keys
+from service.specification.other_tools.evolve_schema import (
+    EvolveFile,
+    EvolveGenome,
+    EvolveTask,
+    Reference,
+    known_keys,
+)
+from service.specification.other_tools.translation import (
+    Remark,
+    Translation,
+    UntranslatableError,
+    ignored_keys,
+    untranslatable,
+)
 from service.specification.reading import pointer_to, read_part
-from service.translation import Remark, Translation, UntranslatableError, ignored_keys, untranslatable
 
 TOOL = "mergekit-evolve"
 USUAL_EVALUATIONS = 100  # --max-fevals

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from search_spaces.catalogue.methods import method_named
 from search_spaces.errors import NotInSpaceError, RecipeError
 from search_spaces.genome import Genome, Variable
-from search_spaces.mergekit_genotype import HIGHEST, LOWEST, Genotype, MergekitEvolveOptions
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe, Slice, Source, missing_base, parent_problems
 from search_spaces.recipes.settings import Parameter, Setting, constant
+from search_spaces.spaces.mergekit_genotype import HIGHEST, LOWEST, Genotype, MergekitEvolveOptions
 from search_spaces.spaces.parameter_options import ParameterSpaceOptions
 from search_spaces.spaces.parameter_space import ParameterSpace
 from search_spaces.spaces.space import Infeasible, ParentPool
