@@ -231,7 +231,7 @@ def _load(name: str, command: Command) -> Any:  # noqa: ANN401 - the framework's
         found.info.name, found.info.epilog = name, epilog
         return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, epilog=epilog)(found)
+    alone.command(name, epilog=epilog, cls=getattr(found, "command_class", None))(found)
     return typer.main.get_command(alone)
 
 

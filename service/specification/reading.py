@@ -74,6 +74,8 @@ def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:
         found["layers_of"] = [_absolute_parent(parent) for parent in listed]
     if isinstance(stacking := found.get("stacking"), dict):
         found["stacking"] = _absolute_layers_of(stacking)
+    if (source := found.get("tokenizer_source")) not in (None, "base", "union"):
+        found["tokenizer_source"] = _absolute_parent(source)
     return found
 
 

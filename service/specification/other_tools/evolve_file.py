@@ -111,7 +111,7 @@ def _space(file: EvolveFile) -> dict[str, Any]:
 
 
 def _tokenizer_source(text: str) -> Any:  # noqa: ANN401 - a word, a name or a reference
-    read = None if text in ("base", "union") else read_part(Reference, text)  # type: ignore[arg-type]
+    read = None if text in ("base", "union") else read_part(Reference, text)
     return text if read is None else _written(read)
 
 
@@ -125,7 +125,8 @@ def _objectives(file: EvolveFile) -> tuple[list[dict[str, Any]], dict[str, str]]
         places.setdefault(key, place)
     counted = {key: weight for key, weight in weights.items() if weight}
     names = [name for name, _ in counted]
-    objectives, origins = [], {}
+    objectives: list[dict[str, Any]] = []
+    origins: dict[str, str] = {}
     for number, ((name, metric), weight) in enumerate(counted.items()):
         objective: dict[str, Any] = {"task": name, "metric": metric}
         if names.count(name) > 1:

@@ -12,6 +12,9 @@ from search_spaces.errors import did_you_mean
 from service.errors import Mistake
 from service.specification.reading import hint_for, pointer_to
 
+_LARGEST_USUAL_POPULATION = 24  # of CMA-ES with a thousand genes
+_SMALLEST_POPULATION = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:
@@ -50,6 +53,21 @@ class Translation:
         while where not in self.origins and where:
             where = where.rpartition("/")[0]
         return self.origins.get(where, "")
+
+
+def with_small_population(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns the spec with generations that a small budget holds two of, where it says nothing of them.
+
+    Other tools evaluate a whole generation whatever the budget; here a budget is kept.
+    """
+    optimizer, candidates = content["optimizer"], content["budget"].get("candidates")
+    if (
+        "population" in optimizer
+        or not isinstance(candidates, int)
+        or candidates >= _LARGEST_USUAL_POPULATION
+    ):
+        return content
+    return content | {"optimizer": optimizer | {"population": max(candidates // 2, _SMALLEST_POPULATION)}}
 
 
 class UntranslatableError(Exception):
