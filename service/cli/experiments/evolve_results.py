@@ -33,7 +33,9 @@ def deliver(client: Client, spec: SpecFile, flags: EvolveFlags, home: Path | Non
     folder.mkdir(parents=True, exist_ok=True)
     text = client.recipe(name, winner.number)
     header = f"# the winner of {name}, candidate {winner.number}"
-    header += f", which is no merge of the search but {winner.label}" if winner.label else ""
+    if client.candidate(name, winner.number).generation == 0:
+        header += f": {winner.label}, for nothing that was searched was better"
+        note(f"Mind: nothing that was searched was better than a baseline, {winner.label}.")
     (folder / BEST).write_text(f"{header}\n{text}", encoding="utf-8")
     note(f"The winner's recipe is in {folder / BEST}; mergekit-yaml reads it, too.")
     if flags.saves_model:

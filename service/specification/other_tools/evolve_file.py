@@ -40,7 +40,7 @@ PUBLIC_BENCHMARKS = (
     "mmlu", "hendrycks", "agieval", "gsm8k", "hellaswag", "winogrande", "arc_", "ai2_arc",
     "truthfulqa", "bigbench", "piqa", "openbookqa", "leaderboard",
 )  # fmt: skip
-_LOWER_IS_BETTER = ("perplexity", "bits_per_byte", "brier", "ter", "loss")
+_LOWER_IS_BETTER = ("perplexity", "bits_per_byte", "brier")
 _MERGED = ("layer_granularity", "normalize", "allow_negative_weights", "smooth")
 
 
@@ -219,6 +219,6 @@ def _task_remarks(file: EvolveFile, *, allow_benchmarks: bool) -> Iterator[Remar
         if task.weight == 0:
             text = f"{task.name} has weight 0: it counts for nothing and is not asked"
             yield Remark(pointer, text, is_warning=True)
-        if task.weight > 0 and any(word in task.metric for word in _LOWER_IS_BETTER[:3]):
+        if task.weight > 0 and any(word in task.metric for word in _LOWER_IS_BETTER):
             text = f"{task.metric} is better when it is lower, and a weight above 0 searches for more of it"
             yield Remark(pointer, text, is_warning=True)
