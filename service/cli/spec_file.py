@@ -89,7 +89,7 @@ def read_spec_file(
         apply_change(content, change)
     if translation is not None:
         content = with_small_population(content)
-    content["name"] = name or content.get("name") or path.stem
+    content["name"] = content.get("name", path.stem) if name is None else name
     return SpecFile(path, with_absolute_paths(content, folder), root, translation)
 
 
@@ -216,7 +216,7 @@ def _absolute(text: str, folder: Path) -> Path:
 def _parent(parent: Any, folder: Path) -> Any:  # noqa: ANN401 - the service says what is wrong with it
     if isinstance(parent, dict) and isinstance(parent.get("model"), str):
         return parent | {key: _parent(parent[key], folder) for key in ("model", "adapter") if parent.get(key)}
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or not parent:  # an empty one would be the folder itself
         return parent
     if _absolute(parent, folder).is_dir():
         return str(_absolute(parent, folder))
