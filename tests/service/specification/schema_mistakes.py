@@ -1,4 +1,4 @@
-"""Mistakes generated from the schema of an experiment's file: each a file's content, and where it is wrong."""
+"""Mistakes that the schema of an experiment's file gives: each a file's content, and where it is wrong."""
 
 from __future__ import annotations
 
