@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import lm_eval.tasks
 import lm_eval.utils
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
@@ -73,7 +74,7 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
         EvaluationError: The benchmark cannot be asked; names field, value and remedy.
     """
     tame_lm_eval()
-    manager = _manager(benchmark)
+    benchmark, manager = _located(benchmark)
     _check_entry(benchmark, manager)
     tasks, group = _load(benchmark, manager)
     metrics, tasks = choose_metric(benchmark, tasks, group)
@@ -125,21 +126,36 @@ def _own_tasks() -> TaskManager:
     return TaskManager()
 
 
-def _manager(benchmark: Benchmark) -> TaskManager:
-    if benchmark.include_path is None:
-        manager, place = _own_tasks(), "lm-eval"
-    else:
+def _is_written_in_lm_eval(task: str) -> bool:
+    """Says whether a task's name stands in one of lm-eval's files: much sooner known than its index."""
+    folder, name = Path(lm_eval.tasks.__file__).parent, task.encode()
+    return any(name in path.read_bytes() for path in folder.rglob("*.yaml"))
+
+
+def _located(benchmark: Benchmark) -> tuple[Benchmark, TaskManager]:
+    """Returns where a task is: in the benchmark's folder, else among lm-eval's own.
+
+    A task of lm-eval's is built as one, without the folder.
+
+    Raises:
+        UnknownTaskError: It is in neither.
+    """
+    places, known = ["lm-eval"], list[str]()
+    if benchmark.include_path is not None:
         folder = Path(benchmark.include_path).expanduser()
         check_place("include_path", folder)
         check_folder(folder)
         manager = TaskManager(include_path=str(folder), include_defaults=False)
-        place = f"the task files in {folder}"
-    if benchmark.task not in manager.task_index:
-        remedy = suggestion(benchmark.task, manager.all_tasks)
-        if benchmark.include_path is not None:
-            remedy += "; leave include_path out to use lm-eval's own tasks"
-        raise UnknownTaskError("task", f"there is no {benchmark.task!r} among {place}", remedy)
-    return manager
+        if benchmark.task in manager.task_index:
+            return benchmark, manager
+        places, known = [f"the task files in {folder}", *places], manager.all_tasks
+    if not known or _is_written_in_lm_eval(benchmark.task):
+        manager = _own_tasks()
+        if benchmark.task in manager.task_index:
+            return benchmark.model_copy(update={"include_path": None}), manager
+        known = known or manager.all_tasks
+    near = suggestion(benchmark.task, known)
+    raise UnknownTaskError("task", f"there is no {benchmark.task!r} among {' or '.join(places)}", near)
 
 
 def _check_entry(benchmark: Benchmark, manager: TaskManager) -> None:

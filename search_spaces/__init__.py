@@ -17,6 +17,8 @@ from search_spaces.recipes.recipe import Recipe, Slice, Source
 from search_spaces.spaces.frozen import FrozenSpace
 from search_spaces.spaces.joint import JointOptions, JointSpace
 from search_spaces.spaces.layer_stacking import LayerStackingOptions, LayerStackingSpace
+from search_spaces.spaces.mergekit_evolve import mergekit_evolve_space
+from search_spaces.spaces.mergekit_genotype import MergekitEvolveOptions
 from search_spaces.spaces.method_choice import MethodChoiceSpace
 from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 from search_spaces.spaces.space import Infeasible, ParentPool, SearchSpace
@@ -29,6 +31,7 @@ __all__ = [
     "Infeasible",
     "JointOptions",
     "LayerStackingOptions",
+    "MergekitEvolveOptions",
     "MethodChoiceSpace",
     "ParameterSpace",
     "ParameterSpaceOptions",
@@ -57,10 +60,17 @@ SPACES: Mapping[str, Callable[[Any, ParentPool], SearchSpace]] = {
     "layer_stacking": LayerStackingSpace,
     "structured_stacking": StructuredStackingSpace,
     "joint": JointSpace,
+    "mergekit_evolve": mergekit_evolve_space,
 }
 
 
-_OPTIONS = (ParameterSpaceOptions, LayerStackingOptions, StructuredStackingOptions, JointOptions)
+_OPTIONS = (
+    ParameterSpaceOptions,
+    LayerStackingOptions,
+    StructuredStackingOptions,
+    JointOptions,
+    MergekitEvolveOptions,
+)
 
 
 def _options_for(value: object) -> str:
@@ -74,7 +84,8 @@ SpaceOptions = Annotated[
     Annotated[ParameterSpaceOptions, Tag("ParameterSpaceOptions")]
     | Annotated[LayerStackingOptions, Tag("LayerStackingOptions")]
     | Annotated[StructuredStackingOptions, Tag("StructuredStackingOptions")]
-    | Annotated[JointOptions, Tag("JointOptions")],
+    | Annotated[JointOptions, Tag("JointOptions")]
+    | Annotated[MergekitEvolveOptions, Tag("MergekitEvolveOptions")],
     Discriminator(
         _options_for,
         custom_error_type="unknown_name",

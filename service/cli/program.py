@@ -34,6 +34,21 @@ COMMANDS: Mapping[str, Command] = {
         "Serve the REST interface and the dashboard, and run experiments.",
         ("evomerge serve", "evomerge serve --home runs --port 8080 --open"),
     ),
+    "init": Command(
+        "experiments.init:init",
+        "Write an experiment's file to begin with; asks, or takes over another tool's.",
+        (
+            "evomerge init",
+            "evomerge init --models ./math ./code --base ./base --tasks gsm8k_train",
+            "evomerge init --from evolve.yml --out experiment.yml",
+            "evomerge init --from-front skills --out second.yml",
+        ),
+    ),
+    "schema": Command(
+        "experiments.schema:schema",
+        "Print the JSON Schema of an experiment's file, for editors.",
+        ("evomerge schema > evomerge.schema.json",),
+    ),
     "run": Command(
         "experiments.run:run",
         "Check and submit experiments one after the other, and watch them to their end.",
@@ -231,7 +246,7 @@ def _load(name: str, command: Command) -> Any:  # noqa: ANN401 - the framework's
         found.info.name, found.info.epilog = name, epilog
         return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, epilog=epilog)(found)
+    alone.command(name, epilog=epilog, cls=getattr(found, "command_class", None))(found)
     return typer.main.get_command(alone)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,15 @@ from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError, SpaceError
 from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.recipes.strict_yaml import Loader, load_yaml
-from service.cli.output import CommandError, Exit
+from service.cli.evolve_flags import EvolveFlags
+from service.cli.output import CommandError, Exit, note
 from service.errors import Mistake
+from service.specification.other_tools import (
+    Translation,
+    UntranslatableError,
+    translate,
+    with_small_population,
+)
 
 RECIPE_ENDINGS = (".yml", ".yaml")
 
@@ -27,32 +34,70 @@ class SpecFile:
     Attributes:
         content: What it says, with absolute paths.
         root: Its YAML, to find the lines of mistakes.
+        translation: Where the file is another tool's: how it was read.
     """
 
     path: Path
     content: dict[str, Any]
     root: yaml.Node
+    translation: Translation | None = None
 
     def place(self, pointer: str) -> str:
         """Returns file and line of what a JSON pointer points to, or of what it should be in."""
+        pointer = self.origin_of(pointer)
         parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
         return f"{self.path}:{_line(self.root, parts)}"
+
+    def origin_of(self, pointer: str) -> str:
+        """Returns the place of the file that a place of the spec was read from."""
+        return pointer if self.translation is None else self.translation.origin_of(pointer)
 
     def explain(self, mistakes: Sequence[Mistake]) -> str:
         """Returns the mistakes, each with its line."""
         lines = [f"{self.path} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}:"]
         for mistake in mistakes:
-            lines.append(f"  {self.place(mistake.pointer)}: {mistake.pointer or '/'}: {mistake.detail}")
+            pointer = self.origin_of(mistake.pointer) or "/"
+            lines.append(f"  {self.place(mistake.pointer)}: {pointer}: {mistake.detail}")
             if mistake.remedy:
                 lines.append(f"      {mistake.remedy}")
         return "\n".join(lines)
 
 
-def read_spec_file(path: Path, changes: Sequence[str] = (), *, name: str | None = None) -> SpecFile:
+def read_spec_file(
+    path: Path,
+    changes: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    flags: EvolveFlags | None = None,
+    strict: bool = False,
+) -> SpecFile:
     """Returns what a file says, changed by `key=value` texts; without a name it takes the file's.
 
+    Files of mergekit-evolve and mergenetic are read as the experiments that they describe.
+
     Raises:
-        CommandError: The file cannot be read, is no YAML, or a change has no place.
+        CommandError: The file cannot be read, is no YAML, or a change has no place; `strict`: it is
+            another tool's, and says something in vain.
+    """
+    content, root = _read(path)
+    flags, folder = flags or EvolveFlags(), path.absolute().parent
+    translation = _translated(SpecFile(path, content, root), flags, strict=strict)
+    if translation is not None:
+        content = dict(translation.content)
+        folder = _folder_of(content, folder)
+    for change in (*flags.changes(genome_file=translation is not None), *changes):
+        apply_change(content, change)
+    if translation is not None:
+        content = with_small_population(content)
+    content["name"] = content.get("name", path.stem) if name is None else name
+    return SpecFile(path, with_absolute_paths(content, folder), root, translation)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], yaml.Node]:
+    """Returns a file's mapping, and its YAML.
+
+    Raises:
+        CommandError: It cannot be read, or holds none.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -68,10 +113,36 @@ def read_spec_file(path: Path, changes: Sequence[str] = (), *, name: str | None 
     if not isinstance(content, dict) or root is None:
         hint = "an experiment is a mapping: name, parents, objectives, budget ..."
         raise CommandError(f"{path} holds no experiment", hint, code=Exit.INVALID)
-    for change in changes:
-        apply_change(content, change)
-    content["name"] = name or content.get("name") or path.stem
-    return SpecFile(path, with_absolute_paths(content, path.absolute().parent), root)
+    return content, root
+
+
+def _translated(file: SpecFile, flags: EvolveFlags, *, strict: bool) -> Translation | None:
+    """Reads another tool's file, and says how; None where it is one of ours.
+
+    Raises:
+        CommandError: It has mistakes, or, `strict`, keys that its tool ignores in silence.
+    """
+    try:
+        found = translate(file.content, allow_benchmarks=flags.allows_benchmarks)
+    except UntranslatableError as error:
+        raise CommandError(file.explain(error.mistakes), code=Exit.INVALID) from error
+    for remark in () if found is None else found.remarks:
+        if not (strict and remark.is_ignored_key):
+            warning = "Warning: " if remark.is_warning else ""
+            note(f"{file.place(remark.pointer)}: {warning}{remark.text}")
+    ignored = [r for r in found.remarks if r.is_ignored_key] if found is not None and strict else []
+    if ignored:
+        mistakes = [Mistake(r.pointer, "unknown_key", r.text, "leave it out") for r in ignored]
+        raise CommandError(file.explain(mistakes), code=Exit.INVALID)
+    return found
+
+
+def _folder_of(content: Mapping[str, Any], beside: Path) -> Path:
+    """Returns what another tool's relative paths are meant from: where it is called, if they lie there."""
+    here = Path.cwd()
+    named = [*content["parents"], *([content["base"]] if "base" in content else [])]
+    models = [one["model"] if isinstance(one, dict) else one for one in named]
+    return here if any(_absolute(model, here).is_dir() for model in models) else beside
 
 
 def apply_change(content: dict[str, Any], change: str) -> None:
@@ -132,6 +203,8 @@ def _stacks(space: dict[str, Any], folder: Path) -> dict[str, Any]:
         found["layers_of"] = [_parent(parent, folder) for parent in listed]
     if isinstance(stacking := found.get("stacking"), dict):
         found["stacking"] = _stacks(stacking, folder)
+    if (source := found.get("tokenizer_source")) not in (None, "base", "union"):
+        found["tokenizer_source"] = _parent(source, folder)
     return found
 
 
@@ -143,7 +216,7 @@ def _absolute(text: str, folder: Path) -> Path:
 def _parent(parent: Any, folder: Path) -> Any:  # noqa: ANN401 - the service says what is wrong with it
     if isinstance(parent, dict) and isinstance(parent.get("model"), str):
         return parent | {key: _parent(parent[key], folder) for key in ("model", "adapter") if parent.get(key)}
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or not parent:  # an empty one would be the folder itself
         return parent
     if _absolute(parent, folder).is_dir():
         return str(_absolute(parent, folder))

@@ -7,6 +7,7 @@ wrote, a code, what is wrong with which value, and what to do.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:
         found["layers_of"] = [_absolute_parent(parent) for parent in listed]
     if isinstance(stacking := found.get("stacking"), dict):
         found["stacking"] = _absolute_layers_of(stacking)
+    if (source := found.get("tokenizer_source")) not in (None, "base", "union"):
+        found["tokenizer_source"] = _absolute_parent(source)
     return found
 
 
@@ -127,10 +130,23 @@ def is_folder(path: str) -> bool:
 
 def read_spec(raw: Mapping[str, Any]) -> tuple[ExperimentSpec | None, list[Mistake]]:
     """Returns the spec, or what keeps the content from being one.  Types are taken strictly."""
+    infinite = list(_not_finite(raw))
     try:
-        return ExperimentSpec.model_validate_json(json.dumps(raw), strict=True), []
+        spec = ExperimentSpec.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
-        return None, list(mistakes_in(error, raw))
+        told = {mistake.pointer for mistake in infinite}
+        return None, [*infinite, *(m for m in mistakes_in(error, raw) if m.pointer not in told)]
+    return (None, infinite) if infinite else (spec, [])
+
+
+def _not_finite(value: object, *path: int | str) -> Iterator[Mistake]:
+    """Yields the numbers of YAML that no JSON can say, wherever they stand."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Mistake(pointer_to(*path), "finite_number", f"{value} is no finite number", "write a number")
+    elif isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, inner in items:
+            yield from _not_finite(inner, *path, key)
 
 
 def read_part(kind: type[T], raw: object) -> T | None:

@@ -117,7 +117,7 @@ def check_spec(
         raise InvalidSpecError(tuple(mistakes))
     facts = check.facts(spec, kinship)
     genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
-    return Checked(spec, facts, genes, tuple(_warnings(spec, check.entries, genes)))
+    return Checked(spec, facts, genes, (*check.warnings, *_warnings(spec, check.entries, genes)))
 
 
 @dataclass(slots=True)
@@ -131,6 +131,7 @@ class _Check:
     pool: ParentPool | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def named_parents(self) -> dict[Parent, str]:
         """Returns the parents and the base that can be read, with their pointers."""
@@ -208,6 +209,9 @@ class _Check:
             if not any(part in name for name in names):
                 detail = f"{part!r} is part of no tensor's name"
                 remedy = f"use a part of one, as of {names[len(names) // 2]}"
+                if options.kind == "mergekit_evolve":  # whose files run as they are
+                    self.warnings.append(f"filters: {detail}, so its genes change nothing; {remedy}")
+                    continue
                 self.mistakes.append(Mistake(f"{pointer}/{place}", "idle_filter", detail, remedy))
 
     def _foldable(self, options: SpaceOptions) -> None:

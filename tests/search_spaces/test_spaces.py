@@ -91,6 +91,21 @@ OTHER_SPACES: Mapping[str, dict[str, Any]] = {
         "kind": "layer_stacking", "frozen": {"log scale of*": 0.0, "take * (round 2)": -1}, **_DEEP
     },
     "groups of three": {"method": "ties", "group_size": 3},
+    "mergekit-evolve, ties": {
+        "kind": "mergekit_evolve", "method": "ties", "layer_granularity": 1, "filters": ["mlp"],
+        "tokenizer_source": "base",
+    },
+    "mergekit-evolve, dare_ties": {
+        "kind": "mergekit_evolve", "method": "dare_ties", "smooth": True, "layer_granularity": 1,
+        "allow_negative_weights": True, "base_position": 1, "tokenizer_source": "union",
+    },
+    "mergekit-evolve, linear": {
+        "kind": "mergekit_evolve", "method": "linear", "layer_granularity": 7, "base_position": 0,
+        "random_init": True,
+    },
+    "mergekit-evolve, slerp": {
+        "kind": "mergekit_evolve", "method": "slerp", "layer_granularity": 1, "base_position": 2
+    },
     "seeds": {"method": "svd_scaling", "search": ["weight", "svd_rate", "svd_seed"], "layer_groups": 2},
 }  # fmt: skip
 OPTIONS: TypeAdapter[SpaceOptions] = TypeAdapter(SpaceOptions)

@@ -42,7 +42,7 @@ def export(
         view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:
-            view = _wait(client, view)
+            view = wait_until_written(client, view)
         except KeyboardInterrupt:
             note("\nNo longer waiting; the service goes on writing.")
             return Exit.INTERRUPTED
@@ -59,7 +59,8 @@ def _target(text: str | None) -> str | None:
     return str(Path(text).expanduser().absolute())
 
 
-def _wait(client: Client, view: ExportView) -> ExportView:
+def wait_until_written(client: Client, view: ExportView) -> ExportView:
+    """Waits for an export to end; shows how long it has taken."""
     with note_console().status("writing") as status:
         started = time.monotonic()
         while view.status in ("queued", "running"):

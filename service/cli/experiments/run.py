@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from service.cli.connection import JsonOption, KeyOption, ServerOption, connect
+from service.cli.evolve_flags import flags_of, takes_evolve_flags
+from service.cli.experiments.evolve_results import deliver
 from service.cli.experiments.stages import Stage, begin, check_stages, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
 from service.cli.installation.serve import embedded_server, settings_from
@@ -27,6 +29,9 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value: budget.candidates=50. May be repeated."),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", help="Another name than the file's.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse what another tool's file says in vain, instead of warning.")
+]
 HomeOption = Annotated[
     Path | None,
     typer.Option(help="Folder of a service that is started for this.", show_default="evomerge-runs"),
@@ -35,7 +40,12 @@ HomeOption = Annotated[
 
 @contextmanager
 def some_service(
-    server: str | None, api_key: str | None, *, home: Path | None, may_start: bool = True
+    server: str | None,
+    api_key: str | None,
+    *,
+    home: Path | None,
+    may_start: bool = True,
+    workers: int | None = None,
 ) -> Iterator[tuple[Client, bool]]:
     """Yields a client of the named service, of this machine's, or of one started for the length of the block.
 
@@ -45,7 +55,7 @@ def some_service(
         ServerUnreachableError: The named service does not answer.
         CommandError: None answers, and none may be started.
     """
-    settings = settings_from(home=home)
+    settings = settings_from(home=home, workers=workers)
     # A folder of one's own asks for a service of one's own.
     local = url_of(settings) if settings.port else DEFAULT_URL
     client = connect(server or local, api_key)
@@ -76,18 +86,22 @@ def _answers(client: Client) -> bool:
         return error.code == "unauthorized"
 
 
+@takes_evolve_flags
 def check(
+    context: typer.Context,
     file: FileArgument,
     changes: SetOption = None,
     name: NameOption = None,
     home: HomeOption = None,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> int:
     """Check an experiment without running it: parents, search space, tasks; no weights are read."""
-    spec = read_spec_file(file, changes or (), name=name)
-    with some_service(server, api_key, home=home) as (client, _):
+    flags = flags_of(context)
+    spec = read_spec_file(file, changes or (), name=name, flags=flags, strict=strict)
+    with some_service(server, api_key, home=home or flags.storage) as (client, _):
         found = client.validate(spec.content)
     if as_json:
         say_json(found)
@@ -110,7 +124,9 @@ def summary(found: ValidationView) -> str:
     return "\n".join(lines)
 
 
+@takes_evolve_flags
 def run(
+    context: typer.Context,
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE.yml...", help="The experiments.", show_default=False)
     ],
@@ -120,6 +136,7 @@ def run(
     changes: SetOption = None,
     name: NameOption = None,
     home: HomeOption = None,
+    strict: StrictOption = False,
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> int:
@@ -130,21 +147,26 @@ def run(
     what that one found: `space: {winner: NAME}`, `warm_start: [NAME]`. The same command goes on where
     a run was stopped.
     """
-    specs = read_stages(files, changes or (), name=name)
+    flags = flags_of(context)
+    specs = read_stages(files, changes or (), name=name, flags=flags, strict=strict)
     if detach and len(specs) > 1:
         hint = "leave it out: each experiment is submitted when the one before has ended"
         raise CommandError("--detach submits one experiment", hint, code=Exit.USAGE)
-    with some_service(server, api_key, home=home, may_start=not detach) as (client, own):
+    place = home or flags.storage
+    service = some_service(server, api_key, home=place, may_start=not detach, workers=flags.workers)
+    with service as (client, own):
         stages = check_stages(client, specs)
         if detach:
             view = begin(client, stages[0])
             say(view.name)
             note(f"Submitted; watch it with `evomerge watch {view.name}`.")
             return Exit.OK
-        for place, stage in enumerate(stages):
+        for number, stage in enumerate(stages):
             code = _see_through(client, stage, own=own)
+            if code is Exit.OK:
+                deliver(client, stage.spec, flags, home)
             if code is not Exit.OK:
-                _tell_rest(stages[place + 1 :])
+                _tell_rest(stages[number + 1 :])
                 return code
     return Exit.OK
 

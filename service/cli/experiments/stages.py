@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.cli.evolve_flags import EvolveFlags
 from service.cli.output import CommandError, Exit, note
 from service.cli.spec_file import SpecFile, read_spec_file
 from service.client.client import ApiError, Client
@@ -45,7 +46,14 @@ def name_of(spec: SpecFile) -> str:
     return str(spec.content["name"])
 
 
-def read_stages(files: Sequence[Path], changes: Sequence[str], *, name: str | None) -> list[SpecFile]:
+def read_stages(
+    files: Sequence[Path],
+    changes: Sequence[str],
+    *,
+    name: str | None,
+    flags: EvolveFlags | None = None,
+    strict: bool = False,
+) -> list[SpecFile]:
     """Returns what the files say, each changed by the same `key=value` texts.
 
     Raises:
@@ -54,7 +62,7 @@ def read_stages(files: Sequence[Path], changes: Sequence[str], *, name: str | No
     if name is not None and len(files) > 1:
         hint = "give each file a `name` of its own"
         raise CommandError(f"--name names one experiment, not {len(files)}", hint, code=Exit.USAGE)
-    specs = [read_spec_file(file, changes, name=name) for file in files]
+    specs = [read_spec_file(file, changes, name=name, flags=flags, strict=strict) for file in files]
     names = [name_of(spec) for spec in specs]
     for spec in specs:
         if names.count(name_of(spec)) > 1:

@@ -1,0 +1,50 @@
+"""What mergekit-evolve leaves behind, for those who run its files: best_config.yaml and final_model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.cli.evolve_flags import EvolveFlags
+from service.cli.experiments.export import wait_until_written
+from service.cli.installation.serve import settings_from
+from service.cli.output import CommandError, note
+from service.cli.spec_file import SpecFile
+from service.client.client import Client
+
+BEST, FINAL = "best_config.yaml", "final_model"
+
+
+def deliver(client: Client, spec: SpecFile, flags: EvolveFlags, home: Path | None) -> None:
+    """Writes the winner's recipe, and the winner where it is wanted; nothing for files of our own.
+
+    They lie in the storage path, or beside what the service keeps: `HOME/NAME/best_config.yaml`.
+
+    Raises:
+        CommandError: The winner could not be exported.
+    """
+    if spec.translation is None:
+        return
+    name = str(spec.content["name"])
+    winner = client.experiment(name).winner
+    if winner is None:
+        note(f"{name} has no winner, so there is no {BEST}.")
+        return
+    folder = flags.storage or (home or settings_from().home) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = client.recipe(name, winner.number)
+    header = f"# the winner of {name}, candidate {winner.number}"
+    if client.candidate(name, winner.number).generation == 0:
+        header += f": {winner.label}, for nothing that was searched was better"
+        note(f"Mind: nothing that was searched was better than a baseline, {winner.label}.")
+    (folder / BEST).write_text(f"{header}\n{text}", encoding="utf-8")
+    note(f"The winner's recipe is in {folder / BEST}; mergekit-yaml reads it, too.")
+    if flags.saves_model:
+        _save_model(client, name, folder / FINAL)
+
+
+def _save_model(client: Client, name: str, folder: Path) -> None:
+    view = client.export(name, "winner", target=str(folder.absolute()), replace=True)
+    view = wait_until_written(client, view)
+    if view.failure is not None:
+        raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
+    note(f"The winner is in {folder}")

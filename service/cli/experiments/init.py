@@ -1,0 +1,221 @@
+"""`evomerge init`: an experiment's file to begin with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from search_spaces.catalogue.methods import METHODS
+from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.strict_yaml import load_yaml
+from service.cli.connection import KeyOption, ServerOption
+from service.cli.experiments.run import HomeOption, some_service
+from service.cli.experiments.schema import write_schema_beside
+from service.cli.output import CommandError, Exit, note, say
+from service.cli.spec_file import read_spec_file, with_absolute_parents
+from service.errors import Mistake
+from service.experiment.spec import ExperimentSpec
+from service.specification.commented_spec import commented
+from service.specification.reading import read_spec
+
+USUAL_CANDIDATES = 100
+USUAL_GROUPS = 4
+_SEVERAL = frozenset({"--models", "--tasks"})
+OutOption = Annotated[Path, typer.Option("--out", metavar="FILE.yml", help="Where to.")]
+TasksPathOption = Annotated[
+    Path | None, typer.Option("--tasks-path", metavar="FOLDER", help="A folder with task files of your own.")
+]
+
+
+class InitCommand(TyperCommand):
+    """Takes several values after one option: `--models A B --tasks T`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - the framework's
+        """Names the option again before each value that follows its first."""
+        return super().parse_args(ctx, list(_spread(args)))
+
+
+def _spread(arguments: Sequence[str]) -> Iterator[str]:
+    several: str | None = None
+    for word in arguments:
+        if word in _SEVERAL:
+            several = word
+            continue
+        if word.startswith("-"):
+            several = None
+        if several is not None:
+            yield several
+        yield word
+
+
+def init(
+    models: Annotated[
+        list[str] | None, typer.Option("--models", metavar="MODEL...", help="The models to merge.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", metavar="TASK...", help="The lm-eval tasks to improve.")
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="The models' common ancestor.")] = None,
+    tasks_path: TasksPathOption = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A file of mergekit-evolve or mergenetic, or a recipe."),
+    ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option("--from-front", metavar="NAME", help="An experiment from whose front to start another."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.yml", help="Where to.")] = Path(
+        "experiment.yml"
+    ),
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
+    home: HomeOption = None,
+    server: ServerOption = None,
+    api_key: KeyOption = None,
+) -> int:
+    """Write an experiment's file with comments; asks for what is not said.
+
+    Its first line names the JSON Schema, which is written beside it, so that editors complete its keys.
+    """
+    if out.exists() and not replace:
+        raise CommandError(
+            f"{out} is there already", "name another with --out, or add --replace", code=Exit.CONFLICT
+        )
+    if front is not None:
+        with some_service(server, api_key, home=home) as (client, _):
+            content, remarks = second_experiment(client.experiment(front).spec, front)
+    elif source is not None:
+        content, remarks = _from_file(source, tasks or [])
+    else:
+        content, remarks = _from_answers(models or [], tasks or [], base)
+        content = _beside(content, out.absolute().parent)
+    if front is None:
+        content["name"] = out.stem
+    if tasks_path is not None:
+        content["tasks_path"] = str(tasks_path.absolute())
+    _check(content)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = commented(content, schema=write_schema_beside(out), remarks=remarks)
+    out.write_text(text, encoding="utf-8")
+    say(str(out))
+    note(f"Look through it; then `evomerge check {out}` and `evomerge run {out}`.")
+    return Exit.OK
+
+
+init.command_class = InitCommand  # type: ignore[attr-defined]
+
+
+def second_experiment(spec: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
+    """Returns an experiment like another one, which starts from that one's front."""
+    said = ExperimentSpec.model_validate(spec)
+    content: dict[str, Any] = said.model_dump(mode="json", exclude_defaults=True)
+    content |= {"name": f"{said.name}-2", "seed": said.seed + 1, "warm_start": [name]}
+    return content, [
+        f"Starts from the winner and the front of {name}: they are scored before the search begins."
+    ]
+
+
+def _from_file(source: Path, tasks: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Reads another tool's file, or a recipe."""
+    content = _mapping(source)
+    if "merge_method" in content:
+        return _from_recipe(source, tasks)
+    found = read_spec_file(source)
+    if found.translation is None:
+        hint = "give a file of mergekit-evolve or mergenetic, or a mergekit recipe"
+        raise CommandError(f"{source} is an experiment already", hint, code=Exit.USAGE)
+    told = [remark.text[:1].upper() + remark.text[1:] for remark in found.translation.remarks]
+    return found.content, [f"Made from {source}.", *told]
+
+
+def _mapping(source: Path) -> Mapping[str, Any]:
+    try:
+        content = load_yaml(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            f"{source} cannot be read: {error}", "check the path", code=Exit.INVALID
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _from_recipe(source: Path, tasks: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Returns an experiment over a recipe's models, with the recipe among the baselines."""
+    recipe = with_absolute_parents(read_recipe(source.read_text(encoding="utf-8")), source.absolute().parent)
+    models = [str(parent) for parent in recipe.merged_parents if parent != recipe.base]
+    base = None if recipe.base is None else str(recipe.base)
+    content, _ = _from_answers(models, tasks, base, asks_base=False)
+    if any(parameter.searched for parameter in METHODS[recipe.method].parameters):
+        content["space"] = content["space"] | {"method": recipe.method}
+    content["baselines"] = {"recipes": {source.stem: str(source.absolute())}}
+    return content, [f"Made from the recipe {source}, which is scored among the baselines."]
+
+
+def _from_answers(
+    models: Sequence[str], tasks: Sequence[str], base: str | None, *, asks_base: bool = True
+) -> tuple[dict[str, Any], list[str]]:
+    """Returns an experiment over these models and tasks; asks for what is missing."""
+    asked = not models
+    models = models or _ask("Models to merge (folders or org/name, with spaces between)").split()
+    if base is None and asks_base and asked:
+        base = _ask("Their common ancestor (empty: none)", default="") or None
+    tasks = tasks or _ask("lm-eval tasks to improve (with spaces between)").split()
+    content: dict[str, Any] = {"parents": list(models)}
+    if base is not None:
+        content["base"] = base
+    content |= {
+        "space": {
+            "method": "linear" if base is None else "task_arithmetic",
+            "layer_groups": min(USUAL_GROUPS, _depth(models[0])),
+        },
+        "objectives": [{"task": task} for task in tasks],
+        "optimizer": {"algorithm": "auto"},
+        "budget": {"candidates": USUAL_CANDIDATES},
+        "seed": 0,
+    }
+    return content, []
+
+
+def _depth(model: str) -> int:
+    """Returns how many layers a folder's model has; the usual number of groups where that is not known."""
+    try:
+        config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
+        return int(config["num_hidden_layers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return USUAL_GROUPS
+
+
+def _beside(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns the content with folders named from where the file will lie."""
+
+    def named(model: str) -> str:
+        path = Path(model).expanduser()
+        if not path.is_dir() or path.is_absolute():
+            return model
+        return f"./{os.path.relpath(path, folder)}"
+
+    base = {"base": named(content["base"])} if "base" in content else {}
+    return {**content, "parents": [named(model) for model in content["parents"]], **base}
+
+
+def _ask(question: str, default: str | None = None) -> str:
+    try:
+        return str(typer.prompt(question, default=default, show_default=False, err=True))
+    except typer.Abort as error:
+        hint = "answer, or give --models A B --tasks T, --from FILE or --from-front NAME"
+        raise CommandError("there is no answer", hint, code=Exit.USAGE) from error
+
+
+def _check(content: Mapping[str, Any]) -> None:
+    spec, mistakes = read_spec(content)
+    if spec is None:
+        raise CommandError(_told(mistakes), "correct what was given", code=Exit.INVALID)
+
+
+def _told(mistakes: Sequence[Mistake]) -> str:
+    return "; ".join(f"{mistake.pointer}: {mistake.detail}" for mistake in mistakes)
