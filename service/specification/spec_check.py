@@ -18,6 +18,7 @@ from search_spaces.catalogue.methods import METHODS
 from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.problems import Notice
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
@@ -117,7 +118,8 @@ def check_spec(
         raise InvalidSpecError(tuple(mistakes))
     facts = check.facts(spec, kinship)
     genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
-    return Checked(spec, facts, genes, (*check.warnings, *_warnings(spec, check.entries, genes)))
+    told = (*check.warnings, *_warnings(spec, check.entries, genes), *check.ignored)
+    return Checked(spec, facts, genes, told)
 
 
 @dataclass(slots=True)
@@ -127,6 +129,7 @@ class _Check:
     raw: Mapping[str, Any]
     mistakes: list[Mistake]
     layouts: dict[Parent, Layout] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)  # what recipes say and nobody reads
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
@@ -269,13 +272,16 @@ class _Check:
         baselines = read_part(Baselines, self.raw.get("baselines", {}))
         for name, text in baselines.recipes.items() if baselines is not None else ():
             pointer = pointer_to("baselines", "recipes", name)
+            notices: list[Notice] = []
             try:
-                recipe = read_recipe(text)
+                recipe = read_recipe(text, notices)
             except RecipeFileError as error:
                 for problem in error.problems:
-                    detail = f"{problem.field}: {problem.detail}"
+                    place = "" if problem.line is None else f"line {problem.line}: "
+                    detail = f"{place}{problem.field}: {problem.detail}"
                     self.mistakes.append(Mistake(pointer, problem.code, detail, problem.remedy))
             else:
+                self.ignored += [f"baselines.recipes.{name}, {notice}" for notice in notices]
                 self.mistakes += self._misfits(recipe, pointer)
 
     def warm_start(self, earlier: Earlier) -> None:
