@@ -43,6 +43,7 @@ from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import unprepared
 from workers.errors import WorkerError
+from workers.parent_concerns import Concerns, concerns_of
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
 from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport, Workforce
 
@@ -118,7 +119,8 @@ def check_spec(
         raise InvalidSpecError(tuple(mistakes))
     facts = check.facts(spec, kinship)
     genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
-    told = (*check.warnings, *_warnings(spec, check.entries, genes), *check.ignored)
+    minded = [f"{found.field}: {found.detail}; {found.remedy}" for found in check.concerns.warnings]
+    told = (*minded, *check.warnings, *_warnings(spec, check.entries, genes), *check.ignored)
     return Checked(spec, facts, genes, told)
 
 
@@ -135,6 +137,7 @@ class _Check:
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    concerns: Concerns = field(default_factory=Concerns)
 
     def named_parents(self) -> dict[Parent, str]:
         """Returns the parents and the base that can be read, with their pointers."""
@@ -161,8 +164,11 @@ class _Check:
                 remedy = "correct the path, or the folder's permissions"
                 self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", remedy))
         pointers = {str(parent): pointer for parent, pointer in named.items()}
-        for mismatch in compare_layouts(list(self.layouts.values())):
+        mismatches = compare_layouts(list(self.layouts.values()))
+        for mismatch in mismatches:
             self.mistakes.append(_from_worker_error(mismatch, pointers.get(mismatch.field, "/parents")))
+        if not mismatches:
+            self._concerns(pointers)
         given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
         base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
         layout = next(iter(self.layouts.values()), None)
@@ -170,6 +176,23 @@ class _Check:
         if mixed:
             shape = (layout.layers, layout.layer_prefix) if layout else (MANY_LAYERS, "model.layers.")
             self.pool = ParentPool(mixed, base, *shape, *(_sizes(layout) if layout else ()))
+
+    def _concerns(self, pointers: Mapping[str, str]) -> None:
+        """Finds out in what else than tensors and tokens the parents differ."""
+        given = self.raw.get("base")
+        base = None if given is None else read_part(Parent, given)
+        ordered = sorted(self.layouts, key=lambda parent: parent != base)
+        space = self.raw.get("space")
+        kind = space.get("kind") if isinstance(space, Mapping) else None
+        self.concerns = concerns_of(
+            [self.layouts[parent] for parent in ordered],
+            averaged=kind not in ("layer_stacking", "structured_stacking"),
+            based=base is not None,
+        )
+        for finding in self.concerns.refusals:
+            pointer = pointers.get(finding.field, "/parents")
+            detail = f"{finding.field}: {finding.detail}"
+            self.mistakes.append(Mistake(pointer, "parents_differ", detail, finding.remedy))
 
     def space(self) -> None:
         """Builds the space again and again, each time without the last option that was refused."""

@@ -1,33 +1,43 @@
 """LoRA adapters as parents: which weights of a model an adapter changes, and by what.  Torch-free.
 
 An adapter is a folder as peft saves it: adapter_config.json and adapter_model.safetensors.  Nothing is
-added up here: a tensor's entry says what to add when it is read, W + scale * B A (Hu et al. 2021,
-arXiv:2106.09685, equation 3), where scale is alpha / r, or alpha / sqrt(r) for rank-stabilized
-adapters (Kalajdzievski 2023, arXiv:2312.03732).
+added up here: a tensor's entry says what to do when it is read.  W + scale * B A (Hu et al. 2021,
+arXiv:2106.09685, equation 3), where scale is alpha / r, or alpha / sqrt(r) for rank-stabilized adapters
+(Kalajdzievski 2023, arXiv:2312.03732); its rows brought to learned lengths (DoRA, Liu et al. 2024,
+arXiv:2402.09353, equation 5); biases, rows of embeddings and whole modules that were trained beside.
+The result is what peft computes with the adapter on.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search_spaces import Parent
-from workers.checkpoints.layout import Layout, LowRankChange, TensorEntry
+from workers.adapter_keys import AdapterKeys, ModuleKeys, sorted_keys
+from workers.adapter_kinds import ALONE, check_kind
+from workers.adapter_patterns import UnsafeExpressionError, number_of
+from workers.adapter_ties import (
+    EMBEDDINGS,
+    HEADS,
+    follows_embeddings,
+    is_tied,
+    needs_own_head,
+    with_head_alike,
+    with_own_head,
+)
+from workers.checkpoints.layout import AddedVector, Layout, LowRankChange, ReplacedRows, TensorEntry
 from workers.checkpoints.tensor_table import read_header, read_json
 from workers.errors import CheckpointError, MismatchError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-_PREFIX = "base_model.model."
-_FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<kind>embedding_)?(?P<which>[AB])(\.default)?(\.weight)?")
-_SAVED = re.compile(r"\.(modules_to_save|original_module)(\.default)?(?=\.)")
-_PLAIN = re.compile(r"[\w.-]+")
-_ALONE = "merge the adapter into its model with peft, and use that model"
-# Their base is not the model they were made from: its weights were changed when training began.
-_CHANGED_BASES = ("pissa", "olora", "corda", "loftq")
+# transformers' Conv1D layers: peft decides by the layer's class which way round a weight lies.
+_INPUT_FIRST = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
+_INPUT_FIRST_LAYERS = ("c_attn", "c_proj", "c_fc", "q_attn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,127 +68,193 @@ def with_adapter(model: Layout, adapter: AdapterFiles, parent: Parent) -> Layout
     """Returns the model's layout with the adapter's changes; `parent` names the two together.
 
     Raises:
-        CheckpointError: The adapter is of a kind that a sum cannot express.
+        CheckpointError: The adapter is of a kind that changed weights cannot express, or it is broken.
         MismatchError: It was made for a model of other names or shapes.
     """
-    _check_kind(adapter)
-    tensors = dict(model.tensors)
-    factors: dict[tuple[str, bool], dict[str, str]] = {}
-    for key, entry in adapter.tensors.items():
-        match = _FACTOR.fullmatch(key.removeprefix(_PREFIX))
-        if match is not None:
-            factors.setdefault((match["module"], match["kind"] is not None), {})[match["which"]] = key
-        else:
-            name, replaced = _replaced(model, adapter, key, entry)
-            tensors[name] = replaced
-    for (module, embedding), names in factors.items():
-        name = _tensor_of(model, adapter, f"{module}.weight")
-        change = _change(adapter, module, names, embedding=embedding)
-        tensors[name] = replace(tensors[name], change=_fitted(model, adapter, name, change))
-    return replace(model, parent=parent, tensors=tensors)
-
-
-def _check_kind(adapter: AdapterFiles) -> None:
-    config, field = adapter.config, str(adapter.parent)
-    kind = config.get("peft_type")
-    if kind != "LORA":
-        raise CheckpointError(field, f"peft_type is {kind!r}, not 'LORA'", _ALONE)
-    for key in ("use_dora", "lora_bias", "layer_replication", "target_parameters", "trainable_token_indices"):
-        if config.get(key):
-            raise CheckpointError(field, f"{key} is {str(config[key])[:80]}: no plain LoRA adapter", _ALONE)
-    if config.get("bias") not in (None, "none"):
-        raise CheckpointError(field, f"bias is {config['bias']!r}: it changes more than weights", _ALONE)
-    start = config.get("init_lora_weights")
-    if isinstance(start, str) and start.lower().startswith(_CHANGED_BASES):
+    check_kind(str(adapter.parent), adapter.config)
+    keys = sorted_keys(adapter.tensors, adapter.config)
+    if keys.unknown:
         raise CheckpointError(
-            field, f"init_lora_weights is {start!r}: its base has other weights than the model", _ALONE
+            str(adapter.parent), f"holds {keys.unknown[0]!r}, which no LoRA adapter has", ALONE
+        )
+    tied = is_tied(model)
+    found = _Adapted(adapter, model)
+    found.take_bases(keys, tied=tied)
+    parted = tied and needs_own_head(keys, adapter.config)
+    if parted:
+        found.layout = with_own_head(found.layout)
+    copies = HEADS if tied and follows_embeddings(adapter.config) else ()
+    found.take_changes(keys, copies)
+    layout = with_head_alike(found.layout, model) if tied and not parted else found.layout
+    return replace(layout, parent=parent)
+
+
+class _Adapted:
+    """A model's layout, on which an adapter's changes are entered one after the other."""
+
+    def __init__(self, adapter: AdapterFiles, model: Layout) -> None:
+        self.adapter, self.layout = adapter, model
+
+    def take_bases(self, keys: AdapterKeys, *, tied: bool) -> None:
+        """Enters what takes the place of the model's own weights; of a tied pair either stands for both."""
+        for name, key in keys.bases.items():
+            shared = (other for other in self.layout.tensors if other.endswith(EMBEDDINGS))
+            self._replace(next(shared, name) if tied and name.endswith(HEADS) else name, key)
+
+    def take_changes(self, keys: AdapterKeys, copies: tuple[str, ...]) -> None:
+        """Enters all else, but for modules that are copies of others."""
+        for name, key in keys.wholes.items():
+            if not copies or not name.endswith(copies):
+                self._replace(name, key)
+        for module, own in keys.modules.items():
+            if not copies or not f"{module}.weight".endswith(copies):
+                self._add_factors(module, own)
+        for module, key in keys.rows.items():
+            if not copies or not f"{module}.weight".endswith(copies):
+                self._put_rows(module, key)
+
+    def _enter(self, name: str, entry: TensorEntry) -> None:
+        self.layout = replace(self.layout, tensors={**self.layout.tensors, name: entry})
+
+    def _replace(self, wanted: str, key: str) -> None:
+        """Enters a whole tensor of the adapter, under the model's name for it."""
+        entry = self.adapter.tensors[key]
+        name = self._tensor_of(wanted)
+        if entry.shape != self.layout.tensors[name].shape:
+            raise self._unfit(name, f"has {key!r} of shape {list(entry.shape)}")
+        self._enter(name, replace(entry, stored_as=key))
+
+    def _put_rows(self, module: str, key: str) -> None:
+        """Enters rows that were trained alone."""
+        name, entry = self._tensor_of(f"{module}.weight"), self.adapter.tensors[key]
+        rows = _rows_of(self.adapter, module)
+        weight = self.layout.tensors[name]
+        if weight.change is not None:
+            detail = f"trains rows of {module!r} alone and by factors"
+            raise CheckpointError(str(self.adapter.parent), detail, ALONE)
+        if entry.shape != (len(rows), *weight.shape[1:]) or not all(
+            0 <= row < weight.shape[0] for row in rows
+        ):
+            raise self._unfit(name, f"has {len(rows)} rows for {module!r} of shape {list(entry.shape)}")
+        self._enter(name, replace(weight, change=ReplacedRows(entry.file, key, rows)))
+
+    def _add_factors(self, module: str, keys: ModuleKeys) -> None:
+        """Enters what is added to a module's weight, and to its bias."""
+        name = self._tensor_of(f"{module}.weight")
+        change = self._fitted(
+            name, _change(self.adapter, module, keys, _lies_input_first(self.layout, module))
+        )
+        self._enter(name, replace(self.layout.tensors[name], change=change))
+        if bool(self.adapter.config.get("lora_bias")) != (keys.bias is not None):
+            had = "no bias" if keys.bias is None else "a bias"
+            detail = (
+                f"lora_bias is {self.adapter.config.get('lora_bias')!r}, and lora_B of {module!r} has {had}"
+            )
+            raise CheckpointError(str(self.adapter.parent), detail, "save the adapter again")
+        if keys.bias is None:
+            return
+        added = self.adapter.tensors[keys.bias]
+        bias = self._tensor_of(f"{module}.bias")
+        if added.shape != self.layout.tensors[bias].shape:
+            raise self._unfit(bias, f"has {keys.bias!r} of shape {list(added.shape)}")
+        vector = AddedVector(added.file, keys.bias, change.scale)
+        self._enter(bias, replace(self.layout.tensors[bias], change=vector))
+
+    def _fitted(self, name: str, change: LowRankChange) -> LowRankChange:
+        """Returns the change the way round that the weight is stored; what is square is as its layer is."""
+        tensors = self.adapter.tensors
+        rows, columns = tensors[change.up].shape[0], tensors[change.down].shape[1]
+        shape = self.layout.tensors[name].shape
+        if rows != columns and shape in ((rows, columns), (columns, rows)):
+            change = replace(change, transposed=shape == (columns, rows))
+        elif shape != (rows, columns):
+            raise self._unfit(name, f"changes {rows} x {columns} numbers")
+        if change.magnitude is not None and math.prod(tensors[change.magnitude].shape) != rows:
+            lengths = list(tensors[change.magnitude].shape)
+            raise self._unfit(name, f"has lengths of shape {lengths} for {rows} rows")
+        return change
+
+    def _tensor_of(self, wanted: str) -> str:
+        """Finds the model's tensor: checkpoints may lack the prefix that modules have, or have one more."""
+        tensors = self.layout.tensors
+        if wanted in tensors:
+            return wanted
+        without = wanted.split(".", 1)[-1]
+        fitting = [n for n in tensors if n == without or n.endswith(f".{wanted}")]
+        if len(fitting) == 1:
+            return fitting[0]
+        what = repr(wanted.removesuffix(".weight"))
+        raise MismatchError(
+            str(self.adapter.parent),
+            f"changes {what}, which {self.layout.parent} does not store",
+            f"use it with the model it was made for{_made_for(self.adapter)}",
+        )
+
+    def _unfit(self, name: str, what: str) -> MismatchError:
+        return MismatchError(
+            str(self.adapter.parent),
+            f"{what}, {name!r} of {self.layout.parent} has shape {list(self.layout.tensors[name].shape)}",
+            f"use it with the model it was made for{_made_for(self.adapter)}",
         )
 
 
-def _replaced(model: Layout, adapter: AdapterFiles, key: str, entry: TensorEntry) -> tuple[str, TensorEntry]:
-    """Returns a whole tensor of the adapter (`modules_to_save`), under the model's name for it."""
-    if ".lora_" in key:
-        raise CheckpointError(str(adapter.parent), f"holds {key!r}, no factor of a LoRA adapter", _ALONE)
-    name = _tensor_of(model, adapter, _SAVED.sub("", key.removeprefix(_PREFIX)))
-    if entry.shape != model.tensors[name].shape:
-        raise _unfit(model, adapter, name, f"has {key!r} of shape {list(entry.shape)}")
-    return name, replace(entry, stored_as=key)
-
-
-def _tensor_of(model: Layout, adapter: AdapterFiles, wanted: str) -> str:
-    """Finds the model's tensor: checkpoints may lack the prefix that modules have, or have one more."""
-    if wanted in model.tensors:
-        return wanted
-    without = wanted.split(".", 1)[-1]
-    fitting = [n for n in model.tensors if n == without or n.endswith(f".{wanted}")]
-    if len(fitting) == 1:
-        return fitting[0]
-    module = wanted.removesuffix(".weight")
-    raise MismatchError(
-        str(adapter.parent),
-        f"changes {module!r}, which {model.parent} does not store",
-        f"use it with the model it was made for{_made_for(adapter)}",
-    )
-
-
-def _change(
-    adapter: AdapterFiles, module: str, names: Mapping[str, str], *, embedding: bool
-) -> LowRankChange:
+def _change(adapter: AdapterFiles, module: str, keys: ModuleKeys, input_first: bool) -> LowRankChange:
     field = str(adapter.parent)
-    if names.keys() != {"A", "B"}:
-        lacking = "B" if "A" in names else "A"
+    if keys.factors.keys() != {"A", "B"}:
+        lacking = "B" if "A" in keys.factors else "A"
         raise CheckpointError(field, f"{module!r} has no lora_{lacking}", "save the adapter again")
-    down, up = adapter.tensors[names["A"]], adapter.tensors[names["B"]]
+    if (keys.magnitude is not None) != bool(adapter.config.get("use_dora")):
+        had = "no lora_magnitude_vector" if keys.magnitude is None else "a lora_magnitude_vector"
+        detail = f"use_dora is {adapter.config.get('use_dora')!r}, and {module!r} has {had}"
+        raise CheckpointError(field, detail, f"correct {CONFIG_FILE}, or save the adapter again")
+    down, up = adapter.tensors[keys.factors["A"]], adapter.tensors[keys.factors["B"]]
     if len(down.shape) != 2 or len(up.shape) != 2 or down.shape[0] != up.shape[1] or not down.shape[0]:
         detail = f"{module!r} has factors of shapes {list(down.shape)} and {list(up.shape)}"
         raise CheckpointError(field, detail, "use an adapter of linear layers and embeddings")
-    rank = down.shape[0]
-    alpha = _of_module(adapter, "alpha_pattern", module, adapter.config.get("lora_alpha"))
-    promised = _of_module(adapter, "rank_pattern", module, adapter.config.get("r"))
+    scale = _scale_of(adapter, module, down.shape[0])
+    transposed = keys.embedding or input_first
+    return LowRankChange(down.file, keys.factors["A"], keys.factors["B"], scale, transposed, keys.magnitude)
+
+
+def _scale_of(adapter: AdapterFiles, module: str, rank: int) -> float:
+    alpha = _number(adapter, "alpha_pattern", module, adapter.config.get("lora_alpha"))
+    promised = _number(adapter, "rank_pattern", module, adapter.config.get("r"))
     if promised != rank:
         detail = f"r is {promised:g} for {module!r}, its factors have rank {rank}"
-        raise CheckpointError(field, detail, "save the adapter again")
-    scale = alpha / (rank**0.5 if adapter.config.get("use_rslora") else rank)
-    transposed = embedding or bool(adapter.config.get("fan_in_fan_out"))
-    return LowRankChange(down.file, names["A"], names["B"], scale, transposed)
+        raise CheckpointError(str(adapter.parent), detail, "save the adapter again")
+    return alpha / (rank**0.5 if adapter.config.get("use_rslora") else rank)
 
 
-def _of_module(adapter: AdapterFiles, key: str, module: str, usual: object) -> float:
-    """Returns a number that modules may have for themselves; patterns are ends of modules' names."""
-    value = usual
-    patterns = adapter.config.get(key) or {}
-    for pattern, own in patterns.items() if isinstance(patterns, dict) else ():
-        plain = pattern.replace("\\.", ".").removeprefix("^")
-        if not _PLAIN.fullmatch(plain):
-            detail = f"{key} has the expression {pattern[:80]!r}"
-            raise CheckpointError(str(adapter.parent), detail, "name modules by the ends of their names")
-        if module == plain or (module.endswith(f".{plain}") and not pattern.startswith("^")):
-            value = own
-            break
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+def _number(adapter: AdapterFiles, key: str, module: str, usual: object) -> float:
+    """Returns a number that modules may have for themselves."""
+    field = str(adapter.parent)
+    try:
+        value = number_of(adapter.config, key, module, usual)
+    except UnsafeExpressionError as error:
         raise CheckpointError(
-            str(adapter.parent), f"{key.split('_')[0]} is {value!r} for {module!r}", f"correct {CONFIG_FILE}"
-        )
+            field, f"{key} has {error}", "name modules by the ends of their names"
+        ) from error
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        detail = f"{key.split('_')[0]} is {value!r} for {module!r}"
+        raise CheckpointError(field, detail, f"correct {CONFIG_FILE}")
     return float(value)
 
 
-def _fitted(model: Layout, adapter: AdapterFiles, name: str, change: LowRankChange) -> LowRankChange:
-    """Returns the change the way round that the weight is stored; what is square is as the adapter says."""
-    rows, columns = adapter.tensors[change.up].shape[0], adapter.tensors[change.down].shape[1]
-    shape = model.tensors[name].shape
-    if rows != columns and shape in ((rows, columns), (columns, rows)):
-        return replace(change, transposed=shape == (columns, rows))
-    if shape != (rows, columns):
-        raise _unfit(model, adapter, name, f"changes {rows} x {columns} numbers")
-    return change
+def _rows_of(adapter: AdapterFiles, module: str) -> tuple[int, ...]:
+    """Returns the rows of a module that were trained alone, as `trainable_token_indices` lists them."""
+    listed = adapter.config.get("trainable_token_indices")
+    if isinstance(listed, Mapping):
+        listed = next((rows for name, rows in listed.items() if f".{module}".endswith(f".{name}")), None)
+    if not isinstance(listed, list) or not all(type(row) is int for row in listed):
+        detail = f"trainable_token_indices lists no rows for {module!r}"
+        raise CheckpointError(str(adapter.parent), detail, f"correct {CONFIG_FILE}")
+    return tuple(listed)
 
 
-def _unfit(model: Layout, adapter: AdapterFiles, name: str, what: str) -> MismatchError:
-    return MismatchError(
-        str(adapter.parent),
-        f"{what}, {name!r} of {model.parent} has shape {list(model.tensors[name].shape)}",
-        f"use it with the model it was made for{_made_for(adapter)}",
-    )
+def _lies_input_first(layout: Layout, module: str) -> bool:
+    """Says whether a linear layer's weight is stored [in, out]."""
+    conv = layout.config.get("model_type") in _INPUT_FIRST
+    return conv and module.rsplit(".", 1)[-1] in _INPUT_FIRST_LAYERS
 
 
 def _made_for(adapter: AdapterFiles) -> str:

@@ -15,13 +15,14 @@ STRUCTURE = ("num_attention_heads", "n_head", "num_key_value_heads", "head_dim")
 
 @dataclass(frozen=True, slots=True)
 class LowRankChange:
-    """What an adapter adds to a weight: scale * up @ down.
+    """What an adapter adds to a weight: scale * up @ down; with a magnitude, rows brought to it (DoRA).
 
     Attributes:
         file: The safetensors file that holds both factors.
         down: The name of A, [rank, in].
         up: The name of B, [out, rank].
         transposed: The weight is stored [in, out], as Conv1D layers and embeddings are.
+        magnitude: The name of the lengths that the rows [out] are given; None leaves them as they are.
     """
 
     file: Path
@@ -29,6 +30,40 @@ class LowRankChange:
     up: str
     scale: float
     transposed: bool = False
+    magnitude: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedRows:
+    """Rows of an embedding that an adapter trained alone: they take the place of the model's.
+
+    Attributes:
+        file: The safetensors file that holds them.
+        name: Their name in it, [rows, width].
+        rows: Which of the weight's rows they are, in this order.
+    """
+
+    file: Path
+    name: str
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedVector:
+    """What an adapter adds to a bias: scale * vector.
+
+    Attributes:
+        file: The safetensors file that holds it.
+        name: Its name in it, of the bias' shape.
+    """
+
+    file: Path
+    name: str
+    scale: float
+
+
+Change = LowRankChange | ReplacedRows | AddedVector
+"""What is done to a stored tensor when it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +81,7 @@ class TensorEntry:
     file: Path
     bytes: int
     stored_as: str | None = None
-    change: LowRankChange | None = None
+    change: Change | None = None
     arrangement: str = ""
 
 

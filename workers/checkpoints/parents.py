@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from search_spaces import Parent
-from workers.checkpoints.layout import Layout, LowRankChange
+from workers.checkpoints.layout import AddedVector, Change, Layout, LowRankChange, ReplacedRows
 from workers.errors import CheckpointError
 
 
@@ -68,13 +68,30 @@ class CheckpointReader:
             ) from error
         return tensor
 
-    def _changed(self, weight: Tensor, change: LowRankChange) -> Tensor:
-        """Returns weight + scale * up @ down in the weight's format, added up in float32 or wider."""
+    def _changed(self, weight: Tensor, change: Change) -> Tensor:
+        """Returns the weight as an adapter changes it, in its own format, computed in float32 or wider."""
         wide = torch.promote_types(weight.dtype, torch.float32)
-        up, down = (self._stored(change.file, name).to(wide) for name in (change.up, change.down))
+        match change:
+            case ReplacedRows():
+                rows = torch.tensor(change.rows, device=weight.device)
+                trained = self._stored(change.file, change.name).to(weight.dtype)
+                return torch.index_copy(weight, 0, rows, trained)
+            case AddedVector():
+                added = self._stored(change.file, change.name).to(wide)
+                return torch.add(weight.to(wide), added, alpha=change.scale).to(weight.dtype)
+        return self._with_factors(weight.to(wide), change).to(weight.dtype)
+
+    def _with_factors(self, weight: Tensor, change: LowRankChange) -> Tensor:
+        """Returns weight + scale * up @ down, and its rows [out] at the lengths that DoRA gives them."""
+        up, down = (self._stored(change.file, name).to(weight.dtype) for name in (change.up, change.down))
         added = up @ down
-        summed = torch.add(weight.to(wide), added.T if change.transposed else added, alpha=change.scale)
-        return summed.to(weight.dtype)
+        summed = torch.add(weight, added.T if change.transposed else added, alpha=change.scale)
+        if change.magnitude is None:
+            return summed
+        lengths = self._stored(change.file, change.magnitude).to(weight.dtype).reshape(-1)
+        along = 0 if change.transposed else 1
+        stretch = lengths / torch.linalg.vector_norm(summed, dim=along)
+        return torch.mul(summed, stretch.unsqueeze(along))
 
     def close(self) -> None:
         """Closes the files."""

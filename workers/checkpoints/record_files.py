@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from workers.checkpoints.layout import Layout
+from workers.checkpoints.layout import Change, Layout
 from workers.checkpoints.tensor_table import INDEX_FILE, SINGLE_FILE
 
 ELSEWHERE = "EVOMERGE_RECORDS"
@@ -38,12 +39,16 @@ def fingerprint(layout: Layout) -> str:
     table = {name: [entry.dtype, *entry.shape] for name, entry in layout.tensors.items()}
     digest.update(json.dumps([config, table], sort_keys=True, default=str).encode())
     changes = {entry.change for entry in layout.tensors.values() if entry.change is not None}
-    for change in sorted(changes, key=lambda change: (change.down, change.up)):
-        digest.update(f"{change.down} {change.up} {change.scale!r} {change.transposed}".encode())
+    digest.update("\n".join(sorted(map(_told, changes))).encode())
     files = {entry.file for entry in layout.tensors.values()} | {change.file for change in changes}
     for file in sorted(files):
         _add_samples(digest, file)
     return digest.hexdigest()
+
+
+def _told(change: Change) -> str:
+    """Returns what a change is, without the place of its file."""
+    return repr(replace(change, file=Path(change.file.name)))
 
 
 def folder_for_records(layout: Layout) -> Path:

@@ -71,7 +71,10 @@ def relative_distance(sampled: Sample, origin: Sample) -> float | None:
 
 
 def _alike(entry: TensorEntry, other: TensorEntry | None) -> bool:
-    return other is not None and other.shape == entry.shape and {entry.dtype, other.dtype} <= _TYPES.keys()
+    """Says whether two tensors can be compared; what an adapter adds to one is not in its file's numbers."""
+    if other is None or entry.change is not None or other.change is not None:
+        return False
+    return other.shape == entry.shape and {entry.dtype, other.dtype} <= _TYPES.keys()
 
 
 def _header(path: Path) -> tuple[int, Any]:

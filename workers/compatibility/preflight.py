@@ -14,47 +14,23 @@ from search_spaces.catalogue.methods import method_named
 from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
-from workers.checkpoints.vocabulary import read_vocabulary
-from workers.checkpoints.weight_samples import names_to_sample, relative_distance, sample
+from workers.compatibility.checks import compatibility_problems, unprepared
 from workers.compatibility.checks import compatibility_problems, unprepared
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.parent_facts import ParentFacts, facts_of
 from workers.errors import WorkerError
+from workers.parent_concerns import (
+    Comparison,
+    Finding,
+    comparisons_of,
+    copies,
+    settings_that_differ,
+    unrelated,
+)
 
-RELATED = 0.5
-"""Relative distance of sampled weights below which models probably have an ancestor in common:
-finetuning moves weights by some per cent, models trained apart are sqrt(2) away from each other.
-"""
+__all__ = ["Comparison", "Finding", "Needs", "Preflight", "as_json", "preflight_models", "preflight_recipe"]
+
 _WORKING = 4  # bytes per number while a tensor is merged
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to know: about whom, what it is, and what to do."""
-
-    field: str
-    detail: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A parent beside the first one, or the base.
-
-    Attributes:
-        other: Whom it is compared with.
-        same_shapes: Every tensor has the same name and shape.
-        differing_tokens: Tokens with another id, or none; None where they are not listed.
-        distance: Of sampled weights, relative to the other's; None where none could be compared.
-        evidence: What speaks for a common ancestor, or against it, in sentences.
-    """
-
-    parent: str
-    other: str
-    same_shapes: bool
-    differing_tokens: int | None
-    distance: float | None
-    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +83,14 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
             refusals += map(_finding, compatibility_problems(recipe, fitted))
         refusals += map(_finding, unprepared(recipe, layouts))
     merged = [layouts[parent] for parent in recipe.merged_parents if parent in layouts]
-    comparisons = _comparisons(layouts.get(first), merged)
-    warnings = [*_warnings(facts, comparisons), *_ancestry(recipe, comparisons)]
+    comparisons = comparisons_of(layouts.get(first), merged)
+    owner = layouts.get(recipe.tokenizer_owner)
+    settings = settings_that_differ(list(layouts.values()), owner, several_kinds=fitted is not None)
+    told = {(found.field, found.detail.split()[0]) for found in refusals}
+    refusals += [each for each in settings.refusals if (each.field, each.detail.split()[0]) not in told]
+    warnings = [*_warnings(facts, comparisons), *settings.warnings]
+    if recipe.method != "passthrough":
+        warnings += unrelated(comparisons, based=method_named(recipe.method).needs_base)
     needs = None if refusals or fitted is None else _needs(recipe, fitted, facts)
     return Preflight(tuple(facts), comparisons, needs, tuple(refusals), tuple(warnings))
 
@@ -118,8 +100,11 @@ def preflight_models(parents: Sequence[Parent]) -> Preflight:
     layouts, facts, refusals = _inspected(parents)
     present = list(layouts.values())
     refusals += map(_finding, compare_layouts(present))
-    comparisons = _comparisons(present[0] if present else None, present)
-    return Preflight(tuple(facts), comparisons, None, tuple(refusals), tuple(_warnings(facts, comparisons)))
+    comparisons = comparisons_of(present[0] if present else None, present)
+    settings = settings_that_differ(present, present[0] if present else None)
+    refusals += settings.refusals
+    warnings = (*_warnings(facts, comparisons), *settings.warnings, *unrelated(comparisons))
+    return Preflight(tuple(facts), comparisons, None, tuple(refusals), warnings)
 
 
 def _inspected(parents: Sequence[Parent]) -> tuple[dict[Parent, Layout], list[ParentFacts], list[Finding]]:
@@ -143,45 +128,10 @@ def _finding(error: WorkerError) -> Finding:
     return Finding(error.field, error.detail, error.remedy)
 
 
-def _comparisons(first: Layout | None, layouts: Sequence[Layout]) -> tuple[Comparison, ...]:
-    if first is None:
-        return ()
-    others = [layout for layout in layouts if layout.parent != first.parent]
-    return tuple(_compared(layout, first) for layout in others)
-
-
-def _compared(layout: Layout, first: Layout) -> Comparison:
-    shapes, others = ({n: e.shape for n, e in each.tensors.items()} for each in (layout, first))
-    names = names_to_sample([first, layout])
-    distance = relative_distance(sample(layout, names), sample(first, names)) if names else None
-    mine, theirs = read_vocabulary(layout.folder), read_vocabulary(first.folder)
-    tokens = None if mine is None or theirs is None else len(mine.differing(theirs))
-    same = shapes == others
-    evidence = tuple(_evidence(layout, first, distance, same_shapes=same))
-    return Comparison(str(layout.parent), str(first.parent), same, tokens, distance, evidence)
-
-
-def _evidence(layout: Layout, first: Layout, distance: float | None, *, same_shapes: bool) -> Iterator[str]:
-    """Yields what tells whether two models come from one."""
-    mine, theirs = facts_of(layout), facts_of(first)
-    if any(name.rstrip("/").endswith(first.parent.model.rstrip("/")) for name in mine.made_from):
-        yield f"it says that it was made from {first.parent}"
-    for name in mine.made_from:
-        if name in theirs.made_from:
-            yield f"both say that they were made from {name}"
-    yield "all tensors have the same names and shapes" if same_shapes else "names or shapes of tensors differ"
-    if distance is not None:
-        verdict = "they probably have an ancestor in common" if distance < RELATED else "they look unrelated"
-        yield f"sampled weights are {distance:.1%} of their length apart: {verdict}"
-
-
 def _warnings(facts: Sequence[ParentFacts], comparisons: Sequence[Comparison]) -> Iterator[Finding]:
     for other in facts[1:]:
         yield from _differences(other, facts[0])
-    for compared in comparisons:
-        if compared.distance == 0.0 and compared.same_shapes:
-            detail = f"its sampled weights are those of {compared.other}"
-            yield Finding(compared.parent, detail, "see whether it is the same model twice")
+    yield from copies(comparisons)
     for each in facts:
         if not each.here and each.revision is None:
             yield Finding(each.parent, "names no revision", "pin one as org/name@commit, so that it stays")
@@ -191,9 +141,6 @@ def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Finding]:
     if other.context != first.context:
         detail = f"was made for texts of {other.context} tokens, {first.parent} for {first.context}"
         yield Finding(other.parent, detail, "the merged model takes the tokenizer owner's setting")
-    if other.rope != first.rope:
-        detail = f"rotary positions are {dict(other.rope)}, those of {first.parent} {dict(first.rope)}"
-        yield Finding(other.parent, detail, "weights learned for other positions seldom merge well")
     if other.dtypes.keys() != first.dtypes.keys():
         detail = f"is stored as {'/'.join(other.dtypes)}, {first.parent} as {'/'.join(first.dtypes)}"
         yield Finding(other.parent, detail, "write dtype in the recipe if the result's matters")
@@ -201,18 +148,6 @@ def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Finding]:
         licences = [each.licence or "not given" for each in (other, first)]
         detail = f"its licence is {licences[0]}, that of {first.parent} is {licences[1]}"
         yield Finding(other.parent, detail, "see which terms the merged model falls under")
-
-
-def _ancestry(recipe: Recipe, comparisons: Sequence[Comparison]) -> Iterator[Finding]:
-    """Yields what speaks against the base of a method on task vectors, or against averaging at all."""
-    if recipe.method == "passthrough":
-        return
-    based = method_named(recipe.method).needs_base
-    needs = "task vectors from it make no sense" if based else "averages of such fail"
-    for compared in comparisons:
-        if compared.distance is not None and compared.distance >= RELATED:
-            detail = f"its weights look unrelated to {compared.other}'s: {needs}"
-            yield Finding(compared.parent, detail, "merge models that come from one, or align them first")
 
 
 def _needs(recipe: Recipe, fitted: FittedParents, facts: Sequence[ParentFacts]) -> Needs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from workers.adapter_kinds import check_kind
+from workers.adapter_patterns import UnsafeExpressionError, number_of
 from workers.checkpoints.tensor_table import read_header, read_json
 from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
 from workers.errors import CheckpointError, ExportError
@@ -28,8 +29,7 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 # Linear layers and embeddings are stored under different names.
 SUFFIXES = ((".lora_A.weight", ".lora_B.weight"), (".lora_embedding_A", ".lora_embedding_B"))
-_PLAIN = re.compile(r"[\w.]+")
-_RETRAIN = "use an adapter of plain LoRA factors"
+_RETRAIN = "use an adapter of plain LoRA factors, or merge the adapted models themselves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +104,11 @@ def write_adapter(
 
 
 def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
-    kind = config.get("peft_type")
-    if kind != "LORA":
-        raise CheckpointError(str(folder), f"peft_type is {kind!r}, not 'LORA'", _RETRAIN)
-    for key, plain in (
-        ("use_dora", (None, False)),
-        ("modules_to_save", (None, [])),
-        ("bias", (None, "none")),
-    ):
-        if config.get(key) not in plain:
-            raise CheckpointError(str(folder), f"{key} is {config[key]!r}", _RETRAIN)
+    check_kind(str(folder), config)
+    for key in ("use_dora", "modules_to_save", "bias", "lora_bias", "trainable_token_indices"):
+        if config.get(key) not in (None, False, [], {}, "none"):
+            detail = f"{key} is {config[key]!r}: only factors are merged, and more than factors was trained"
+            raise CheckpointError(str(folder), detail, _RETRAIN)
 
 
 def _factors(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Factors]:
@@ -154,15 +149,11 @@ def _scaled(
 
 
 def _alpha(folder: Path, config: Mapping[str, Any], layer: str) -> float:
-    patterns = config.get("alpha_pattern") or {}
-    alpha = config.get("lora_alpha")
-    for pattern, value in patterns.items():
-        if not _PLAIN.fullmatch(pattern):
-            remedy = "name layers by the ends of their names"
-            raise CheckpointError(str(folder), f"alpha_pattern has the expression {pattern!r}", remedy)
-        if layer == pattern or layer.endswith(f".{pattern}"):
-            alpha = value
-            break
+    try:
+        alpha = number_of(config, "alpha_pattern", layer, config.get("lora_alpha"))
+    except UnsafeExpressionError as error:
+        remedy = "name layers by the ends of their names"
+        raise CheckpointError(str(folder), f"alpha_pattern has {error}", remedy) from error
     if not isinstance(alpha, int | float) or isinstance(alpha, bool):
         raise CheckpointError(str(folder), f"lora_alpha is {alpha!r}", "correct adapter_config.json")
     return float(alpha)

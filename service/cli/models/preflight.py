@@ -87,7 +87,15 @@ def _show(found: Preflight) -> None:
             for finding in findings:
                 console.print(f"  {_sentence(finding)}")
     if not found.refusals:
-        console.print("\nNothing stands in the way.")
+        console.print(f"\n{_verdict(found)}")
+
+
+def _verdict(found: Preflight) -> str:
+    """Returns the last word on what is not refused."""
+    if not found.warnings:
+        return "Nothing stands in the way."
+    count = len(found.warnings)
+    return f"It can be merged; mind the {'point' if count == 1 else f'{count} points'} above."
 
 
 def _sentence(finding: Finding) -> str:

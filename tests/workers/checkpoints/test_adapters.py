@@ -152,18 +152,22 @@ def test_changing_the_adapter_changes_the_digest(model: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "part"),
     [
-        ({"use_dora": True}, "use_dora is True"),
+        ({"use_dora": True}, "no lora_magnitude_vector"),
         ({"peft_type": "IA3"}, "peft_type is 'IA3'"),
-        ({"bias": "all"}, "bias is 'all'"),
-        ({"lora_bias": True}, "lora_bias"),
+        ({"bias": "some"}, "bias is 'some'"),
+        ({"lora_bias": True}, "lora_B of 'model.layers.0.self_attn.q_proj' has no bias"),
+        ({"trainable_token_indices": [1], "layer_replication": [[0, 2]]}, "more layers than its model"),
         ({"init_lora_weights": "pissa_niter_4"}, "its base has other weights"),
         ({"target_parameters": ["experts"]}, "target_parameters"),
         ({"r": 8}, "its factors have rank 2"),
         ({"lora_alpha": None}, "alpha is None"),
         ({"alpha_pattern": {"(a+)+$": 3}}, "has the expression"),
+        ({"alpha_pattern": {"(a|ab)*c": 3}}, "has the expression"),
+        ({"rank_pattern": {".*.*.*.*x": 3}}, "has the expression"),
+        ({"rank_pattern": {"(": 3}}, "has the expression"),
     ],
 )
-def test_what_is_no_plain_lora_adapter_is_refused(
+def test_what_is_broken_or_no_lora_adapter_is_refused(
     config: dict[str, Any], part: str, model: Path, tmp_path: Path
 ) -> None:
     adapter = save_adapter(tmp_path / "adapter", lora(QUERY, *factors(16, 16)), **config)

@@ -178,11 +178,10 @@ def test_multislerp_of_two_opposite_models_is_the_straight_line() -> None:
     close(merge("multislerp", [draw(1), -3 * draw(1)]), -draw(1))
 
 
-def test_multislerp_of_more_models_that_cancel_is_refused() -> None:
+def test_multislerp_of_more_models_that_cancel_is_the_straight_average_too() -> None:
     first, second = torch.tensor([1.0, 0.0]), torch.tensor([-0.5, math.sqrt(0.75)])
-    third = -first - second
-    with pytest.raises(MergeError, match="the directions of the 3 models cancel"):
-        merge("multislerp", [first.double(), second.double(), third.double()])
+    third = 2.0 * (-first - second)
+    close(merge("multislerp", [first, second, third]), (first + second + third) / 3)
 
 
 def test_multislerp_names_its_own_switch_when_weights_cancel() -> None:
@@ -285,7 +284,7 @@ def test_every_row_of_model_stock_has_an_angle_of_its_own() -> None:
 @pytest.mark.parametrize("granularity", ["tensor", "row"])
 def test_a_clamped_model_stock_stays_between_base_and_average(granularity: str) -> None:
     base, delta = draw(0), draw(1)
-    parents = [base + delta, base - 0.5 * delta + 0.1 * draw(2)]
+    parents = [base + delta, base - 0.5 * delta + 0.3 * draw(2)]
     beyond = merge("model_stock", parents, base, granularity=granularity)
     kept = merge("model_stock", parents, base, granularity=granularity, clamp=1.0)
     assert not torch.allclose(beyond, base)

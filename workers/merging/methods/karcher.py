@@ -11,7 +11,8 @@ on the unit sphere, as in mergekit (Goddard et al., arXiv 2403.13257).
 
 W_i [...], flattened; w_i = weight_i / sum_j weight_j; a_i the same over parents that are not zero.
 u stays in the span of the u_i, so that only inner products are needed.  Where the u_i cancel
-(|sum| < tol), the first of them starts; a parent opposite to u pulls in no direction.
+(|sum| < tol), the first of them starts; a parent opposite to u pulls in no direction.  Where u would
+hold more than 32 times a u_i, because the u_i nearly cancel, it is the first of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from workers.errors import MergeError
 from workers.merging.arithmetic.mixtures import kernel_of
+from workers.merging.degenerate import blows_up
 from workers.merging.kernel import Mixture, Scalars
 
 _OPPOSITE = 1e-7  # sine from which on the way to a point is undefined
@@ -63,8 +65,7 @@ def karcher_mean(unit: np.ndarray, pulls: np.ndarray, *, steps: int, tolerance: 
     """
     centre = pulls.copy()
     if _length(unit, centre) < max(tolerance, _RESOLUTION):
-        centre = np.zeros(len(pulls))
-        centre[np.flatnonzero(pulls)[0]] = 1.0
+        centre = _first_of(pulls)
     centre /= _length(unit, centre)
     for _ in range(steps):
         cosines = np.clip(unit @ centre, -1.0, 1.0)
@@ -78,7 +79,14 @@ def karcher_mean(unit: np.ndarray, pulls: np.ndarray, *, steps: int, tolerance: 
             break
         centre = math.cos(length) * centre + math.sin(length) / length * tangent
         centre /= _length(unit, centre)
-    return centre
+    return _first_of(pulls) if blows_up(centre, pulls) else centre
+
+
+def _first_of(pulls: np.ndarray) -> np.ndarray:
+    """Returns the coefficients [n] of the first vector that pulls."""
+    first = np.zeros(len(pulls))
+    first[np.flatnonzero(pulls)[0]] = 1.0
+    return first
 
 
 def _length(unit: np.ndarray, coefficients: np.ndarray) -> float:

@@ -8,7 +8,7 @@ Jang et al., "Model Stock: all we need is just a few fine-tuned models", arXiv 2
 W_i, W_0 [...]; c, t numbers per tensor, or per row, along the last dimension (`granularity: row`, or
 mergekit's `filter_wise: true`; a vector is one row).  A task vector without length stands at a right
 angle to all.  With `clamp`, t is kept between 0 and 1; without, c < 0 goes beyond the base.
-Where 1 + (n - 1) c vanishes, t is 0.
+Where 1 + (n - 1) c vanishes, so that |t| > 32 n, the parents cancel each other and t is 0.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from torch import Tensor
 from workers.merging.arithmetic.mixtures import around_base, kernel_of
 from workers.merging.arithmetic.precision import accumulation_dtype
 from workers.merging.arithmetic.rows import as_rows, row_products
+from workers.merging.degenerate import LARGEST_SHARE
 from workers.merging.kernel import Ingredients, Mixture, Scalars
-
-_NO_DIVISOR = 1e-6
 
 
 def is_row_wise(choices: Mapping[str, str], shared: Mapping[str, float]) -> bool:
@@ -43,7 +42,7 @@ def _weights(scalars: Scalars) -> tuple[float, ...]:
         return (1.0,)
     cosine = math.fsum(cosines) / len(cosines)
     divisor = 1.0 + (count - 1) * cosine
-    t = 0.0 if abs(divisor) < _NO_DIVISOR else count * cosine / divisor
+    t = 0.0 if abs(cosine) > LARGEST_SHARE * abs(divisor) else count * cosine / divisor
     if scalars.shared["clamp"]:
         t = min(max(t, 0.0), 1.0)
     return around_base([t / count] * count, with_base=True)
@@ -79,7 +78,8 @@ def _row_positions(deltas: list[Tensor]) -> Tensor:
         found = (row_products(deltas[i], deltas[j]) / lengths).clamp(-1.0, 1.0)
         cosine += torch.where(lengths == 0.0, torch.zeros_like(found), found) / len(pairs)
     divisor = 1.0 + (count - 1) * cosine
-    return torch.where(divisor.abs() < _NO_DIVISOR, torch.zeros_like(cosine), count * cosine / divisor)
+    cancelling = cosine.abs() > LARGEST_SHARE * divisor.abs()
+    return torch.where(cancelling, torch.zeros_like(cosine), count * cosine / divisor)
 
 
 def _sum_in_order(deltas: list[Tensor]) -> Tensor:

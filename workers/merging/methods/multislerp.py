@@ -11,7 +11,8 @@ Fillmore, "Spherical averages", ACM TOG 20(2), 2001, algorithm A1, started from 
 
 W_i, W_0 [...], flattened for the products; w_i, n_i, a numbers.  Everything lies in the span of the x_i,
 so that only their inner products are needed.  One model is returned as it is; task vectors that are
-all zero give the base; two opposite vectors, whose average has no direction, the straight line.
+all zero give the base.  Directions that cancel, so that m would be made of more than 32 times what a
+parent puts in, have no average: the straight one, W_0 + sum_i w_i x_i, is taken.
 """
 
 from __future__ import annotations
@@ -20,20 +21,17 @@ import math
 
 import numpy as np
 
-from workers.errors import MergeError
 from workers.merging.arithmetic.mixtures import around_base, kernel_of
 from workers.merging.arithmetic.weighting import normalizer
+from workers.merging.degenerate import blows_up
 from workers.merging.kernel import Mixture, Scalars
-
-_NO_DIRECTION = 1e-7  # what rounding leaves of unit vectors that cancel, seen through their products
 
 
 def _weights(scalars: Scalars) -> tuple[float, ...]:
     """Returns the parents' shares.
 
     Raises:
-        MergeError: The weights sum to zero and are to be normalized, or the directions of three or
-            more vectors cancel each other.
+        MergeError: The weights sum to zero and are to be normalized.
     """
     weights = np.array(scalars.per_parent["weight"])
     lengths = np.sqrt(np.diagonal(scalars.gram))
@@ -53,14 +51,8 @@ def _shares(gram: np.ndarray, lengths: np.ndarray, weights: np.ndarray, eps: flo
     unit = gram * np.outer(scale, scale)  # <u_i, u_j>
     middle = weights.copy()
     length = math.sqrt(max(float(middle @ unit @ middle), 0.0))
-    if length <= max(eps, _NO_DIRECTION * float(np.abs(weights).sum())):
-        if len(weights) == 2 or not weights.any():
-            return weights
-        raise MergeError(
-            "weight",
-            f"the directions of the {len(weights)} models cancel at weights {weights.tolist()}",
-            "change a weight, or use linear for these tensors",
-        )
+    if length <= eps or blows_up(middle / length, weights):
+        return weights
     middle /= length
     towards = unit @ middle  # <u_i, m>
     tangent = weights - float(weights @ towards) * middle

@@ -9,8 +9,9 @@ As in mergekit (Goddard et al., arXiv 2403.13257); Shoemake, SIGGRAPH 1985, for 
 W_0, W_i [...]; w_i, t numbers.  The angle is that of whole tensors (`granularity: tensor`), of every
 row, along the last dimension (`row`, or `nuslerp_flatten: false`), or of every column, along the first
 (`column`, or with `nuslerp_row_wise: true` as well, which mergekit named by the other convention).
-Where the vectors are parallel, or w_1 + w_2 is nearly 0 (t = 1/2 then), the straight line is taken;
-a vector without length stands at a right angle to all.
+Where the vectors are parallel, or opposite (c < -0.9995, as in slerp: mergekit follows the arc until
+rounding ends it, and its factors reach 10^8), the straight line is taken; where w_1 + w_2 is nearly 0,
+t = 1/2.  A vector without length stands at a right angle to all.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from workers.merging.arithmetic.mixtures import around_base, kernel_of
 from workers.merging.arithmetic.precision import accumulation_dtype
 from workers.merging.arithmetic.rows import as_rows, row_products
+from workers.merging.degenerate import PARALLEL
 from workers.merging.kernel import Ingredients, Mixture, Scalars
 from workers.merging.methods.slerp import arc_shares, cosine_in
 
@@ -85,7 +87,7 @@ def _row_arcs(start: Tensor, end: Tensor, t: float) -> Tensor:
     products = row_products(starts, ends)
     cosines = torch.where(lengths == 0.0, torch.zeros_like(products), products / lengths).clamp(-1.0, 1.0)
     angles, sines = cosines.acos(), (1.0 - cosines * cosines).sqrt()
-    straight = 1.0 - cosines * cosines <= _STRAIGHT
+    straight = (1.0 - cosines * cosines <= _STRAIGHT) | (cosines < -PARALLEL)
     of_start = torch.where(straight, 1.0 - t, torch.sin((1.0 - t) * angles) / sines)
     of_end = torch.where(straight, t, torch.sin(t * angles) / sines)
     merged = starts * of_start.to(starts.dtype)[:, None] + ends * of_end.to(starts.dtype)[:, None]

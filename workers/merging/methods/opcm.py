@@ -13,7 +13,8 @@ and D_t = D_{t-1} + d_t elsewhere.  Last, over the whole model,
     W = W_0 + lambda (mean_i ||d_i|| / ||D_T||) D_T
 
 The paper rescales after every step; U, V and r do not change with D's scale, so that the last rescaling
-gives the same.  Its factor takes a survey of all tensors.  Directions without a singular value are not
+gives the same.  Its factor takes a survey of all tensors; where it would pass 32, the task vectors have
+cancelled and what is left of them is not stretched.  Directions without a singular value are not
 projected off, and an alpha of 1 projects off all others (the authors' code: none).
 """
 
@@ -31,6 +32,7 @@ from workers.merging.arithmetic.precision import dot
 from workers.merging.arithmetic.prepared import kernel_of
 from workers.merging.arithmetic.singular_vectors import singular_vectors
 from workers.merging.arithmetic.whole_model import surveyed
+from workers.merging.degenerate import LARGEST_SHARE
 from workers.merging.kernel import Ingredients, Portion, Preparation, Survey
 
 
@@ -79,7 +81,8 @@ def _look(portions: Sequence[Portion]) -> Rescaling:
     if whole == 0.0:
         return Rescaling(1.0)
     mean = math.fsum(math.sqrt(square) for square in squares.values()) / len(squares)
-    return Rescaling(mean / math.sqrt(whole))
+    factor = mean / math.sqrt(whole)
+    return Rescaling(1.0 if factor > LARGEST_SHARE else factor)
 
 
 OPCM_SURVEY = Survey(_look, ("alpha", "exclude_embeddings", "split_fused"))

@@ -26,6 +26,8 @@ from workers.merging.arithmetic.prepared import kernel_of, weights_times_lambda
 from workers.merging.kernel import Ingredients, Preparation
 from workers.merging.methods.tsvm import orthogonalized
 
+_ROUNDING = 1e-12
+
 
 def _prepare(ingredients: Ingredients) -> tuple[Tensor, ...]:
     shared, by_row = ingredients.shared, ingredients.choices["granularity"] == "row"
@@ -47,7 +49,9 @@ def _outlier_weights(deltas: Sequence[Tensor], beyond: float, exponent: float, *
     over = (2,) if by_row else (1, 2)
     mean = magnitudes_TMN.mean(over, keepdim=True)
     spread = magnitudes_TMN.std(over, correction=0, keepdim=True)
-    outliers = torch.where(magnitudes_TMN > mean + beyond * spread, magnitudes_TMN, 0.0).sum(over, True)
+    # Magnitudes that are all equal differ from their own mean by its rounding, and are no outliers.
+    threshold = mean * (1.0 + _ROUNDING) + beyond * spread
+    outliers = torch.where(magnitudes_TMN > threshold, magnitudes_TMN, 0.0).sum(over, True)
     total = outliers.sum(0, keepdim=True)
     shares = torch.where(total > 0, len(deltas) * outliers / total.clamp(min=1e-300), 1.0)
     return shares.pow(exponent)

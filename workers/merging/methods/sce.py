@@ -11,7 +11,7 @@ Wan et al., "FuseChat: knowledge fusion of chat models", arXiv 2408.07990.
 W_0, W_i, d_i, v, e_i [...] of one shape; w_i numbers.  `select_applies_to: deltas` also sets the entries
 of d_i that are not selected to zero, as the paper and mergekit do; `weights` leaves them, as the authors'
 code does.  Among entries of equal variance, the first in memory are selected.  Weights from entries
-that are all zero are equal.
+that are all zero are equal.  The variance is that of d_i - d_1, so that equal d_i have none.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def sce(ingredients: Ingredients) -> Tensor:
 
 
 def _variance(deltas: list[Tensor]) -> Tensor:
-    """Returns the population variance of every entry over the parents."""
-    mean = torch.zeros_like(deltas[0])
-    for delta in deltas:
-        mean.add_(delta, alpha=1.0 / len(deltas))
+    """Returns the population variance of every entry over the parents; exactly 0 where all are equal."""
+    first = deltas[0]
+    mean = torch.zeros_like(first)
+    for delta in deltas[1:]:
+        mean.add_(delta - first, alpha=1.0 / len(deltas))
     variance = torch.zeros_like(mean)
     for delta in deltas:
-        variance.add_((delta - mean).square_(), alpha=1.0 / len(deltas))
+        variance.add_((delta - first).sub_(mean).square_(), alpha=1.0 / len(deltas))
     return variance
 
 

@@ -8,6 +8,8 @@ model merging", arXiv 2410.15035.
 
 d_i = W_i - W_0 over the whole model: the angles are those of all tensors together, which a survey
 measures once.  a_i the parents' `position`s, lambda a number; they may differ from tensor to tensor.
+Between opposite vectors, further than 178.2 degrees apart, SLERP takes the straight line; so it does where
+the arcs together would take a d_i more than 32 times.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 
 from workers.errors import MergeError
 from workers.merging.arithmetic.mixtures import Gram, around_base, inner_products, kernel_of
+from workers.merging.degenerate import blows_up
 from workers.merging.kernel import Mixture, Portion, Scalars, Survey
 from workers.merging.methods.slerp import arc_shares, cosine_in
 
@@ -52,8 +55,9 @@ def self_positions(gram: Gram, positions: Sequence[float]) -> tuple[float, ...]:
             )
         span = np.stack([chain, np.eye(count)[:, n]])  # V_{n-1} and d_n
         cosine = cosine_in(span @ gram @ span.T, shortest=0.0)
-        ends = arc_shares(cosine, positions[n] / (before + positions[n]), parallel=1.0 - 1e-12)
-        chain = np.array(ends) @ span
+        position = positions[n] / (before + positions[n])
+        arc = np.array(arc_shares(cosine, position, parallel=1.0 - 1e-12)) @ span
+        chain = np.array((1.0 - position, position)) @ span if blows_up(arc) else arc
     return tuple(chain.tolist())
 
 

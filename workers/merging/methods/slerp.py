@@ -15,21 +15,22 @@ from __future__ import annotations
 import math
 
 from workers.merging.arithmetic.mixtures import Gram, kernel_of
+from workers.merging.degenerate import PARALLEL
 from workers.merging.kernel import Mixture, Scalars
 
-_PARALLEL = 0.9995
 _SHORTEST = 1e-8  # a shorter vector has no direction
 
 
-def arc_shares(cosine: float, t: float, *, parallel: float = _PARALLEL) -> tuple[float, float]:
+def arc_shares(cosine: float, t: float, *, parallel: float = PARALLEL) -> tuple[float, float]:
     """Returns the factors of the two ends for a point of the arc between them.
 
     Args:
         cosine: Of the angle between the ends.
         t: The point: 0 is the first end, 1 the second.
-        parallel: From what |cosine| on the straight line is taken.
+        parallel: From what cosine on the straight line is taken; of opposite ends always from -0.9995 on,
+            since the arc between them is not determined and its factors grow beyond all bounds.
     """
-    if abs(cosine) > parallel:
+    if cosine > parallel or cosine < -PARALLEL:
         return 1.0 - t, t
     angle = math.acos(cosine)
     return math.sin((1.0 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
