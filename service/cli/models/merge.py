@@ -66,6 +66,8 @@ def merge(
         raise
     except WorkerError as error:
         raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+    for remark in exported.notes:
+        note(remark)
     note(f"Written ({size(exported.bytes)}); digest {exported.digest}")
     say(exported.folder)
 
