@@ -20,9 +20,9 @@ from workers.calibration.open_network import (
 from workers.calibration.records import RecordFacts, write_record
 from workers.calibration.routing import routing_statistics
 from workers.calibration.texts import draw_tokens
-from workers.checkpoints.hub import fetch_layout
 from workers.checkpoints.record_files import fingerprint, folder_for_records, record_name
 from workers.errors import PreparationError
+from workers.loaded_parents import load_parent
 from workers.merging.arithmetic.precision import is_finite
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, ProgressOf, Recorded, RecordKind
 
@@ -44,7 +44,7 @@ def calibrate(order: CalibrationOrder, progress: ProgressOf | None = None) -> Ca
             "record", "no kind of record is asked for", f"choose from {', '.join(_PASSES)}"
         )
     device = chosen_device(order.device)
-    layout = fetch_layout(order.parent)
+    layout = load_parent(order.parent)
     network = open_network(layout, device, working_dtype(layout, device))
     texts = draw_tokens(order.texts, network.tokenizer, network.longest)
     _check_vocabulary(network, texts)

@@ -29,9 +29,9 @@ from workers.calibration.open_network import (
     working_dtype,
 )
 from workers.calibration.texts import batches_of_one_length, draw_tokens
-from workers.checkpoints.hub import fetch_layout
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError, MismatchError, PreparationError
+from workers.loaded_parents import load_parent
 from workers.protocol.calibration_orders import Learned, LearningOrder, ProgressOf
 
 _INITIAL_WEIGHT = 0.3
@@ -133,7 +133,7 @@ def _open(order: LearningOrder, device: torch.device, progress: ProgressOf | Non
     Raises:
         MismatchError: A parent's network has other parameters than the base's.
     """
-    layouts = {parent: fetch_layout(parent) for parent in (order.base, *order.parents)}
+    layouts = {parent: load_parent(parent) for parent in (order.base, *order.parents)}
     dtype = working_dtype(layouts[order.base], device)
     network = open_network(layouts[order.base], device, dtype)
     base = {name: parameter.detach() for name, parameter in network.parameters().items()}

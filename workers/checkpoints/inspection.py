@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from search_spaces import Parent
 from workers.checkpoints.adapters import read_adapter, with_adapter
-from workers.checkpoints.layout import Layout, TensorEntry
+from workers.checkpoints.layout import Layout, TensorEntry, language_config
 from workers.checkpoints.tensor_table import read_json, read_tensor_table
 from workers.checkpoints.vocabulary import read_vocabulary, vocabulary_size
 from workers.errors import CheckpointError, MismatchError
+from workers.layer_stacks import (
+    DEPTH_KEYS,
+    EMBEDDINGS,
+    HEADS,
+    beside_the_language_model,
+    find_layers,
+    is_constant,
+    is_unread,
+    outer_prefix,
+)
 
-DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
-HEADS = ("lm_head.weight", "embed_out.weight")
-EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
-MOST_LAYERS = 10_000
+__all__ = [
+    "DEPTH_KEYS",
+    "EMBEDDINGS",
+    "HEADS",
+    "compare_layouts",
+    "inspect_checkpoint",
+    "is_tied",
+    "layout_of",
+]
+
 LARGEST_SIZE = 2**24
 _SIZES = (
     *("hidden_size", "n_embd", "intermediate_size", "vocab_size", "head_dim"),
@@ -66,29 +81,10 @@ def layout_of(
             "the weights are quantized, and cannot be merged",
             "use the model before quantization",
         )
-    layers = depth_of(parent, config)
+    layers, prefix = find_layers(parent, config, tensors)
     _check_sizes(parent, config, tensors)
-    return Layout(parent, folder, config, tensors, layers, _layer_prefix(parent, tensors, layers))
-
-
-def depth_of(parent: Parent, config: Mapping[str, Any]) -> int:
-    """Returns the number of layers that a configuration gives.
-
-    Raises:
-        CheckpointError: It gives none, or no sensible one.
-    """
-    for part in (config, config.get("text_config")):
-        for key in DEPTH_KEYS:
-            if isinstance(part, Mapping) and key in part:
-                layers = part[key]
-                if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
-                    raise CheckpointError(
-                        str(parent), f"{key} is {layers!r}", f"it must be 1 to {MOST_LAYERS}"
-                    )
-                return layers
-    raise CheckpointError(
-        str(parent), "config.json does not say how many layers there are", f"it needs one of {DEPTH_KEYS}"
-    )
+    beside = beside_the_language_model(config, tensors, prefix)
+    return Layout(parent, folder, config, tensors, layers, prefix, beside)
 
 
 def _check_sizes(parent: Parent, config: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> None:
@@ -97,8 +93,7 @@ def _check_sizes(parent: Parent, config: Mapping[str, Any], tensors: Mapping[str
     Raises:
         CheckpointError: A size is no number from 1 to LARGEST_SIZE, or there are more tokens than rows.
     """
-    nested = config.get("text_config")
-    for part in (config, nested if isinstance(nested, Mapping) else {}):
+    for part in (config, language_config(config)):
         for key in _SIZES:
             size = part.get(key)
             # Some configurations list one number per layer.
@@ -113,28 +108,6 @@ def _check_sizes(parent: Parent, config: Mapping[str, Any], tensors: Mapping[str
     if tokens is not None and rows and tokens > max(rows):
         detail = f"config.json promises {tokens} tokens, the embeddings have {max(rows)} rows"
         raise CheckpointError(str(parent), detail, "correct config.json, or save the checkpoint again")
-
-
-def _layer_prefix(parent: Parent, tensors: Mapping[str, TensorEntry], layers: int) -> str:
-    """Finds what stands before the layers' numbers: the first number in most tensor names."""
-    numbers: dict[str, set[int]] = defaultdict(set)
-    tensors_with: Counter[str] = Counter()
-    for name in tensors:
-        parts = name.split(".")
-        position = next((i for i, part in enumerate(parts) if part.isdigit()), None)
-        if position is not None:
-            prefix = ".".join(parts[:position]) + "." if position else ""
-            numbers[prefix].add(int(parts[position]))
-            tensors_with[prefix] += 1
-    fitting = [prefix for prefix, found in numbers.items() if found == set(range(layers))]
-    if not fitting:
-        counts = {prefix: len(found) for prefix, found in numbers.items()}
-        raise CheckpointError(
-            str(parent),
-            f"config.json promises {layers} layers, the tensors are numbered {counts or 'nowhere'}",
-            "correct config.json, or save the checkpoint again",
-        )
-    return max(fitting, key=lambda prefix: tensors_with[prefix])
 
 
 def compare_layouts(
@@ -169,18 +142,33 @@ def _compare(first: Layout, other: Layout, *, vocabularies: bool, depths: bool) 
 
 def _compare_tying(first: Layout, other: Layout) -> list[MismatchError]:
     tied, others = is_tied(first), is_tied(other)
-    if tied == others:
+    if tied == others or tying_is_open(first) or tying_is_open(other):
         return []
     detail = f"tie_word_embeddings is {others}, {first.parent} has {tied}"
     return [MismatchError(str(other.parent), detail, "untie the tied models first, or leave them out")]
 
 
 def is_tied(layout: Layout) -> bool:
-    """Says whether input and output embeddings are one tensor."""
-    names = [name for name in layout.tensors if name.endswith(HEADS)]
-    text = layout.config.get("text_config")
-    default = text.get("tie_word_embeddings") if isinstance(text, Mapping) else None
-    return bool(layout.config.get("tie_word_embeddings", default if default is not None else not names))
+    """Says whether input and output embeddings are one tensor: as loaded, or else by config.json."""
+    if layout.tables is not None and layout.head is not None:
+        return layout.head not in layout.tensors
+    default = language_config(layout.config).get("tie_word_embeddings")
+    if default is None:
+        default = not any(name.endswith(HEADS) for name in layout.tensors)
+    return bool(layout.config.get("tie_word_embeddings", default))
+
+
+def tying_is_open(layout: Layout) -> bool:
+    """Says whether only the weights can tell: config.json ties what the files hold twice.
+
+    transformers ties two tensors that are equal, and keeps two that differ.
+    """
+    heads = any(name.endswith(HEADS) for name in layout.tensors)
+    return layout.tables is None and is_tied(layout) and heads and any(map(_is_embedding, layout.tensors))
+
+
+def _is_embedding(name: str) -> bool:
+    return name.endswith(EMBEDDINGS)
 
 
 def _compare_vocabulary(first: Layout, other: Layout) -> list[MismatchError]:
@@ -202,21 +190,39 @@ def _compare_vocabulary(first: Layout, other: Layout) -> list[MismatchError]:
 
 def _compare_tensors(first: Layout, other: Layout) -> list[MismatchError]:
     field = str(other.parent)
-    differing = (first.tensors.keys() ^ other.tensors.keys()) - first.copied - other.copied
+    mine, theirs = _by_role(first), _by_role(other)
+    differing = mine.keys() ^ theirs.keys()
     if is_tied(first) or is_tied(other):  # tied models may keep a copy of the head; tying was compared before
-        differing = {name for name in differing if not name.endswith(HEADS)}
+        differing = {role for role in differing if not role.endswith((*HEADS, *EMBEDDINGS))}
     if differing and other.layers == first.layers:
-        name = min(differing)
-        owner, lacking = (first, other) if name in first.tensors else (other, first)
+        role = min(differing)
+        owner, lacking = (first, other) if role in mine else (other, first)
+        name = (mine if role in mine else theirs)[role]
         detail = (
             f"{len(differing)} tensors are not in both: {lacking.parent} lacks {name!r} of {owner.parent}"
         )
         return [MismatchError(field, detail, "merge models of one architecture and size")]
     sizes = (vocabulary_size(first.config), vocabulary_size(other.config))
-    for name in sorted((first.tensors.keys() & other.tensors.keys()) - first.copied):
-        mine, theirs = first.tensors[name].shape, other.tensors[name].shape
+    for role in sorted(mine.keys() & theirs.keys()):
+        name, others = mine[role], theirs[role]
+        shape, shapes = first.tensors[name].shape, other.tensors[others].shape
         # Embeddings of unequal length were reported with the vocabularies.
-        if mine != theirs and (mine[:1], theirs[:1]) != tuple((size,) for size in sizes):
-            detail = f"{name!r} has shape {list(theirs)}, in {first.parent} it has {list(mine)}"
+        if shape != shapes and (shape[:1], shapes[:1]) != tuple((size,) for size in sizes):
+            detail = f"{others!r} has shape {list(shapes)}, in {first.parent} it has {list(shape)}"
             return [MismatchError(field, detail, "merge models of one size")]
     return []
+
+
+def _by_role(layout: Layout) -> dict[str, str]:
+    """Returns the tensors that are merged, by what they are: names without the prefix that some files lack.
+
+    Left out is what transformers does not load.
+    """
+    prefix = outer_prefix(layout.layer_prefix)
+    found = {}
+    for name, entry in layout.tensors.items():
+        number = layout.layer_of(name)
+        unread = is_unread(name, number, layout.layers, layout.config)
+        if name not in layout.copied and not unread and not is_constant(name, entry.shape):
+            found[name.removeprefix(prefix)] = name
+    return found

@@ -93,6 +93,13 @@ class Layout:
         layers: How many transformer layers there are.
         layer_prefix: What precedes a layer's number in tensor names (`model.layers.`).
         copied: Tensors that are taken over as they are: whatever is not the language model.
+        tables: The tensors with one row per token, input embeddings first, as transformers' own network
+            of this configuration has them; () where it has no such network; None where only headers
+            were looked at.
+        head: What the output embeddings are called, stored or not; None where there are none, or where
+            only headers were looked at.
+        notes: In what the model is not as its files say, in sentences.
+        stored: The same as the files hold it, where this is the checkpoint as transformers loads it.
     """
 
     parent: Parent
@@ -102,6 +109,10 @@ class Layout:
     layers: int
     layer_prefix: str
     copied: frozenset[str] = frozenset()
+    tables: tuple[str, ...] | None = None
+    head: str | None = None
+    notes: tuple[str, ...] = ()
+    stored: Layout | None = None
 
     @property
     def architecture(self) -> str:
@@ -126,7 +137,40 @@ class Layout:
         return f"{self.layer_prefix}{layer}.{rest}"
 
 
+_LANGUAGE = ("text_config", "llm_config", "language_config", "thinker_config")
+_SENSES = ("vision", "visual", "image", "audio", "speech", "video", "protein")
+
+
 def text_config(layout: Layout) -> Mapping[str, Any]:
     """Returns the configuration of the language model."""
-    nested = layout.config.get("text_config")
-    return nested if isinstance(nested, Mapping) else layout.config
+    return language_config(layout.config)
+
+
+def language_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the part of a configuration that describes the language model; all of it where none does."""
+    for key in _LANGUAGE:
+        nested = config.get(key)
+        if isinstance(nested, Mapping):
+            return language_config(nested)
+    return config
+
+
+def with_language_config(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with these entries in the part that describes the language model."""
+    for key in _LANGUAGE:
+        nested = config.get(key)
+        if isinstance(nested, Mapping):
+            return {**config, key: with_language_config(nested, changes)}
+    return {**config, **changes}
+
+
+def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration that gives the head a tensor of its own."""
+    return with_language_config(config, {"tie_word_embeddings": False}) | {"tie_word_embeddings": False}
+
+
+def has_senses(config: Mapping[str, Any]) -> bool:
+    """Says whether a configuration describes more than a language model, nested or flat."""
+    described = [key for key, part in config.items() if isinstance(part, Mapping)]
+    flat = any(key.endswith("_config") and key.startswith(_SENSES) for key in described)
+    return flat or language_config(config) is not config

@@ -13,8 +13,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from search_spaces import Parent
-from workers.checkpoints.layout import AddedVector, Change, Layout, LowRankChange, ReplacedRows
+from workers.checkpoints.layout import AddedVector, Change, Layout, LowRankChange, ReplacedRows, TensorEntry
 from workers.errors import CheckpointError
+
+_ROWS = 1024  # compared at once
 
 
 class CheckpointReader:
@@ -113,3 +115,31 @@ def check_finite(parent: Parent, name: str, tensor: Tensor) -> None:
             f"tensor {name!r} holds {bad} values that are NaN or infinite",
             "use another checkpoint",
         )
+
+
+def equal_tensors(one: TensorEntry, name: str, other: TensorEntry, other_name: str) -> bool:
+    """Says whether two stored tensors hold the same numbers, and are changed alike by adapters.
+
+    They are compared some rows at a time, up to the first that differ.
+
+    Raises:
+        CheckpointError: A file cannot be read.
+    """
+    if one.shape != other.shape or one.change != other.change:
+        return False
+    stored, others = one.stored_as or name, other.stored_as or other_name
+    if (one.file, stored) == (other.file, others):
+        return True
+    try:
+        with (
+            safe_open(str(one.file), framework="pt") as mine,
+            safe_open(str(other.file), framework="pt") as theirs,
+        ):
+            rows, others_rows = mine.get_slice(stored), theirs.get_slice(others)
+            starts = range(0, one.shape[0] if one.shape else 1, _ROWS)
+            pieces = ((rows[i : i + _ROWS], others_rows[i : i + _ROWS]) for i in starts)
+            return all(torch.equal(a.to(torch.float64), b.to(torch.float64)) for a, b in pieces)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            str(one.file), f"cannot be read ({error})", "save the checkpoint again"
+        ) from error

@@ -12,18 +12,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from workers.checkpoints.layout import Layout
+from workers.checkpoints.layout import Layout, language_config
 from workers.checkpoints.tensor_table import read_json
 from workers.errors import CheckpointError
+from workers.layer_stacks import EMBEDDINGS, HEADS
 
 TOKENIZER_FILE = "tokenizer.json"
 _OLD_FILE, _OLD_ADDED = "vocab.json", "added_tokens.json"
 _MOST_TOKENS = 4_000_000
 _AGAIN = "save the tokenizer again"
-_TABLES = (
-    "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight",
-    "lm_head.weight", "embed_out.weight", "lm_head.bias", "embed_out.bias",
-)  # fmt: skip
+_TABLES = (*EMBEDDINGS, *HEADS, "lm_head.bias", "embed_out.bias")
+_PLACES = ("position", "wpe")  # tables with a row per place in a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,28 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
 
 
 def vocabulary_tables(layout: Layout) -> Iterator[str]:
-    """Yields the tensors that have one row per token: embeddings and heads."""
+    """Yields the tensors that have one row per token, embeddings and heads, input embeddings first.
+
+    Of a checkpoint as transformers loads it these are all there are; of one whose headers alone were
+    looked at, those of the usual names and shapes.
+    """
+    if layout.tables is not None:
+        yield from (name for name in layout.tables if name in layout.tensors)
+        return
     rows = vocabulary_rows(layout)
+    usual = rows == vocabulary_size(layout.config)
     for name, entry in layout.tensors.items():
-        if layout.layer_of(name) is None and name.endswith(_TABLES) and entry.shape[:1] == (rows,):
-            yield name
+        if layout.layer_of(name) is None and name not in layout.copied and entry.shape[:1] == (rows,):
+            matrix = usual and len(entry.shape) == 2 and not any(word in name for word in _PLACES)
+            if name.endswith(_TABLES) or matrix:
+                yield name
 
 
 def vocabulary_rows(layout: Layout) -> int | None:
     """Returns how many rows the embeddings have; with padding these are more than there are tokens."""
+    for name in layout.tables or ():
+        if name in layout.tensors:
+            return layout.tensors[name].shape[0]
     for name, entry in layout.tensors.items():
         if layout.layer_of(name) is None and name.endswith(_TABLES) and entry.shape:
             return entry.shape[0]
@@ -82,8 +94,7 @@ def vocabulary_rows(layout: Layout) -> int | None:
 
 def vocabulary_size(config: Mapping[str, Any]) -> int | None:
     """Returns the size that a configuration gives."""
-    text = config.get("text_config")
-    found = config.get("vocab_size", text.get("vocab_size") if isinstance(text, Mapping) else None)
+    found = language_config(config).get("vocab_size", config.get("vocab_size"))
     return found if isinstance(found, int) else None
 
 

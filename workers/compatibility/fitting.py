@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from search_spaces import Parent, Recipe
-from workers.checkpoints.inspection import HEADS, is_tied
+from workers.checkpoints.inspection import is_tied, tying_is_open
 from workers.checkpoints.language_part import with_one_kind
-from workers.checkpoints.layout import Layout
+from workers.checkpoints.layout import Layout, untied_config
+from workers.checkpoints.vocabulary import vocabulary_tables
 from workers.errors import MismatchError
+from workers.layer_stacks import EMBEDDINGS, HEADS
 from workers.tokenizers.alignment import Alignment, align_vocabularies
 from workers.tokenizers.files import TokenizerFiles, tokenizer_files_for
-
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ def _with_heads_alike(
     """
     tied = [parent for parent in layouts if is_tied(layouts[parent])]
     untied = [parent for parent in layouts if parent not in tied]
+    if any(tying_is_open(layout) for layout in layouts.values()):
+        return dict(layouts), {}  # only headers were looked at: the worker compares the weights
     if tied and untied and not recipe.untie_embeddings:
         named = ", ".join(str(parent) for parent in tied)
         raise MismatchError(
@@ -114,21 +116,28 @@ def _with_heads_alike(
 def _head_name(layouts: Mapping[Parent, Layout], untied: Sequence[Parent], parent: Parent) -> str:
     for other in (*untied, parent):
         for name in layouts[other].tensors:
-            if name.endswith(HEADS):
+            if name == layouts[other].head or name.endswith(HEADS):
                 return name
+    known = layouts[parent].head
+    if known is not None:
+        return known
     return "embed_out.weight" if layouts[parent].config.get("model_type") == "gpt_neox" else "lm_head.weight"
 
 
 def _untied(layout: Layout, head: str) -> tuple[Layout, dict[str, str]]:
-    embeddings = next((name for name in layout.tensors if name.endswith(_EMBEDDINGS)), None)
+    if layout.config.get("is_encoder_decoder"):
+        detail = "reads a head of its own otherwise than a tied one: it cannot be untied"
+        raise MismatchError(str(layout.parent), detail, "merge parents that are all tied, or all untied")
+    tables = (name for name in vocabulary_tables(layout) if layout.tables or name.endswith(EMBEDDINGS))
+    embeddings = next(tables, None)
     if embeddings is None:
         raise MismatchError(str(layout.parent), "has no input embeddings to untie", "leave it out")
-    config = dict(layout.config) | {"tie_word_embeddings": False}
-    text = config.get("text_config")
-    if isinstance(text, Mapping):
-        config["text_config"] = {**text, "tie_word_embeddings": False}
     tensors = {**layout.tensors, head: layout.tensors[embeddings]}
-    return replace(layout, config=config, tensors=tensors), {head: embeddings}
+    listed = layout.tables and (*layout.tables, head)
+    found = replace(
+        layout, config=untied_config(layout.config), tensors=tensors, tables=listed, head=layout.head and head
+    )
+    return found, {head: embeddings}
 
 
 class ParentFitter:

@@ -16,7 +16,6 @@ from search_spaces import Parent, Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from workers.calibration.records import Records
 from workers.checkpoints.configuration import merged_config
-from workers.checkpoints.hub import fetch_layout
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import SAFETENSORS_NAMES
 from workers.checkpoints.parents import CheckpointReader
@@ -30,6 +29,7 @@ from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import fit_parents
 from workers.errors import CheckpointError, ExportError
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
+from workers.loaded_parents import load_parent
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
@@ -98,7 +98,7 @@ def merge_to_disk(
             yield from stream.tensors_from(number)
             check_unchanged(layouts, files)
 
-        return continue_checkpoint(
+        exported = continue_checkpoint(
             contents,
             tensors_from,
             Path(order.folder),
@@ -107,6 +107,7 @@ def merge_to_disk(
             replace=order.replace,
             progress=progress,
         )
+    return replace(exported, notes=tuple(note for layout in stored.values() for note in layout.notes))
 
 
 def device_named(name: str) -> torch.device:
@@ -174,13 +175,15 @@ def _fingerprint(path: Path) -> str:
 
 
 def find_parents(recipe: Recipe) -> dict[Parent, Layout]:
-    """Returns the layouts of all checkpoints that a recipe needs, downloaded where they must be.
+    """Returns the layouts of all checkpoints that a recipe needs as transformers loads them.
+
+    What lies on the Hub is downloaded.
 
     Raises:
         CheckpointError: One is missing or broken.
     """
     needed = dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
-    return {parent: fetch_layout(parent) for parent in needed}
+    return {parent: load_parent(parent) for parent in needed}
 
 
 def check_apart(layouts: Mapping[Parent, Layout], folder: Path) -> None:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent
-from workers.checkpoints.hub import fetch_layout
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader
 from workers.errors import MergeError, MismatchError
+from workers.loaded_parents import load_parent
 from workers.merging.arithmetic.precision import check_finite, chunk_length
 from workers.merging.fit import is_buffer, is_mergeable
 from workers.protocol.kinship_orders import Kinship, KinshipInquiry, KinshipReport
@@ -40,7 +40,7 @@ def kinship(inquiry: KinshipInquiry) -> KinshipReport:
     if len(inquiry.parents) < 2:
         raise MergeError("parents", f"{len(inquiry.parents)} named", "name two or more models to compare")
     models = (*inquiry.parents, *([inquiry.base] if inquiry.base is not None else []))
-    layouts = {model: fetch_layout(model) for model in models}
+    layouts = {model: load_parent(model) for model in models}
     names, left_out = common_tensors(list(layouts.values()))
     if not names:
         raise MismatchError("parents", "the models have no tensor in common", "name models of one kind")

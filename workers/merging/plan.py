@@ -199,12 +199,13 @@ class _Planner:
         found: dict[str, None] = {}
         for layout in members:
             found |= dict.fromkeys(self._contents[layout.parent].get(self._layer_in(layout, place), ()))
-        # In tied models the head is the embedding, which is merged once.
+        # A tied model may hold its one table twice, which is merged once.  Where all hold a head, it is
+        # merged too: whether it is a copy, only weights tell (`workers/stored_names.py`).
         tied = place.layer is None and all(is_tied(layout) for layout in members)
         for role in found:
             if before is not None and before != _comes_before(role):
                 continue
-            if tied and role.endswith(_HEADS):
+            if tied and role.endswith(_HEADS) and not all(role in layout.tensors for layout in members):
                 continue
             if place.layer is None and any(role in layout.copied for layout in members):
                 if role in self.owner.copied:

@@ -15,12 +15,11 @@ import numpy as np
 from torch import Tensor
 
 from search_spaces import Parent
-from workers.checkpoints.hub import fetch_parent
-from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader, check_finite
 from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, tokenizer_files, write_checkpoint
 from workers.errors import CheckpointError
+from workers.loaded_parents import load_parent
 from workers.operations.blocks import Read
 from workers.protocol.messages import Exported, Transformed
 from workers.protocol.transform_orders import Place
@@ -51,7 +50,7 @@ def open_parent(parent: Parent) -> Layout:
     if parent.adapter is not None:
         detail = "has an adapter, which this operation does not apply"
         raise CheckpointError(str(parent), detail, "merge the adapter into the model first")
-    return inspect_checkpoint(parent, fetch_parent(parent))
+    return load_parent(parent)
 
 
 @contextmanager

@@ -145,13 +145,14 @@ class ExportOrder:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A checkpoint that now exists."""
+    """A checkpoint that now exists; `notes` say in what a parent is not as its files say."""
 
     folder: str
     files: tuple[str, ...]
     bytes: int
     digest: str
     url: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

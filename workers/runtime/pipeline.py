@@ -21,10 +21,9 @@ from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
 from workers.calibration.records import Records
 from workers.checkpoints.configuration import merged_config
-from workers.checkpoints.hub import fetch_parent
-from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout
 from workers.errors import PreparationError, WorkerError
+from workers.loaded_parents import load_parent
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import MergePlan, plan_merge
 from workers.protocol.failure import LONGEST_EXCERPT, Failure
@@ -57,7 +56,7 @@ class Pipeline:
             self._evaluator = EVALUATORS[workload.evaluator](
                 workload.benchmarks, batch_size=workload.batch_size
             )
-            layouts = {p: inspect_checkpoint(p, fetch_parent(p)) for p in workload.parents}
+            layouts = {p: load_parent(p) for p in workload.parents}
             self._records = Records(layouts)
             self._parents = ResidentParents(layouts, self.device, record=self._records.record)
         self._live_models: dict[str, LiveModel] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 from search_spaces import Parent, Recipe
 from search_spaces.token_rule import TokenRule
-from workers.checkpoints.layout import Layout
+from workers.checkpoints.layout import Layout, language_config, with_language_config
 from workers.checkpoints.tensor_table import BITS
 from workers.checkpoints.vocabulary import Vocabulary, read_vocabulary, vocabulary_rows, vocabulary_tables
 from workers.errors import MismatchError
@@ -103,6 +103,8 @@ def align_vocabularies(
         return None
     if not given:
         raise _no_policy(owner, found, sizes)
+    for parent in found:
+        _check_tables(layouts[parent])
     known = {parent: _known(parent, vocabulary) for parent, vocabulary in found.items()}
     ids = dict(known[owner].ids)
     if recipe.vocabulary == "union":
@@ -148,6 +150,25 @@ def _no_policy(
         f"its vocabulary differs from {owner}'s: {', and '.join(parts)}",
         "write tokenizer_source: base, union, or a model; rows are then matched by token",
     )
+
+
+def _check_tables(layout: Layout) -> None:
+    """Refuses a model of which not every table is known to have its rows in the tokens' order.
+
+    Raises:
+        MismatchError: Its tables are not known, or one has another number of rows than the embeddings.
+    """
+    if layout.tables == ():
+        detail = "which of its tensors have a row per token is not known: transformers has no such network"
+        raise MismatchError(str(layout.parent), detail, "install a newer transformers")
+    rows = vocabulary_rows(layout)
+    for name in vocabulary_tables(layout):
+        found = layout.tensors[name].shape[0]
+        if found != rows:
+            detail = (
+                f"{name!r} has {found} rows, the embeddings have {rows}: tokens cannot be matched in both"
+            )
+            raise MismatchError(str(layout.parent), detail, "merge models that share a tokenizer")
 
 
 def _known(parent: Parent, vocabulary: Vocabulary | None) -> Vocabulary:
@@ -263,11 +284,10 @@ def _plan(
 
 
 def _with_size(config: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """Returns the configuration with the vocabulary's size, wherever it stands."""
-    found = dict(config)
+    """Returns the configuration with the vocabulary's size wherever it stands, further tables' too."""
+    part = language_config(config)
+    changed = {key: rows for key, value in part.items() if key.startswith("vocab_size_") and value}
+    found = with_language_config(config, {**changed, "vocab_size": rows})
     if "vocab_size" in found:
         found["vocab_size"] = rows
-    text = found.get("text_config")
-    if isinstance(text, Mapping):
-        found["text_config"] = {**text, "vocab_size": rows}
     return found

@@ -135,12 +135,15 @@ def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool)
         note(f"Note: {out_shard_size} numbers in a file are {size(order.shard_bytes)} here; see --shard-size")
     try:
         with progress(quiet=quiet) as shown:
-            return merge_here(order, shown.written, shown.announced)
+            exported = merge_here(order, shown.written, shown.announced)
     except KeyboardInterrupt:
         note("Interrupted; the same command goes on from here.")
         raise
     except WorkerError as error:
         raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+    for remark in exported.notes:
+        note(remark)
+    return exported
 
 
 def _check_folders(steps: list[Step], *, replace: bool) -> None:

@@ -20,15 +20,17 @@ from transformers import (
 
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model, tiny_tokenizer
+from tests.workers.recipes import linear_recipe
 from workers.compatibility.preflight import preflight_recipe
 from workers.errors import MismatchError
-from workers.export.merge_to_disk import merge_to_disk
+from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.merging.plan import plan_merge
 from workers.protocol.messages import ExportOrder
 
 _SEEING = {
     "hidden_size": 8,
     "intermediate_size": 8,
-    "num_hidden_layers": 3,
+    "num_hidden_layers": 2,  # as deep as the language model
     "num_attention_heads": 2,
     "image_size": 8,
     "patch_size": 4,
@@ -59,7 +61,7 @@ KINDS: Mapping[str, Callable[[], object]] = {
         text_config=_text("qwen2")
         | {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 0]}, "model_type": "qwen2_vl_text"},
         vision_config={
-            "depth": 3,
+            "depth": 2,
             "embed_dim": 8,
             "hidden_size": 16,
             "num_heads": 2,
@@ -70,22 +72,33 @@ KINDS: Mapping[str, Callable[[], object]] = {
 }
 
 
+def _flatten(folder: Path) -> None:
+    """Writes the configuration as many models were published: the language model's entries at the top."""
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    text = content.pop("text_config")
+    del text["model_type"]
+    path.write_text(json.dumps({**text, **content}))
+
+
 def save_seeing(folder: Path, seed: int, kind: str) -> Path:
     """Writes a small model that also sees."""
     torch.manual_seed(seed)
-    AutoModelForImageTextToText.from_config(KINDS[kind]()).save_pretrained(folder)
+    AutoModelForImageTextToText.from_config(KINDS[kind.split()[0]]()).save_pretrained(folder)
+    if kind.endswith(" flat"):
+        _flatten(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(params=[*sorted(KINDS), "qwen2 flat"])
 def models(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Path]:
     """Two models that see and one that only reads, of one kind."""
     kind = str(request.param)
     return {
         "seeing": save_seeing(tmp_path / "seeing", 1, kind),
         "other": save_seeing(tmp_path / "other", 2, kind),
-        "reading": save_tiny_model(tmp_path / "reading", 3, architecture=kind),
+        "reading": save_tiny_model(tmp_path / "reading", 3, architecture=kind.split()[0]),
     }
 
 
@@ -157,3 +170,26 @@ def average_unchecked(folder: Path, *parents: Path) -> None:
     recipe = read_recipe(json.dumps({"merge_method": "linear", "models": models}))
     assert preflight_recipe(recipe).refusals
     merge_to_disk(ExportOrder(recipe, str(folder)))
+
+
+def _nested(key: str, text: object) -> dict[str, object]:
+    return {key: {"text_config": text} if key == "thinker_config" else text}
+
+
+@pytest.mark.parametrize("key", ["llm_config", "language_config", "thinker_config"])
+def test_the_eyes_of_a_model_that_transformers_does_not_know_are_the_owners(key: str, tmp_path: Path) -> None:
+    parents = [save_seeing(tmp_path / str(seed), seed, "llama") for seed in (1, 2)]
+    for parent in parents:
+        path = parent / "config.json"
+        content = json.loads(path.read_text())
+        text = content.pop("text_config")
+        path.write_text(json.dumps(content | _nested(key, text) | {"model_type": "seen_nowhere"}))
+    recipe = linear_recipe(parents, (0.5, 0.5))
+    plan = plan_merge(recipe, find_parents(recipe))
+    assert plan.layers == 2
+    assert {plan.name for plan in plan.tensors if plan.kernel is None} == {
+        name for name in weights(parents[0]) if not is_language(name)
+    }
+    assert {str(item.parent) for each in plan.tensors if each.kernel is None for item in each.inputs} == {
+        str(parents[0])
+    }
