@@ -15,6 +15,8 @@ from workers.checkpoints.vocabulary import read_vocabulary, vocabulary_size
 from workers.errors import CheckpointError, MismatchError
 
 DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_OTHER_DEPTHS = ("decoder_layers", "num_decoder_layers")
+_ONE_PER_LAYER = ("layers_block_type", "layer_types")
 HEADS = ("lm_head.weight", "embed_out.weight")
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 MOST_LAYERS = 10_000
@@ -78,7 +80,7 @@ def depth_of(parent: Parent, config: Mapping[str, Any]) -> int:
         CheckpointError: It gives none, or no sensible one.
     """
     for part in (config, config.get("text_config")):
-        for key in DEPTH_KEYS:
+        for key in (*DEPTH_KEYS, *_OTHER_DEPTHS):
             if isinstance(part, Mapping) and key in part:
                 layers = part[key]
                 if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
@@ -86,6 +88,9 @@ def depth_of(parent: Parent, config: Mapping[str, Any]) -> int:
                         str(parent), f"{key} is {layers!r}", f"it must be 1 to {MOST_LAYERS}"
                     )
                 return layers
+        for key in _ONE_PER_LAYER:
+            if isinstance(part, Mapping) and isinstance(part.get(key), list) and part[key]:
+                return len(part[key])
     raise CheckpointError(
         str(parent), "config.json does not say how many layers there are", f"it needs one of {DEPTH_KEYS}"
     )
