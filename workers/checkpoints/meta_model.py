@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import transformers
 from accelerate import init_empty_weights
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 from transformers.initialization import no_init_weights
 
@@ -17,7 +21,7 @@ from workers.errors import PreparationError
 # Tried in this order where a configuration does not name its class.
 _AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM", "AutoModel")
 # What describes how weights are stored is no matter of the network's shape.
-_NOT_SHAPE = ("model_type", "torch_dtype", "dtype")
+_NOT_SHAPE = ("torch_dtype", "dtype")
 
 
 def read_configuration(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
@@ -28,14 +32,21 @@ def read_configuration(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - tran
     """
     known = {key: value for key, value in config.items() if key not in _NOT_SHAPE}
     try:
-        return AutoConfig.for_model(config["model_type"], **known)
-    except (KeyError, TypeError, ValueError) as error:
+        if "model_type" not in known:  # would be guessed from the folder's name
+            raise KeyError("model_type")
+        with TemporaryDirectory() as folder:
+            # From a file, as everybody will load it: infinite numbers and old names are read there alone.
+            (Path(folder) / "config.json").write_text(json.dumps(known), encoding="utf-8")
+            read = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, StrictDataclassError) as error:
         raise PreparationError(
             "model_type",
             f"{config.get('model_type')!r} is no architecture of transformers {transformers.__version__}, "
             f"or its configuration is not read ({error})",
             "install a newer transformers, or use other parents",
         ) from error
+    read.name_or_path = ""
+    return read
 
 
 def meta_model(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
@@ -49,8 +60,15 @@ def meta_model(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
     """
     read = read_configuration(config)
     drawing_nothing: AbstractContextManager[None] = no_init_weights()
-    with torch.device("meta"), drawing_nothing, init_empty_weights(include_buffers=True):
-        model = _built(read, config)
+    try:
+        with torch.device("meta"), drawing_nothing, init_empty_weights(include_buffers=True):
+            model = _built(read, config)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, PreparationError):
+            raise
+        raise PreparationError(
+            "config.json", f"transformers cannot build its network ({error})", "correct config.json"
+        ) from error
     model.tie_weights()
     return model.requires_grad_(False).eval()
 
@@ -59,7 +77,8 @@ def _built(read: Any, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - trans
     for name in config.get("architectures") or ():
         named = getattr(transformers, str(name), None)
         if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
-            return named(read)
+            takes = isinstance(read, named.config_class)
+            return named(read if takes else read.get_text_config(decoder=True))
     for name in _AUTO_CLASSES:
         automatic = getattr(transformers, name)
         if type(read) in automatic._model_mapping:

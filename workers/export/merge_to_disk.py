@@ -30,6 +30,7 @@ from workers.compatibility.fitting import fit_parents
 from workers.errors import CheckpointError, ExportError
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
 from workers.loaded_parents import load_parent
+from workers.loading import check_loadable
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
@@ -84,6 +85,7 @@ def merge_to_disk(
         },
         shard_bytes=order.shard_bytes,
     )
+    check_loadable(contents.config, {tensor.name: tensor.shape for tensor in contents.tensors})
     files = fingerprints(layouts)
     with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
         if order.memory_limit is not None:

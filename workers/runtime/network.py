@@ -20,10 +20,11 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
 
+from workers.checkpoints.meta_model import read_configuration
 from workers.errors import MergeError, PreparationError
 
 
@@ -228,15 +229,7 @@ def _let_go_of_memory(model: Any, device: str) -> set[int]:  # noqa: ANN401 - tr
 
 def _build(config: Mapping[str, Any], *, dtype: torch.dtype, device: str) -> Any:  # noqa: ANN401 - transformers
     """Builds a network without weights; the buffers it computes (rotary tables) are real."""
-    known = {key: value for key, value in config.items() if key not in ("model_type", "torch_dtype", "dtype")}
-    try:
-        read = AutoConfig.for_model(config["model_type"], **known)
-    except (KeyError, ValueError) as error:
-        raise PreparationError(
-            "model_type",
-            f"{config.get('model_type')!r} is no architecture of this transformers ({error})",
-            "install a newer transformers, or use other parents",
-        ) from error
+    read = read_configuration(config)
     drawing_nothing: AbstractContextManager[None] = no_init_weights()
     with torch.device(device), drawing_nothing, init_empty_weights(include_buffers=False):
         model = AutoModelForCausalLM.from_config(read, dtype=dtype, trust_remote_code=False)
