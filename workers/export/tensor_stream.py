@@ -26,8 +26,8 @@ from workers.checkpoints.writing.shard_writer import QUEUED
 from workers.compatibility.fitted_reader import TensorReader
 from workers.errors import ExportError
 from workers.merging.fast.applicable import has_fast_way
+from workers.merging.fast.dispatch import load_kernels
 from workers.merging.fast.threads import begin, one_by_one
-from workers.merging.fast.ways import load_loops
 from workers.merging.methods import SURVEYS
 from workers.merging.plan import Input, MergePlan, TensorPlan
 from workers.merging.row_blocks import USUAL_BLOCK, can_be_cut, cut, parts_of, rows_within, working_bytes
@@ -72,7 +72,7 @@ def within_limit(limit: int | None) -> Budget:
 
 def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_records) -> None:
     """Merges a row, so that what a first merge loads counts as the program's and not as a tensor's."""
-    load_loops(plan.tensors)
+    load_kernels(plan.tensors)
     first = slice(0, 1)
     for tensor in plan.tensors:
         if tensor.kernel is not None and tensor.kernel not in SURVEYS and can_be_cut(tensor):

@@ -15,8 +15,8 @@ from workers.errors import MergeError
 from workers.merging.arithmetic.precision import check_finite, is_finite
 from workers.merging.arithmetic.recorded import missing_record
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.dispatch import merge_fast
 from workers.merging.fast.threads import Map, together
-from workers.merging.fast.ways import merge_fast
 from workers.merging.folding import fold_into
 from workers.merging.kernel import Ingredients
 from workers.merging.methods import KERNELS, SURVEYS

@@ -19,9 +19,9 @@ from workers.checkpoints.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError, PreparationError
 from workers.merging.fast.applicable import has_fast_way
+from workers.merging.fast.backends.torch_backend import values_of
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.threads import Map, one_by_one, together
-from workers.merging.fast.with_torch import values_of
 from workers.merging.methods import SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey

@@ -48,7 +48,7 @@ from workers.protocol.messages import ExportOrder
 from workers.export.tensor_stream import resident_bytes
 from search_spaces import Recipe
 
-import workers.merging.fast.engine  # what is loaded at a merge belongs to the program
+import workers.merging.fast.backends.numba_backend  # what is loaded at a merge belongs to the program
 recipe = Recipe.model_validate_json(sys.argv[1])
 merge_to_disk(ExportOrder(recipe, sys.argv[2]))
 Path("/proc/self/clear_refs").write_text("5")  # the most it has resident is counted from now on

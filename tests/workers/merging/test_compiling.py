@@ -9,10 +9,11 @@ from pathlib import Path
 
 _MERGE = """
 import numpy as np
-from workers.merging.fast.passes import weighted_sum
+from workers.merging.fast.backends.numba_kernels import weighted_sum
 
 out = np.zeros(3, np.float32)
-weighted_sum(out, (np.array([1, 2, 3], np.float32),), np.array([2], np.float32))
+run = weighted_sum(out, (np.array([1, 2, 3], np.float32),), np.array([2], np.float32), out[:0], np.float32(0))
+run(0, 3)
 print(out.tolist())
 """
 _TOLD = "compiling merge loops"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from workers.merging.fast.thinning import THINNING
+from workers.merging.fast.thinned.thinning import THINNING
 from workers.merging.methods import MIXTURES
 from workers.merging.plan import TensorPlan
 

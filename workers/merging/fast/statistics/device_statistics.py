@@ -1,4 +1,4 @@
-"""What `facts.py` knows of a tensor's inputs, found with torch where they lie: on any device.
+"""What `statistics.py` knows of a tensor's inputs, found with torch where they lie: on any device.
 
 The same numbers come out: magnitudes are ranked by their bits, lengths are sums of whole numbers.
 """
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from workers.merging.arithmetic.precision import chunk_length
-from workers.merging.fast.facts import Facts
-from workers.merging.fast.kept import ALL_CODES, Kept, Kind
-from workers.merging.fast.magnitudes import Level, MagnitudeTable
+from workers.merging.fast.selection.selection_masks import ALL_CODES, Criterion, SelectionMask
+from workers.merging.fast.statistics.magnitudes import Level, MagnitudeTable
+from workers.merging.fast.statistics.tensor_statistics import TensorStatistics
 from workers.merging.fast.storage import Array
 from workers.merging.thinning.counter_random import random_words
 from workers.merging.thinning.sparsify import rank_shifts
@@ -22,22 +22,23 @@ from workers.merging.thinning.sparsify import rank_shifts
 _OFFSET = 1 << 15  # words are signed, keys are not
 
 
-class DeviceFacts(Facts):
-    """Facts whose parents and base are flat tensors on one device."""
+class DeviceStatistics(TensorStatistics):
+    """TensorStatistics whose parents and base are flat tensors on one device."""
 
     __slots__ = ()
 
     def levels(self, parent: int, ranks: Iterable[int]) -> dict[int, Level]:
         """Returns the magnitudes of a task vector that have these ranks; rank 0 is the largest."""
-        return self._levels_of(parent, ranks, lambda: self._table(parent))
+        table = self._magnitudes(parent)
+        return {rank: table.level(rank) for rank in ranks}
 
-    def _table(self, parent: int) -> MagnitudeTable:
+    def _make_table(self, parent: int) -> MagnitudeTable:
         sizes = torch.cat([bits_of(self._delta(parent, part)) for part in self._parts()])
         ranked = sizes.sort(descending=True).values
         found, counts = torch.unique_consecutive(ranked, return_counts=True)
         return MagnitudeTable(found.cpu().numpy().view(np.uint32), counts.cumsum(0).cpu().numpy())
 
-    def _find_place(self, parent: int, level: Level, among: int) -> int:
+    def _find_tie(self, parent: int, level: Level, among: int) -> int:
         for part in self._parts():
             places = (bits_of(self._delta(parent, part)) == level.bits).nonzero().view(-1)
             if len(places) >= among:
@@ -49,30 +50,30 @@ class DeviceFacts(Facts):
         largest = torch.stack([bits_of(self._delta(parent, part)).max() for part in self._parts()]).max()
         return float(np.uint32(int(largest)).view(np.float32))
 
-    def _lengths(self, parent: int, kept: Kept) -> Array:
+    def _lengths(self, parent: int, kept: SelectionMask) -> Array:
         """The table of lengths by code, int64 [2^16 + 1]."""
-        epsilon = self.plan.per_parent["epsilon"][parent] if kept.kind is Kind.BY_KEY else None
-        key = ("lengths by code", *self._vector(parent), self.plan.seeds[parent], kept.kind, epsilon)
+        epsilon = self.plan.per_parent["epsilon"][parent] if kept.criterion is Criterion.BY_KEY else None
+        key = ("lengths by code", *self._vector(parent), self.plan.seeds[parent], kept.criterion, epsilon)
         return self._remembered(key, lambda: self._sum_by_code(parent, kept), lambda found: found.nbytes)
 
-    def _sum_by_code(self, parent: int, kept: Kept) -> Array:
+    def _sum_by_code(self, parent: int, kept: SelectionMask) -> Array:
         sums = torch.zeros(ALL_CODES, dtype=torch.int64, device=self.base.device)
         for part in self._parts():
             sums.index_add_(0, self._codes(parent, kept, part), self._in_units(parent, part))
         return np.concatenate((np.zeros(1, np.int64), sums.cumsum(0).cpu().numpy()))
 
-    def _count_length(self, parent: int, kept: Kept) -> int:
+    def _count_length(self, parent: int, kept: SelectionMask) -> int:
         total = 0
         for part in self._parts():
             lengths = self._in_units(parent, part)
-            if kept.kind is Kind.BY_MAGNITUDE:
+            if kept.criterion is Criterion.BY_MAGNITUDE:
                 inside = self._inside(parent, kept, part)
             else:
                 inside = self._codes(parent, kept, part) < kept.code
             total += int((lengths * inside).sum())
         return total
 
-    def _inside(self, parent: int, kept: Kept, part: slice) -> Tensor:
+    def _inside(self, parent: int, kept: SelectionMask, part: slice) -> Tensor:
         """Says of each entry whether its magnitude is kept."""
         sizes = bits_of(self._delta(parent, part)).to(torch.int64)
         index = torch.arange(part.start, part.start + len(sizes), device=sizes.device)
@@ -80,9 +81,9 @@ class DeviceFacts(Facts):
         enough = (sizes > least) | ((sizes == least) & (index < kept_until))
         return enough & ((sizes < most) | ((sizes == most) & (index >= dropped_until)))
 
-    def _codes(self, parent: int, kept: Kept, part: slice) -> Tensor:
+    def _codes(self, parent: int, kept: SelectionMask, part: slice) -> Tensor:
         """Returns the number of each entry, below 2^16, that a probability's code is compared with."""
-        if kept.kind is Kind.BY_KEY:
+        if kept.criterion is Criterion.BY_KEY:
             keys: Tensor = kept.keys[part].to(torch.int64)
             return keys + _OFFSET
         length = len(self.base[part])

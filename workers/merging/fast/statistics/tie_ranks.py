@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.merging.fast.compiling import compiled
-from workers.merging.fast.entries import MAGNITUDE
-from workers.merging.fast.intrinsics import bits, widen
-from workers.merging.fast.lengths import count_magnitude
+from workers.merging.fast.compiled.compiling import compiled
+from workers.merging.fast.compiled.entries import MAGNITUDE
+from workers.merging.fast.compiled.intrinsics import bits, widen
+from workers.merging.fast.statistics.block_counts import BLOCK, BlockCounts
+from workers.merging.fast.statistics.lengths import count_magnitude
 from workers.merging.fast.storage import LANES, Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 
@@ -15,7 +16,7 @@ _AT_ONCE = 4
 """Stretches that are counted before it is seen whether the place lies in them."""
 
 
-def place_after(parent: Array, base: Array, level: int, count: int, equal: int, work: Map) -> int:
+def tie_position(parent: Array, base: Array, level: int, count: int, equal: int, work: Map) -> int:
     """Returns a place before which lie, in memory's order, `count` of the `equal` entries of this magnitude.
 
     Whichever end is nearer is where the search begins.
@@ -47,6 +48,26 @@ def place_after(parent: Array, base: Array, level: int, count: int, equal: int, 
                 return start + int(find(parent[inside], base[inside], wanted, left))
             left -= here
     return len(parent) if from_start else 0
+
+
+def tie_position_by_blocks(parent: Array, base: Array, blocks: BlockCounts, level: int, count: int) -> int:
+    """Returns what `tie_position` returns, looking at one block alone.
+
+    Args:
+        parent: Flat [entries].
+        base: As long.
+        blocks: The task vector's counts.
+        level: The magnitude, as bits.
+        count: From 1 on; less than there are.
+    """
+    block, left, here = blocks.find(level, count)
+    start = block * BLOCK
+    own, origin = parent[start : start + BLOCK], base[start : start + BLOCK]
+    if left == here:
+        return min(start + BLOCK, len(parent))
+    if left <= here // 2:
+        return start + int(_place_after(own, origin, np.uint32(level), left))
+    return start + int(_place_before(own, origin, np.uint32(level), here - left))
 
 
 @compiled

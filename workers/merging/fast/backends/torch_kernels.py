@@ -1,6 +1,6 @@
 """The passes as torch's operations, entry by entry: on a GPU its compiler makes one kernel of each.
 
-As in `passes.py` every number travels once; the formulas are the same.
+As in `numba_kernels.py` every number travels once; the formulas are the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from workers.merging.arithmetic.precision import chunk_length
-from workers.merging.fast.kept import Kind
+from workers.merging.fast.selection.selection_masks import Criterion
 from workers.merging.thinning.counter_random import LAST_SHIFT, ROUNDS, STEP
 
 _LOW, _TOP = 2**32 - 1, 2**31
@@ -70,11 +70,11 @@ def add_up(
     """Sets out = of_base W_0 + sum_i c_i X_i, or with `around` of_base W_0 + sum_i c_i (X_i - W_0).
 
     Args:
-        out: Flat.
-        base: W_0, flat; None is none.
-        of_base: A number, in the precision of the sum.
-        inputs: The X_i, flat.
-        factors: The c_i, in the precision of the sum.
+        out: Flat [entries].
+        base: W_0, flat [entries]; None is none.
+        of_base: A number [], in the precision of the sum.
+        inputs: The X_i, flat [entries].
+        factors: The c_i [n], in the precision of the sum.
         around: As above.
     """
     total = torch.zeros_like(out, dtype=factors.dtype)
@@ -100,16 +100,16 @@ def add_thinned(
     """Sets out = W_0 + factor * what is made of the kept entries, added up or elected.
 
     Args:
-        out: Flat.
-        base: W_0, flat.
-        parents: W_i, flat.
-        keys: Of BY_KEY: one per parent, int16; else any.
-        rules: Int64 [n + 1, 4].  Per parent what `Kept` says: of BY_MAGNITUDE the least magnitude and
-            until where equals are kept, the greatest and until where equals are dropped; of AT_RANDOM
-            the seed's words and the code; of BY_KEY the code.  Last the index of the first entry.
-        numbers: Float32 [n + 1, 3].  Per parent scale and weight; last the factor, the sign elected at
+        out: Flat [entries].
+        base: W_0, flat [entries].
+        parents: W_i, flat [entries], n of them.
+        keys: Of BY_KEY: one per parent, int16 [entries]; else any.
+        rules: Int64 [n + 1, 4].  Per parent what its `SelectionMask` says: of BY_MAGNITUDE the least
+            magnitude and until where equals are kept, the greatest and until where equals are dropped;
+            of AT_RANDOM the seed's words and the code; of BY_KEY the code.  Last the first entry's index.
+        numbers: Float32 [n + 1, 3].  Per parent factor and weight; last the factor, the sign elected at
             zero, and the share of weights up to which nothing is divided.
-        kind: A `Kind`'s value.
+        kind: A `Criterion`'s value.
         electing: Only what has the sign of the sum counts, divided by its weights.
     """
     origin = base.float()
@@ -119,7 +119,7 @@ def add_thinned(
     for i, parent in enumerate(parents):
         delta = parent.float() - origin
         kept = _is_kept(delta, index, keys[i], rules[i], kind)
-        added.append(delta * kept * numbers[i, 0] * numbers[i, 1])
+        added.append(delta * kept * numbers[i, 0])
         total = total + added[i]
     if electing:
         total = _elected(total, added, numbers)
@@ -128,9 +128,9 @@ def add_thinned(
 
 def _is_kept(delta: Tensor, index: Tensor, keys: Tensor, rule: Tensor, kind: str) -> Tensor:
     """Says of each entry whether it is kept."""
-    if kind == Kind.BY_KEY.value:
+    if kind == Criterion.BY_KEY.value:
         return keys.to(torch.int64) + _OFFSET < rule[0]
-    if kind == Kind.AT_RANDOM.value:
+    if kind == Criterion.AT_RANDOM.value:
         return (_words(index, rule[0], rule[1]) ^ _TOP) < (rule[2] << 16)
     sizes = delta.abs().view(torch.int32).to(torch.int64)
     enough = (sizes > rule[0]) | ((sizes == rule[0]) & (index < rule[1]))

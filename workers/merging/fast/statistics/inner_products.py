@@ -19,7 +19,7 @@ def inner_products(products: Products, vectors: tuple[Array, ...], base: Array, 
     """Returns <x_i - o, x_j - o> over all entries [n, n].
 
     Args:
-        products: Those of a stretch: `lengths.products` or `plain_loops.products`.
+        products: Those of a stretch: `lengths.products` or `numpy_kernels.products`.
         vectors: n flat tensors of one length.
         base: The origin o; empty is none.
         work: How to go through the stretches.

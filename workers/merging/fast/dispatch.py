@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from workers.merging.fast.applicable import MOST_INPUTS, has_fast_way, is_summed
+from workers.merging.fast.backends.numpy_backend import MOST_ENTRIES, merge_with_numpy
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.plain import MOST_ENTRIES, merge_plainly
 from workers.merging.fast.storage import is_stored
 from workers.merging.fast.threads import Map
 from workers.merging.kernel import Ingredients
 from workers.merging.plan import TensorPlan
 
-_ENGINE = "workers.merging.fast.engine"
+_ENGINE = "workers.merging.fast.backends.numba_backend"
 
 
 def merge_fast(
@@ -44,19 +44,19 @@ def merge_fast(
     if caches is None and not (readable and has_fast_way(plan)):
         return None  # nothing is worth finding out for one candidate
     if caches is None and not _needs_loops(plan) and _ENGINE not in sys.modules:
-        return merge_plainly(plan.kernel, ingredients, out)
-    from workers.merging.fast.engine import merge_with_loops
-    from workers.merging.fast.with_torch import merge_with_torch
+        return merge_with_numpy(plan.kernel, ingredients, out)
+    from workers.merging.fast.backends.numba_backend import merge_with_numba
+    from workers.merging.fast.backends.torch_backend import merge_with_torch
 
     if readable:
-        return merge_with_loops(plan, ingredients, out, caches, work)
+        return merge_with_numba(plan, ingredients, out, caches, work)
     return merge_with_torch(plan, ingredients, out, caches)
 
 
-def load_loops(plans: Sequence[TensorPlan]) -> None:
+def load_kernels(plans: Sequence[TensorPlan]) -> None:
     """Loads the compiled loops, if one of these tensors will want them."""
     if any(has_fast_way(plan) and _needs_loops(plan) for plan in plans):
-        import workers.merging.fast.engine  # noqa: F401
+        import workers.merging.fast.backends.numba_backend  # noqa: F401
 
 
 def _needs_loops(plan: TensorPlan) -> bool:

@@ -1,32 +1,41 @@
-"""What `passes.py` and `lengths.py` do to a stretch, by numpy: number for number the same operations."""
+"""What the compiled passes and inner products do, by numpy: number for number the same operations."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from workers.merging.fast.storage import HALF_OF_ONE, LANES, QUIET, Array
 
 
-def weighted_sum(out: Array, inputs: tuple[Array, ...], weights: Array) -> np.uint32:
-    """Sets out = sum_i weights_i inputs_i; returns 0, or 1 where that holds NaN or infinity."""
-    with np.errstate(all="ignore"):
-        total = np.zeros(len(out), np.float32)
-        for stored, weight in zip(inputs, weights, strict=True):
-            total += weight * _widened(stored)
-    return _store(total, out)
+def weighted_sum(
+    out: Array, inputs: tuple[Array, ...], weights: Array, base: Array, of_base: np.float32
+) -> Callable[[int, int], bool]:
+    """Returns what writes out = sum_i weights_i inputs_i from one entry up to another.
 
+    It returns whether that holds NaN or infinity.
 
-def weighted_differences(
-    out: Array, base: Array, of_base: np.float32, inputs: tuple[Array, ...], weights: Array
-) -> np.uint32:
-    """Sets out = of_base * base + sum_i weights_i (inputs_i - base); returns as `weighted_sum`."""
-    with np.errstate(all="ignore"):
-        origin = _widened(base)
-        total = np.zeros(len(out), np.float32)
-        for stored, weight in zip(inputs, weights, strict=True):
-            total += weight * (_widened(stored) - origin)
-        total += of_base * origin
-    return _store(total, out)
+    Args:
+        out: Flat [entries], float32 or bfloat16 as uint16, as all arrays here.
+        inputs: n of them [entries].
+        weights: Float32 [n].
+        base: Empty, or [entries]: then out = of_base base + sum_i weights_i (inputs_i - base).
+        of_base: As above.
+    """
+
+    def run(start: int, stop: int) -> bool:
+        with np.errstate(all="ignore"):
+            origin = _widened(base[start:stop]) if len(base) else np.float32(0.0)
+            total = np.zeros(stop - start, np.float32)
+            for stored, weight in zip(inputs, weights, strict=True):
+                own = _widened(stored[start:stop])
+                total += weight * (own - origin if len(base) else own)
+            if len(base):
+                total += of_base * origin
+        return _store(total, out[start:stop])
+
+    return run
 
 
 def products(vectors: tuple[Array, ...], base: Array) -> Array:
@@ -61,8 +70,8 @@ def _widened(stored: Array) -> Array:
     return words.view(np.float32)
 
 
-def _store(total: Array, out: Array) -> np.uint32:
-    """Writes float32 numbers as they are stored, rounded to nearest even."""
+def _store(total: Array, out: Array) -> bool:
+    """Writes float32 numbers as they are stored, rounded to nearest even; returns whether any is broken."""
     if out.dtype == np.float32:
         out[:] = total
     else:
@@ -70,4 +79,4 @@ def _store(total: Array, out: Array) -> np.uint32:
         upper = words >> np.uint32(16)
         rounded = (words + ((upper & np.uint32(1)) + np.uint32(HALF_OF_ONE))) >> np.uint32(16)
         out[:] = np.where(np.isnan(total), upper | np.uint32(QUIET), rounded)
-    return np.uint32(not np.isfinite(_widened(out)).all())
+    return not np.isfinite(_widened(out)).all()

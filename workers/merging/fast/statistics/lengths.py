@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.merging.fast.compiling import compiled
-from workers.merging.fast.entries import MAGNITUDE, at_random, between, by_key
-from workers.merging.fast.intrinsics import bits, widen
+from workers.merging.fast.compiled.compiling import compiled, inlined
+from workers.merging.fast.compiled.entries import MAGNITUDE
+from workers.merging.fast.compiled.intrinsics import bits, widen
+from workers.merging.fast.selection.rules import Rule, selected
 from workers.merging.fast.storage import LANES, Array
 
 
@@ -53,46 +54,33 @@ def peak(parent: Array, base: Array) -> np.uint32:
     return largest
 
 
-@compiled
+@inlined
 def in_units(value: np.float32, units: float) -> np.int64:
     """Returns |value| in whole units, of which `units` make 1."""
     return np.int64(abs(np.float64(value)) * units)
 
 
 @compiled
-def length_between(parent: Array, base: Array, units: float, least: np.uint32, most: np.uint32) -> int:
-    """Returns sum |parent - base|, in units, over magnitudes least ... most, given as bits."""
-    total = np.int64(0)
-    for j in range(parent.shape[0]):
-        total += in_units(between(widen(parent[j]) - widen(base[j]), least, most), units)
-    return int(total)
-
-
-@compiled
-def length_at_random(
-    parent: Array,
-    base: Array,
-    units: float,
-    first: np.uint32,
-    word: np.uint32,
-    extra: np.uint32,
-    last: np.int32,
+def kept_length(
+    parent: Array, base: Array, units: float, rule: Rule, ends: Array, start: int, stop: int
 ) -> int:
-    """Returns sum |parent - base|, in units, over entries whose random word is at most `last`."""
-    total = np.int64(0)
-    for j in range(parent.shape[0]):
-        index = np.uint32(first + np.uint32(j))
-        kept = at_random(widen(parent[j]) - widen(base[j]), index, word, extra, last)
-        total += in_units(kept, units)
-    return int(total)
+    """Returns sum |parent - base|, in units, over the entries in [start, stop) that a rule keeps.
 
-
-@compiled
-def length_by_key(parent: Array, base: Array, units: float, keys: Array, bound: np.uint32) -> int:
-    """Returns sum |parent - base|, in units, over entries whose key is below the bound."""
+    Args:
+        parent: Flat [entries], as `base`.
+        base: As above.
+        units: How many make 1.
+        rule: For this one task vector.
+        ends: Where its pieces end, int64.
+        start: The first entry.
+        stop: Past the last.
+    """
     total = np.int64(0)
-    for j in range(parent.shape[0]):
-        total += in_units(by_key(widen(parent[j]) - widen(base[j]), keys[j], bound), units)
+    for piece in range(ends.shape[0]):
+        begin = np.uint64(max(start, ends[piece - 1] if piece else 0))
+        for j in range(begin, np.uint64(max(min(stop, ends[piece]), 0))):
+            delta = widen(parent[j]) - widen(base[j])
+            total += in_units(selected(rule, piece, 0, j, 0, np.uint32(j), delta), units)
     return int(total)
 
 

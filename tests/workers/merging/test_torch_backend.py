@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from tests.workers.merging.kernel_contract import Variant, draw, ingredients, plan_of, variants
+from workers.merging.fast.backends.torch_backend import merge_with_torch
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.with_torch import merge_with_torch
 from workers.merging.methods import KERNELS, Ingredients
 
 SHAPE = (40, 65)

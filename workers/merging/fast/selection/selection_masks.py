@@ -1,4 +1,4 @@
-"""Kept: which entries of a task vector are kept, as the passes are told."""
+"""SelectionMask: which entries of a task vector are kept, as the passes are told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEYOND = 2**32 - 1
 ALL_CODES = 2**16
 
 
-class Kind(Enum):
+class Criterion(Enum):
     """What decides."""
 
     BY_MAGNITUDE = "magnitude"
@@ -23,11 +23,11 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Which entries are kept.  Without more than a kind: all.
+class SelectionMask:
+    """Which entries are kept.  Without more than a criterion: all.
 
     Attributes:
-        kind: What decides.
+        criterion: What decides.
         least: The least magnitude, as bits, and the place before which entries of exactly this one
             are kept too; behind it only larger ones.
         most: The greatest, and the place before which entries of exactly this one are dropped.
@@ -36,7 +36,7 @@ class Kept:
         keys: Of BY_KEY: one per entry, an array or on a device a tensor.
     """
 
-    kind: Kind
+    criterion: Criterion
     least: tuple[int, int] = (0, BEYOND)
     most: tuple[int, int] = (BEYOND, 0)
     code: int = ALL_CODES
@@ -51,7 +51,7 @@ class Kept:
     @property
     def by_chance(self) -> bool:
         """Says whether a seed decides."""
-        return self.kind is not Kind.BY_MAGNITUDE
+        return self.criterion is not Criterion.BY_MAGNITUDE
 
     @property
     def last_word(self) -> int:
@@ -65,8 +65,8 @@ class Kept:
         return least if end <= kept_until else least + 1, max(most - 1, 0) if end <= dropped_until else most
 
 
-def cut(start: int, stop: int, several: tuple[Kept, ...]) -> list[tuple[int, int]]:
-    """Cuts a stretch at the places of several task vectors."""
+def cut(start: int, stop: int, several: tuple[SelectionMask, ...]) -> list[tuple[int, int]]:
+    """Returns the pieces (start, stop) of a stretch inside which no mask's limits change, in order."""
     places = {place for kept in several for place in (kept.least[1], kept.most[1]) if start < place < stop}
     ends = [*sorted(places), stop]
     return list(zip([start, *ends], ends, strict=False))

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from workers.merging.fast import random_masks
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.kept import Kept, Kind, cut
-from workers.merging.fast.lengths import length_at_random, length_between, length_by_key, peak, products
-from workers.merging.fast.magnitudes import Level, MagnitudeTable, find_level, magnitude_table
-from workers.merging.fast.places import place_after
-from workers.merging.fast.products import Gram, inner_products
+from workers.merging.fast.selection.rules import rule_of
+from workers.merging.fast.selection.selection_masks import Criterion, SelectionMask
+from workers.merging.fast.statistics import random_keys
+from workers.merging.fast.statistics.inner_products import Gram, inner_products
+from workers.merging.fast.statistics.lengths import kept_length, peak, products
+from workers.merging.fast.statistics.magnitudes import Level, MagnitudeTable, find_level, magnitude_table
+from workers.merging.fast.statistics.tie_ranks import tie_position, tie_position_by_blocks
 from workers.merging.fast.storage import Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 from workers.merging.plan import TensorPlan
@@ -31,7 +32,7 @@ _UNIT_BITS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class TensorStatistics:
     """What can be known of one merged tensor's inputs.
 
     Attributes:
@@ -65,47 +66,54 @@ class Facts:
         own, base = self.parents[parent], self.base
         if self.caches is None:
             return {rank: find_level(own, base, rank, self.work) for rank in ranks}
-        return self._levels_of(parent, ranks, lambda: magnitude_table(own, base))
-
-    def _levels_of(
-        self, parent: int, ranks: Iterable[int], make: Callable[[], MagnitudeTable]
-    ) -> dict[int, Level]:
-        key = ("magnitudes", *self._vector(parent))
-        table: MagnitudeTable = self._remembered(key, make, lambda found: found.nbytes)
+        table = self._magnitudes(parent)
         return {rank: table.level(rank) for rank in ranks}
 
-    def place_after(self, parent: int, level: Level, rank: int) -> int:
+    def _magnitudes(self, parent: int) -> MagnitudeTable:
+        key = ("magnitudes", *self._vector(parent))
+        return self._remembered(key, lambda: self._make_table(parent), lambda found: found.nbytes)
+
+    def _make_table(self, parent: int) -> MagnitudeTable:
+        return magnitude_table(self.parents[parent], self.base, self.work)
+
+    def tie_position(self, parent: int, level: Level, rank: int) -> int:
         """Returns a place that parts the entry of this rank from its next equal; equals rank as they lie."""
         among = rank - level.above + 1
         if among == level.equal:
             return self.count
-        key = ("place", *self._vector(parent), level.bits, among)
-        return self._remembered(key, lambda: self._find_place(parent, level, among))
+        key = ("tie", *self._vector(parent), level.bits, among)
+        return self._remembered(key, lambda: self._find_tie(parent, level, among))
 
-    def _find_place(self, parent: int, level: Level, among: int) -> int:
-        return place_after(self.parents[parent], self.base, level.bits, among, level.equal, self.work)
+    def _find_tie(self, parent: int, level: Level, among: int) -> int:
+        own, base = self.parents[parent], self.base
+        blocks = None if self.caches is None else self._magnitudes(parent).blocks
+        if blocks is not None:
+            return tie_position_by_blocks(own, base, blocks, level.bits, among)
+        return tie_position(own, base, level.bits, among, level.equal, self.work)
 
     def keys(self, parent: int, epsilon: float) -> Any:  # noqa: ANN401 - an array, or on a device a tensor
         """Returns the keys of MagPrune, one per entry, from 0 to 2^16 - 1."""
         key = ("keys", *self._vector(parent), self.plan.seeds[parent], epsilon)
         return self._remembered(key, lambda: self._make_keys(parent, epsilon), lambda found: found.nbytes)
 
-    def length(self, parent: int, kept: Kept) -> int:
+    def length(self, parent: int, kept: SelectionMask) -> int:
         """Returns the L1 norm of what is kept of a task vector, in units of its own.
 
         The units of a task vector are the same for all that may be kept of it.
         """
         if self.caches is not None and kept.by_chance and self.count >= _MANY:
             return int(self._lengths(parent, kept)[kept.code])
-        if kept.kind is Kind.BY_KEY:
+        if kept.criterion is Criterion.BY_KEY:
             return self._count_length(parent, kept)
-        key = ("length", *self._vector(parent), kept.kind, kept.least, kept.most, kept.seed, kept.code)
+        key = ("length", *self._vector(parent), kept.criterion, kept.least, kept.most, kept.seed, kept.code)
         return self._remembered(key, lambda: self._count_length(parent, kept))
 
     def whole_length(self, parent: int) -> int:
         """Returns the L1 norm of a whole task vector, in its units."""
         key = ("length", *self._vector(parent))
-        return self._remembered(key, lambda: self._count_length(parent, Kept(Kind.BY_MAGNITUDE)))
+        return self._remembered(
+            key, lambda: self._count_length(parent, SelectionMask(Criterion.BY_MAGNITUDE))
+        )
 
     def _units(self, parent: int) -> float:
         """How many units make 1; 0 where the task vector is zero, or holds NaN or infinity."""
@@ -121,41 +129,29 @@ class Facts:
 
         return float(np.uint32(max(self.work(part, stretches(self.count)))).view(np.float32))
 
-    def _lengths(self, parent: int, kept: Kept) -> Array:
+    def _lengths(self, parent: int, kept: SelectionMask) -> Array:
         """The table of lengths by code, int64 [2^16 + 1]."""
         own, base, units = self.parents[parent], self.base, self._units(parent)
         key: tuple[Hashable, ...] = (*self._vector(parent), self.plan.seeds[parent])
-        if kept.kind is Kind.AT_RANDOM:
+        if kept.criterion is Criterion.AT_RANDOM:
             start, extra = (np.uint32(word) for word in kept.seed)
             return self._remembered(
                 ("lengths by word", *key),
-                lambda: random_masks.lengths_by_word(own, base, units, start, extra),
+                lambda: random_keys.lengths_by_word(own, base, units, start, extra),
                 lambda found: found.nbytes,
             )
         return self._remembered(
             ("lengths by key", *key, self.plan.per_parent["epsilon"][parent]),
-            lambda: random_masks.lengths_by_key(own, base, units, kept.keys),
+            lambda: random_keys.lengths_by_key(own, base, units, kept.keys),
             lambda found: found.nbytes,
         )
 
-    def _count_length(self, parent: int, kept: Kept) -> int:
-        units = self._units(parent)
+    def _count_length(self, parent: int, kept: SelectionMask) -> int:
+        units, own, base = self._units(parent), self.parents[parent], self.base
+        rule, ends = rule_of(kept.criterion, (kept,), self.count, (kept.keys,))
 
         def part(start: int) -> int:
-            stop = min(start + STRETCH, self.count)
-            own, base = self.parents[parent][start:stop], self.base[start:stop]
-            if kept.kind is Kind.AT_RANDOM:
-                word, extra = (np.uint32(number) for number in kept.seed)
-                first, last = np.uint32(start), np.int32(kept.last_word)
-                return length_at_random(own, base, units, first, word, extra, last)
-            if kept.kind is Kind.BY_KEY:
-                return length_by_key(own, base, units, kept.keys[start:stop], np.uint32(kept.code))
-            total = 0
-            for begin, end in cut(start, stop, (kept,)):
-                least, most = (np.uint32(bound) for bound in kept.bounds(end))
-                inside = slice(begin - start, end - start)
-                total += length_between(own[inside], base[inside], units, least, most)
-            return total
+            return kept_length(own, base, units, rule, ends, start, min(start + STRETCH, self.count))
 
         return sum(self.work(part, stretches(self.count)))
 
@@ -167,7 +163,7 @@ class Facts:
 
         def part(first: int) -> Array:
             own, base = self.parents[parent][first : first + rows], self.base[first : first + rows]
-            return random_masks.rank_keys(own, base, width, first, shifts, start, extra)
+            return random_keys.rank_keys(own, base, width, first, shifts, start, extra)
 
         return np.concatenate(self.work(part, range(0, self.count, rows)))
 

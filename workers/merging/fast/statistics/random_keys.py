@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.merging.fast.compiling import compiled
-from workers.merging.fast.entries import MAGNITUDE, random_word
-from workers.merging.fast.intrinsics import bits, widen
-from workers.merging.fast.lengths import in_units
+from workers.merging.fast.compiled.compiling import compiled
+from workers.merging.fast.compiled.entries import MAGNITUDE, random_word
+from workers.merging.fast.compiled.intrinsics import bits, widen
+from workers.merging.fast.statistics.lengths import in_units
 from workers.merging.fast.storage import Array
 
 CODES = 1 << 16

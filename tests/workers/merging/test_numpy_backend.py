@@ -14,8 +14,8 @@ from tests.workers.merging.kernel_contract import Variant, draw, ingredients, pl
 from tests.workers.recipes import linear_recipe
 from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.fast.applicable import is_summed
-from workers.merging.fast.engine import merge_with_loops
-from workers.merging.fast.plain import merge_plainly
+from workers.merging.fast.backends.numba_backend import merge_with_numba
+from workers.merging.fast.backends.numpy_backend import merge_with_numpy
 from workers.merging.fast.threads import one_by_one
 from workers.merging.methods import Ingredients
 from workers.protocol.messages import ExportOrder
@@ -44,8 +44,8 @@ def _both_ways(mixed: Ingredients, variant: Variant, out: torch.dtype) -> tuple[
     """Returns what comes out plainly and by loops, and whether each found it finite."""
     shape, plan = mixed.parents[0].shape, plan_of(mixed, variant, str(out).removeprefix("torch."))
     plain, looped = torch.zeros(shape, dtype=out), torch.ones(shape, dtype=out)
-    finite = merge_plainly(variant.name, mixed, plain)
-    return plain, looped, {finite, bool(merge_with_loops(plan, mixed, looped, None, one_by_one))}
+    finite = merge_with_numpy(variant.name, mixed, plain)
+    return plain, looped, {finite, bool(merge_with_numba(plan, mixed, looped, None, one_by_one))}
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -1,7 +1,7 @@
 """Weighted sums of small tensors with numpy: the bits of the compiled passes, and no compiler to load.
 
 Loading the compiler takes longer than merging a small model.  Every number is computed by the
-operations of `passes.py` and `lengths.py`, in their order.
+operations of the compiled kernels, in their order.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from workers.merging.arithmetic.mixtures import mixture_weights, scalars_of
-from workers.merging.fast import plain_loops
-from workers.merging.fast.products import Gram, inner_products
+from workers.merging.fast.backends import numpy_kernels
+from workers.merging.fast.backends.weighted_sums import add_up
+from workers.merging.fast.statistics.inner_products import Gram, inner_products
 from workers.merging.fast.storage import Array, as_array
-from workers.merging.fast.sums import add_up
 from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients, Mixture
 from workers.merging.methods import MIXTURES
@@ -22,7 +22,7 @@ MOST_ENTRIES = 1 << 17
 """Of a tensor that is merged so: about a millisecond's work."""
 
 
-def merge_plainly(kernel: str, ingredients: Ingredients, out: Tensor) -> bool:
+def merge_with_numpy(kernel: str, ingredients: Ingredients, out: Tensor) -> bool:
     """Writes a weighted sum; returns whether it is finite.
 
     Args:
@@ -40,13 +40,13 @@ def merge_plainly(kernel: str, ingredients: Ingredients, out: Tensor) -> bool:
     else:
         mixture = MIXTURES[kernel]
         weights = mixture_weights(mixture, scalars_of(ingredients, _gram(mixture, parents, base)))
-    return add_up(plain_loops, as_array(out), parents, base, weights, one_by_one)
+    return add_up(numpy_kernels.weighted_sum, as_array(out), parents, base, weights, one_by_one)
 
 
 def _gram(mixture: Mixture, parents: tuple[Array, ...], base: Array) -> Gram:
     if mixture.products_of == "nothing":
         return np.zeros((0, 0))
     if mixture.products_of == "task_vectors":
-        return inner_products(plain_loops.products, parents, base, one_by_one)
+        return inner_products(numpy_kernels.products, parents, base, one_by_one)
     vectors = (*parents, base) if len(base) else parents
-    return inner_products(plain_loops.products, vectors, base[:0], one_by_one)
+    return inner_products(numpy_kernels.products, vectors, base[:0], one_by_one)

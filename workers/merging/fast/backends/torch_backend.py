@@ -16,11 +16,12 @@ from torch import Tensor
 from workers.merging.arithmetic.mixtures import Gram, gram_of, mixture_weights, scalars_of
 from workers.merging.arithmetic.precision import accumulation_dtype, is_finite
 from workers.merging.fast.applicable import is_mixture, is_sparse
+from workers.merging.fast.backends.torch_kernels import add_thinned, add_up, fused, length_at_once
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.device_facts import DeviceFacts
-from workers.merging.fast.fused import add_thinned, add_up, fused, length_at_once
-from workers.merging.fast.kept import Kept, Kind
-from workers.merging.fast.sparse import find_addends, some_keys
+from workers.merging.fast.selection.rules import some_keys
+from workers.merging.fast.selection.selection_masks import Criterion, SelectionMask
+from workers.merging.fast.statistics.device_statistics import DeviceStatistics
+from workers.merging.fast.thinned.addends import find_addends
 from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients
 from workers.merging.methods import MIXTURES, PREPARATIONS, SURVEYS
@@ -111,31 +112,35 @@ def _add_thinned(
 ) -> bool:
     """Writes what a method makes of thinned task vectors."""
     parents = tuple(parent.reshape(-1) for parent in ingredients.parents)
-    facts = DeviceFacts(plan=plan, parents=parents, base=base.reshape(-1), caches=caches, work=one_by_one)
-    addends = find_addends(ingredients, plan.kernel or "", facts)
+    statistics = DeviceStatistics(
+        plan=plan, parents=parents, base=base.reshape(-1), caches=caches, work=one_by_one
+    )
+    addends = find_addends(ingredients, plan.kernel or "", statistics)
     first = (0, 0, 0, 0)
-    rules = torch.tensor([*(_rule(kept, addends.kind) for kept in addends.kept), first], dtype=torch.int64)
+    rules = torch.tensor(
+        [*(_rule(kept, addends.criterion) for kept in addends.masks), first], dtype=torch.int64
+    )
     last = (float(addends.factor), *(float(x) for x in addends.election or (0.0, 0.0)))
-    pairs = zip(addends.scales, addends.weights, strict=True)
-    numbers = torch.tensor([*((float(s), float(w), 0.0) for s, w in pairs), last], dtype=torch.float32)
+    pairs = zip(addends.factors, addends.weights, strict=True)
+    numbers = torch.tensor([*((float(f), float(w), 0.0) for f, w in pairs), last], dtype=torch.float32)
     rules, numbers = rules.to(out.device), numbers.to(out.device)
     keys = addends.parents
-    if addends.kind is Kind.BY_KEY:
-        keys = tuple(some_keys(addends.kept))
+    if addends.criterion is Criterion.BY_KEY:
+        keys = tuple(some_keys(addends.masks))
     run, length = fused(add_thinned, out.device), length_at_once(out.device, out.numel())
     flat_out, electing = out.view(-1), addends.election is not None
     for start in range(0, out.numel(), length):
         part = slice(start, start + length)
         rules[-1, 0] = start
         cut = [[tensor[part] for tensor in several] for several in (addends.parents, keys)]
-        run(flat_out[part], facts.base[part], *cut, rules, numbers, addends.kind.value, electing)
+        run(flat_out[part], statistics.base[part], *cut, rules, numbers, addends.criterion.value, electing)
     return is_finite(out)
 
 
-def _rule(kept: Kept, kind: Kind) -> tuple[int, int, int, int]:
-    """Returns what `fused.add_thinned` wants to know of a task vector."""
-    if kind is Kind.BY_MAGNITUDE:
+def _rule(kept: SelectionMask, criterion: Criterion) -> tuple[int, int, int, int]:
+    """Returns what `torch_kernels.add_thinned` wants to know of a task vector."""
+    if criterion is Criterion.BY_MAGNITUDE:
         return (*kept.least, *kept.most)
-    if kind is Kind.AT_RANDOM:
+    if criterion is Criterion.AT_RANDOM:
         return (*kept.seed, kept.code, 0)
     return (kept.code, 0, 0, 0)

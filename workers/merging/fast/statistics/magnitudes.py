@@ -2,8 +2,8 @@
 
 As bits, magnitudes rank as whole numbers do: 31 of them, an upper half of 15 and a lower half of 16.
 One rank is found in one pass that gathers what a sample makes likely.  A table of all distinct
-magnitudes answers every rank at once; it takes a sort, by the upper half and then by the lower, and
-memory: a search makes it once.
+magnitudes answers every rank at once; it takes counting by blocks, or where magnitudes are many a sort, by
+the upper half and then by the lower, and memory: a search makes it once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.merging.fast.compiling import compiled
-from workers.merging.fast.entries import MAGNITUDE, random_word
-from workers.merging.fast.intrinsics import bits, widen
+from workers.merging.fast.compiled.compiling import compiled
+from workers.merging.fast.compiled.entries import MAGNITUDE, random_word
+from workers.merging.fast.compiled.intrinsics import bits, widen
+from workers.merging.fast.statistics.block_counts import BlockCounts, count_blocks
 from workers.merging.fast.storage import LANES, Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 
@@ -52,15 +53,17 @@ class MagnitudeTable:
     Attributes:
         bits: uint32 [distinct].
         until: How many entries are as large or larger, int64 [distinct].
+        blocks: How often each occurs in each block, where that was counted.
     """
 
     bits: Array
     until: Array
+    blocks: BlockCounts | None = None
 
     @property
     def nbytes(self) -> int:
         """The memory it takes."""
-        return self.bits.nbytes + self.until.nbytes
+        return self.bits.nbytes + self.until.nbytes + (self.blocks.nbytes if self.blocks else 0)
 
     def level(self, rank: int) -> Level:
         """Returns the magnitude of this rank; rank 0 is the largest."""
@@ -69,10 +72,11 @@ class MagnitudeTable:
         return Level(int(self.bits[place]), above, int(self.until[place]) - above)
 
 
-def magnitude_table(parent: Array, base: Array) -> MagnitudeTable:
-    """Returns the table of a task vector."""
-    found, until = _distinct(parent, base)
-    return MagnitudeTable(found, until)
+def magnitude_table(parent: Array, base: Array, work: Map) -> MagnitudeTable:
+    """Returns the table of a task vector [entries]."""
+    blocks = count_blocks(parent, base, work)
+    found, until = _distinct(parent, base) if blocks is None else blocks.distinct()
+    return MagnitudeTable(found, until, blocks)
 
 
 def find_level(parent: Array, base: Array, rank: int, work: Map) -> Level:

@@ -1,0 +1,111 @@
+"""From a tensor's plan to the compiled pass that makes it, where a method has one.
+
+The kernels in `workers.merging.KERNELS` define what comes out; here the same numbers come from fewer
+passes over memory, up to the rounding of float32 sums.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from workers.merging.arithmetic.mixtures import mixture_weights, scalars_of
+from workers.merging.fast.applicable import is_mixture, is_sparse
+from workers.merging.fast.backends.numba_kernels import in_pairs, pass_over, weighted_sum
+from workers.merging.fast.backends.sum_forms import ElectedSum, Form, SumOnto, ThinnedSum
+from workers.merging.fast.backends.torch_backend import prepared
+from workers.merging.fast.backends.weighted_sums import add_up, all_finite
+from workers.merging.fast.caches import Caches
+from workers.merging.fast.selection.rules import rule_of, some_keys
+from workers.merging.fast.selection.selection_masks import Criterion
+from workers.merging.fast.statistics.tensor_statistics import TensorStatistics
+from workers.merging.fast.storage import Array, as_array
+from workers.merging.fast.thinned.addends import find_addends
+from workers.merging.fast.threads import Map
+from workers.merging.kernel import Ingredients, Mixture
+from workers.merging.methods import MIXTURES, PREPARATIONS
+from workers.merging.plan import TensorPlan
+
+
+def merge_with_numba(
+    plan: TensorPlan, ingredients: Ingredients, out: Tensor, caches: Caches | None, work: Map
+) -> bool | None:
+    """Writes a merged tensor; returns whether it is finite, or None where there is no fast way.
+
+    Args:
+        plan: Of the tensor.
+        ingredients: Its inputs, at least one and at most `applicable.MOST_INPUTS`, stored as the passes
+            read.
+        out: Where it goes, as they write.
+        caches: What is remembered between candidates.
+        work: How to go through its stretches.
+
+    Raises:
+        MergeError: The recipe's numbers give no tensor.
+    """
+    tensors = ingredients.parents if ingredients.base is None else (*ingredients.parents, ingredients.base)
+    if plan.kernel is None:
+        return None
+    statistics = TensorStatistics(
+        plan=plan,
+        parents=tuple(as_array(parent) for parent in ingredients.parents),
+        base=as_array(tensors[0])[:0] if ingredients.base is None else as_array(ingredients.base),
+        caches=caches,
+        work=work,
+    )
+    if is_mixture(plan):
+        return _mix(MIXTURES[plan.kernel], ingredients, statistics, as_array(out))
+    if plan.kernel == "passthrough":
+        return _add_up(statistics, as_array(out), ingredients.per_parent["scale"])
+    if plan.kernel in PREPARATIONS and caches is not None and ingredients.base is not None:
+        made = PREPARATIONS[plan.kernel].finish(ingredients, prepared(plan, ingredients, caches))
+        return _sum_prepared(
+            PREPARATIONS[plan.kernel].coefficients(ingredients), made, statistics, as_array(out)
+        )
+    if is_sparse(plan):
+        return _add_thinned(ingredients, plan.kernel, statistics, as_array(out))
+    return None
+
+
+def _mix(mixture: Mixture, ingredients: Ingredients, statistics: TensorStatistics, out: Array) -> bool:
+    """Writes a weighted sum whose weights follow from inner products."""
+    gram = np.zeros((0, 0))
+    if mixture.products_of != "nothing":
+        of_inputs = mixture.products_of == "inputs"
+        gram = statistics.gram(with_base=of_inputs, around_base=not of_inputs)
+    weights = mixture_weights(mixture, scalars_of(ingredients, gram))
+    return _add_up(statistics, out, weights)
+
+
+def _add_up(statistics: TensorStatistics, out: Array, weights: tuple[float, ...]) -> bool:
+    return add_up(weighted_sum, out, statistics.parents, statistics.base, weights, statistics.work)
+
+
+def _sum_prepared(
+    coefficients: tuple[float, ...], made: tuple[Tensor, ...], statistics: TensorStatistics, out: Array
+) -> bool:
+    """Writes W_0 + sum_j c_j E_j."""
+    arrays = tuple(as_array(tensor) for tensor in made)
+    factors = np.array(coefficients, np.float32)
+    if not arrays:  # the compiled pass wants at least one
+        arrays, factors = (np.zeros(len(out), np.float32),), np.zeros(1, np.float32)
+    run = pass_over(out, SumOnto(statistics.base, arrays, factors))
+    return all_finite(run, len(out), statistics.work)
+
+
+def _add_thinned(ingredients: Ingredients, kernel: str, statistics: TensorStatistics, out: Array) -> bool:
+    """Writes what a method makes of thinned task vectors; returns whether it is finite.
+
+    Raises:
+        MergeError: The method cannot work with the recipe's numbers.
+    """
+    addends = find_addends(ingredients, kernel, statistics)
+    keys = some_keys(addends.masks) if addends.criterion is Criterion.BY_KEY else []
+    count, n = len(out), len(addends.parents)
+    out, base, *others = in_pairs((out, statistics.base, *addends.parents, *keys))
+    rule, ends = rule_of(addends.criterion, addends.masks, count, others[n:])
+    inputs, factors = tuple(others[:n]), addends.factors
+    form: Form = ThinnedSum(base, inputs, rule, factors, addends.factor)
+    if addends.election is not None:
+        form = ElectedSum(base, inputs, rule, factors, addends.factor, addends.weights, *addends.election)
+    return all_finite(pass_over(out, form, ends), count, statistics.work)

@@ -1,0 +1,1 @@
+"""How Python loops become machine code, and what they do to one entry."""

@@ -1,0 +1,1 @@
+"""What the passes must know of a tensor before they run: norms, ranks, products."""
