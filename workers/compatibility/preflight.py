@@ -15,7 +15,6 @@ from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import compatibility_problems, unprepared
-from workers.compatibility.checks import compatibility_problems, unprepared
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.parent_facts import ParentFacts, facts_of
 from workers.errors import WorkerError

@@ -15,15 +15,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from workers.merging.fast.engine import merge_with_loops
+from workers.merging.fast.plain import merge_plainly
+from workers.merging.fast.with_torch import merge_with_torch
 
 from tests.workers.merging.kernel_contract import Variant, draw, ingredients, merged, plan_of, variants
 from workers.merging.degenerate import LARGEST_SHARE
 from workers.merging.fast.applicable import is_summed
 from workers.merging.fast.caches import Caches
-from workers.merging.fast.engine import merge_with_loops
-from workers.merging.fast.plain import merge_plainly
 from workers.merging.fast.threads import one_by_one
-from workers.merging.fast.with_torch import merge_with_torch
 from workers.merging.methods import KERNELS, Ingredients
 
 VARIANTS = {str(variant): variant for variant in variants()}
