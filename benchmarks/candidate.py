@@ -30,7 +30,7 @@ from search_spaces.recipes.mergekit_yaml import read_recipe
 from service.client.client import Client
 from service.experiment.candidate import CandidateKind
 from service.reports.views import CandidateView, TimingsView
-from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.hub import fetch_parent
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.merging.fast.caches import Caches

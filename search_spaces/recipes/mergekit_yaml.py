@@ -33,7 +33,7 @@ def read_recipe(text: str, notices: list[Notice] | None = None) -> Recipe:
     """Returns the recipe that a mergekit YAML text describes.
 
     Args:
-        text: One document; `search_spaces.recipe_file` reads several.
+        text: One document; `search_spaces.recipes.recipe_file` reads several.
         notices: Gets what is read by nobody and ignored; without it that is a mistake.
 
     Raises:

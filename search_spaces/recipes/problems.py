@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import RecipeError, SpaceError, UnknownNameError, did_you_mean
-from search_spaces.mergekit_names import EVERYWHERE, PARAMETERS
-from search_spaces.spelling import meant
+from search_spaces.recipes.mergekit_names import EVERYWHERE, PARAMETERS
+from search_spaces.recipes.spelling import meant
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from search_spaces.recipes.recipe import (
     missing_base,
     parent_problems,
 )
+from search_spaces.recipes.reference_reader import reference_in
 from search_spaces.recipes.settings import canonical_number
 from search_spaces.recipes.strict_yaml import Document, load_document
 from search_spaces.recipes.tokenizer_reader import TOKENIZER_KEYS, TokenizerReader
-from search_spaces.reference_reader import reference_in
 
 SEED_COMMENT = "# evomerge seed:"
 OWN_METHODS = "evomerge:"  # before a method's name where mergekit would make another model of the text

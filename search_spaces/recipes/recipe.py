@@ -14,7 +14,7 @@ from search_spaces.catalogue.methods import Method, MethodParameter, method_name
 from search_spaces.errors import RecipeError, SpaceError, UnknownNameError
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.settings import Number, Parameter, Parameters, Setting, first_value
-from search_spaces.token_rule import TokenRule
+from search_spaces.recipes.token_rule import TokenRule
 
 DType = Literal["float32", "float16", "bfloat16"]
 MOST_LAYERS = 10_000

@@ -82,16 +82,16 @@ class Loader(yaml.SafeLoader):
             RecipeFileError: Its aliases, written out, make it too large or too deep.
         """
         self._aliases.clear()
-        node: yaml.Node | None = super().compose_document()  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_document()
         if node is not None and self._aliases:
             size, height = _extent(node, {})
             last = self._aliases[-1]
             if size > MOST_VALUES:
-                detail = f"*{last.anchor} is an alias, with which the text grows to over {MOST_VALUES} values"
+                detail = f"*{last.anchor} is an alias, with which the text grows to over {MOST_VALUES} values"  # type: ignore[attr-defined]
                 remedy = "write out less of it"
-                raise RecipeFileError([RecipeError(_line(last.start_mark), detail, remedy)])
+                raise RecipeFileError([RecipeError(_line(last.start_mark), detail, remedy)])  # type: ignore[arg-type]
             if height > DEEPEST:
-                raise _too_deep(last.start_mark)
+                raise _too_deep(last.start_mark)  # type: ignore[arg-type]
         return node
 
     def _check_alias(self, event: yaml.AliasEvent) -> None:
@@ -99,7 +99,7 @@ class Loader(yaml.SafeLoader):
         if event.anchor not in self.anchors or event.anchor in self._open:
             detail = f"*{event.anchor} is an alias of {of}"
             remedy = f"write &{event.anchor} before an earlier value, or write the value out"
-            raise RecipeFileError([RecipeError(_line(event.start_mark), detail, remedy)])
+            raise RecipeFileError([RecipeError(_line(event.start_mark), detail, remedy)])  # type: ignore[arg-type]
 
 
 class Dumper(yaml.SafeDumper):
@@ -181,7 +181,7 @@ def _nodes(loader: Loader, *, several: bool) -> Iterator[yaml.Node]:
             yield node
         return
     while loader.check_node():
-        yield loader.get_node()
+        yield loader.get_node()  # type: ignore[misc]
 
 
 def _document(loader: Loader, node: yaml.Node, written: Sequence[str]) -> Document:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search_spaces.chat_templates import BUILT_IN, LONGEST_NAME, SHORTEST_TEXT
 from search_spaces.errors import did_you_mean
+from search_spaces.recipes.chat_templates import BUILT_IN, LONGEST_NAME, SHORTEST_TEXT
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.problems import Problems, kind_of
-from search_spaces.token_reader import TokenReader
+from search_spaces.recipes.token_reader import TokenReader
 
 UNION, BASE, AUTO = "union", "base", "auto"
 TOKENIZER_KEYS = ("tokenizer_source", "tokenizer", "chat_template", "untie_embeddings")
@@ -117,7 +117,7 @@ class TokenizerReader:
 
     def _template(self, text: str, field: str) -> str | None:
         """Returns a template's own text, if transformers can read it."""
-        from search_spaces.template_check import mistake_in  # Jinja: few recipes need it
+        from search_spaces.recipes.template_check import mistake_in  # Jinja: few recipes need it
 
         names = ", ".join(sorted(BUILT_IN))
         if len(text) < SHORTEST_TEXT or "{" not in text:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_spaces.chat_templates import built_in_name
 from search_spaces.errors import RecipeError
+from search_spaces.recipes.chat_templates import built_in_name
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe
+from search_spaces.recipes.token_rule import TokenRule
 from search_spaces.recipes.tokenizer_reader import AUTO, BASE, UNION
-from search_spaces.token_rule import TokenRule
 
 _WORDS = (BASE, UNION, AUTO)
 

@@ -37,13 +37,13 @@ from service.specification.reading import (
     read_spec,
     with_absolute_paths,
 )
-from workers.checkpoints.foldable import rule_for
+from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import unprepared
+from workers.compatibility.parent_concerns import Concerns, concerns_of
 from workers.errors import WorkerError
-from workers.parent_concerns import Concerns, concerns_of
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
 from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, BenchmarkReport, Workforce
 

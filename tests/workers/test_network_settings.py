@@ -15,11 +15,11 @@ from search_spaces import Parent
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from tests.workers.checkpoints.test_adapters import factors, lora, save_adapter
-from workers import network_settings
 from workers.checkpoints.inspection import inspect_checkpoint
+from workers.compatibility import network_settings
+from workers.compatibility.network_settings import differences
 from workers.compatibility.preflight import Preflight, preflight_models, preflight_recipe
-from workers.network_settings import differences
-from workers.transformers_settings import settings_of
+from workers.compatibility.transformers_settings import settings_of
 
 
 @pytest.fixture(autouse=True)

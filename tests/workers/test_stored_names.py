@@ -28,11 +28,11 @@ from transformers import (
 from search_spaces import Recipe
 from tests.tiny_models import ARCHITECTURES, WORDS, tiny_tokenizer
 from tests.workers.recipes import linear_recipe, parent_at
-from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.architecture.configuration import merged_config
+from workers.compatibility.loaded_parents import load_parent
 from workers.compatibility.preflight import preflight_recipe
 from workers.errors import CheckpointError, MismatchError
 from workers.export.merge_to_disk import find_parents, merge_to_disk
-from workers.loaded_parents import load_parent
 from workers.merging.plan import plan_merge
 from workers.protocol.messages import Exported, ExportOrder
 from workers.runtime.live_model import LiveModel

@@ -21,8 +21,8 @@ from workers.calibration.records import RecordFacts, write_record
 from workers.calibration.routing import routing_statistics
 from workers.calibration.texts import draw_tokens
 from workers.checkpoints.record_files import fingerprint, folder_for_records, record_name
+from workers.compatibility.loaded_parents import load_parent
 from workers.errors import PreparationError
-from workers.loaded_parents import load_parent
 from workers.merging.arithmetic.precision import is_finite
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, ProgressOf, Recorded, RecordKind
 

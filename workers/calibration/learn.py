@@ -30,8 +30,8 @@ from workers.calibration.open_network import (
 )
 from workers.calibration.texts import batches_of_one_length, draw_tokens
 from workers.checkpoints.layout import Layout
+from workers.compatibility.loaded_parents import load_parent
 from workers.errors import MergeError, MismatchError, PreparationError
-from workers.loaded_parents import load_parent
 from workers.protocol.calibration_orders import Learned, LearningOrder, ProgressOf
 
 _INITIAL_WEIGHT = 0.3

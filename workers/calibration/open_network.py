@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.utils import logging
 
-from workers.checkpoints.configuration import own_dtype
+from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader
 from workers.errors import CheckpointError, PreparationError, WorkerError

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Parent
-from workers.adapter_keys import AdapterKeys, ModuleKeys, sorted_keys
-from workers.adapter_kinds import ALONE, check_kind
-from workers.adapter_patterns import UnsafeExpressionError, number_of
-from workers.adapter_ties import (
+from workers.checkpoints.layout import AddedVector, Layout, LowRankChange, ReplacedRows, TensorEntry
+from workers.checkpoints.peft_format.adapter_keys import AdapterKeys, ModuleKeys, sorted_keys
+from workers.checkpoints.peft_format.adapter_kinds import ALONE, check_kind
+from workers.checkpoints.peft_format.adapter_patterns import UnsafeExpressionError, number_of
+from workers.checkpoints.peft_format.adapter_ties import (
     EMBEDDINGS,
     HEADS,
     follows_embeddings,
@@ -29,7 +30,6 @@ from workers.adapter_ties import (
     with_head_alike,
     with_own_head,
 )
-from workers.checkpoints.layout import AddedVector, Layout, LowRankChange, ReplacedRows, TensorEntry
 from workers.checkpoints.tensor_table import read_header, read_json
 from workers.errors import CheckpointError, MismatchError
 

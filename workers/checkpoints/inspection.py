@@ -8,11 +8,7 @@ from typing import Any
 
 from search_spaces import Parent
 from workers.checkpoints.adapters import read_adapter, with_adapter
-from workers.checkpoints.layout import Layout, TensorEntry, language_config
-from workers.checkpoints.tensor_table import read_json, read_tensor_table
-from workers.checkpoints.vocabulary import read_vocabulary, vocabulary_size
-from workers.errors import CheckpointError, MismatchError
-from workers.layer_stacks import (
+from workers.checkpoints.layer_stacks import (
     DEPTH_KEYS,
     EMBEDDINGS,
     HEADS,
@@ -22,6 +18,10 @@ from workers.layer_stacks import (
     is_unread,
     outer_prefix,
 )
+from workers.checkpoints.layout import Layout, TensorEntry, language_config
+from workers.checkpoints.tensor_table import read_json, read_tensor_table
+from workers.checkpoints.vocabulary import read_vocabulary, vocabulary_size
+from workers.errors import CheckpointError, MismatchError
 
 __all__ = [
     "DEPTH_KEYS",

@@ -15,9 +15,9 @@ from typing import Any
 
 from search_spaces import Parent
 from workers.checkpoints.inspection import is_tied
+from workers.checkpoints.layer_stacks import EMBEDDINGS, HEADS, outer_prefix
 from workers.checkpoints.layout import Layout, has_senses, text_config, with_language_config
 from workers.errors import MismatchError
-from workers.layer_stacks import EMBEDDINGS, HEADS, outer_prefix
 
 _Names = dict[Parent, dict[str, str]]
 

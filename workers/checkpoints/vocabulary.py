@@ -12,10 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workers.checkpoints.layer_stacks import EMBEDDINGS, HEADS
 from workers.checkpoints.layout import Layout, language_config
 from workers.checkpoints.tensor_table import read_json
 from workers.errors import CheckpointError
-from workers.layer_stacks import EMBEDDINGS, HEADS
 
 TOKENIZER_FILE = "tokenizer.json"
 _OLD_FILE, _OLD_ADDED = "vocab.json", "added_tokens.json"

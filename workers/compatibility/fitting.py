@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from search_spaces import Parent, Recipe
 from workers.checkpoints.inspection import is_tied, tying_is_open
 from workers.checkpoints.language_part import with_one_kind
+from workers.checkpoints.layer_stacks import EMBEDDINGS, HEADS
 from workers.checkpoints.layout import Layout, untied_config
 from workers.checkpoints.vocabulary import vocabulary_tables
 from workers.errors import MismatchError
-from workers.layer_stacks import EMBEDDINGS, HEADS
 from workers.tokenizers.alignment import Alignment, align_vocabularies
 from workers.tokenizers.files import TokenizerFiles, tokenizer_files_for
 

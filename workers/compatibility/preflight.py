@@ -16,9 +16,7 @@ from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import compatibility_problems, unprepared
 from workers.compatibility.fitting import FittedParents, fit_parents
-from workers.compatibility.parent_facts import ParentFacts, facts_of
-from workers.errors import WorkerError
-from workers.parent_concerns import (
+from workers.compatibility.parent_concerns import (
     Comparison,
     Finding,
     comparisons_of,
@@ -26,6 +24,8 @@ from workers.parent_concerns import (
     settings_that_differ,
     unrelated,
 )
+from workers.compatibility.parent_facts import ParentFacts, facts_of
+from workers.errors import WorkerError
 
 __all__ = ["Comparison", "Finding", "Needs", "Preflight", "as_json", "preflight_models", "preflight_recipe"]
 

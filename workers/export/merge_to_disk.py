@@ -15,7 +15,8 @@ from torch import Tensor
 from search_spaces import Parent, Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from workers.calibration.records import Records
-from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.architecture.configuration import merged_config
+from workers.checkpoints.architecture.loading import check_loadable
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import SAFETENSORS_NAMES
 from workers.checkpoints.parents import CheckpointReader
@@ -27,10 +28,9 @@ from workers.checkpoints.writing.checkpoint import (
 )
 from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import fit_parents
+from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError, ExportError
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
-from workers.loaded_parents import load_parent
-from workers.loading import check_loadable
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress

@@ -1,6 +1,6 @@
 """Folds input scales into the weights, so that a stacked model is an ordinary one.
 
-`workers.checkpoints.foldable` says which tensors take them.
+`workers.checkpoints.architecture.foldable` says which tensors take them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from operator import mul
 import torch
 from torch import Tensor
 
-from workers.checkpoints.foldable import rule_for
+from workers.checkpoints.architecture.foldable import rule_for
 from workers.errors import MergeError
 from workers.merging.plan import Fold, MergePlan, TensorPlan
 

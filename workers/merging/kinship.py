@@ -19,8 +19,8 @@ from torch import Tensor
 from search_spaces import Parent
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader
+from workers.compatibility.loaded_parents import load_parent
 from workers.errors import MergeError, MismatchError
-from workers.loaded_parents import load_parent
 from workers.merging.arithmetic.precision import check_finite, chunk_length
 from workers.merging.fit import is_buffer, is_mergeable
 from workers.protocol.kinship_orders import Kinship, KinshipInquiry, KinshipReport

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.catalogue.methods import Method, method_named
-from workers.checkpoints.foldable import rule_for
+from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.inspection import is_tied
 from workers.checkpoints.layout import Layout, TensorEntry
 from workers.checkpoints.number_formats import TORCH_NAMES
@@ -200,7 +200,7 @@ class _Planner:
         for layout in members:
             found |= dict.fromkeys(self._contents[layout.parent].get(self._layer_in(layout, place), ()))
         # A tied model may hold its one table twice, which is merged once.  Where all hold a head, it is
-        # merged too: whether it is a copy, only weights tell (`workers/stored_names.py`).
+        # merged too: whether it is a copy, only weights tell (`workers/compatibility/stored_names.py`).
         tied = place.layer is None and all(is_tied(layout) for layout in members)
         for role in found:
             if before is not None and before != _comes_before(role):

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from workers.adapter_kinds import check_kind
-from workers.adapter_patterns import UnsafeExpressionError, number_of
+from workers.checkpoints.peft_format.adapter_kinds import check_kind
+from workers.checkpoints.peft_format.adapter_patterns import UnsafeExpressionError, number_of
 from workers.checkpoints.tensor_table import read_header, read_json
 from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
 from workers.errors import CheckpointError, ExportError

@@ -18,8 +18,8 @@ from search_spaces import Parent
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader, check_finite
 from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, tokenizer_files, write_checkpoint
+from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError
-from workers.loaded_parents import load_parent
 from workers.operations.blocks import Read
 from workers.protocol.messages import Exported, Transformed
 from workers.protocol.transform_orders import Place

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, GenerationConfig
 
-from workers.checkpoints.configuration import own_dtype
+from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError, PreparationError
 from workers.merging.fast.applicable import has_fast_way

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
 
-from workers.checkpoints.meta_model import read_configuration
+from workers.checkpoints.architecture.meta_model import read_configuration
 from workers.errors import MergeError, PreparationError
 
 

@@ -20,10 +20,10 @@ from evaluators.registry import EVALUATORS
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
 from workers.calibration.records import Records
-from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.layout import Layout
+from workers.compatibility.loaded_parents import load_parent
 from workers.errors import PreparationError, WorkerError
-from workers.loaded_parents import load_parent
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import MergePlan, plan_merge
 from workers.protocol.failure import LONGEST_EXCERPT, Failure

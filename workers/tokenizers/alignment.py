@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces import Parent, Recipe
-from search_spaces.token_rule import TokenRule
+from search_spaces.recipes.token_rule import TokenRule
 from workers.checkpoints.layout import Layout, language_config, with_language_config
 from workers.checkpoints.tensor_table import BITS
 from workers.checkpoints.vocabulary import Vocabulary, read_vocabulary, vocabulary_rows, vocabulary_tables

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from search_spaces import Recipe
-from search_spaces.recipe_file import NamedMerge
+from search_spaces.recipes.recipe_file import NamedMerge
 from service.cli.model_arguments import merges_in
+from service.cli.models.merge_progress import progress
+from service.cli.models.mergekit_flags import with_mergekits_flags
+from service.cli.models.several_merges import Step, steps_to
 from service.cli.output import CommandError, note, say
 from service.cli.units import size
-from service.commands.merge_progress import progress
-from service.commands.mergekit_flags import with_mergekits_flags
-from service.commands.several_merges import Step, steps_to
 from workers.errors import WorkerError
 from workers.pools.actor import merge_here
 from workers.protocol.messages import Exported, ExportOrder

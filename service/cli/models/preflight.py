@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from search_spaces.recipe_file import NamedMerge
+from search_spaces.recipes.recipe_file import NamedMerge
 from service.cli.connection import JsonOption
 from service.cli.model_arguments import merges_in, parent_named
+from service.cli.models.several_merges import inspected_as
 from service.cli.output import Exit, clean, data_console, note, say
 from service.cli.spec_file import RECIPE_ENDINGS
 from service.cli.units import size
-from service.commands.several_merges import inspected_as
 from workers.compatibility.parent_facts import ParentFacts
 from workers.compatibility.preflight import (
     Comparison,

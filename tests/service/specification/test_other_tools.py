@@ -31,7 +31,7 @@ def warnings(found: Translation) -> list[str]:
 def pointers(content: dict[str, Any]) -> list[tuple[str, str]]:
     with pytest.raises(UntranslatableError) as caught:
         translate(content)
-    assert all(mistake.hint for mistake in caught.value.mistakes)
+    assert all(mistake.remedy for mistake in caught.value.mistakes)
     return [(mistake.pointer, mistake.detail) for mistake in caught.value.mistakes]
 
 

@@ -18,7 +18,7 @@ from search_spaces.recipes.settings import constant
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import parent_at, stacking_recipe
 from tests.workers.runtime.test_live_model import Bench
-from workers.checkpoints.foldable import RULES
+from workers.checkpoints.architecture.foldable import RULES
 from workers.errors import MergeError, MismatchError
 from workers.export.merge_to_disk import merge_to_disk
 from workers.protocol.messages import ExportOrder

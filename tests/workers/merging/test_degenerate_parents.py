@@ -15,13 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from workers.merging.fast.engine import merge_with_loops
-from workers.merging.fast.plain import merge_plainly
-from workers.merging.fast.with_torch import merge_with_torch
 
 from tests.workers.merging.kernel_contract import Variant, draw, ingredients, merged, plan_of, variants
 from workers.merging.degenerate import LARGEST_SHARE
 from workers.merging.fast.applicable import is_summed
+from workers.merging.fast.backends.numba_backend import merge_with_numba
+from workers.merging.fast.backends.numpy_backend import merge_with_numpy
+from workers.merging.fast.backends.torch_backend import merge_with_torch
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.threads import one_by_one
 from workers.merging.methods import KERNELS, Ingredients
@@ -103,8 +103,8 @@ def test_all_ways_agree_where_parents_nearly_cancel(name: str) -> None:
         plan = plan_of(mixed, variant)
         expected = KERNELS[variant.name](mixed)
         plain, loops, whole = (torch.empty(expected.shape) for _ in range(3))
-        merge_plainly(variant.name, mixed, plain)
-        merge_with_loops(plan, mixed, loops, None, one_by_one)
+        merge_with_numpy(variant.name, mixed, plain)
+        merge_with_numba(plan, mixed, loops, None, one_by_one)
         made = merge_with_torch(plan, mixed, whole, Caches(1 << 20))
         for found in (plain, loops) if made is None else (plain, loops, whole):
             torch.testing.assert_close(found, expected.float(), atol=1e-4, rtol=1e-4, msg=case)

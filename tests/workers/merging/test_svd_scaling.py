@@ -16,7 +16,7 @@ from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
 from tests.workers.merging.extra_cases import common_inputs, expected_of, inputs_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.kernel_contract import draw
-from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.architecture.configuration import merged_config
 from workers.errors import MergeError
 from workers.export.merge_to_disk import find_parents, merge_to_disk
 from workers.merging.arithmetic.singular_vectors import singular_vectors

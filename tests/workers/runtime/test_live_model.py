@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from search_spaces import Recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at, stacking_recipe
-from workers.checkpoints.configuration import merged_config
+from workers.checkpoints.architecture.configuration import merged_config
 from workers.errors import CheckpointError, MergeError
 from workers.export.merge_to_disk import find_parents, merge_to_disk
 from workers.merging.plan import TensorPlan, plan_merge

@@ -7,8 +7,8 @@ section 3.2.  With d_i = W_i - W_0 and, for matrices, d_i = U_i diag(s_i) V_i^T:
 
 W_0, W_i [m, n]; w_i = `weight`, r_i = `svd_rate`.  Crossover is the first sum, its weights divided by
 their own by the breeding optimizer, mutation the second; so a child is a recipe over the original
-parents.  The u_i follow from `svd_seed`, the recipe's seed, the parent and the tensor's name.  Other tensors take
-the first sum alone.
+parents.  The u_i follow from `svd_seed`, the recipe's seed, the parent and the tensor's name.
+Other tensors take the first sum alone.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _run_pairs(out: Array, form: Form, ends: Array, start: int, stop: int) -> np
 def _write_half(out: Array, form: Form, piece: int, place: np.uint64) -> np.uint32:
     """Writes one entry of a pair and leaves the other."""
     j, half = place // _TWO, np.int64(place % _TWO)
-    value = made(form, piece, j, half, np.uint32(place))
+    value = made(form, piece, j, half, np.uint32(place))  # type: ignore[arg-type]
     both = narrow_pair(value, value)
     lower = np.uint32(0xFFFF)
     mask = ~lower if half else lower

@@ -165,6 +165,6 @@ def _find(packed: Array, offsets: Array, level: np.uint64, count: int) -> tuple[
             continue
         here = np.int64(packed[low] & _LOWER)
         if here >= count:
-            return block, count, here
-        count -= here
+            return block, count, here  # type: ignore[return-value]
+        count -= here  # type: ignore[assignment]
     return last

@@ -163,7 +163,7 @@ def _container(model: Any, prefix: str, count: int) -> Sequence[nn.Module]:  # n
     wanted = prefix.rstrip(".")
     for name in (wanted, base + wanted, wanted.removeprefix(base)):
         if name in lists:
-            return lists[name]  # type: ignore[no-any-return]
+            return list(lists[name])
     # Checkpoints may have older names; the last word is the same, and the language model is the deepest.
     last = wanted.rsplit(".", 1)[-1]
     alike = [name for name in lists if name.rsplit(".", 1)[-1] == last and not _is_other(name)]
@@ -173,7 +173,7 @@ def _container(model: Any, prefix: str, count: int) -> Sequence[nn.Module]:  # n
             f"{type(model).__name__} has no {count} layers there, but {sorted(lists) or 'none anywhere'}",
             "keep all layers in their places",
         )
-    return lists[alike[0]]  # type: ignore[no-any-return]
+    return list(lists[alike[0]])
 
 
 def _is_other(name: str) -> bool:

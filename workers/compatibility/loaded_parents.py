@@ -9,8 +9,8 @@ from workers.checkpoints.adapters import read_adapter, with_adapter
 from workers.checkpoints.hub import fetch_parent
 from workers.checkpoints.inspection import inspect_checkpoint, is_tied
 from workers.checkpoints.layout import Layout, untied_config
+from workers.compatibility.stored_names import as_loaded
 from workers.errors import CheckpointError, MismatchError
-from workers.stored_names import as_loaded
 
 
 def load_parent(parent: Parent) -> Layout:

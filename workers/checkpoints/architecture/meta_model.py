@@ -75,9 +75,9 @@ def meta_model(config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
 
 def _built(read: Any, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - transformers
     for name in config.get("architectures") or ():
-        named = getattr(transformers, str(name), None)
+        named: Any = getattr(transformers, str(name), None)
         if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
-            takes = isinstance(read, named.config_class)
+            takes = isinstance(read, named.config_class)  # type: ignore[attr-defined]
             return named(read if takes else read.get_text_config(decoder=True))
     for name in _AUTO_CLASSES:
         automatic = getattr(transformers, name)

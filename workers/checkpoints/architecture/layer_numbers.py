@@ -15,7 +15,7 @@ NUMBERED: Mapping[str, str] = {
 }
 """model_type -> what follows from the number."""
 SWITCHES: Mapping[str, str] = {
-    "hidden_size_per_layer_input": "gives each layer the part of its embeddings that bears the layer's number",
+    "hidden_size_per_layer_input": "gives each layer the part of its embeddings with the layer's number",
     "scale_attn_by_inverse_layer_idx": "scales its attention by the layer's number",
 }
 """Keys of a configuration that, where they are not zero or false, have the same effect."""

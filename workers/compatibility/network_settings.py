@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.checkpoints.layout import STRUCTURE, Layout, text_config
+from workers.compatibility.default_settings import Settings, as_transformers_reads
 from workers.compatibility.parent_facts import rope_of
-from workers.default_settings import Settings, as_transformers_reads
 
 HARMLESS = frozenset({
     # about the files, not the network

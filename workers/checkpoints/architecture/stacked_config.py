@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from workers.checkpoints.architecture.layer_facts import Fact, facts_of, is_ruled
 from workers.checkpoints.inspection import DEPTH_KEYS
 from workers.checkpoints.layout import Layout
 from workers.errors import MismatchError, PreparationError
-from workers.layer_facts import Fact, facts_of, is_ruled
 
 Origin = tuple[Layout, int]
 """A parent, and the number of one of its layers."""
@@ -142,7 +142,7 @@ def _misread(config: Mapping[str, Any], stack: _Stack) -> set[str]:
 
 
 def _check_layers(config: Mapping[str, Any], stack: _Stack, unsaid: Sequence[str]) -> None:
-    from workers.layer_modules import difference  # slow to import: torch
+    from workers.checkpoints.architecture.layer_modules import difference  # slow to import: torch
 
     owner = stack.owner
     own = stack.network(owner)
@@ -196,7 +196,7 @@ def _text(config: Mapping[str, Any]) -> str:
 def _read(config: str, key: str | None, layers: int) -> _Part:
     from transformers import PreTrainedConfig  # slow to import
 
-    from workers.checkpoints.meta_model import read_configuration
+    from workers.checkpoints.architecture.meta_model import read_configuration
 
     told = json.loads(config)
     read = read_configuration(told)
@@ -219,7 +219,7 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 @lru_cache(maxsize=_KEPT)
 def _network(config: str, prefix: str, layers: int) -> Any:  # noqa: ANN401 - transformers
-    from workers.checkpoints.meta_model import meta_model
-    from workers.layer_modules import layers_of
+    from workers.checkpoints.architecture.layer_modules import layers_of
+    from workers.checkpoints.architecture.meta_model import meta_model
 
     return layers_of(meta_model(json.loads(config)), prefix, layers)

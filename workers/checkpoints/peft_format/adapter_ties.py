@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workers.adapter_keys import AdapterKeys
 from workers.checkpoints.layout import Layout, text_config
+from workers.checkpoints.peft_format.adapter_keys import AdapterKeys
 from workers.errors import CheckpointError
 
 HEADS = ("lm_head.weight", "embed_out.weight")

@@ -3,7 +3,7 @@
 The controller runs without transformers, and a preflight should not wait for it; so it is asked for in
 another process, and only where two configurations do not give the same settings.
 
-    echo '[{"model_type": "llama"}]' | python -m workers.transformers_settings
+    echo '[{"model_type": "llama"}]' | python -m workers.compatibility.transformers_settings
 
 Writes one entry per configuration: its settings with defaults, for the language model alone, and without
 what the architecture does not know; null where transformers cannot read it.

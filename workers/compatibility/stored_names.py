@@ -22,6 +22,8 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
+from workers.checkpoints.architecture.promised_network import PromisedNetwork, promised_network
+from workers.checkpoints.layer_stacks import FURTHER_LAYERS, find_layers, is_sense, is_unread
 from workers.checkpoints.layout import (
     Layout,
     TensorEntry,
@@ -32,8 +34,6 @@ from workers.checkpoints.layout import (
 )
 from workers.checkpoints.parents import equal_tensors
 from workers.errors import CheckpointError
-from workers.layer_stacks import FURTHER_LAYERS, find_layers, is_sense, is_unread
-from workers.promised_network import PromisedNetwork, promised_network
 
 _ONE_OF_THEM = "remove the one that is wrong, and save the checkpoint again"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.problems import Problems, kind_of
-from search_spaces.token_rule import TokenRule
+from search_spaces.recipes.token_rule import TokenRule
 
 _WRITE = "write a model, {kind: zero}, or {kind: model_token, model: ..., token: ...}"
 

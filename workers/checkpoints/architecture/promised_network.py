@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
-from workers.checkpoints.meta_model import meta_model, read_configuration
+from workers.checkpoints.architecture.meta_model import meta_model, read_configuration
 from workers.errors import PreparationError
 
 _COMPUTED = ((r"rotary_emb\.inv_freq", "rotary_emb.inv_freq"), (r"(^|\.)position_ids$", "position_ids"))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.vocabulary import read_vocabulary
 from workers.checkpoints.weight_samples import names_to_sample, relative_distance, sample
+from workers.compatibility.network_settings import ROPE, differences
 from workers.compatibility.parent_facts import facts_of
-from workers.network_settings import ROPE, differences
 
 RELATED = 0.5
 """Relative distance of sampled weights below which models probably have an ancestor in common:

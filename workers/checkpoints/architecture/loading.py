@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from workers.checkpoints.meta_model import meta_model
+from workers.checkpoints.architecture.meta_model import meta_model
 from workers.errors import MismatchError
 
 _REMEDY = (

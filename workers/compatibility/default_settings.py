@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = "workers.transformers_settings"
+_PROGRAM = "workers.compatibility.transformers_settings"
 _PATIENCE = 180.0  # seconds; importing transformers takes one to ten
 
 Settings = Mapping[str, Any]
@@ -29,7 +29,7 @@ def as_transformers_reads(configs: Sequence[Mapping[str, Any]]) -> list[Settings
 
 @lru_cache(maxsize=64)
 def _answer(asked: str) -> tuple[Settings | None, ...]:
-    here = str(Path(__file__).resolve().parents[1])
+    here = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     try:
         found = subprocess.run(  # noqa: S603 - our own module, by our own interpreter

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces import Parent, Recipe
+from workers.checkpoints.architecture.layer_numbers import use_of_number
+from workers.checkpoints.architecture.stacked_config import LANGUAGE_PARTS, stacked_config
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import TORCH_NAMES
 from workers.errors import MismatchError
-from workers.layer_numbers import use_of_number
-from workers.stacked_config import LANGUAGE_PARTS, stacked_config
 
 _DTYPE_KEYS = ("dtype", "torch_dtype")
 _STAY = "keep all layers in their places, or use parents of another architecture"
