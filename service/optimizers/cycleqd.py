@@ -167,7 +167,8 @@ def elite_chances(fitness: Sequence[tuple[float, ...]]) -> Position:
     """Returns what elites are drawn by, shape [elites]: a product over the objectives.
 
     gamma_j = prod over i of (alpha_low + norm(f_ij) (alpha_high - alpha_low)), with norm from 0 for the
-    archive's worst to 1 for its best in objective i (section 3.4).
+    archive's worst to 1 for its best in objective i (section 3.4).  The authors' code computes
+    alpha_low + norm(f_ij) alpha_high; the paper is followed, whose constants are the ends of a range.
     """
     points = np.array(fitness, dtype=np.float64)
     worst, extent = points.min(axis=0), np.ptp(points, axis=0)
