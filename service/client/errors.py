@@ -54,7 +54,10 @@ class ApiError(ClientError):
         """Reads the problem that a response describes."""
         try:
             problem = response.json()
-            mistakes = tuple(Mistake(**mistake) for mistake in problem.get("errors", ()))
+            mistakes = tuple(
+                Mistake(m["pointer"], m["code"], m["detail"], m.get("hint", ""))
+                for m in problem.get("errors", ())
+            )
             return cls(
                 response.status_code,
                 problem["code"],
