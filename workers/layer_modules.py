@@ -67,7 +67,7 @@ def layers_of(model: Any, prefix: str, count: int) -> NetworkLayers:  # noqa: AN
         MismatchError: The network has another number of layers there, or none.
     """
     container = _container(model, prefix, count)
-    found = [_described(module) for module in container]
+    found = [_described(module, number, count) for number, module in enumerate(container)]
     names = {setting for layer in found for setting in layer.settings}
     first = found[0].settings
     common = {s for s in names if all(layer.settings.get(s, _ABSENT) == first.get(s) for layer in found)}
@@ -125,13 +125,14 @@ def _tied(container: Sequence[nn.Module]) -> str | None:
     return None
 
 
-def _described(layer: nn.Module) -> LayerModules:
+def _described(layer: nn.Module, number: int, count: int) -> LayerModules:
     kinds, settings = {}, {}
     for name, module in layer.named_modules():
         kinds[name] = type(module).__qualname__
         for attribute, value in vars(module).items():
             if not attribute.startswith("_") and attribute != "training" and _is_plain(value):
-                settings[name, attribute] = value
+                listed = isinstance(value, list | tuple) and len(value) == count
+                settings[name, attribute] = value[number] if listed else value  # type: ignore[index]
     tensors = (*layer.named_parameters(), *layer.named_buffers())
     return LayerModules(kinds, {name: tuple(tensor.shape) for name, tensor in tensors}, settings)
 

@@ -12,10 +12,11 @@ from typing import Any
 NUMBERED: Mapping[str, str] = {
     "beam": "scales what it adds by the layer's number",
     "diffllama": "subtracts attention with a weight that grows with the layer's number",
+    "inkling2_text": "starts a new sum at every few layers, counted from the first",
 }
 """model_type -> what follows from the number."""
 SWITCHES: Mapping[str, str] = {
-    "hidden_size_per_layer_input": "gives each layer the part of its embeddings that bears the layer's number",
+    "hidden_size_per_layer_input": "gives each layer the part of its embeddings that has the layer's number",
     "scale_attn_by_inverse_layer_idx": "scales its attention by the layer's number",
 }
 """Keys of a configuration that, where they are not zero or false, have the same effect."""

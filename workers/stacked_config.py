@@ -21,7 +21,7 @@ from workers.layer_facts import Fact, facts_of, is_ruled
 Origin = tuple[Layout, int]
 """A parent, and the number of one of its layers."""
 
-LANGUAGE_PARTS = ("text_config", "language_config", "llm_config", "decoder")
+LANGUAGE_PARTS = ("text_config", "language_config", "llm_config")
 _DECODER_DEPTHS = ("decoder_layers", "num_decoder_layers")
 _ENCODER_DEPTHS = ("encoder_layers", "num_encoder_layers", "num_layers")
 _TAKEN_OVER = ("shared", "reuse")
@@ -200,7 +200,10 @@ def _read(config: str, key: str | None, layers: int) -> _Part:
 
     told = json.loads(config)
     read = read_configuration(told)
-    part = read if key is None else getattr(read, key)
+    part = read if key is None else getattr(read, key, None)
+    if not isinstance(part, PreTrainedConfig):
+        detail = f"a {told.get('model_type')} does not read it as a configuration"
+        raise PreparationError(str(key), detail, "keep all layers in their places")
     meant = {name: _listed(value) for name, value in part.to_dict().items()}
     for name in sorted(set(dir(type(part))) - set(dir(PreTrainedConfig))):
         if isinstance(getattr(type(part), name, None), property):
