@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,25 @@ def _carried(calls: Sequence[_Call], layer: int, out: Any) -> tuple[tuple[Any, .
         return out[handed[id(value)]] if id(value) in handed else value
 
     return tuple(map(current, call.args)), {key: current(value) for key, value in call.kwargs.items()}
+
+
+@torch.no_grad()
+def rearranged_logits(models: Mapping[str, Any], order: Sequence[tuple[str, int]], tokens: Tensor) -> Tensor:
+    """Returns the same, from the last model's own loop over these layers.
+
+    For architectures whose layers are not called one after the other; only right where the model looks
+    nothing up by a layer's place.
+    """
+    end = copy.deepcopy(models[order[-1][0]])
+    layers = layers_of(end)
+    chosen = [copy.deepcopy(layers_of(models[name])[layer]) for name, layer in order]
+    for module in end.modules():
+        for name, child in module.named_children():
+            if child is layers:
+                setattr(module, name, nn.ModuleList(chosen))
+    if order[0][0] != order[-1][0]:
+        raise ValueError("the embeddings are the last model's")
+    return torch.as_tensor(end(input_ids=tokens, use_cache=False).logits)
 
 
 def layers_of(model: Any) -> nn.ModuleList:

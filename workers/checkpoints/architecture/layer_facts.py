@@ -9,7 +9,7 @@ order; writing says it in the configuration's own words, where these can.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ Words = dict[str, Any]
 """Keys of a configuration and their values."""
 
 _NUMBERS = re.compile(r"(?!mtp_).*(_layers|_indices|_idxs|_ids|_indexes)")
+_NO_LAYERS = re.compile(
+    r".*(token|architecture|lang|label|suppress|limit|multiplier|shape|dims|cycles|mtp_|byte).*"
+)
 _NOT_NUMBERS = ("no_rope_layers", "attention_layers", "attn_layers")  # one entry per layer, whatever it is
 _FROM_ONE = ("ple_layer_ids",)
 _BOUNDS = ("first_k_dense_replace", "num_dense_layers", "num_hash_layers")
@@ -40,17 +43,18 @@ class Fact:
     write: Callable[[Sequence[Any]], Words | None]
 
 
-def facts_of(part: Mapping[str, Any], layers: int) -> dict[str, Fact]:
+def facts_of(part: Mapping[str, Any], layers: int, others: Collection[str] = ()) -> dict[str, Fact]:
     """Returns all facts that a configuration has of its layers, by the key that says them.
 
     Args:
         part: The configuration, or the part of it that describes the language model.
         layers: How many layers it describes.
+        others: Keys of lists that are known to have nothing to do with layers, however long they are.
     """
     found = {fact.keys[0]: fact for fact in _ruled(part, layers)}
     told = {key for fact in found.values() for key in fact.keys}
     for key, value in part.items():
-        if key in told:
+        if key in told or key in others or _NO_LAYERS.fullmatch(key):
             continue
         fact: Fact | None
         if isinstance(value, list):

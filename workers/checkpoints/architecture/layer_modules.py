@@ -47,12 +47,14 @@ class NetworkLayers:
         common: The settings that all of them share: they belong to the network, not to a layer.
         numbers: The settings that hold the layer's number.
         tied: A tensor that several layers share, if there is one.
+        beside: Another list of as many modules beside the layers: they are parts of layers only.
     """
 
     layers: tuple[LayerModules, ...]
     common: frozenset[Setting]
     numbers: frozenset[Setting]
     tied: str | None = None
+    beside: str | None = None
 
 
 def layers_of(model: Any, prefix: str, count: int) -> NetworkLayers:  # noqa: ANN401 - transformers
@@ -66,13 +68,14 @@ def layers_of(model: Any, prefix: str, count: int) -> NetworkLayers:  # noqa: AN
     Raises:
         MismatchError: The network has another number of layers there, or none.
     """
-    container = _container(model, prefix, count)
+    name, container = _container(model, prefix, count)
     found = [_described(module) for module in container]
     names = {setting for layer in found for setting in layer.settings}
     first = found[0].settings
     common = {s for s in names if all(layer.settings.get(s, _ABSENT) == first.get(s) for layer in found)}
     numbers = frozenset(filter(_Numbering(found), names))
-    return NetworkLayers(tuple(found), frozenset(common), numbers, _tied(container))
+    beside = _beside(model, name, count)
+    return NetworkLayers(tuple(found), frozenset(common), numbers, _tied(container), beside)
 
 
 def difference(
@@ -110,9 +113,15 @@ def _setting_that_differs(
         shared = setting in owner.common and setting in origin.common
         owners = shared and owner.layers[0].settings.get(setting, _ABSENT) == mine
         numbers = setting in made.numbers and setting in origin.numbers
-        if mine != theirs and not owners and not numbers:
+        entries = _entry(mine, at, len(made.layers)), _entry(theirs, layer, len(origin.layers))
+        if mine != theirs and entries[0] != entries[1] and not owners and not numbers:
             return f"setting {'.'.join(filter(None, setting))} would be {mine}, and is {theirs}"
     return None
+
+
+def _entry(value: Any, layer: int, layers: int) -> Any:  # noqa: ANN401 - a setting
+    """Returns a layer's own part of a setting that all layers hold whole."""
+    return value[layer] if isinstance(value, list | tuple) and len(value) == layers else value
 
 
 def _tied(container: Sequence[nn.Module]) -> str | None:
@@ -157,14 +166,15 @@ class _Numbering:
         return len(found) > 1 and all(value == n for n, value in found)
 
 
-def _container(model: Any, prefix: str, count: int) -> Sequence[nn.Module]:  # noqa: ANN401
+def _container(model: Any, prefix: str, count: int) -> tuple[str, Sequence[nn.Module]]:  # noqa: ANN401
+    """Returns the list of layers, and its name in the network."""
     base = f"{model.base_model_prefix}."
-    lists = {n: m for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count}
+    lists = _lists(model, count)
     wanted = prefix.rstrip(".")
     for name in (wanted, base + wanted, wanted.removeprefix(base)):
         if name in lists:
-            return list(lists[name])
-    # Checkpoints may have older names; the last word is the same, and the language model is the deepest.
+            return name, list(lists[name])
+    # Checkpoints may have older names; the last word is the same.
     last = wanted.rsplit(".", 1)[-1]
     alike = [name for name in lists if name.rsplit(".", 1)[-1] == last and not _is_other(name)]
     if len(alike) != 1:
@@ -173,7 +183,20 @@ def _container(model: Any, prefix: str, count: int) -> Sequence[nn.Module]:  # n
             f"{type(model).__name__} has no {count} layers there, but {sorted(lists) or 'none anywhere'}",
             "keep all layers in their places",
         )
-    return list(lists[alike[0]])
+    return alike[0], list(lists[alike[0]])
+
+
+def _beside(model: Any, name: str, count: int) -> str | None:  # noqa: ANN401
+    """Returns the name of another list of as many modules with weights in the same module."""
+    around = name.rpartition(".")[0]
+    for other, modules in _lists(model, count).items():
+        if other != name and other.rpartition(".")[0] == around and any(True for _ in modules.parameters()):
+            return other
+    return None
+
+
+def _lists(model: Any, count: int) -> dict[str, nn.ModuleList]:  # noqa: ANN401
+    return {n: m for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count}
 
 
 def _is_other(name: str) -> bool:

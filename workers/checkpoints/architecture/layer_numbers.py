@@ -12,6 +12,7 @@ from typing import Any
 NUMBERED: Mapping[str, str] = {
     "beam": "scales what it adds by the layer's number",
     "diffllama": "subtracts attention with a weight that grows with the layer's number",
+    "inkling2_text": "starts a new sum at every few layers, counted from the first",
 }
 """model_type -> what follows from the number."""
 SWITCHES: Mapping[str, str] = {

@@ -21,7 +21,7 @@ from workers.errors import MismatchError, PreparationError
 Origin = tuple[Layout, int]
 """A parent, and the number of one of its layers."""
 
-LANGUAGE_PARTS = ("text_config", "language_config", "llm_config", "decoder")
+LANGUAGE_PARTS = ("text_config", "language_config", "llm_config")
 _DECODER_DEPTHS = ("decoder_layers", "num_decoder_layers")
 _ENCODER_DEPTHS = ("encoder_layers", "num_encoder_layers", "num_layers")
 _TAKEN_OVER = ("shared", "reuse")
@@ -151,11 +151,13 @@ def _check_layers(config: Mapping[str, Any], stack: _Stack, unsaid: Sequence[str
     except PreparationError as error:
         detail = f"a {owner.architecture} cannot have these layers in this order: {error.detail}"
         raise MismatchError(str(owner.parent), detail, _REMEDY) from error
+    together = None
     if own.tied is not None:
-        detail = (
-            f"several layers of a {owner.architecture} share their {own.tied!r}: they cannot be told apart"
-        )
-        raise MismatchError(str(owner.parent), detail, _REMEDY)
+        together = f"several layers of a {owner.architecture} share their {own.tied!r}"
+    elif own.beside is not None and made.beside is not None:
+        together = f"the layers of a {owner.architecture} lie in several lists, such as {own.beside!r}"
+    if together is not None:
+        raise MismatchError(str(owner.parent), f"{together}: they are not moved one by one", _REMEDY)
     why = f" ({', '.join(unsaid)} cannot say it)" if unsaid else ""
     for at, (layout, layer) in enumerate(stack.origins):
         found = difference(made, at, stack.network(layout), layer, own)
@@ -200,17 +202,33 @@ def _read(config: str, key: str | None, layers: int) -> _Part:
 
     told = json.loads(config)
     read = read_configuration(told)
-    part = read if key is None else getattr(read, key)
+    part = read if key is None else getattr(read, key, None)
+    if not isinstance(part, PreTrainedConfig):
+        detail = f"a {told.get('model_type')} does not read it as a configuration"
+        raise PreparationError(str(key), detail, "keep all layers in their places")
     meant = {name: _listed(value) for name, value in part.to_dict().items()}
     for name in sorted(set(dir(type(part))) - set(dir(PreTrainedConfig))):
         if isinstance(getattr(type(part), name, None), property):
             value = getattr(part, name, None)
             if isinstance(value, list | tuple):
                 meant[name] = list(value)
-    found = facts_of(meant, layers)
-    spelled = facts_of(told if key is None else told[key], layers)
+    others = _of_no_layer(type(part))  # type: ignore[arg-type]
+    found = facts_of(meant, layers, others)
+    spelled = facts_of(told if key is None else told[key], layers, others)
     facts = spelled | {name: fact for name, fact in found.items() if name not in spelled or is_ruled(fact)}
     return _Part(meant, frozenset(getattr(type(part), "__dataclass_fields__", ())), facts, found)
+
+
+@lru_cache(maxsize=_KEPT)
+def _of_no_layer(kind: type) -> frozenset[str]:
+    """Returns an architecture's lists that are not as long as its default model is deep."""
+    try:
+        default = kind().to_dict()
+    except Exception:  # noqa: BLE001 - some architectures have no default model; then names must do
+        return frozenset()
+    depths = {default[name] for name in DEPTH_KEYS if isinstance(default.get(name), int)}
+    lists = {name: len(value) for name, value in default.items() if isinstance(value, list | tuple) and value}
+    return frozenset(name for name, length in lists.items() if depths and length not in depths)
 
 
 def _listed(value: Any) -> Any:  # noqa: ANN401 - JSON
