@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evaluators import Score, Split
 from evaluators.statistics import chances_on_front, paired_test
+from service.bare_parent import unbeaten
 from service.experiment.candidate import Candidate
 from service.experiment.findings import (
     MEAN,
@@ -60,7 +61,7 @@ def findings(
         comparisons=tuple(_comparisons(evidence, weights)),
         sensitivity=tuple(evidence.sensitivity),
         chances_on_front=tuple(_chances(evidence)),
-        warnings=(*_standing_warnings(objectives), *_warnings(found)),
+        warnings=(*_unbeaten(evidence), *_standing_warnings(objectives), *_warnings(found)),
     )
 
 
@@ -188,6 +189,13 @@ def _chances(evidence: Evidence) -> Iterator[ChanceFinding]:
     chances = dict(zip(answers, chances_on_front(list(answers.values())), strict=True))
     for number in sorted(chances, key=lambda n: (n != evidence.winner, -chances[n], n)):
         yield ChanceFinding(number=number, label=labels[number], chance=chances[number])
+
+
+def _unbeaten(evidence: Evidence) -> Iterator[str]:
+    """Yields that no merge beat a baseline, where one of them won."""
+    for each in evidence.finalists:
+        if each.number == evidence.winner and (said := unbeaten(each.label)):
+            yield said
 
 
 def _standing_warnings(objectives: Sequence[ObjectiveView]) -> Iterator[str]:

@@ -111,6 +111,11 @@ class Exporter:
             "url": exported.url,
             "bytes": exported.bytes,
             "digest": exported.digest,
+            "options": {
+                **row.options,
+                "verified": exported.verified,
+                "remarks": list(exported.remarks),
+            },
         }
 
     @contextmanager

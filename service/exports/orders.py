@@ -12,6 +12,7 @@ from typing import Literal
 
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
+from service.bare_parent import bare_parent, unbeaten
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.spec import label_of
 from service.exports.model_card import Subject, model_card
@@ -33,13 +34,17 @@ class Wanted:
 
     Attributes:
         target: An absolute folder, or `hub:org/name`; None takes the experiment's own folder.
-        replace: An earlier export in that folder may go.
+        replace: An earlier export in that folder may go, or a model that the repository holds.
+        verify: The checkpoint is loaded by transformers before it gets its name.
+        even_a_parent: A candidate that is one of the parents as it is may be exported too.
     """
 
     candidate: int | Literal["winner"] = "winner"
     target: str | None = None
     private: bool = True
     replace: bool = False
+    verify: bool = True
+    even_a_parent: bool = False
 
 
 def request_export(
@@ -49,7 +54,8 @@ def request_export(
 
     Raises:
         NotFoundError: There is no such candidate.
-        ConflictError: There is no winner yet, no recipe, or the folder exists.
+        ConflictError: There is no winner yet, no recipe, the folder exists, or the candidate is a bare
+            parent.
         BadTargetError: The target is no absolute folder and no Hub repository.
     """
     number = _number(experiment, wanted.candidate)
@@ -59,12 +65,25 @@ def request_export(
             f"candidate {number} is {candidate.status} and has no recipe",
             "choose a candidate that was scored",
         )
+    copied = bare_parent(Recipe.model_validate(candidate.recipe), experiment.facts["layers"])
+    if copied is not None and not wanted.even_a_parent:
+        said = unbeaten(candidate.label) if wanted.candidate == "winner" else None
+        raise ConflictError(
+            f"candidate {number} is {label_of(copied)} as it is, no merge" + (f": {said}" if said else ""),
+            "choose a merge by its number, use that parent itself, or ask for its copy (--even-a-parent, "
+            "`even_a_parent: true`)",
+        )
     target = wanted.target or str(default_folder(settings, experiment, number))
     if target.startswith(HUB):
         _check_repository(target)
     else:
         target = _checked_folder(target, replace=wanted.replace)
-    options = {"private": wanted.private, "replace": wanted.replace}
+    options = {
+        "private": wanted.private,
+        "replace": wanted.replace,
+        "verify": wanted.verify,
+        "even_a_parent": wanted.even_a_parent,
+    }
     return repository.create_export(experiment.id, number, target, options)
 
 
@@ -138,6 +157,7 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
     repository_name = row.target.removeprefix(HUB)
     folder = default_folder(settings, experiment, candidate.number) if to_hub else Path(row.target)
     text = write_recipe(recipe)
+    verify = bool(row.options.get("verify", True))
     subject = Subject(
         experiment=experiment_detail(repository, experiment),
         candidate=candidate_detail(repository, experiment, candidate),
@@ -145,6 +165,8 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         recipe=without_local_paths(text, recipe) if to_hub else text,
         address=repository_name if to_hub else folder.name,
         version=version("evomerge"),
+        copy_of=bare_parent(recipe, experiment.facts["layers"]),
+        verified=verify,
     )
     return ExportOrder(
         recipe=recipe,
@@ -152,7 +174,10 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         card=model_card(subject),
         extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
         replace=row.options["replace"] or to_hub or _was_written_for(folder, row),
-        hub=HubTarget(repository_name, private=row.options["private"]) if to_hub else None,
+        hub=HubTarget(repository_name, private=row.options["private"], replace=row.options["replace"])
+        if to_hub
+        else None,
+        verify=verify,
     )
 
 
@@ -174,6 +199,7 @@ def scores_json(subject: Subject, row: ExportRow) -> str:
         "candidate": candidate.number,
         "label": candidate.label,
         "recipe_digest": candidate.digest,
+        "copy_of": None if subject.copy_of is None else label_of(subject.copy_of),
         "winner": experiment.winner is not None and experiment.winner.number == candidate.number,
         "scores": {
             split: [score.model_dump(mode="json") for score in scores]

@@ -14,6 +14,7 @@ from evaluators import SPLITS, Split
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.archives.pareto import ParetoArchive
+from service.bare_parent import is_bare, unbeaten
 from service.errors import InvalidSpecError
 from service.experiment.candidate import CandidateStatus
 from service.experiment.findings import is_baseline
@@ -117,6 +118,8 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
         optimism=row.winner["optimism"],
         examination=row.winner.get("examination") or None,
         test_opened_at=row.test_opened_at,
+        unbeaten=unbeaten(label),
+        is_copy=is_bare(label),
     )
 
 
@@ -353,4 +356,6 @@ def export_view(row: ExportRow) -> ExportView:
         failure=failure_view(row.failure),
         created_at=row.created_at,
         ended_at=row.ended_at,
+        verified=row.options.get("verified") or None,
+        remarks=row.options.get("remarks", []),
     )

@@ -164,6 +164,9 @@ class WinnerView(View):
         optimism: Search score minus test score, per objective.
         examination: All that was found out; None for experiments of earlier versions.
         test_opened_at: When the sealed test split was read, which happens once.
+        unbeaten: What must be said where the winner is no merge that the search found: `no merge beat
+            parent left`.
+        is_copy: The winner is one of the models as it is.
     """
 
     number: int
@@ -171,6 +174,8 @@ class WinnerView(View):
     optimism: dict[str, float]
     examination: ExaminationFindings | None = None
     test_opened_at: datetime | None = None
+    unbeaten: str | None = None
+    is_copy: bool = False
 
 
 class ExperimentView(View):
@@ -236,7 +241,12 @@ class EventView(View):
 
 
 class ExportView(View):
-    """A checkpoint being written, or written."""
+    """A checkpoint being written, or written.
+
+    Attributes:
+        verified: What loading it in a fresh process showed; None until it is written, and without that.
+        remarks: What else must be said of it.
+    """
 
     id: UUID
     experiment: UUID
@@ -250,6 +260,8 @@ class ExportView(View):
     failure: FailureView | None
     created_at: datetime
     ended_at: datetime | None
+    verified: str | None = None
+    remarks: list[str] = []
 
 
 class MistakeView(View):

@@ -205,7 +205,8 @@ class ExportRow(Base):
 
     Attributes:
         status: `queued`, `running`, `succeeded` or `failed`.
-        options: `{"private": bool, "replace": bool}`.
+        options: `private`, `replace`, `verify`, `even_a_parent`, as they were asked for; and, once it is
+            written, `verified` and `remarks`.
         lease_until: Until when the controller that writes it is trusted to be alive.
     """
 

@@ -20,16 +20,14 @@ from workers.checkpoints.hub import fetch_layout
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import SAFETENSORS_NAMES
 from workers.checkpoints.parents import CheckpointReader
-from workers.checkpoints.writing.checkpoint import (
-    Contents,
-    StoredTensor,
-    continue_checkpoint,
-    tokenizer_files,
-)
+from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, continue_checkpoint
+from workers.companions import companions_of
 from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import fit_parents
 from workers.errors import CheckpointError, ExportError
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
+from workers.finished import FinishedFolder, forget
+from workers.loading_check import check_loads, get_ready
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
@@ -51,7 +49,14 @@ def export(
         return exported
     from workers.checkpoints.hub_client import push_folder  # slow to import, and most merges stay here
 
-    return replace(exported, url=push_folder(Path(exported.folder), order.hub).url)
+    folder = Path(exported.folder)
+    try:
+        pushed = push_folder(folder, order.hub)
+    except ExportError as error:
+        kept = f"the merged model is kept in {folder}, and the same export goes on with its upload"
+        raise ExportError(error.field, error.detail, f"{error.remedy}; {kept}") from error
+    forget(folder)
+    return replace(exported, url=pushed.url, remarks=(f"on the Hub it {pushed.plan.text()}",))
 
 
 def merge_to_disk(
@@ -59,7 +64,8 @@ def merge_to_disk(
 ) -> Exported:
     """Writes a recipe's checkpoint into the order's folder.
 
-    Where an earlier process was killed at the same order, its tensors are kept.
+    Where an earlier process was killed at the same order, its tensors are kept.  Where the same order
+    was finished and only its upload failed, its folder is used.
 
     Raises:
         WorkerError: A parent cannot be read, the merge fails, nothing can be written, or the memory
@@ -74,7 +80,7 @@ def merge_to_disk(
     contents = Contents(
         config=merged_config(plan.owner, order.recipe, layouts),
         tensors=stored_tensors(plan, layouts),
-        copied=[p for p in tokenizer_files(plan.owner.folder) if p.name not in fitted.tokenizer.left_out],
+        copied=fitted.tokenizer.kept_of(companions_of(plan.owner.folder)),
         texts={
             **fitted.tokenizer.texts,
             RECIPE_FILE: write_recipe(order.recipe),
@@ -84,28 +90,41 @@ def merge_to_disk(
         shard_bytes=order.shard_bytes,
     )
     files = fingerprints(layouts)
+    key = key_of(order, contents, files)
+    finished = FinishedFolder.of(Path(order.folder), f"{key} {order.verify}", contents)
+    if order.hub is not None and not order.restart and (found := finished.find()) is not None:
+        return found
     with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
         budget = within_limit(order.memory_limit)
+        if order.verify:
+            get_ready()  # it takes seconds, and goes on beside the merge
         stream = TensorStream(plan, layouts, parents, budget, records.record)
         contents = replace(contents, queued=budget.queued)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
 
+        def loads(folder: Path) -> str:
+            return check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
+
         def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
             yield from stream.tensors_from(number)
             check_unchanged(layouts, files)
 
-        return continue_checkpoint(
+        exported = continue_checkpoint(
             contents,
             tensors_from,
             Path(order.folder),
-            key=key_of(order, contents, files),
+            key=key,
             restart=order.restart,
             replace=order.replace,
             progress=progress,
+            check=loads if order.verify else None,
         )
+    if order.hub is not None:
+        finished.note(exported)
+    return exported
 
 
 def key_of(order: ExportOrder, contents: Contents, files: Mapping[str, str]) -> str:

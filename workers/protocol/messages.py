@@ -121,11 +121,16 @@ Announce = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class HubTarget:
-    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here."""
+    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here.
+
+    Attributes:
+        replace: A model that the repository holds may be replaced.
+    """
 
     repository: str
     private: bool = True
     message: str = "Add a model merged by evomerge"
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,7 @@ class ExportOrder:
         hub: Where to push it, if anywhere.
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
+        verify: Have it loaded by transformers in a fresh process before it gets its name.
     """
 
     recipe: Recipe
@@ -150,17 +156,25 @@ class ExportOrder:
     hub: HubTarget | None = None
     memory_limit: int | None = None
     restart: bool = False
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A checkpoint that now exists."""
+    """A checkpoint that now exists.
+
+    Attributes:
+        verified: What loading it in a fresh process showed; empty where that was not asked for.
+        remarks: What else must be said of it, in sentences.
+    """
 
     folder: str
     files: tuple[str, ...]
     bytes: int
     digest: str
     url: str | None = None
+    verified: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

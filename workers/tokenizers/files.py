@@ -12,6 +12,7 @@ from search_spaces import Parent, Recipe
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.tensor_table import read_json
 from workers.checkpoints.vocabulary import TOKENIZER_FILE
+from workers.companions import TEMPLATES_FOLDER, companions_of, lists_tokens
 from workers.errors import MismatchError
 from workers.tokenizers.alignment import Alignment
 from workers.tokenizers.union import union_tokenizer
@@ -19,8 +20,6 @@ from workers.tokenizers.union import union_tokenizer
 CONFIG_FILE = "tokenizer_config.json"
 TEMPLATE_FILE = "chat_template.jinja"
 _OLD_TEMPLATE_FILE = "chat_template.json"
-# They list one parent's tokens, and would contradict a union.
-_OF_ONE_PARENT = ("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "added_tokens.json")
 _LARGEST_TEMPLATE = 2**20  # bytes
 
 
@@ -29,12 +28,16 @@ class TokenizerFiles:
     """What stands in for files of the tokenizer's owner.
 
     Attributes:
-        texts: Name -> content.
-        left_out: The owner's files that must not be copied.
+        texts: Path from the folder, with slashes -> content.
+        left_out: The owner's files that must not be copied, likewise.
     """
 
     texts: Mapping[str, str]
     left_out: frozenset[str] = frozenset()
+
+    def kept_of(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        """Returns those of the owner's files that are copied."""
+        return {name: path for name, path in files.items() if name not in self.left_out}
 
 
 def tokenizer_files_for(
@@ -53,14 +56,15 @@ def tokenizer_files_for(
         others = [layouts[parent].folder for parent in recipe.all_parents if layouts[parent].folder != owner]
         union = union_tokenizer(owner, others, alignment.ids)
         texts[TOKENIZER_FILE] = _text(union)
-        left_out |= {name for name in _OF_ONE_PARENT if (owner / name).is_file()}
+        # They list one parent's tokens, and would contradict a union.
+        left_out |= {name for name in companions_of(owner) if lists_tokens(name)}
         if "added_tokens_decoder" in config:
             config["added_tokens_decoder"] = _decoder(union)
             texts[CONFIG_FILE] = _text(config)
     template = _chosen_template(recipe, layouts)
     if template is not None:
-        texts[TEMPLATE_FILE] = template
-        left_out.add(_OLD_TEMPLATE_FILE)
+        texts |= template
+        left_out |= {_OLD_TEMPLATE_FILE, *_additional(owner)}
         if config.pop("chat_template", None) is not None:
             texts[CONFIG_FILE] = _text(config)
     return TokenizerFiles(texts, frozenset(left_out | texts.keys()))
@@ -81,13 +85,13 @@ def chat_template_of(folder: Path) -> str | None:
     return None
 
 
-def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
-    """Returns the template that replaces the owner's, None where that stays."""
+def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> dict[str, str] | None:
+    """Returns the templates that replace the owner's, by path, None where those stay."""
     wanted = recipe.chat_template
     if wanted is None or wanted == recipe.tokenizer_owner:
         return None
     if isinstance(wanted, Parent):
-        found = chat_template_of(layouts[wanted].folder)
+        found = _templates(layouts[wanted].folder)
         if found is None:
             raise MismatchError(
                 str(wanted), "has no chat template", "name a model that has one, or leave chat_template out"
@@ -95,8 +99,23 @@ def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | 
         return found
     if chat_template_of(layouts[recipe.tokenizer_owner].folder) is not None:
         return None
-    templates = (chat_template_of(layouts[parent].folder) for parent in recipe.all_parents)
-    return next((template for template in templates if template is not None), None)
+    others = (_templates(layouts[parent].folder) for parent in recipe.all_parents)
+    return next((templates for templates in others if templates is not None), None)
+
+
+def _templates(folder: Path) -> dict[str, str] | None:
+    """Returns a model's chat template and those beside it (`tool_use`), by path; None without the first."""
+    template = chat_template_of(folder)
+    if template is None:
+        return None
+    return {TEMPLATE_FILE: template} | {
+        name: path.read_text(encoding="utf-8") for name, path in _additional(folder).items()
+    }
+
+
+def _additional(folder: Path) -> dict[str, Path]:
+    start = f"{TEMPLATES_FOLDER}/"
+    return {name: path for name, path in companions_of(folder).items() if name.startswith(start)}
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -28,7 +28,16 @@ def export(
         ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace an earlier export there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an earlier export there, or a repository's model.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
+    ] = True,
+    even_a_parent: Annotated[
+        bool, typer.Option("--even-a-parent", help="Copy even a candidate that is a parent as it is.")
+    ] = False,
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> int:
@@ -39,7 +48,15 @@ def export(
     """
     wanted = number_or_winner(candidate)
     with connect(server, api_key) as client:
-        view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
+        view = client.export(
+            name,
+            wanted,
+            target=_target(target),
+            private=not public,
+            replace=replace,
+            verify=verify,
+            even_a_parent=even_a_parent,
+        )
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:
             view = _wait(client, view)
@@ -49,6 +66,8 @@ def export(
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
+    for remark in (view.verified or "not verified: transformers was not asked to load it", *view.remarks):
+        note(remark)
     say(view.url or view.folder or view.target)
     return Exit.OK
 

@@ -183,4 +183,9 @@ def _show_front(client: Client, view: ExperimentView) -> None:
     console = data_console()
     front = client.front(view.id, "search" if view.winner is None else "test")
     console.print(front_table(front, width=console.width))
-    note(f"Export the winner with `evomerge export {view.name} winner --to FOLDER`.")
+    winner = view.winner
+    if winner is not None and winner.unbeaten:
+        note(f"Mind: {winner.unbeaten}.")
+    copied = winner is not None and winner.is_copy
+    which, number = ("a merge by its number", "N") if copied else ("the winner", "winner")
+    note(f"Export {which} with `evomerge export {view.name} {number} --to FOLDER`.")

@@ -43,12 +43,17 @@ def merge(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where the same merge was killed before.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
+    ] = True,
 ) -> None:
     """Merge one recipe to disk, without a service: what mergekit-yaml does, with the same files.
 
     Relative paths in the recipe are taken from the recipe's folder. Parents are read as they are
-    needed, one tensor or some rows at a time. OUT appears when it is complete; a merge that was
-    killed goes on where it stopped when the same command is given again.
+    needed, one tensor or some rows at a time. OUT appears when it is complete and transformers has
+    loaded it in a fresh process; a merge that was killed goes on where it stopped when the same
+    command is given again.
     """
     order = ExportOrder(
         recipe=recipe_in(recipe_file),
@@ -57,6 +62,7 @@ def merge(
         replace=replace,
         memory_limit=None if memory_limit is None else bytes_in(memory_limit),
         restart=restart,
+        verify=verify,
     )
     try:
         with _progress() as shown:
@@ -67,6 +73,7 @@ def merge(
     except WorkerError as error:
         raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
     note(f"Written ({size(exported.bytes)}); digest {exported.digest}")
+    note(exported.verified or "not verified: transformers was not asked to load it (--no-verify)")
     say(exported.folder)
 
 

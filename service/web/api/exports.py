@@ -49,9 +49,24 @@ class ExportRequest(BaseModel):
         ),
     ] = None
     private: Annotated[bool, Field(strict=True, description="Whether a Hub repository is private.")] = True
-    replace: Annotated[bool, Field(strict=True, description="An earlier export there may be replaced.")] = (
-        False
-    )
+    replace: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="An earlier export there, or a model that the Hub repository holds, may be replaced.",
+        ),
+    ] = False
+    verify: Annotated[
+        bool,
+        Field(strict=True, description="The checkpoint is loaded by transformers before it gets its name."),
+    ] = True
+    even_a_parent: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="A candidate that is one of the parents as it is, and no merge, is copied too.",
+        ),
+    ] = False
 
 
 @router.post(

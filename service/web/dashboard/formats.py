@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from service.bare_parent import is_bare
 from service.reports.views import ObjectiveView, ScoreView
 
 NARROW, FIRM = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
@@ -112,6 +113,11 @@ def short_model(reference: str) -> str:
     return reference.rstrip("/").rsplit("/", 1)[-1] or reference
 
 
+def even_a_parent(label: str | None) -> str:
+    """Returns what the export command needs for a candidate of this label: a parent as it is takes a word."""
+    return " --even-a-parent" if is_bare(label) else ""
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     "score": score,
     "with_error": with_error,
@@ -126,4 +132,5 @@ FILTERS: dict[str, Callable[..., object]] = {
     "short_model": short_model,
     "is_share": is_share,
     "shell": shlex.quote,
+    "even_a_parent": even_a_parent,
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluators import Split
+from service.bare_parent import is_bare
 from service.experiment.findings import is_baseline
 from service.reports.views import ExperimentView, FrontView, ObjectiveView, ScoreView
 from service.web.dashboard.formats import all_shares
@@ -68,6 +69,11 @@ class Verdict:
     def is_baseline(self) -> bool:
         """Whether nothing that the search found was better than what it began with."""
         return is_baseline(self.winner.point.label)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether a model that the search began with won as it is."""
+        return is_bare(self.winner.point.label)
 
     @property
     def winner(self) -> Standing:
