@@ -6,6 +6,7 @@ Each gets prompts and the model's answers, and returns one number per item; the 
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,17 @@ from typing import Any
 import httpx
 
 from evaluators.benchmark import Benchmark
+from evaluators.code_origin import version_of
+from evaluators.code_references import UnrepeatableError
 from evaluators.errors import BadScoreError, EvaluationError
+from evaluators.fingerprint import fingerprint_of, unrepeatable_mark
 from evaluators.permissions import check_judge
 
 Judge = Callable[[Sequence[str], Sequence[str], Any], list[float]]
 """From prompts, answers and the model's tokenizer to one number per item."""
 SECONDS = 120.0  # that an address has to answer for one batch
 BATCH = 64
+_log = logging.getLogger(__name__)
 
 # How refusals begin in English; the list is short on purpose, as every entry costs false alarms.
 _REFUSAL = re.compile(
@@ -40,11 +45,13 @@ class AnswerKind:
         metric: What its numbers are called.
         higher_is_better: Unless the benchmark says otherwise.
         build: Makes the judge; refuses what cannot be asked.
+        marking: What else its numbers depend on, beside the benchmark's settings and this program.
     """
 
     metric: str
     higher_is_better: bool
     build: Callable[[Benchmark], Judge]
+    marking: Callable[[Benchmark], str] = lambda _: ""
 
 
 def _lengths(_: Benchmark) -> Judge:
@@ -90,15 +97,7 @@ def _refusals(_: Benchmark) -> Judge:
 
 
 def _callable(benchmark: Benchmark) -> Judge:
-    name = benchmark.judge or ""
-    check_judge(name)
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise EvaluationError(
-            "judge", f"{name} cannot be imported: {error}", "install it on the workers"
-        ) from error
+    name, found = benchmark.judge or "", _function(benchmark)
 
     def judge(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any) -> list[float]:  # noqa: ANN401, ARG001
         try:
@@ -109,6 +108,37 @@ def _callable(benchmark: Benchmark) -> Judge:
         return _numbers(name, given, len(answers))
 
     return judge
+
+
+def _function(benchmark: Benchmark) -> Callable[[list[str], list[str]], object]:
+    name = benchmark.judge or ""
+    check_judge(name)
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[[list[str], list[str]], object] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise EvaluationError(
+            "judge", f"{name} cannot be imported: {error}", "install it on the workers"
+        ) from error
+    return found
+
+
+def _function_marking(benchmark: Benchmark) -> str:
+    """Returns the fingerprint of a user's function; one that equals no other where it has none."""
+    try:
+        return fingerprint_of(_function(benchmark))
+    except UnrepeatableError as error:
+        _log.warning("scores on %s are not reused in other experiments: %s", benchmark.name, error)
+        return unrepeatable_mark()
+
+
+def _address_marking(_: Benchmark) -> str:
+    """Returns a fingerprint that equals no other: what answers at an address may change unseen."""
+    return unrepeatable_mark()
+
+
+def _language_marking(_: Benchmark) -> str:
+    return f"py3langid={version_of('py3langid')}"
 
 
 def _address(benchmark: Benchmark) -> Judge:
@@ -152,8 +182,8 @@ def _numbers(name: str, given: object, count: int) -> list[float]:
 
 ANSWER_KINDS: Mapping[str, AnswerKind] = {
     "output_length": AnswerKind("tokens", False, _lengths),
-    "language": AnswerKind("share_in_language", True, _languages),
+    "language": AnswerKind("share_in_language", True, _languages, _language_marking),
     "refusals": AnswerKind("refusal_rate", False, _refusals),
-    "python": AnswerKind("judge", True, _callable),
-    "http": AnswerKind("judge", True, _address),
+    "python": AnswerKind("judge", True, _callable, _function_marking),
+    "http": AnswerKind("judge", True, _address, _address_marking),
 }

@@ -40,8 +40,10 @@ class Sheet:
 
     Attributes:
         size: How many items it has.
-        fingerprint: Hash of every item's content, prompt, decoding and metric, and of the engine's
-            version: equal fingerprints mean that an item's answer by one recipe need never be asked again.
+        fingerprint: Hash of every item's content, prompt and decoding, of all that marks an answer (code,
+            settings, direction), and of the libraries' versions: equal fingerprints mean that an item's
+            answer by one recipe need never be asked again.  Where something cannot be told from others
+            like it, the fingerprint equals no other.
         additive: The score is the mean of its items, whichever are asked: parts can be put together.
         moved: The conditions change what is asked, or how it is answered.
         benchmark: What the benchmark is called in this experiment; others may call the same differently.

@@ -29,6 +29,7 @@ from evaluators.choice_marks import CHOICE_LENGTHS, ChoiceMarks
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.language_model import InMemoryModel
+from evaluators.marking_fingerprint import marking_fingerprint
 from evaluators.notes import notes_of
 from evaluators.racing import Items
 from evaluators.scores import Score
@@ -51,6 +52,7 @@ class Harness:
 
     def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
         self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
+        self._markings = [marking_fingerprint(built) for built in self._built]
         self._batch_size = batch_size
         self._sheets: dict[tuple[Split, Conditions], _AskedSheet] = {}
 
@@ -101,7 +103,7 @@ class Harness:
             sheet = QuestionSheet(asked)
             moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
             names = [built.benchmark.name for built in self._built]
-            prints = sheet.fingerprints([built.metrics[0] for built in self._built])
+            prints = sheet.fingerprints(self._markings)
             facts = zip(sheet.sizes, prints, map(is_mean, self._built), moved, names, strict=True)
             marks = [
                 [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]

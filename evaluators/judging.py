@@ -84,8 +84,10 @@ class FileJudging:
 
     additive: ClassVar[bool] = True  # whether the score is a mean over the items
 
-    def __init__(self, benchmark: Benchmark, field: str, metric: str, *, higher_is_better: bool) -> None:
-        self.benchmark = benchmark
+    def __init__(
+        self, benchmark: Benchmark, field: str, metric: str, *, higher_is_better: bool, marking: str = ""
+    ) -> None:
+        self.benchmark, self._marking = benchmark, marking
         self.items = items_of(benchmark, field=field)
         self._field = field
         wanted = benchmark.direction
@@ -112,7 +114,7 @@ class FileJudging:
         """Returns a hash of all that an answer depends on besides the model."""
         if split not in self._fingerprints:
             asked = self.benchmark.model_dump_json(exclude={"name", "max_items", "splits", "file"})
-            content = repr((engine_version(), asked, self.items[split]))
+            content = repr((engine_version(), asked, self._marking, self.items[split]))
             self._fingerprints[split] = hashlib.sha256(content.encode()).hexdigest()
         return self._fingerprints[split]
 
@@ -128,7 +130,13 @@ class Answers(FileJudging):
     def __init__(self, benchmark: Benchmark) -> None:
         kind = ANSWER_KINDS[benchmark.kind]
         self._judge = kind.build(benchmark)
-        super().__init__(benchmark, "prompt", kind.metric, higher_is_better=kind.higher_is_better)
+        super().__init__(
+            benchmark,
+            "prompt",
+            kind.metric,
+            higher_is_better=kind.higher_is_better,
+            marking=kind.marking(benchmark),
+        )
 
     def sheet(self, split: Split) -> Sheet:
         """Returns what is asked on a split."""

@@ -9,6 +9,7 @@ from evaluators.base import BenchmarkFacts, Sheet
 from evaluators.benchmark import Benchmark
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
+from evaluators.fingerprint import fingerprint_of, unrepeatable_mark
 from evaluators.harness import Harness, inspect_benchmarks
 from evaluators.judging import Answers, Judging, Network, NetworkCost, Perplexity, Tokenizer
 from evaluators.racing import Items
@@ -85,7 +86,7 @@ class Jury:
                 found.append(next(of_tasks))
             elif benchmark.kind == "negative_flips":
                 sheet = next(of_tasks)
-                fingerprint = f"{sheet.fingerprint} flips {benchmark.parent}"
+                fingerprint = self._flips_fingerprint(benchmark, split, sheet.fingerprint)
                 found.append(replace(sheet, fingerprint=fingerprint, additive=True, moved=False))
             else:
                 found.append(self._judges[benchmark.name].sheet(split))
@@ -124,8 +125,16 @@ class Jury:
         flips = {place: float(sign * before[place] > sign * value) for place, value in score.answers.items()}
         higher = benchmark.direction == "maximize"
         like = replace(score, metric="negative_flips", higher_is_better=higher, notes=())
-        like = replace(like, sheet=f"{score.sheet} flips {benchmark.parent}")
+        like = replace(like, sheet=self._flips_fingerprint(benchmark, split, score.sheet))
         return mean_score(like, flips, size=len(before))
+
+    def _flips_fingerprint(self, benchmark: Benchmark, split: Split, of_task: str) -> str:
+        """Returns the fingerprint of what is counted: another parent of the same name answers otherwise."""
+        reference = self._references.get((benchmark.parent or "", split), {}).get(benchmark.name)
+        if reference is None:
+            return unrepeatable_mark()
+        answers = fingerprint_of(reference.per_item, reference.higher_is_better, benchmark.direction)
+        return f"{of_task} flips {answers}"
 
 
 def as_task(benchmark: Benchmark) -> Benchmark:

@@ -6,23 +6,25 @@ Here "task", "request" and "group" are lm-eval's words.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.code_origin import version_of
+from evaluators.code_references import UnrepeatableError
 from evaluators.continuations import ContinuationPlan, Judged
 from evaluators.errors import EvaluationError
+from evaluators.fingerprint import fingerprint_of, unrepeatable_mark
 from evaluators.generation import GenerationPlan
 from evaluators.language_model import InMemoryModel, Plan, TextPlan
 from evaluators.prompts import Generated
 from evaluators.racing import Items
-from evaluators.splits import content_of
 from evaluators.task_questions import Question
 
 # Selections of items whose plans are kept: a race of 400 items has 16 rounds, and a generation's
@@ -152,9 +154,13 @@ class QuestionSheet:
         """How many items each benchmark has."""
         return tuple(sum(map(len, of_benchmark)) for of_benchmark in self._questions)
 
-    def fingerprints(self, metrics: Sequence[str]) -> tuple[str, ...]:
-        """Returns one hash per benchmark: of its items, prompts, decoding and metric, and the engine."""
-        return tuple(map(_fingerprint, self._questions, metrics))
+    def fingerprints(self, markings: Sequence[str]) -> tuple[str, ...]:
+        """Returns one hash per benchmark: of its items, prompts and decoding, its marking, and the engine.
+
+        Args:
+            markings: Per benchmark, the fingerprint of how its answers are marked.
+        """
+        return tuple(map(_fingerprint, self._questions, markings))
 
     def selection(self, items: Items | None) -> Selection:
         """Returns the wanted questions; one that was asked for lately comes with its plans.
@@ -223,24 +229,39 @@ def _lost(plan: Plan, count: int) -> Sequence[int]:
     return (0,) * count if isinstance(plan, TextPlan) else plan.lost
 
 
-def _fingerprint(of_benchmark: Sequence[Questions], metric: str) -> str:
-    digest = hashlib.sha256(f"{engine_version()} {metric}".encode())
-    for of_task in of_benchmark:
-        for question in of_task:
-            digest.update(content_of(question.item).encode())
-            for request in question.requests:
-                digest.update(repr((request.request_type, request.args, request.repeats)).encode())
+def _fingerprint(of_benchmark: Sequence[Questions], marking: str) -> str:
+    digest = hashlib.sha256(f"{engine_version()} {marking}".encode())
+    try:
+        for of_task in of_benchmark:
+            for question in of_task:
+                digest.update(_asked(question).encode())
+    except UnrepeatableError:
+        return unrepeatable_mark()
     return digest.hexdigest()
+
+
+def _asked(question: Question) -> str:
+    """Returns an item and its requests in a form that differs wherever they do.
+
+    Raises:
+        UnrepeatableError: They hold something that cannot be followed.
+    """
+    try:
+        item = json.dumps(question.item, sort_keys=True, default=fingerprint_of)
+    except (TypeError, ValueError):  # keys of several kinds, or an item that contains itself
+        item = fingerprint_of(question.item)
+    requests = [
+        (request.request_type, [_argument(one) for one in request.args], request.repeats)
+        for request in question.requests
+    ]
+    return repr((item, requests))
+
+
+def _argument(argument: object) -> str:
+    return repr(argument) if isinstance(argument, str) else fingerprint_of(argument)
 
 
 @cache
 def engine_version() -> str:
     """Returns the versions of everything that an answer depends on besides weights and words."""
-    return " ".join(f"{name}={_version(name)}" for name in _ENGINE)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "none"
+    return " ".join(f"{name}={version_of(name)}" for name in _ENGINE)

@@ -97,11 +97,11 @@ def _remember_renderings(task: Task) -> None:
     """
     for name in ("doc_to_choice", "doc_to_target"):
         render = getattr(task, name)
-        if isinstance(getattr(task.config, name), str) and not isinstance(render, _Remembering):
-            setattr(task, name, _Remembering(render))
+        if isinstance(getattr(task.config, name), str) and not isinstance(render, RememberedRendering):
+            setattr(task, name, RememberedRendering(render))
 
 
-class _Remembering:
+class RememberedRendering:
     """A rendering of items; keeps each item, so that no other one can take its address."""
 
     def __init__(self, render: Any) -> None:  # noqa: ANN401 - a method of lm-eval's
@@ -109,6 +109,7 @@ class _Remembering:
         self._known: dict[int, tuple[Item, Any]] = {}
 
     def __call__(self, doc: Item, *others: Any) -> Any:  # noqa: ANN401 - whatever lm-eval's method gives
+        """Returns what the item is rendered as."""
         if others:
             return self._render(doc, *others)
         if id(doc) not in self._known:

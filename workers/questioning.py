@@ -75,7 +75,7 @@ class _Interview:
         self._like: dict[int, Score] = {}
         for score in known:
             for number, sheet in enumerate(sheets):
-                if score.sheet == sheet.fingerprint and score.per_item:
+                if score.sheet and score.sheet == sheet.fingerprint and score.per_item:
                     self._answers[number].update(score.answers)
                     name = sheet.benchmark or score.benchmark  # another experiment may call it otherwise
                     self._like[number] = replace(score, benchmark=name)
