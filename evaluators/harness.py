@@ -11,7 +11,8 @@ likeliest, whole arrays are marked at once; lm-eval's filters and metrics do all
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,13 +31,14 @@ from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.language_model import InMemoryModel
 from evaluators.marking_fingerprint import marking_fingerprint
+from evaluators.metric_discovery import aggregation_of
 from evaluators.notes import notes_of
 from evaluators.racing import Items
 from evaluators.scores import Score
 from evaluators.sheets import Part, QuestionSheet, Selection
 from evaluators.splits import Split
 from evaluators.task_building import BuiltBenchmark, build_benchmark, is_mean
-from evaluators.task_questions import Question, Subtask
+from evaluators.task_questions import Question, Subtask, Task
 
 _RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
 _MARKING = ("process_results", "construct_requests", "doc_to_choice", "doc_to_target", "apply_filters")
@@ -170,17 +172,23 @@ def _score(
     asked = [one for one in zip(built.subtasks, parts, marks, strict=True) if one[1].questions]
     subtasks = [subtask for subtask, _, _ in asked]
     values: list[list[Any]] = []
+    sizes: list[int] = []
     for subtask, part, mark in asked:
         if mark is not None:
             values.append(mark.of(part.rows, selection.totals(part)))
+            sizes.append(len(values[-1]))
         else:
             selection.hand_out(part)
-            values.append(_values(built, subtask, part.questions))
-    aggregates = [subtask.task.aggregation()[built.metric] for subtask in subtasks]
+            results = _results(subtask, part.questions, built.filter)
+            values.append(_values(built, subtask, results))
+            sizes.append(_size(subtask, part.questions, results))
+    aggregates = [aggregation_of(subtask.task, built.metric) for subtask in subtasks]
     found = [_with_error(*one) for one in zip(values, aggregates, strict=True)]
     value, error = found[0]
     if built.group is not None:
-        value, error = _of_group(built.group, built, subtasks, found, values)
+        errors = [error if len(one) > 1 else _NO_ERROR for (_, error), one in zip(found, values, strict=True)]
+        means = [mean_of_task for mean_of_task, _ in found]
+        value, error = _of_group(built.group, built, subtasks, list(zip(means, errors, sizes, strict=True)))
     items = [item for of_task in values for item in of_task]
     # Only a mean's items are the metric on each item; others are pairs, or logarithms of it.
     plain = all(aggregate is mean for aggregate in aggregates) and all(map(_is_number, items))
@@ -203,23 +211,39 @@ def _margins(
     return tuple(margins_N.tolist()) if np.isfinite(margins_N).all() else ()
 
 
-def _values(built: BuiltBenchmark, subtask: Subtask, questions: tuple[Question, ...]) -> list[Any]:
-    """Returns what the metric aggregates, one value per item that has one."""
-    task, metric = subtask.task, built.metric
+def _results(subtask: Subtask, questions: Sequence[Question], kind: str) -> list[Mapping[str, Any]]:
+    """Returns all metrics on each item, by lm-eval's own filters and marks."""
+    task = subtask.task
     task._instances = [request for question in questions for request in question.requests]
     task.apply_filters()
-    results = [
-        task.process_results(
-            question.item, [request.filtered_resps[built.filter] for request in question.requests]
-        )
-        for question in questions
-    ]
-    values = [result[metric] for result in results if metric in result]
+    return [_marked(task, question, kind) for question in questions]
+
+
+def _marked(task: Task, question: Question, kind: str) -> Mapping[str, Any]:
+    answers = [request.filtered_resps[kind] for request in question.requests]
+    found: Mapping[str, Any] = task.process_results(question.item, answers)
+    return found
+
+
+def _values(built: BuiltBenchmark, subtask: Subtask, results: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Returns what the metric aggregates, one value per item that has one."""
+    values = [result[built.metric] for result in results if built.metric in result]
     if not values:
+        given = ", ".join(sorted({name for result in results for name in result}))
         raise UnknownMetricError(
-            "metric", f"{task.config.task} gave no {metric} but {sorted(results[0])}", "ask for one of those"
+            "metric", f"{subtask.task.config.task} gave no {built.metric} but {given}", "ask for one of those"
         )
     return values
+
+
+def _size(subtask: Subtask, questions: Sequence[Question], results: Sequence[Mapping[str, Any]]) -> int:
+    """Returns how many items a group counts for a task: those that the most frequent metric was given on."""
+    counts = Counter(name for result in results for name in result)
+    if max(counts.values()) < len(questions):
+        for ensemble in subtask.task._filters:
+            others = (_marked(subtask.task, question, ensemble.name) for question in questions)
+            counts |= Counter(name for result in others for name in result)
+    return max(counts.values())
 
 
 def _with_error(values: Sequence[Any], aggregate: Callable[[Sequence[Any]], Any]) -> tuple[float, float]:
@@ -251,19 +275,21 @@ def _of_group(
     group: Group,
     built: BuiltBenchmark,
     subtasks: Sequence[Subtask],
-    found: Sequence[tuple[float, float]],
-    values: Sequence[Sequence[Any]],
+    found: Sequence[tuple[float, float | str, int]],
 ) -> tuple[float, float]:
-    """Averages a group's tasks as the group itself lays down."""
+    """Averages a group's tasks as the group itself lays down.
+
+    Args:
+        group: With its rules.
+        built: Which metric is wanted.
+        subtasks: Those of its tasks that were asked.
+        found: Per task its value, standard error and number of items.
+    """
     value_key = built.metrics[0]
     error_key = f"{built.metric}_stderr,{built.filter}"
     parts = {
-        subtask.task.task_name: {
-            value_key: value,
-            error_key: error if len(items) > 1 else _NO_ERROR,
-            "sample_len": len(items),
-        }
-        for subtask, (value, error), items in zip(subtasks, found, values, strict=True)
+        subtask.task.task_name: {value_key: value, error_key: error, "sample_len": size}
+        for subtask, (value, error, size) in zip(subtasks, found, strict=True)
     }
     whole = group.aggregate(parts)
     return float(whole[value_key]), 0.0 if whole[error_key] == _NO_ERROR else float(whole[error_key])

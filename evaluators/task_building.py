@@ -25,10 +25,11 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
+from evaluators.metric_discovery import aggregation_of
 from evaluators.permissions import check_place
 from evaluators.splits import NamedSplits
 from evaluators.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
-from evaluators.task_metrics import choose_metric, suggestion
+from evaluators.task_metrics import choose_metric, group_rule, suggestion
 from evaluators.task_questions import Subtask, Task, foreign_code
 from evaluators.task_splits import divide, limit, rule_of
 
@@ -75,7 +76,7 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     manager = _manager(benchmark)
     _check_entry(benchmark, manager)
     tasks, group = _load(benchmark, manager)
-    metrics = choose_metric(benchmark, tasks, group)
+    metrics, tasks = choose_metric(benchmark, tasks, group)
     wanted = benchmark.direction
     higher_is_better = wanted == "maximize" if wanted else _direction(tasks[0], metrics[0].partition(",")[0])
     public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)
@@ -274,7 +275,10 @@ def _beside(folder: Path, files: Any) -> Any:  # noqa: ANN401 - as nested as the
 
 
 def _direction(task: Task, metric: str) -> bool:
-    higher = task.higher_is_better().get(metric)
+    declared = task.higher_is_better()
+    higher = declared.get(metric)
+    if higher is None and not callable(task.config.process_results) and len(set(declared.values())) == 1:
+        higher = next(iter(declared.values()))  # what a metric's function gives has the metric's direction
     if higher is None:
         higher = is_higher_better(metric)
     if higher is None:
@@ -290,7 +294,6 @@ def is_mean(built: BuiltBenchmark) -> bool:
     """Says whether the score is the mean over its items, so that parts of it can be put together."""
     if any(subtask.samples for subtask in built.subtasks):
         return False
-    if any(subtask.task.aggregation()[built.metric] is not mean for subtask in built.subtasks):
+    if any(aggregation_of(subtask.task, built.metric) is not mean for subtask in built.subtasks):
         return False
-    rules = built.group.aggregate_metric_list if built.group is not None else ()
-    return all(rule.weight_by_size for rule in rules if rule.metric == built.metric)
+    return built.group is None or group_rule(built.group, built.metric, built.filter).weight_by_size
