@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluators import Items, Race
+from evaluators import ItemIndices, Race
 from search_spaces import Recipe
 from service.candidate import Again, Candidate, Remembered
 from service.dispatcher import Dispatcher, Order
@@ -192,5 +192,5 @@ class Interviews:
             return self.plan.race.against(outcome)
         return self.plan.race.against(self.rounds.among(outcome, candidate.generation), part=True)
 
-    def _items(self, generation: int) -> Items | None:
+    def _items(self, generation: int) -> ItemIndices | None:
         return None if self.rounds is None else self.rounds.items(generation)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from evaluators import Race
-from evaluators.racing import BATCH, Z
+from evaluators.sampling.racing import BATCH, Z
 from search_spaces import Recipe
 from service.appraisal import FailurePolicy, PruningPolicy
 from service.criteria import Criteria
@@ -66,7 +66,7 @@ class RaceRule:
         """
         if not isinstance(outcome, Scored) or outcome.pruned:
             return None
-        if any((score.items and not part) or not score.per_item for score in outcome.scores):
+        if any((score.item_indices and not part) or not score.per_item for score in outcome.scores):
             return None
         answers = tuple(score.item_fitness for score in outcome.scores)
         return Race(answers, self.weights, batch=self.batch, z=self.z, seed=self.seed)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evaluators import BenchmarkFacts
+from evaluators.composite_evaluator import inspect_all
 from evaluators.errors import EvaluationError
-from evaluators.jury import inspect_all
 from workers.calibration_orders import CalibrationOrder, LearningOrder
 from workers.export import export
 from workers.kinship import kinship

@@ -132,7 +132,7 @@ def test_other_judges_sit_beside_the_tasks(
         parent=left.name,
     )
     asked = (words, flips, Benchmark(name="layers", kind="depth"))
-    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=asked, evaluator="jury"))
+    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=asked, evaluator="composite"))
     own = pipeline.run(assign(linear_recipe([left], (1.0,))))
     assert isinstance(own, Scored), own
     assert [score.value for score in own.scores[1:]] == [0.0, 2.0]
@@ -144,7 +144,7 @@ def test_other_judges_sit_beside_the_tasks(
     ]
     assert list(mixed.scores[1].per_item) == lost
     stranger = flips.model_copy(update={"parent": "nobody"})
-    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="jury"))
+    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="composite"))
     refused = pipeline.run(assign(average))
     assert isinstance(refused, Failed)
     assert "nobody names 0 of the parents" in refused.cause
