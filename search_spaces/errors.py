@@ -28,13 +28,20 @@ class SpaceError(ValueError):
         field: Where it stands, as a dotted path (`parameters.density`).
         detail: What is wrong, with the value.
         remedy: What to do.
+        line: Of the text it stands in, from 1, where that is known.
     """
 
     code = "invalid_space"
+    line: int | None = None
 
     def __init__(self, field: str, detail: str, remedy: str) -> None:
         super().__init__(f"{field}: {detail}; {remedy}")
         self.field, self.detail, self.remedy = field, detail, remedy
+
+    @property
+    def placed(self) -> str:
+        """The message with its line in front."""
+        return str(self) if self.line is None else f"line {self.line}: {self}"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Lets the error cross a process border unchanged."""
@@ -86,6 +93,6 @@ class RecipeFileError(SpaceError):
     def __init__(self, problems: Sequence[SpaceError]) -> None:
         self.problems = tuple(problems)
         many = f"{len(self.problems)} mistakes" if len(self.problems) != 1 else "a mistake"
-        listed = "\n".join(f"- {problem}" for problem in self.problems)
+        listed = "\n".join(f"- {problem.placed}" for problem in self.problems)
         super().__init__("recipe", f"it has {many}:\n{listed}", "mend the file")
         self.args = (f"the recipe has {many}:\n{listed}",)

@@ -1,6 +1,7 @@
 """Recipes as mergekit YAML, both ways.
 
-What mergekit ignores in silence (misspelt keys, parameters of other methods) is refused here.
+What mergekit ignores in silence is told here: misspelt names are mistakes, names that mean nothing are
+noticed, or mistakes too where no list is given for the notices.
 mergekit has no place for a recipe's seed: it stands in a comment above the recipe.
 
 mergekit can neither scale a slice's input nor copy a slice inside another method's merge.  It would
@@ -16,6 +17,7 @@ import yaml
 
 from search_spaces.methods import Method, MethodParameter, method_named
 from search_spaces.parent import Parent
+from search_spaces.problems import Notice
 from search_spaces.recipe import Recipe, Slice, Source
 from search_spaces.recipe_reader import OWN_METHODS, SEED_COMMENT, RecipeReader
 from search_spaces.settings import Parameter, Parameters, Setting
@@ -27,13 +29,17 @@ _FOR_EVOMERGE = (
 )
 
 
-def read_recipe(text: str) -> Recipe:
+def read_recipe(text: str, notices: list[Notice] | None = None) -> Recipe:
     """Returns the recipe that a mergekit YAML text describes.
+
+    Args:
+        text: One document; `search_spaces.recipe_file` reads several.
+        notices: Gets what is read by nobody and ignored; without it that is a mistake.
 
     Raises:
         RecipeFileError: The text describes none; holds one problem per mistake.
     """
-    return RecipeReader(text).read()
+    return RecipeReader(text, notices).read()
 
 
 def write_recipe(recipe: Recipe) -> str:

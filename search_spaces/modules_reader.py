@@ -36,6 +36,7 @@ def with_module_laid_open(content: Mapping[str, Any], problems: Problems) -> Map
         )
         return rest
     problems.check_keys(module, _MODULE_KEYS, f"{MODULES}.{name}.")
+    problems.within = f"{MODULES}.{name}."
     for key in ("models", "slices"):
         if key in module and key in content:
             problems.refuse(

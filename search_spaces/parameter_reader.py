@@ -10,18 +10,29 @@ from search_spaces.methods import Method
 from search_spaces.problems import Problems, kind_of
 from search_spaces.recipe import parameter_problems
 from search_spaces.settings import Parameter, Setting
+from search_spaces.strict_yaml import is_number
 
 ReadParameters = dict[str, Parameter]
+_ON, _OFF = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")  # as pydantic reads
 
 
 class ParameterReader:
-    """Reads the parameters of one recipe.  Without a method, their names are not checked."""
+    """Reads the parameters of one recipe.  Without a method, their names are not checked.
+
+    Attributes:
+        misplaced: Shared parameters that stand beside a model, where nobody reads them.
+    """
 
     def __init__(self, method: Method | None, problems: Problems) -> None:
         self._method, self._problems = method, problems
+        self._declared = {} if method is None else {p.name: p for p in method.parameters}
+        self.misplaced: set[str] = set()
 
-    def read(self, content: Mapping[str, Any], path: str) -> ReadParameters:
-        """Returns the parameters of a mapping that may have them; one with a mistake has no settings."""
+    def read(self, content: Mapping[str, Any], path: str, *, of_a_model: bool = False) -> ReadParameters:
+        """Returns the parameters of a mapping that may have them; one with a mistake has no settings.
+
+        Parameters that mean nothing are left out and told, where the problems are told.
+        """
         value, field = content.get("parameters"), f"{path}parameters"
         if value is None:
             return {}
@@ -30,12 +41,28 @@ class ParameterReader:
             return {}
         found: ReadParameters = {}
         for name, setting in value.items():
+            if self._is_idle(str(name), f"{field}.{name}", of_a_model=of_a_model):
+                continue
             before = len(self._problems)
             settings = self._settings(setting, f"{field}.{name}", str(name))
             found[str(name)] = settings if len(self._problems) == before else ()
         if self._method is not None:
             self._problems.add(parameter_problems(self._method, found, field))
         return found
+
+    def _is_idle(self, name: str, field: str, *, of_a_model: bool) -> bool:
+        """Says whether a parameter is read by nobody, and tells it."""
+        if self._method is None or self._problems.notices is None:
+            return False
+        if name not in self._declared:
+            self._problems.idle_name(field, f"parameter of {self._method.name}", name, self._declared)
+            return True
+        if of_a_model and self._declared[name].scope == "shared":
+            self.misplaced.add(name)
+            detail = f"all models share {name}, so it is not read beside one of them"
+            self._problems.remark(field, detail, "write it under the slice's or the file's parameters")
+            return True
+        return False
 
     def _settings(self, value: object, field: str, name: str) -> Parameter:
         entries = [value] if isinstance(value, Mapping) else value
@@ -72,17 +99,26 @@ class ParameterReader:
 
     def _number(self, value: object, field: str, name: str) -> float:
         """Reads one number; returns 0 where it is none, after saying so."""
-        declared = {} if self._method is None else {p.name: p for p in self._method.parameters}
-        own = declared.get(name)
+        own = self._declared.get(name)
         if own is not None and own.kind == "choice":
             if isinstance(value, str) and value in own.choices:
                 return float(own.choices.index(value))
             self._problems.unknown(field, name, value, own.choices)
             return 0.0
-        if isinstance(value, bool) and declared and (own is None or own.kind != "switch"):
+        if isinstance(value, bool) and self._declared and (own is None or own.kind != "switch"):
             self._problems.refuse(field, f"{str(value).lower()} is no number", "write a number")
             return 0.0
+        if isinstance(value, str):
+            value = _read_text(value, switch=own is not None and own.kind == "switch")
         if isinstance(value, (int, float)) and abs(value) < 1e300 and math.isfinite(value):
             return float(value)
         self._problems.refuse(field, f"{value!r:.60} is no number", "write a finite number")
         return 0.0
+
+
+def _read_text(text: str, *, switch: bool) -> object:
+    """Returns the number or switch that a text in quotes holds, as mergekit reads it; else the text."""
+    plain = text.strip().lower()
+    if switch and plain in (*_ON, *_OFF):
+        return plain in _ON
+    return float(plain) if is_number(plain) else text

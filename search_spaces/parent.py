@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 HUB = "hub:"
 _REFERENCE = re.compile(r"(?P<name>[^@+]+)(@(?P<revision>[^@+]+))?")
 _LOCAL = (".", "/", "~")
-_ADAPTER_OF_A_FOLDER = re.compile(r"(?<!\+)\+(?=\.{1,2}/|/|~|hub:)")
+_DRIVE = re.compile(r"[A-Za-z]:/")  # C:/models, a path of Windows
+_ADAPTER_OF_A_FOLDER = re.compile(r"(?<!\+)\+(?=\.{1,2}/|/|~|[A-Za-z]:/|hub:)")
+# Where a path of Windows begins: a drive, a server's share, or a folder here.
+_OF_WINDOWS = re.compile(r"(^|(?<=\+))([A-Za-z]:[\\/]|\\\\[^\\]|~\\|\.{1,2}\\)")
 # Controls, backslashes, false slashes, and what turns or hides the text beside it.
 _NOT_IN_A_NAME = re.compile(
     r"[\x00-\x1f\x7f-\x9f\\\u2044\u2215\u29f8\uff0f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
@@ -25,6 +28,7 @@ class Parent(BaseModel):
     Written as `folder`, `org/name` or `org/name@revision`; a LoRA adapter follows after a plus, as
     `org/name+org/adapter@revision` or `./folder+./adapter`.  A folder's name may itself hold @ and +:
     what follows a plus is an adapter of a folder only where it begins as a path does, or with `hub:`.
+    In a path of Windows (`C:\\models\\a`, `.\\a`) backslashes are read as slashes.
 
     Attributes:
         adapter: The folder or repository of a LoRA adapter that is added to the model.
@@ -42,8 +46,9 @@ class Parent(BaseModel):
     def _from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
+        value = _with_slashes(value)
         _check_text(value)
-        if value.startswith(_LOCAL):
+        if is_path(value):
             model, adapter = _split_folder(value)
             return {"model": model} | _adapter(adapter)
         model, plus, adapter = value.partition("+")
@@ -76,9 +81,19 @@ class Parent(BaseModel):
         text = self.model if self.revision is None else f"{self.model}@{self.revision}"
         if self.adapter is None:
             return text
-        remote = HUB if self.model.startswith(_LOCAL) and not self.adapter.startswith(_LOCAL) else ""
+        remote = HUB if is_path(self.model) and not is_path(self.adapter) else ""
         revision = "" if self.adapter_revision is None else f"@{self.adapter_revision}"
         return f"{text}+{remote}{self.adapter}{revision}"
+
+
+def is_path(text: str) -> bool:
+    """Says whether a text begins as a folder's path does, and not as a repository's name."""
+    return text.startswith(_LOCAL) or _DRIVE.match(text) is not None
+
+
+def _with_slashes(text: str) -> str:
+    """Returns a reference with slashes, where it is or has a path of Windows."""
+    return text.replace("\\", "/") if _OF_WINDOWS.search(text) else text
 
 
 def _check_text(text: str) -> None:
@@ -91,7 +106,8 @@ def _check_text(text: str) -> None:
         raise ValueError(f"{text!r:.200} is an address, which is never fetched; write {_FORMS}")
     found = _NOT_IN_A_NAME.search(text)
     if found is not None:
-        raise ValueError(f"{text!r:.200} holds {found.group()!r}, which no model's name has; write {_FORMS}")
+        forms = "slashes, as in ./a/b" if found.group() == "\\" else _FORMS
+        raise ValueError(f"{text!r:.200} holds {found.group()!r}, which no model's name has; write {forms}")
 
 
 def _split_folder(text: str) -> tuple[str, str]:
@@ -106,7 +122,7 @@ def _adapter(text: str) -> dict[str, str | None]:
     if not text:
         return {}
     text = text.removeprefix(HUB)
-    if text.startswith(_LOCAL):
+    if is_path(text):
         return {"adapter": text}
     match = _REFERENCE.fullmatch(text)
     if match is None or "/" not in match["name"]:

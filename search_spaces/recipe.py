@@ -14,6 +14,7 @@ from search_spaces.errors import RecipeError, SpaceError, UnknownNameError
 from search_spaces.methods import Method, MethodParameter, method_named
 from search_spaces.parent import Parent
 from search_spaces.settings import Number, Parameter, Parameters, Setting, first_value
+from search_spaces.token_rule import TokenRule
 
 DType = Literal["float32", "float16", "bfloat16"]
 MOST_LAYERS = 10_000
@@ -92,8 +93,11 @@ class Recipe(BaseModel):
     tokenizer: Parent | None = None  # whose vocabulary the model gets; None: the one that all parents share
     vocabulary: Literal["union"] | None = None  # union: the tokenizer's, then what the others have beyond it
     pad_to_multiple_of: Annotated[int, Field(ge=1, le=65_536)] | None = None  # rows of the embeddings
+    tokens: tuple[TokenRule, ...] = ()  # where the rows of single tokens come from
     untie_embeddings: bool = False  # gives tied parents a head of their own, a copy of the embeddings
-    chat_template: Literal["auto"] | Parent | None = None  # None: the tokenizer owner's, if it has one
+    # auto: the one that most parents have; None: the tokenizer owner's, if it has one
+    chat_template: Literal["auto"] | Parent | None = None
+    chat_template_text: Annotated[str, Field(min_length=1, max_length=2**20)] | None = None  # instead of it
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
@@ -133,12 +137,27 @@ class Recipe(BaseModel):
             parents = [source.parent for source in part.sources]
             fields = (f"slices.{i}.sources", f"slices.{i}.base")
             yield from parent_problems(method, parents, part.base or self.base, fields=fields)
+        yield from self._tokenizer_problems()
         yield from parameter_problems(method, self.parameters, "parameters")
         for i, part in enumerate(self.slices):
             yield from parameter_problems(method, part.parameters, f"slices.{i}.parameters")
             for j, source in enumerate(part.sources):
                 field = f"slices.{i}.sources.{j}.parameters"
                 yield from parameter_problems(method, source.parameters, field)
+
+    def _tokenizer_problems(self) -> Iterator[RecipeError]:
+        if self.chat_template is not None and self.chat_template_text is not None:
+            detail = f"the text of a chat template is there, and {self.chat_template}"
+            yield RecipeError("chat_template", detail, "keep one of them")
+        told = [rule.token for rule in self.tokens]
+        known = self.merged_parents
+        for rule in self.tokens:
+            field = f"tokenizer.tokens.{rule.token}"
+            if told.count(rule.token) > 1:
+                yield RecipeError(field, "the token has two rules", "keep one of them")
+            if rule.source is not None and rule.source not in known:
+                detail = f"{rule.source} is none of the models that are merged"
+                yield RecipeError(field, detail, "take the row from one of them")
 
     @cached_property
     def digest(self) -> str:

@@ -14,8 +14,9 @@ from search_spaces.methods import METHODS, Method
 from search_spaces.modules_reader import with_module_laid_open
 from search_spaces.parameter_reader import ParameterReader, ReadParameters
 from search_spaces.parent import Parent
-from search_spaces.problems import Problems, kind_of, unwrap
+from search_spaces.problems import Notice, Problems, kind_of, unwrap
 from search_spaces.recipe import (
+    NO_LAYERS,
     DType,
     Recipe,
     Slice,
@@ -24,7 +25,8 @@ from search_spaces.recipe import (
     parent_problems,
 )
 from search_spaces.settings import canonical_number
-from search_spaces.strict_yaml import load_yaml
+from search_spaces.reference_reader import reference_in
+from search_spaces.strict_yaml import Document, load_document
 from search_spaces.tokenizer_reader import TOKENIZER_KEYS, TokenizerReader
 
 SEED_COMMENT = "# evomerge seed:"
@@ -46,11 +48,19 @@ _SEED = re.compile(r"#\s*evomerge seed:\s*(?P<seed>\S+)\s*")
 
 
 class RecipeReader:
-    """Reads one text.  Mistakes are collected, and told together."""
+    """Reads one text, or one document of it.  Mistakes are collected, and told together.
 
-    def __init__(self, text: str) -> None:
+    Args:
+        notices: Gets what mergekit ignores; without it that is a mistake too.
+        document: What the text says, where it is read already.
+    """
+
+    def __init__(
+        self, text: str, notices: list[Notice] | None = None, *, document: Document | None = None
+    ) -> None:
         self._text = text
-        self._problems = Problems()
+        self._document = document or load_document(text)
+        self._problems = Problems(self._document.lines, notices)
         self._method: Method | None = None
         self._base: Parent | None = None
 
@@ -60,13 +70,15 @@ class RecipeReader:
         Raises:
             RecipeFileError: There is none; holds one problem per mistake.
         """
-        content = load_yaml(self._text)
+        content = self._document.content
+        for twice in self._document.repeated:
+            self._problems.idle(twice.field, f"{twice.detail}, and the last one counts", twice.remedy)
         if not isinstance(content, Mapping):
             self._problems.refuse(
                 "file", f"it holds {kind_of(content)}", "write a mapping that begins with merge_method"
             )
             raise RecipeFileError(self._problems.found)
-        content = with_module_laid_open(content, self._problems)
+        content = with_module_laid_open(self._without_empty_lists(content), self._problems)
         self._problems.check_keys(content, _KEYS, "")
         self._method = self._read_method(content)
         self._parameters = ParameterReader(self._method, self._problems)
@@ -89,6 +101,16 @@ class RecipeReader:
         except ValidationError as error:
             raise RecipeFileError(unwrap(error, "recipe")) from error
 
+    def _without_empty_lists(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Leaves out empty lists of models where another list is there; to mergekit they are not there."""
+        places = ("models", "slices", "modules")
+        empty = [key for key in places if key in content and not content[key]]
+        if self._problems.notices is None or not any(content.get(key) for key in places):
+            return content
+        for key in empty:
+            self._problems.remark(key, "it is empty, and not looked at", "take it out")
+        return {key: value for key, value in content.items() if key not in empty}
+
     def _read_method(self, content: Mapping[str, Any]) -> Method | None:
         name = content.get("merge_method")
         if name is None:
@@ -102,16 +124,7 @@ class RecipeReader:
         return None
 
     def _model(self, value: object, field: str) -> Parent | None:
-        if not isinstance(value, str):
-            self._problems.refuse(
-                field, f"{kind_of(value)} is no model", "write a folder, org/name or org/name@revision"
-            )
-            return None
-        try:
-            return Parent.model_validate(value)
-        except ValidationError as error:
-            self._problems.add(unwrap(error, field))
-            return None
+        return reference_in(value, field, self._problems)
 
     def _optional_model(self, content: Mapping[str, Any], path: str) -> Parent | None:
         value = content.get("base_model")
@@ -119,6 +132,8 @@ class RecipeReader:
 
     def _dtype(self, content: Mapping[str, Any], key: str) -> str | None:
         value = content.get(key)
+        if isinstance(value, str):
+            value = value.removeprefix("torch.") or None
         known = get_args(DType)
         if value is not None and value not in known:
             self._problems.unknown(key, "number format", value, known)
@@ -127,9 +142,7 @@ class RecipeReader:
 
     def _seed(self) -> int:
         """Reads the seed from the comments above the recipe."""
-        for line in self._text.splitlines():
-            if line.strip() and not line.startswith("#"):
-                break
+        for line in self._document.comments:
             if match := _SEED.fullmatch(line):
                 digits = match["seed"]
                 if digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) < 2**63:
@@ -210,6 +223,7 @@ class RecipeReader:
         if short and self._base_joins(sources, levels[0]):
             sources.append(Source(parent=self._base))
         effective = base or self._base
+        self._remark_on_the_base(sources, effective, f"{path}{sources_key}")
         fields = (f"{path}{sources_key}", "base_model" if base is None else f"{path}base_model")
         self._problems.add(
             parent_problems(self._method, [s.parent for s in sources], effective, fields=fields)
@@ -217,9 +231,23 @@ class RecipeReader:
         self._check_required(sources, effective, (own, *levels), f"{path}{sources_key}")
         return Slice(sources=tuple(sources), base=base, parameters=own)
 
+    def _remark_on_the_base(self, sources: Sequence[Source], base: Parent | None, field: str) -> None:
+        """Tells parameters of the base, where the others are merged as differences from it."""
+        method = self._method
+        if method is None or method.base_is_a_parent or not (method.needs_base or method.takes_base):
+            return
+        for i, source in enumerate(sources):
+            if source.parent == base and source.parameters:
+                names = ", ".join(source.parameters)
+                place = f"{field}.{i}.parameters"
+                detail = f"{names}: {source.parent} is the base, and only differences from it are merged"
+                self._problems.remark(place, detail, "it changes nothing")
+
     def _base_joins(self, sources: Sequence[Source], shared: ReadParameters) -> bool:
         """Says whether a base_model that is not listed is one more model, as mergekit has it."""
-        if self._method is None or self._base is None or self._method.name not in _BASE_IS_ONE_MORE_MODEL:
+        if self._method is None or self._base is None:
+            return False
+        if not self._method.base_is_a_parent and self._method.name not in _BASE_IS_ONE_MORE_MODEL:
             return False
         required = [p.name for p in self._method.parameters if p.scope == "parent" and p.default is None]
         unlisted = all(source.parent != self._base for source in sources)
@@ -230,12 +258,16 @@ class RecipeReader:
             self._problems.refuse(path[:-1], f"{kind_of(content)} is no entry", "write a mapping with model")
             return None
         known = ("model", "layer_range", "parameters") if layered else ("model", "parameters")
+        if "revision" in content and isinstance(content.get("model"), str):
+            detail = "it is not read here: the model's main branch is taken"
+            self._problems.idle(f"{path}revision", detail, f"write {content['model']}@{content['revision']}")
+            content = {key: value for key, value in content.items() if key != "revision"}
         self._problems.check_keys(content, known, path)
         if "model" not in content:
             self._problems.refuse(f"{path}model", "it is missing", "name a folder or a repository")
         parent = self._model(content["model"], f"{path}model") if "model" in content else None
         layers = self._layers(content.get("layer_range"), f"{path}layer_range")
-        parameters = self._parameters.read(content, path)
+        parameters = self._parameters.read(content, path, of_a_model=True)
         if parent is None:
             return None
         try:
@@ -249,7 +281,7 @@ class RecipeReader:
             return None
         match value:
             case [int() as start, int() as end] if not isinstance(start, bool) and not isinstance(end, bool):
-                return start, end
+                return NO_LAYERS if start == end > 0 and self._problems.notices is not None else (start, end)
         self._problems.refuse(
             field, f"{value!r:.60} is no range of layers", "write [start, end]; end is not included"
         )
@@ -274,9 +306,11 @@ class RecipeReader:
             if parameter.default is not None or any(parameter.name in level for level in levels):
                 continue
             if parameter.scope == "shared":
-                self._problems.refuse(
-                    f"parameters.{parameter.name}", "it is missing", f"add it: {parameter.meaning}"
-                )
+                detail = "it is missing"
+                if parameter.name in self._parameters.misplaced:
+                    detail += "; beside a model it is not read"
+                place = f"parameters.{parameter.name}"
+                self._problems.refuse(place, detail, f"add it: {parameter.meaning}")
                 continue
             for i, source in enumerate(sources):
                 apart = method is not None and (method.needs_base or method.takes_base)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from search_spaces import Parent
+from search_spaces.parent import is_path
 from workers.adapters import AdapterFiles, read_adapter, with_adapter
 from workers.errors import CheckpointError, WorkerError
 from workers.inspection import inspect_checkpoint
@@ -105,7 +106,7 @@ def local_folder(parent: Parent) -> Path | None:
     folder = Path(parent.model).expanduser()
     if folder.is_dir():
         return folder
-    if parent.model.startswith((".", "/", "~")) or not _REPOSITORY.fullmatch(parent.model):
+    if is_path(parent.model) or not _REPOSITORY.fullmatch(parent.model):
         raise CheckpointError(
             str(parent), f"there is no folder {folder}", "correct the path, or write org/name for a Hub model"
         )
