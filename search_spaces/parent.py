@@ -28,7 +28,7 @@ class Parent(BaseModel):
     Written as `folder`, `org/name` or `org/name@revision`; a LoRA adapter follows after a plus, as
     `org/name+org/adapter@revision` or `./folder+./adapter`.  A folder's name may itself hold @ and +:
     what follows a plus is an adapter of a folder only where it begins as a path does, or with `hub:`.
-    In a path of Windows (`C:\\models\\a`, `.\\a`) backslashes are read as slashes.
+    In a path of Windows (one with a drive, or that begins with a dot) backslashes are read as slashes.
 
     Attributes:
         adapter: The folder or repository of a LoRA adapter that is added to the model.

@@ -94,7 +94,7 @@ class Problems:
             remedy = "if it is a parameter, write it under parameters"
         elif (near := did_you_mean(name, names)).startswith("did you mean"):
             remedy = f"{remedy}, or {near}"
-        self.remark(field, f"no {kind} of this name is read here: it changes nothing", remedy)
+        self.remark(field, f"there is no such {kind}: it changes nothing (in mergekit neither)", remedy)
 
     def line_of(self, field: str) -> int | None:
         """Returns the line of a field, or of the nearest thing around it; None where there is none."""
@@ -104,7 +104,7 @@ class Problems:
                 path = path.rpartition(".")[0]
             if path and len(path) >= len(start):
                 return self.lines[path]
-        return None
+        return self.lines.get("")
 
 
 def unwrap(error: ValidationError, field: str) -> list[SpaceError]:

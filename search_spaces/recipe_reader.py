@@ -24,8 +24,8 @@ from search_spaces.recipe import (
     missing_base,
     parent_problems,
 )
-from search_spaces.settings import canonical_number
 from search_spaces.reference_reader import reference_in
+from search_spaces.settings import canonical_number
 from search_spaces.strict_yaml import Document, load_document
 from search_spaces.tokenizer_reader import TOKENIZER_KEYS, TokenizerReader
 
@@ -247,7 +247,8 @@ class RecipeReader:
         """Says whether a base_model that is not listed is one more model, as mergekit has it."""
         if self._method is None or self._base is None:
             return False
-        if not self._method.base_is_a_parent and self._method.name not in _BASE_IS_ONE_MORE_MODEL:
+        most = self._method.most_parents if self._method.base_is_a_parent else None
+        if self._method.name not in _BASE_IS_ONE_MORE_MODEL and (most is None or len(sources) >= most):
             return False
         required = [p.name for p in self._method.parameters if p.scope == "parent" and p.default is None]
         unlisted = all(source.parent != self._base for source in sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -33,7 +33,8 @@ class Document:
     """One YAML document of a text.
 
     Attributes:
-        lines: Dotted path -> the line, from 1, in which it begins.
+        lines: Dotted path -> the line, from 1, in which it begins; "" is the document itself, where the
+            text has several.
         repeated: A problem for every key that a mapping has twice; the last one stands in `content`.
         comments: The lines of comments above it.
     """
@@ -42,6 +43,7 @@ class Document:
     lines: Mapping[str, int]
     repeated: tuple[SpaceError, ...] = ()
     comments: tuple[str, ...] = ()
+    begin: int = 1
 
 
 class Loader(yaml.SafeLoader):
@@ -156,7 +158,8 @@ def _documents(text: str, *, several: bool) -> list[Document]:
         loader = Loader(text)
         try:
             written = text.splitlines()
-            return [_document(loader, node, written) for node in _nodes(loader, several=several)]
+            found = [_document(loader, node, written) for node in _nodes(loader, several=several)]
+            return [_told_apart(each) for each in found] if len(found) > 1 else found
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -185,7 +188,12 @@ def _document(loader: Loader, node: yaml.Node, written: Sequence[str]) -> Docume
     lines: dict[str, int] = {}
     repeated = _survey(node, lines)
     comments = tuple(_comments_above(node.start_mark.line, written))
-    return Document(loader.construct_document(node), lines, tuple(repeated), comments)
+    begin = node.start_mark.line + 1
+    return Document(loader.construct_document(node), lines, tuple(repeated), comments, begin)
+
+
+def _told_apart(document: Document) -> Document:
+    return replace(document, lines={"": document.begin, **document.lines})
 
 
 def _comments_above(line: int, written: Sequence[str]) -> list[str]:
@@ -224,7 +232,7 @@ def _line(mark: yaml.Mark | None) -> str:
 
 
 def _survey(root: yaml.Node, lines: dict[str, int]) -> list[SpaceError]:
-    """Notes the lines of all paths; returns the keys that a mapping has twice, of which PyYAML keeps the last.
+    """Notes the lines of all paths; returns the keys that a mapping has twice.  PyYAML keeps the last.
 
     What a merge key (`<<`) brings in counts where the mapping does not have the key itself.
     """

@@ -23,7 +23,9 @@ class TokenReader:
         if not value:
             return ()
         if not isinstance(value, Mapping):
-            self._problems.refuse(field, f"{kind_of(value)} is no mapping", "write a token, and source: in it")
+            self._problems.refuse(
+                field, f"{kind_of(value)} is no mapping", "write a token, and source: in it"
+            )
             return ()
         rules = [self._rule(str(token), rule, f"{field}.{token}") for token, rule in value.items()]
         return tuple(rule for rule in rules if rule is not None)
@@ -35,7 +37,9 @@ class TokenReader:
         self._problems.check_keys(content, ("source", "force"), f"{field}.")
         force = content.get("force", False)
         if not isinstance(force, bool):
-            self._problems.refuse(f"{field}.force", f"{kind_of(force)} is not on or off", "write true or false")
+            self._problems.refuse(
+                f"{field}.force", f"{kind_of(force)} is not on or off", "write true or false"
+            )
             return None
         before, source = len(self._problems), content.get("source")
         if source is None and force:

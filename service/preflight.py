@@ -18,6 +18,7 @@ from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.methods import METHODS
+from search_spaces.problems import Notice
 from service.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.optimizers import NEED_KINSHIP, choose_algorithm
@@ -116,7 +117,7 @@ def check_spec(
         raise InvalidSpecError(tuple(mistakes))
     facts = check.facts(spec, kinship)
     genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
-    return Checked(spec, facts, genes, tuple(_warnings(spec, check.entries, genes)))
+    return Checked(spec, facts, genes, (*_warnings(spec, check.entries, genes), *check.ignored))
 
 
 @dataclass(slots=True)
@@ -126,6 +127,7 @@ class _Check:
     raw: Mapping[str, Any]
     mistakes: list[Mistake]
     layouts: dict[Parent, Layout] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)  # what recipes say and nobody reads
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
@@ -264,13 +266,16 @@ class _Check:
         baselines = read_part(Baselines, self.raw.get("baselines", {}))
         for name, text in baselines.recipes.items() if baselines is not None else ():
             pointer = pointer_to("baselines", "recipes", name)
+            notices: list[Notice] = []
             try:
-                recipe = read_recipe(text)
+                recipe = read_recipe(text, notices)
             except RecipeFileError as error:
                 for problem in error.problems:
-                    detail = f"{problem.field}: {problem.detail}"
+                    place = "" if problem.line is None else f"line {problem.line}: "
+                    detail = f"{place}{problem.field}: {problem.detail}"
                     self.mistakes.append(Mistake(pointer, problem.code, detail, problem.remedy))
             else:
+                self.ignored += [f"baselines.recipes.{name}, {notice}" for notice in notices]
                 self.mistakes += self._misfits(recipe, pointer)
 
     def warm_start(self, earlier: Earlier) -> None:

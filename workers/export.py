@@ -60,6 +60,7 @@ def merge_to_disk(
         WorkerError: A parent cannot be read, the merge fails, nothing can be written, or the memory
             limit is too low.
     """
+    device = device_named(order.device)
     stored = find_parents(order.recipe)
     check_apart(stored, Path(order.folder))
     check_names(order.extra_files)
@@ -83,7 +84,7 @@ def merge_to_disk(
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
         budget = within_limit(order.memory_limit)
-        stream = TensorStream(plan, layouts, parents, budget, records.record)
+        stream = TensorStream(plan, layouts, parents, budget, records.record, device=device)
         contents = replace(contents, queued=budget.queued)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
@@ -103,6 +104,26 @@ def merge_to_disk(
         )
 
 
+def device_named(name: str) -> torch.device:
+    """Returns the device of a name; `auto` is the first GPU, where there is one.
+
+    Raises:
+        ExportError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ExportError("device", f"{name!r} is none", "write cpu, cuda, cuda:1 or auto") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ExportError("device", f"nothing is merged on {name}", "write cpu, cuda, cuda:1 or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        detail = f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA devices"
+        raise ExportError("device", detail, "write cpu or auto, or see `evomerge doctor`")
+    return device
+
+
 def key_of(order: ExportOrder, contents: Contents, files: Mapping[str, str]) -> str:
     """Returns what an unfinished merge must agree in with this one: all that its weights depend on."""
     told = {
@@ -112,6 +133,7 @@ def key_of(order: ExportOrder, contents: Contents, files: Mapping[str, str]) -> 
         "parents": dict(files),
         "tensors": [[tensor.name, list(tensor.shape), tensor.dtype] for tensor in contents.tensors],
         "shard_bytes": order.shard_bytes,
+        **({} if order.device == "cpu" else {"device": order.device}),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

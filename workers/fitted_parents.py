@@ -148,7 +148,7 @@ class ParentFitter:
         Raises:
             MismatchError: They differ in a way that the recipe has no answer to.
         """
-        vocabulary = (recipe.tokenizer, recipe.vocabulary, recipe.pad_to_multiple_of)
+        vocabulary = (recipe.tokenizer, recipe.vocabulary, recipe.pad_to_multiple_of, recipe.tokens)
         key = (
             recipe.all_parents,
             recipe.merged_parents,
@@ -156,6 +156,7 @@ class ParentFitter:
             *vocabulary,
             recipe.untie_embeddings,
             recipe.chat_template,
+            recipe.chat_template_text,
         )
         if key not in self._found:
             self._found[key] = fit_parents(recipe, self._layouts)

@@ -92,4 +92,6 @@ class FittedReader:
         if plan.averaged:
             rows = torch.tensor(plan.averaged, device=stored.device)
             rebuilt[rows] = stored.to(wide).mean(0).to(stored.dtype)
+        if plan.zeros:
+            rebuilt[torch.tensor(plan.zeros, device=stored.device)] = 0
         return rebuilt

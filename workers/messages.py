@@ -139,6 +139,7 @@ class ExportOrder:
         hub: Where to push it, if anywhere.
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
+        device: Where the tensors are merged; `auto` is the first GPU, where there is one.
     """
 
     recipe: Recipe
@@ -150,6 +151,7 @@ class ExportOrder:
     hub: HubTarget | None = None
     memory_limit: int | None = None
     restart: bool = False
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,10 @@ class TensorStream:
         parents: TensorReader,
         budget: Budget,
         record: ReadRecord = no_records,
+        *,
+        device: torch.device | str = "cpu",
     ) -> None:
+        self._device = torch.device(device)
         self._plan, self._layouts, self._parents, self._record = plan, layouts, parents, record
         self._mapped_at_most, left = MAPPED_AT_MOST, budget.left
         if left is not None:
@@ -130,14 +133,14 @@ class TensorStream:
         self._rows = [self._rows_of(tensor, left, budget) for tensor in plan.tensors]
 
     def tensors_from(self, number: int) -> Iterator[tuple[str, Tensor]]:
-        """Yields the tensors from this number on, large ones in pieces of some rows.
+        """Yields the tensors from this number on, in memory, large ones in pieces of some rows.
 
         Raises:
             WorkerError: A tensor cannot be read or merged.
         """
         if number == len(self._plan.tensors):
             return
-        whole = Sources(self._read, self._record)
+        whole = Sources(self._read, self._record, self._device)
         findings = survey(self._plan, whole)
         begun: deque[tuple[str, Future[Tensor]]] = deque()
         try:
@@ -151,11 +154,11 @@ class TensorStream:
                 while begun:
                     yield _ended(begun)
                 if rows is None:
-                    yield tensor.name, merge_tensor(tensor, whole, findings)
+                    yield tensor.name, merge_tensor(tensor, whole, findings).cpu()
                     continue
                 for part in parts_of(tensor, rows):
                     sources = replace(whole, read=partial(self._read_rows, part))
-                    yield tensor.name, merge_tensor(cut(tensor, part), sources, findings)
+                    yield tensor.name, merge_tensor(cut(tensor, part), sources, findings).cpu()
             while begun:
                 yield _ended(begun)
         finally:
@@ -163,6 +166,8 @@ class TensorStream:
 
     def _beside_others(self, tensor: TensorPlan) -> bool:
         """Says whether a tensor is merged by one thread while others merge its neighbours."""
+        if self._device.type != "cpu":
+            return False
         if math.prod(tensor.shape) > USUAL_BLOCK or not has_fast_way(tensor):
             return False
         needed = working_bytes(tensor, self._inputs_bytes(tensor)) * (torch.get_num_threads() + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from workers.errors import MismatchError
 from workers.layout import Layout
 from workers.tensor_table import read_json
 from workers.tokenizer_union import union_tokenizer
-from workers.vocabulary import TOKENIZER_FILE
+from workers.vocabulary import TOKENIZER_FILE, read_vocabulary
 from workers.vocabulary_alignment import Alignment
 
 CONFIG_FILE = "tokenizer_config.json"
@@ -49,9 +50,8 @@ def tokenizer_files_for(
     texts: dict[str, str] = {}
     left_out: set[str] = set()
     config = _config(owner)
-    if recipe.vocabulary == "union" and alignment is not None:
-        others = [layouts[parent].folder for parent in recipe.all_parents if layouts[parent].folder != owner]
-        union = union_tokenizer(owner, others, alignment.ids)
+    union = _extended(recipe, layouts, alignment)
+    if union is not None:
         texts[TOKENIZER_FILE] = _text(union)
         left_out |= {name for name in _OF_ONE_PARENT if (owner / name).is_file()}
         if "added_tokens_decoder" in config:
@@ -64,6 +64,25 @@ def tokenizer_files_for(
         if config.pop("chat_template", None) is not None:
             texts[CONFIG_FILE] = _text(config)
     return TokenizerFiles(texts, frozenset(left_out | texts.keys()))
+
+
+def _extended(
+    recipe: Recipe, layouts: Mapping[Parent, Layout], alignment: Alignment | None
+) -> dict[str, Any] | None:
+    """Returns the tokenizer.json with what joins the owner's tokens; None where nothing does."""
+    if alignment is None:
+        return None
+    owner, others = layouts[recipe.tokenizer_owner].folder, list[Path]()
+    if recipe.vocabulary == "union":
+        others = [layouts[p].folder for p in recipe.all_parents if layouts[p].folder != owner]
+    elif all(rule.token in _ids(owner) for rule in recipe.tokens):
+        return None
+    return union_tokenizer(owner, others, alignment.ids, added=[rule.token for rule in recipe.tokens])
+
+
+def _ids(folder: Path) -> Mapping[str, int]:
+    vocabulary = read_vocabulary(folder)
+    return {} if vocabulary is None else vocabulary.ids
 
 
 def chat_template_of(folder: Path) -> str | None:
@@ -84,6 +103,8 @@ def chat_template_of(folder: Path) -> str | None:
 def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
     """Returns the template that replaces the owner's, None where that stays."""
     wanted = recipe.chat_template
+    if recipe.chat_template_text is not None:
+        return recipe.chat_template_text
     if wanted is None or wanted == recipe.tokenizer_owner:
         return None
     if isinstance(wanted, Parent):
@@ -93,10 +114,18 @@ def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | 
                 str(wanted), "has no chat template", "name a model that has one, or leave chat_template out"
             )
         return found
-    if chat_template_of(layouts[recipe.tokenizer_owner].folder) is not None:
-        return None
-    templates = (chat_template_of(layouts[parent].folder) for parent in recipe.all_parents)
-    return next((template for template in templates if template is not None), None)
+    return _most_common(recipe, layouts)
+
+
+def _most_common(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
+    """Returns the template that most of the merged models have, None where it is the owner's."""
+    own = (chat_template_of(layouts[recipe.tokenizer_owner].folder) or "").strip()
+    found = [(chat_template_of(layouts[p].folder) or "").strip() for p in recipe.merged_parents]
+    counted = Counter({own: 0})  # the first of those that are equally common is taken
+    counted.update(found)
+    del counted[""]
+    chosen = max(counted, key=counted.__getitem__, default=own)
+    return None if chosen == own else chosen
 
 
 def _config(folder: Path) -> dict[str, Any]:

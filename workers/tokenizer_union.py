@@ -17,16 +17,21 @@ from workers.tensor_table import read_json
 from workers.vocabulary import TOKENIZER_FILE
 
 _KINDS = ("BPE", "Unigram", "WordPiece", "WordLevel")
+# As transformers adds a token that it is told by its text alone.
+_PLAIN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
 _NAME_ONE = "write tokenizer_source with the model whose tokenizer to take"
 
 
-def union_tokenizer(owner: Path, others: Sequence[Path], ids: Mapping[str, int]) -> dict[str, Any]:
+def union_tokenizer(
+    owner: Path, others: Sequence[Path], ids: Mapping[str, int], *, added: Sequence[str] = ()
+) -> dict[str, Any]:
     """Returns the content of the merged tokenizer.json.
 
     Args:
         owner: The folder of the tokenizer that is extended.
         others: The folders of the tokenizers that it is extended by.
         ids: Token -> id of the union.
+        added: Tokens that are in it beside those of any tokenizer, or in spite of it.
 
     Raises:
         MismatchError: The tokenizers cut text in different ways, and have no union.
@@ -36,7 +41,7 @@ def union_tokenizer(owner: Path, others: Sequence[Path], ids: Mapping[str, int])
     for folder, content in zip(others, contents, strict=True):
         _check_alike(owner, merged, folder, content)
     kind = merged["model"]["type"]
-    added = _added_tokens(merged, contents, ids)
+    found = _added_tokens(merged, contents, ids, added)
     if kind == "Unigram":
         merged["model"]["vocab"] = _scored(merged, contents, ids)
     else:
@@ -44,7 +49,7 @@ def union_tokenizer(owner: Path, others: Sequence[Path], ids: Mapping[str, int])
         merged["model"]["vocab"] = dict(ids)
     if kind == "BPE":
         merged["model"]["merges"] = _merges(merged, contents, ids)
-    merged["added_tokens"] = added
+    merged["added_tokens"] = found
     return merged
 
 
@@ -73,19 +78,30 @@ def _mentions(part: object, word: str) -> bool:
 
 
 def _added_tokens(
-    first: Mapping[str, Any], others: Sequence[Mapping[str, Any]], ids: Mapping[str, int]
+    first: Mapping[str, Any],
+    others: Sequence[Mapping[str, Any]],
+    ids: Mapping[str, int],
+    more: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Returns the owner's added tokens, and those of the others that it does not know as words."""
+    """Returns the owner's added tokens, those of the others that it does not know as words, and more."""
     found = {item["content"]: item for item in first.get("added_tokens") or []}
-    vocabulary = first["model"]["vocab"]
-    words = vocabulary.keys() if isinstance(vocabulary, dict) else {pair[0] for pair in vocabulary}
+    words = _words(first)
     for content in others:
         for item in content.get("added_tokens") or []:
             if item["content"] not in words:
                 found.setdefault(item["content"], item)
+    every = words.union(*(_words(content) for content in others))
+    for token in more:
+        if token not in every:
+            found.setdefault(token, {"content": token, **_PLAIN})
     return sorted(
         ({**item, "id": ids[token]} for token, item in found.items()), key=lambda item: int(item["id"])
     )
+
+
+def _words(content: Mapping[str, Any]) -> set[str]:
+    vocabulary = content["model"]["vocab"]
+    return set(vocabulary) if isinstance(vocabulary, dict) else {pair[0] for pair in vocabulary}
 
 
 def _scored(

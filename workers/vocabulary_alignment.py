@@ -3,7 +3,7 @@
 Torch-free: says which rows to take; `workers/fitted_reader.py` takes them.  A token that a parent
 lacks gets the base's row, else the mean of the rows of the parents that have it.  A row for which no
 parent has a token is padding: the parent's own at that place, else the base's or the owner's, else the
-mean of all the parent's rows.
+mean of all the parent's rows.  A recipe may say of single tokens where their rows come from.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces import Parent, Recipe
+from search_spaces.token_rule import TokenRule
 from workers.errors import MismatchError
 from workers.layout import Layout
 from workers.tensor_table import BITS
@@ -45,11 +46,13 @@ class RowPlan:
         own: For each row of the merged model the parent's own row, or ABSENT.
         donations: What fills the absent ones.
         averaged: Absent rows that nobody has: the mean of all the parent's rows.
+        zeros: Rows of zeros.
     """
 
     own: tuple[int, ...]
     donations: tuple[Donation, ...]
     averaged: tuple[int, ...]
+    zeros: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,11 @@ def align_vocabularies(
         MismatchError: Vocabularies differ, and the recipe does not say what to do, or cannot be followed.
     """
     owner = recipe.tokenizer_owner
-    given = recipe.vocabulary is not None or recipe.tokenizer is not None or recipe.pad_to_multiple_of
+    given = recipe.vocabulary or recipe.tokenizer or recipe.pad_to_multiple_of or recipe.tokens
     found = {parent: read_vocabulary(layouts[parent].folder) for parent in dict.fromkeys((owner, *mixed))}
     sizes = {parent: vocabulary_rows(layouts[parent]) for parent in found}
     same = len(set(sizes.values())) == 1 and all(_equal(found[owner], other) for other in found.values())
-    if same and recipe.pad_to_multiple_of is None:
+    if same and recipe.pad_to_multiple_of is None and not recipe.tokens:
         return None
     if not given:
         raise _no_policy(owner, found, sizes)
@@ -107,13 +110,16 @@ def align_vocabularies(
         for token in (token for parent in mixed for token in known[parent].in_order()):
             if token not in ids:
                 ids[token], following = following, following + 1
+    for rule in recipe.tokens:
+        ids.setdefault(rule.token, max(ids.values()) + 1)
     rows = _rows(ids, sizes[owner] or 0, recipe.pad_to_multiple_of)
     places = {parent: _places(known[parent], sizes[parent] or 0) for parent in found}
     wanted = _wanted(ids, rows)
     donors = _Donors(places, tuple(mixed), recipe.base, owner)
+    ruled = {ids[rule.token]: _ruled(rule, places, sizes) for rule in recipe.tokens}
     plans = {}
     for parent in found:
-        plan = _plan(parent, wanted, places, donors)
+        plan = _plan(parent, wanted, places, donors, ruled)
         if plan.own != tuple(range(sizes[parent] or 0)):
             plans[parent] = plan
     told = repr((sorted(ids.items()), rows, [(str(parent), plan) for parent, plan in plans.items()]))
@@ -192,25 +198,68 @@ class _Donors:
         return tuple(parent for parent in having if parent in self.mixed) or tuple(having)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ruled:
+    """What a recipe says of one row; without a donor and without zero it must be every parent's own."""
+
+    rule: TokenRule
+    donor: Parent | None
+    row: int
+
+
+def _ruled(
+    rule: TokenRule,
+    places: Mapping[Parent, Mapping[_Token, int]],
+    sizes: Mapping[Parent, int | None],
+) -> _Ruled:
+    """Finds the row that a rule names.
+
+    Raises:
+        MismatchError: The rule's model has no such row.
+    """
+    if rule.source is None:
+        return _Ruled(rule, None, ABSENT)
+    token = rule.token if rule.source_token is None else rule.source_token
+    row = places[rule.source].get(token, ABSENT) if rule.source_id is None else rule.source_id
+    if not 0 <= row < (sizes[rule.source] or 0):
+        detail = f"{rule.source} has no row {row}"
+        if rule.source_id is None:
+            detail = f"{rule.source} does not know the token {token!r:.60}"
+        raise MismatchError(f"tokenizer.tokens.{rule.token}", detail, "take the row of a token that it knows")
+    return _Ruled(rule, rule.source, row)
+
+
 def _plan(
     parent: Parent,
     wanted: Sequence[_Token],
     places: Mapping[Parent, Mapping[_Token, int]],
     donors: _Donors,
+    ruled: Mapping[int, _Ruled],
 ) -> RowPlan:
     """Finds where each row comes from."""
     mine = places[parent]
-    own = tuple(mine.get(token, ABSENT) for token in wanted)
+    forced = {row for row, said in ruled.items() if said.rule.force}
+    own = tuple(ABSENT if row in forced else mine.get(token, ABSENT) for row, token in enumerate(wanted))
+    absent = [row for row, origin in enumerate(own) if origin == ABSENT]
     groups: dict[tuple[Parent, ...], list[int]] = {}
-    for row, origin in enumerate(own):
-        if origin == ABSENT:
+    for row in absent:
+        if row not in ruled:
             groups.setdefault(donors.of(wanted[row]), []).append(row)
     averaged = tuple(groups.pop((), ()))
-    donations = tuple(
+    donations = [
         Donation(tuple(rows), {p: tuple(places[p][wanted[row]] for row in rows) for p in giving})
         for giving, rows in groups.items()
-    )
-    return RowPlan(own, donations, averaged)
+    ]
+    zeros = []
+    for said, row in ((ruled[row], row) for row in absent if row in ruled):
+        if said.donor is not None:
+            donations.append(Donation((row,), {said.donor: (said.row,)}))
+        elif said.rule.zero:
+            zeros.append(row)
+        else:
+            field, detail = f"tokenizer.tokens.{said.rule.token}", f"{parent} does not know the token"
+            raise MismatchError(field, detail, "say where its row comes from: source: a model, or kind: zero")
+    return RowPlan(own, tuple(donations), averaged, tuple(zeros))
 
 
 def _with_size(config: Mapping[str, Any], rows: int) -> dict[str, Any]:

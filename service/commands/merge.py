@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import re
-import sys
-import time
+import shutil
+from dataclasses import replace as replaced
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated
 
 import typer
 
-from service.commands.figures import duration, size
-from service.commands.named_models import recipe_in
+from search_spaces import Recipe
+from search_spaces.recipe_file import NamedMerge
+from service.commands.figures import size
+from service.commands.merge_progress import progress
+from service.commands.mergekit_flags import with_mergekits_flags
+from service.commands.named_models import merges_in
 from service.commands.output import CommandError, note, say
+from service.commands.several_merges import Step, steps_to
 from workers.actor import merge_here
 from workers.errors import WorkerError
-from workers.messages import ExportOrder
-
-if TYPE_CHECKING:
-    from service.commands.progress_bar import ProgressBar
+from workers.messages import Exported, ExportOrder
 
 SHARD_GIGABYTES = 5.0
-BETWEEN_LINES = 2.0  # seconds between two lines of progress where there is no terminal
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _SIZE = re.compile(r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.I | re.A)
+_NUMBERS = re.compile(r"(?P<number>\d{1,15})(?P<unit>[kmb]?)", re.I | re.A)
+_COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, None: 2}
 
 
+@with_mergekits_flags
 def merge(
     recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE.yml", help="A recipe as mergekit YAML.")],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="The checkpoint's folder.")],
@@ -39,35 +43,129 @@ def merge(
             "--memory-limit", metavar="SIZE", help="Most memory to use, such as 4GB.", show_default="no limit"
         ),
     ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="DEVICE", help="Where to merge: cpu, cuda, cuda:1 or auto.")
+    ] = "cpu",
     replace: Annotated[bool, typer.Option("--replace", help="Replace a folder that exists.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where the same merge was killed before.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a recipe that says what nobody reads.")
+    ] = False,
+    intermediate: Annotated[
+        Path | None,
+        typer.Option(
+            "--intermediate-dir",
+            "-I",
+            metavar="DIR",
+            help="Keep the models of a file's named merges here.",
+            show_default="beside OUT, until it is complete",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet/--no-quiet", help="Show no progress.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--random-seed", min=0, metavar="N", help="Of methods that draw masks.")
+    ] = None,
+    cuda: Annotated[bool, typer.Option("--cuda/--no-cuda", "--gpu-rich", hidden=True)] = False,
+    out_shard_size: Annotated[str | None, typer.Option("--out-shard-size", hidden=True)] = None,
+    lazy: Annotated[bool, typer.Option("--lazy/--no-lazy", hidden=True)] = True,
+    verbosity: Annotated[int, typer.Option("-v", count=True, hidden=True)] = 0,
 ) -> None:
     """Merge one recipe to disk, without a service: what mergekit-yaml does, with the same files.
 
     Relative paths in the recipe are taken from the recipe's folder. Parents are read as they are
     needed, one tensor or some rows at a time. OUT appears when it is complete; a merge that was
     killed goes on where it stopped when the same command is given again.
+
+    A file may hold several recipes, divided by ---, with a name each: where one recipe's model is
+    another's name, that is merged first. The flags of mergekit-yaml and mergekit-multi are accepted.
     """
+    merges = _seeded(merges_in(recipe_file, strict=strict), seed)
     order = ExportOrder(
-        recipe=recipe_in(recipe_file),
+        recipe=merges[0].recipe,
         folder=str(folder.expanduser().absolute()),
         shard_bytes=int(shard_gigabytes * 1e9),
         replace=replace,
         memory_limit=None if memory_limit is None else bytes_in(memory_limit),
         restart=restart,
+        device=_device(device, cuda=cuda),
     )
+    if verbosity:
+        note("Note: -v is mergekit's, and changes nothing here")
+    if len(merges) == 1:
+        exported = _carried_out(order, out_shard_size, quiet=quiet)
+        note(f"Written ({size(exported.bytes)}); digest {exported.digest}")
+        say(exported.folder)
+        return
+    steps = steps_to(merges, Path(order.folder), None if intermediate is None else intermediate.absolute())
+    _check_folders(steps, replace=replace)
+    for step in steps:
+        _carry_out(step, order, out_shard_size, again=restart or not lazy, quiet=quiet)
+    if intermediate is None:
+        for step in steps:
+            if not step.is_final:
+                shutil.rmtree(step.folder.parent, ignore_errors=True)
+
+
+def _carry_out(step: Step, order: ExportOrder, shard: str | None, *, again: bool, quiet: bool) -> None:
+    """Carries out one merge of several; one that is there is taken as it is, unless `again`."""
+    called = step.name or "the final merge"
+    if not step.is_final and step.is_made and not again:
+        note(f"{called}: is made already, in {step.folder}")
+        return
+    note(f"{called}: merging into {step.folder}")
+    own = replaced(order, recipe=step.recipe, folder=str(step.folder))
+    exported = _carried_out(own if step.is_final else replaced(own, replace=True), shard, quiet=quiet)
+    note(f"{called}: written ({size(exported.bytes)}); digest {exported.digest}")
+    if step.is_final:
+        say(exported.folder)
+
+
+def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool) -> Exported:
+    """Merges to disk, and shows how far it is.
+
+    Raises:
+        CommandError: It could not be done.
+    """
+    if out_shard_size is not None:
+        numbers = numbers_in(out_shard_size)
+        bytes_each = _BYTES[order.recipe.out_dtype or order.recipe.dtype]
+        order = replaced(order, shard_bytes=max(numbers * bytes_each, 1))
+        note(f"Note: {out_shard_size} numbers in a file are {size(order.shard_bytes)} here; see --shard-size")
     try:
-        with _progress() as shown:
-            exported = merge_here(order, shown.written, shown.announced)
+        with progress(quiet=quiet) as shown:
+            return merge_here(order, shown.written, shown.announced)
     except KeyboardInterrupt:
         note("Interrupted; the same command goes on from here.")
         raise
     except WorkerError as error:
         raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
-    note(f"Written ({size(exported.bytes)}); digest {exported.digest}")
-    say(exported.folder)
+
+
+def _check_folders(steps: list[Step], *, replace: bool) -> None:
+    """Refuses to begin several merges whose last would find its folder taken."""
+    for step in steps:
+        if step.is_final and step.folder.exists() and not replace:
+            raise CommandError(f"{step.folder} exists already", "name another folder, or use --replace")
+
+
+def _seeded(merges: tuple[NamedMerge, ...], seed: int | None) -> tuple[NamedMerge, ...]:
+    """Returns the merges with a seed; without one each recipe's own stays."""
+    if seed is None:
+        return merges
+    found = []
+    for each in merges:
+        fields = {name: getattr(each.recipe, name) for name in Recipe.model_fields}
+        found.append(replaced(each, recipe=Recipe(**fields | {"seed": seed})))
+    return tuple(found)
+
+
+def _device(device: str, *, cuda: bool) -> str:
+    if not cuda:
+        return device
+    note("Note: --cuda is mergekit's; it is --device cuda here")
+    return "cuda" if device == "cpu" else device
 
 
 def bytes_in(text: str) -> int:
@@ -82,47 +180,13 @@ def bytes_in(text: str) -> int:
     return int(float(match["number"]) * _UNITS[match["unit"].lower()])
 
 
-def _progress() -> ProgressBar | ProgressLines:
-    """Returns what shows how far a merge is, where remarks go."""
-    if not sys.stderr.isatty():
-        return ProgressLines()
-    from service.commands.progress_bar import ProgressBar  # slow to import, and of no use in logs
+def numbers_in(text: str) -> int:
+    """Returns how many numbers mergekit's `--out-shard-size` allows in a file, such as `5B` or `500M`.
 
-    return ProgressBar()
-
-
-class ProgressLines:
-    """Says now and then how far a merge is: for logs and pipes.  The writer's thread calls it."""
-
-    def __init__(self) -> None:
-        self._total, self._tensors = 0, 0
-        self._began = self._said = time.monotonic()
-        self._found = 0  # bytes that an earlier process wrote
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Has nothing to tidy up."""
-
-    def announced(self, total: int) -> None:
-        """Hears how many bytes there will be."""
-        self._total = total
-        note(f"merging: {size(total)} to write")
-
-    def written(self, tensors: int, count: int) -> None:
-        """Hears how many tensors and bytes are written."""
-        if self._tensors == 0 and tensors > 1:
-            self._found = count
-            note(f"going on after {tensors} tensors, {size(count)}")
-        self._tensors = tensors
-        now = time.monotonic()
-        if now - self._said < BETWEEN_LINES:
-            return
-        self._said = now
-        rate = (count - self._found) / max(now - self._began, 1e-6)
-        left = duration((self._total - count) / rate) if rate > 0 else "?"
-        share = 100 * count // max(self._total, 1)
-        note(f"merging: {share} %, {size(count)} of {size(self._total)}, {size(round(rate))}/s, {left} left")
+    Raises:
+        typer.BadParameter: It says none.
+    """
+    match = _NUMBERS.fullmatch(text.strip())
+    if match is None or not int(match["number"]):
+        raise typer.BadParameter(f"{text!r} is no count of numbers; write it as 5B or 500M")
+    return int(match["number"]) * _COUNTS[match["unit"].lower()]

@@ -2,32 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.mergekit_yaml import read_recipe
+from search_spaces.problems import Notice
+from search_spaces.recipe_file import NamedMerge, read_merges
+from search_spaces.renamed_parents import with_parents
 from search_spaces.strict_yaml import LARGEST_TEXT
-from service.commands.output import CommandError, Exit
-from service.commands.spec_file import with_absolute_parents
+from service.commands.output import CommandError, Exit, note
+from service.commands.spec_file import with_absolute_path
 
 
-def recipe_in(path: Path) -> Recipe:
-    """Returns the recipe in a file; relative paths in it are taken from its folder.
+def recipe_in(path: Path, *, strict: bool = False) -> Recipe:
+    """Returns the one recipe in a file; relative paths in it are taken from its folder.
 
     Raises:
-        CommandError: The file cannot be read, or has mistakes.
+        CommandError: The file cannot be read, has mistakes or several recipes.
     """
+    merges = merges_in(path, strict=strict)
+    if len(merges) > 1:
+        hint = "carry it out with `evomerge merge`, or keep one recipe in the file"
+        raise CommandError(f"{path} holds {len(merges)} recipes", hint, code=Exit.INVALID)
+    return merges[0].recipe
+
+
+def merges_in(path: Path, *, strict: bool = False) -> tuple[NamedMerge, ...]:
+    """Returns the recipes in a file, each after those whose models it takes.
+
+    What is read by nobody is told on stderr.  Relative paths are taken from the file's folder.
+
+    Raises:
+        CommandError: The file cannot be read or has mistakes; if `strict`, what is read by nobody is one.
+    """
+    notices: list[Notice] = []
     try:
-        recipe = read_recipe(_text_of(path))
+        merges = read_merges(_text_of(path), notices)
     except RecipeFileError as error:
-        listed = "\n".join(f"  {problem}" for problem in error.problems)
+        listed = "\n".join(f"  {problem.placed}" for problem in error.problems)
         raise CommandError(f"{path} has mistakes:\n{listed}", code=Exit.INVALID) from error
     except SpaceError as error:
         raise CommandError(f"{path}: {error}", code=Exit.INVALID) from error
-    return with_absolute_parents(recipe, path.absolute().parent)
+    if notices and strict:
+        listed = "\n".join(f"  {notice}" for notice in notices)
+        hint = "mend the file, or leave --strict out"
+        raise CommandError(f"{path} says what nobody reads:\n{listed}", hint, code=Exit.INVALID)
+    for notice in notices:
+        note(f"Warning: {path}, {notice}")
+    folder = path.absolute().parent
+    names = {merge.name for merge in merges}
+    return tuple(
+        replace(merge, recipe=with_parents(merge.recipe, partial(_here, folder, names))) for merge in merges
+    )
+
+
+def _here(folder: Path, names: set[str | None], parent: Parent) -> Parent:
+    """Returns a parent with absolute paths; one that a merge of the same file makes stays a name."""
+    if parent.model not in names:
+        return with_absolute_path(parent, folder)
+    adapter = parent.adapter_as_parent
+    if adapter is None:
+        return parent
+    found = with_absolute_path(adapter, folder)
+    return parent.model_copy(update={"adapter": found.model, "adapter_revision": found.revision})
 
 
 def parent_named(text: str) -> Parent:

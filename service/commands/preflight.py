@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from search_spaces.recipe_file import NamedMerge
 from service.commands.connection import JsonOption
 from service.commands.figures import size
-from service.commands.named_models import parent_named, recipe_in
-from service.commands.output import Exit, clean, data_console, say
+from service.commands.named_models import merges_in, parent_named
+from service.commands.output import Exit, clean, data_console, note, say
+from service.commands.several_merges import inspected_as
 from service.commands.spec_file import RECIPE_ENDINGS
 from workers.parent_facts import ParentFacts
 from workers.preflight import (
@@ -34,21 +36,41 @@ def preflight(
         list[str], typer.Argument(metavar="RECIPE.yml|MODEL...", help="A recipe, or models to compare.")
     ],
     as_json_text: JsonOption = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a recipe that says what nobody reads.")
+    ] = False,
 ) -> int:
     """Say what the parents of a merge are, what it needs, and what will not work.
 
     Reads configs, tokenizers, the headers of safetensors and a few kilobytes of weights. Ends with
-    code 2 when the merge cannot work.
+    code 2 when the merge cannot work. Of a file with several recipes each is looked at.
     """
-    if len(what) == 1 and what[0].endswith(RECIPE_ENDINGS):
-        found = preflight_recipe(recipe_in(Path(what[0])))
+    if len(what) > 1 or not what[0].endswith(RECIPE_ENDINGS):
+        found = [preflight_models([parent_named(text) for text in what])]
     else:
-        found = preflight_models([parent_named(text) for text in what])
+        found = _of_merges(merges_in(Path(what[0]), strict=strict))
     if as_json_text:
-        say(json.dumps(as_json(found), indent=2, default=str))
+        told = [as_json(each) for each in found]
+        say(json.dumps(told if len(told) > 1 else told[0], indent=2, default=str))
     else:
-        _show(found)
-    return REFUSED if found.refusals else Exit.OK
+        for each in found:
+            _show(each)
+    return REFUSED if any(each.refusals for each in found) else Exit.OK
+
+
+def _of_merges(merges: Sequence[NamedMerge]) -> list[Preflight]:
+    """Looks at the parents of every merge of a file; a merge's model is looked at as its owner's."""
+    if len(merges) == 1:
+        return [preflight_recipe(merges[0].recipe)]
+    found = []
+    for merge, can_be_seen in inspected_as(merges):
+        called = merge.name or "the final merge"
+        if can_be_seen:
+            note(f"{called}:")
+            found.append(preflight_recipe(merge.recipe))
+        else:
+            note(f"{called}: not looked at, since {' and '.join(merge.takes)} must be made first")
+    return found
 
 
 def _show(found: Preflight) -> None:

@@ -13,8 +13,11 @@ from pydantic import ValidationError
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError, SpaceError
 from search_spaces.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.parent import is_path
+from search_spaces.problems import Notice
+from search_spaces.renamed_parents import with_parents
 from search_spaces.strict_yaml import Loader, load_yaml
-from service.commands.output import CommandError, Exit
+from service.commands.output import CommandError, Exit, note
 from service.errors import Mistake
 
 RECIPE_ENDINGS = (".yml", ".yaml")
@@ -147,18 +150,28 @@ def _parent(parent: Any, folder: Path) -> Any:  # noqa: ANN401 - the service say
         return parent
     if _absolute(parent, folder).is_dir():
         return str(_absolute(parent, folder))
-    divided = _divided(parent)
+    divided = _divided(parent, folder)
     if divided is not None:
         return str(Parent.model_validate(_parent(divided, folder)))
     return str(_absolute(parent, folder)) if parent.startswith((".", "~")) else parent
 
 
-def _divided(text: str) -> dict[str, str | None] | None:
-    """Returns the parts of `model+adapter`; None where there is no adapter, or the text is no reference."""
+def _divided(text: str, folder: Path) -> dict[str, str | None] | None:
+    """Returns the parts of `model+adapter`; None where there is no adapter, or the text is no reference.
+
+    A path is divided as mergekit divides it where the whole names no folder and its first part does.
+    """
     try:
         parent = Parent.model_validate(text)
     except ValidationError:
         return None
+    if parent.adapter is None and is_path(parent.model) and ("+" in text or "@" in text):
+        model, _, adapter = text.partition("+")
+        model = model if _absolute(model, folder).is_dir() else model.partition("@")[0]
+        name, _, revision = adapter.partition("@")
+        if _absolute(model, folder).is_dir():
+            revisions = {"adapter_revision": revision or None} if name else {}
+            return {"model": model, "adapter": name or None, **revisions}
     return dict(parent) if parent.adapter is not None else None
 
 
@@ -168,7 +181,11 @@ def _recipe(text: Any, folder: Path) -> Any:  # noqa: ANN401 - the service says 
         return text
     path = _absolute(text, folder)
     try:
-        return write_recipe(with_absolute_parents(read_recipe(path.read_text(encoding="utf-8")), path.parent))
+        notices: list[Notice] = []
+        recipe = read_recipe(path.read_text(encoding="utf-8"), notices)
+        for notice in notices:
+            note(f"Warning: {path}: {notice}")
+        return write_recipe(with_absolute_parents(recipe, path.parent))
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", "check the path", code=Exit.INVALID) from error
     except SpaceError as error:
@@ -177,15 +194,12 @@ def _recipe(text: Any, folder: Path) -> Any:  # noqa: ANN401 - the service says 
 
 def with_absolute_parents(recipe: Recipe, folder: Path) -> Recipe:
     """Returns the recipe with its parents' relative paths resolved against a folder."""
+    return with_parents(recipe, lambda parent: with_absolute_path(parent, folder))
 
-    def resolved(value: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
-        if isinstance(value, dict):
-            return {name: resolved(part, name) for name, part in value.items()}
-        if isinstance(value, list):
-            return [resolved(part) for part in value]
-        return _parent(value, folder) if key in ("parent", "base", "tokenizer") else value
 
-    return Recipe.model_validate(resolved(recipe.model_dump(mode="json")))
+def with_absolute_path(parent: Parent, folder: Path) -> Parent:
+    """Returns a parent, its relative paths resolved against a folder."""
+    return Parent.model_validate(_parent(str(parent), folder))
 
 
 def _line(node: yaml.Node, parts: Sequence[str]) -> int:
