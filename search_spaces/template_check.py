@@ -10,7 +10,7 @@ from jinja2.parser import Parser
 class _Generation(Extension):
     """transformers' `{% generation %}`, which marks what the assistant says."""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         """Returns what stands between the tags."""

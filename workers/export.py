@@ -20,6 +20,7 @@ from workers.errors import CheckpointError, ExportError
 from workers.fitted_parents import fit_parents
 from workers.fitted_reader import FittedReader
 from workers.hub import fetch_layout
+from workers.idle_filters import idle_filters
 from workers.layout import Layout
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
@@ -66,6 +67,8 @@ def merge_to_disk(
     check_names(order.extra_files)
     fitted = fit_parents(order.recipe, stored)
     layouts = fitted.layouts
+    if order.strict:
+        check_no_idle_filter(order.recipe, layouts)
     plan = fold_scales(plan_merge(order.recipe, layouts))
     contents = Contents(
         config=merged_config(plan.owner, order.recipe, layouts),
@@ -102,6 +105,16 @@ def merge_to_disk(
             replace=order.replace,
             progress=progress,
         )
+
+
+def check_no_idle_filter(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> None:
+    """Refuses filters that choose no tensor of any model.
+
+    Raises:
+        ExportError: Names the first one.
+    """
+    for idle in idle_filters(recipe, (name for layout in layouts.values() for name in layout.tensors)):
+        raise ExportError(idle.field, idle.detail, "take it out, or leave --strict out")
 
 
 def device_named(name: str) -> torch.device:

@@ -14,6 +14,7 @@ from search_spaces.methods import method_named
 from workers.errors import WorkerError
 from workers.fitted_parents import FittedParents, fit_parents
 from workers.hub import inspect_parent
+from workers.idle_filters import idle_filters
 from workers.inspection import compare_layouts
 from workers.layout import Layout
 from workers.misfits import misfits, unprepared
@@ -109,6 +110,7 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
     merged = [layouts[parent] for parent in recipe.merged_parents if parent in layouts]
     comparisons = _comparisons(layouts.get(first), merged)
     warnings = [*_warnings(facts, comparisons), *_ancestry(recipe, comparisons)]
+    warnings += _idle(recipe, [name for layout in merged for name in layout.tensors])
     needs = None if refusals or fitted is None else _needs(recipe, fitted, facts)
     return Preflight(tuple(facts), comparisons, needs, tuple(refusals), tuple(warnings))
 
@@ -201,6 +203,13 @@ def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Finding]:
         licences = [each.licence or "not given" for each in (other, first)]
         detail = f"its licence is {licences[0]}, that of {first.parent} is {licences[1]}"
         yield Finding(other.parent, detail, "see which terms the merged model falls under")
+
+
+def _idle(recipe: Recipe, names: Sequence[str]) -> Iterator[Finding]:
+    """Yields filters that choose nothing and are no mistake."""
+    for idle in idle_filters(recipe, names) if names else ():
+        if not idle.is_mistake:
+            yield Finding(idle.field, idle.detail, "it changes nothing, and can be taken out")
 
 
 def _ancestry(recipe: Recipe, comparisons: Sequence[Comparison]) -> Iterator[Finding]:

@@ -100,7 +100,10 @@ def with_mergekits_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
         for name, kind in added.items()
     ]
-    mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.parameters.values()]
+    mine = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
+        for each in own.parameters.values()
+    ]
     accepting.__signature__ = own.replace(parameters=[*mine, *parameters])  # type: ignore[attr-defined]
     accepting.__annotations__ = {**hints, **added}
     return accepting
