@@ -228,7 +228,7 @@ def test_too_many_failures_end_an_experiment_and_say_why(database: Database) -> 
     assert again.status is _S.FAILED
     assert again.failure is not None
     assert again.failure["code"] == "too_many_failures"
-    assert "2 candidates failed, 1 are put up with" in again.failure["cause"]
+    assert "2 candidates failed, 1 are allowed" in again.failure["cause"]
     assert again.failure["remedy"] == "look at the script"
 
 
