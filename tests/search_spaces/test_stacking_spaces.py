@@ -207,7 +207,10 @@ def stack(*places: tuple[Parent, int, int, float]) -> Recipe:
     [
         (stack((RIGHT, 0, 4, 1.0)), "its embeddings or its head are not those of left"),
         (stack((LEFT, 0, 2, 1.0), (RIGHT, 2, 3, 9.0), (LEFT, 3, 4, 1.0)), "widen space.scale_bounds"),
-        (stack((LEFT, 0, 2, 1.0), (Parent(model="org/x"), 0, 1, 1.0), (LEFT, 3, 4, 1.0)), "no parent here has"),
+        (
+            stack((LEFT, 0, 2, 1.0), (Parent(model="org/x"), 0, 1, 1.0), (LEFT, 3, 4, 1.0)),
+            "no parent here has",
+        ),
         (stack((LEFT, 1, 4, 1.0)), "set space.fixed_ends: false"),
         (stack(*[(LEFT, 0, 1, 1.0)] * 9, (LEFT, 3, 4, 1.0)), "raise space."),
     ],

@@ -7,10 +7,13 @@ import struct
 from math import prod
 from pathlib import Path
 
+_WIDTH = 8
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
     "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "intermediate_size": _WIDTH,
     "tie_word_embeddings": True,
 }
 
@@ -21,7 +24,11 @@ def write_zeros(folder: Path, *, tokens: int, hidden: int) -> Path:
     (folder / "config.json").write_text(json.dumps(CONFIG | {"vocab_size": tokens, "hidden_size": hidden}))
     shapes = {
         "model.embed_tokens.weight": [tokens, hidden],
-        "model.layers.0.self_attn.q_proj.weight": [hidden, hidden],
+        **{f"model.layers.0.self_attn.{name}_proj.weight": [hidden, hidden] for name in "qkvo"},
+        **{f"model.layers.0.mlp.{name}_proj.weight": [_WIDTH, hidden] for name in ("gate", "up")},
+        "model.layers.0.mlp.down_proj.weight": [hidden, _WIDTH],
+        "model.layers.0.input_layernorm.weight": [hidden],
+        "model.layers.0.post_attention_layernorm.weight": [hidden],
         "model.norm.weight": [hidden],
     }
     header, position = {}, 0

@@ -61,7 +61,9 @@ NOT_LIVE: Mapping[str, str] = {
     "inkling2_text": "keeps it in another form than checkpoints do",
 }
 """Merged to disk, but not in memory, and what the error says."""
-REARRANGED = ("reformer",)  # its layers are called in pairs of streams: its own loop runs over them
+REARRANGED = ("cpmant", "reformer")
+"""Compared with their own loop over re-ordered layers: all layers share a table of positions that lies
+outside them, or are called in pairs of streams."""
 
 
 _INFINITY = {"__float__": "Infinity"}  # as transformers writes it

@@ -49,16 +49,18 @@ def facts_of(part: Mapping[str, Any], layers: int, others: Collection[str] = ())
     Args:
         part: The configuration, or the part of it that describes the language model.
         layers: How many layers it describes.
-        others: Keys of lists that are known to have nothing to do with layers, however long they are.
+        others: Keys of lists that have no entry per layer, however long they are.
     """
     found = {fact.keys[0]: fact for fact in _ruled(part, layers)}
     told = {key for fact in found.values() for key in fact.keys}
     for key, value in part.items():
-        if key in told or key in others or _NO_LAYERS.fullmatch(key):
+        if key in told or _NO_LAYERS.fullmatch(key):
             continue
         fact: Fact | None
         if isinstance(value, list):
             fact = _listed(key, value, layers)
+            if key in others and isinstance(fact and fact.write, _OneEach):
+                continue
         elif isinstance(value, Mapping) and "layer" in key and value and all(map(_is_number, value)):
             fact = _tabled(key, value, layers)
         elif isinstance(value, str) and "pattern" in key and len(value) == layers:

@@ -220,7 +220,7 @@ def _read(config: str, key: str | None, layers: int) -> _Part:
 
 
 @lru_cache(maxsize=_KEPT)
-def _of_no_layer(kind: type) -> frozenset[str]:
+def _of_no_layer(kind: Any) -> frozenset[str]:  # noqa: ANN401 - a class of transformers
     """Returns an architecture's lists that are not as long as its default model is deep."""
     try:
         default = kind().to_dict()
