@@ -129,9 +129,13 @@ def _settings(parameter: Parameter, declared: MethodParameter) -> Any:  # noqa: 
     ]
 
 
-def _value(setting: Setting, declared: MethodParameter) -> float | bool | str | list[float]:
+def _value(setting: Setting, declared: MethodParameter) -> Any:  # noqa: ANN401 - a number, a word, or a list
     if isinstance(setting.value, tuple):
-        return list(setting.value)
+        return [_written(value, declared) for value in setting.value]
+    return _written(setting.value, declared)
+
+
+def _written(value: float, declared: MethodParameter) -> float | bool | str:
     if declared.kind == "choice":
-        return declared.choices[int(setting.value)]
-    return bool(setting.value) if declared.kind == "switch" else setting.value
+        return declared.choices[int(value)]
+    return bool(value) if declared.kind == "switch" else value

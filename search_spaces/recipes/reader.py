@@ -62,6 +62,7 @@ class RecipeReader:
         self._document = document or load_document(text)
         self._problems = Problems(self._document.lines, notices)
         self._method: Method | None = None
+        self._in_slices = False
         self._base: Parent | None = None
 
     def read(self) -> Recipe:
@@ -104,6 +105,7 @@ class RecipeReader:
     def _without_empty_lists(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Leaves out empty lists of models where another list is there; to mergekit they are not there."""
         places = ("models", "slices", "modules")
+        content = {key: value for key, value in content.items() if key not in places or value is not None}
         empty = [key for key in places if key in content and not content[key]]
         if self._problems.notices is None or not any(content.get(key) for key in places):
             return content
@@ -160,6 +162,7 @@ class RecipeReader:
                 "models", detail, "keep one of them" if both else "list the models to merge"
             )
             return []
+        self._in_slices = "slices" in content
         if "models" in content:
             whole = self._slice(content, path="", sources_key="models", levels=(shared,))
             return [whole] if whole else []
@@ -267,8 +270,11 @@ class RecipeReader:
         if "model" not in content:
             self._problems.refuse(f"{path}model", "it is missing", "name a folder or a repository")
         parent = self._model(content["model"], f"{path}model") if "model" in content else None
-        layers = self._layers(content.get("layer_range"), f"{path}layer_range")
+        layers = self._layers(content.get("layer_range"), f"{path}layer_range") if layered else None
         parameters = self._parameters.read(content, path, of_a_model=True)
+        if "weight" in parameters and self._method is METHODS["karcher"]:
+            detail = "the models pull by their weights here, where mergekit has all pull alike"
+            self._problems.remark(f"{path}parameters.weight", detail, "take it out for mergekit's mean")
         if parent is None:
             return None
         try:
@@ -327,6 +333,7 @@ class RecipeReader:
             self._problems.add([missing_base(self._method, "base_model")])
         listed = all(self._base in [source.parent for source in part.sources] for part in slices)
         used = self._method.needs_base or self._method.takes_base
-        if self._base is not None and not used and not listed:
+        # Beside slices it gives mergekit the configuration alone; beside models it would be one of them.
+        if self._base is not None and not used and not listed and not self._in_slices:
             detail = f"{self._method.name} has no use for a base, and {self._base} is not among its models"
             self._problems.refuse("base_model", detail, "list it, or write it as tokenizer_source")

@@ -205,14 +205,16 @@ class Recipe(BaseModel):
 
     def parent_value(self, name: str, part: Slice, source: Source, tensor: str, depth: float) -> float | None:
         """Resolves a per-parent parameter: source, slice, recipe, then the method's default."""
-        levels = (source.parameters, part.parameters, self.parameters)
-        found = first_value(levels, name, tensor, depth)
-        return found if found is not None else method_named(self.method).parameter(name).default
+        return self._value((source.parameters, part.parameters, self.parameters), name, tensor, depth)
 
     def shared_value(self, name: str, part: Slice, tensor: str, depth: float) -> float | None:
         """Resolves a parameter that all parents share: slice, recipe, then the method's default."""
-        found = first_value((part.parameters, self.parameters), name, tensor, depth)
-        return found if found is not None else method_named(self.method).parameter(name).default
+        return self._value((part.parameters, self.parameters), name, tensor, depth)
+
+    def _value(self, levels: Sequence[Parameters], name: str, tensor: str, depth: float) -> float | None:
+        declared = method_named(self.method).parameter(name)
+        found = first_value(levels, name, tensor, depth, in_steps=declared.kind != "number")
+        return found if found is not None else declared.default
 
 
 def _without_listed_base(part: Slice, base: Parent | None) -> Slice:
@@ -306,7 +308,7 @@ def value_problems(declared: MethodParameter, value: float, field: str) -> Itera
 
 def _value_problem(declared: MethodParameter, setting: Setting, field: str) -> RecipeError | None:
     values = setting.value if isinstance(setting.value, tuple) else (setting.value,)
-    if declared.kind == "switch" and setting.value not in (0.0, 1.0):
+    if declared.kind == "switch" and any(value not in (0.0, 1.0) for value in values):
         return RecipeError(field, f"{declared.name} is on or off, got {setting.value}", "write true or false")
     if declared.kind == "choice" and setting.value not in range(len(declared.choices)):
         words = ", ".join(declared.choices)

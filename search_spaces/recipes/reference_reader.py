@@ -41,8 +41,8 @@ def _of_parts(value: Mapping[str, Any], field: str, problems: Problems) -> Paren
 
 def _path(value: object, field: str, problems: Problems) -> dict[str, Any] | None:
     if isinstance(value, str):
-        path, _, revision = value.partition("@")
-        return {"path": path, "revision": revision or None}
+        path, _, after = value.partition("@")
+        return {"path": path, "revision": after or None}
     if not isinstance(value, Mapping) or not isinstance(value.get("path"), str):
         problems.refuse(field, f"{kind_of(value)} is no place of a model", "write path: in it")
         return None

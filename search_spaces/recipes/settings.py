@@ -47,12 +47,17 @@ class Setting(BaseModel):
         """Says whether this setting's filter is part of the tensor's name."""
         return self.filter is None or self.filter == "*" or self.filter in tensor_name
 
-    def at(self, depth: float) -> float:
-        """Returns the value at a depth: 0 is the slice's first layer, 1 its last."""
+    def at(self, depth: float, *, in_steps: bool = False) -> float:
+        """Returns the value at a depth: 0 is the slice's first layer, 1 its last.
+
+        In steps there is nothing between two values of a gradient: switches and words are taken so.
+        """
         if isinstance(self.value, float):
             return self.value
         position = depth * (len(self.value) - 1)
         below = min(int(position), len(self.value) - 1)
+        if in_steps:
+            return self.value[below]
         above = min(below + 1, len(self.value) - 1)
         share = position - below
         return self.value[below] * (1 - share) + self.value[above] * share
@@ -67,19 +72,23 @@ def constant(value: float) -> Parameter:
     return (Setting(value=value),)
 
 
-def value_for(parameter: Parameter, tensor_name: str, depth: float) -> float | None:
+def value_for(
+    parameter: Parameter, tensor_name: str, depth: float, *, in_steps: bool = False
+) -> float | None:
     """Returns the parameter's value for one tensor, or None where no setting applies."""
     for setting in parameter:
         if setting.applies_to(tensor_name):
-            return setting.at(depth)
+            return setting.at(depth, in_steps=in_steps)
     return None
 
 
-def first_value(levels: Sequence[Parameters], name: str, tensor_name: str, depth: float) -> float | None:
+def first_value(
+    levels: Sequence[Parameters], name: str, tensor_name: str, depth: float, *, in_steps: bool = False
+) -> float | None:
     """Returns the value of the innermost level that says anything about this tensor."""
     for level in levels:
         if name in level:
-            value = value_for(level[name], tensor_name, depth)
+            value = value_for(level[name], tensor_name, depth, in_steps=in_steps)
             if value is not None:
                 return value
     return None

@@ -54,7 +54,7 @@ class Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._open: list[str | None] = []  # the anchors of what is being composed
-        self._aliases: list[yaml.Event] = []
+        self._aliases: list[yaml.AliasEvent] = []
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Builds one node.
@@ -219,7 +219,7 @@ def _extent(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, in
     return known[id(node)]
 
 
-def _too_deep(mark: yaml.Mark | None) -> RecipeFileError:
+def _too_deep(mark: Any) -> RecipeFileError:  # noqa: ANN401 - as above
     return _refusal(_line(mark), f"lists and mappings are nested more than {DEEPEST} deep", "flatten them")
 
 
@@ -227,7 +227,7 @@ def _refusal(field: str, detail: str, remedy: str) -> RecipeFileError:
     return RecipeFileError([RecipeError(field, detail, remedy)])
 
 
-def _line(mark: yaml.Mark | None) -> str:
+def _line(mark: Any) -> str:  # noqa: ANN401 - PyYAML's two kinds of marks
     return "file" if mark is None else f"line {mark.line + 1}"
 
 

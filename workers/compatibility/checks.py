@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import method_named
+from search_spaces.recipes.idle_filters import idle_filters
 from search_spaces.recipes.settings import Parameters, Setting
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import STRUCTURE, Layout, text_config
@@ -66,14 +67,9 @@ def _other_types(layout: Layout, first: Layout) -> Iterator[WorkerError]:
 
 
 def _idle_filters(recipe: Recipe, layouts: Sequence[Layout]) -> Iterator[WorkerError]:
-    levels = [recipe.parameters, *(part.parameters for part in recipe.slices)]
-    levels += [source.parameters for part in recipe.slices for source in part.sources]
-    named = {(label, s.filter): None for level in levels for label in level for s in level[label] if s.filter}
-    text = "\n".join(name for layout in layouts for name in layout.tensors)
-    for label, part in named:
-        if part != "*" and part not in text:
-            detail = f"the filter {part[:80]!r} is part of no tensor's name"
-            yield MismatchError(f"parameters.{label}", detail, "use a part of a tensor's name")
+    for idle in idle_filters(recipe, (name for layout in layouts for name in layout.tensors)):
+        if idle.is_mistake:
+            yield MismatchError(idle.field, idle.detail, "use a part of a tensor's name")
 
 
 def _several_thresholds(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> Iterator[WorkerError]:

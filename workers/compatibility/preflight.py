@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import method_named
+from search_spaces.recipes.idle_filters import idle_filters
 from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
@@ -88,6 +89,7 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
     told = {(found.field, found.detail.split()[0]) for found in refusals}
     refusals += [each for each in settings.refusals if (each.field, each.detail.split()[0]) not in told]
     warnings = [*_warnings(facts, comparisons), *settings.warnings]
+    warnings += _idle(recipe, [name for layout in merged for name in layout.tensors])
     if recipe.method != "passthrough":
         warnings += unrelated(comparisons, based=method_named(recipe.method).needs_base)
     needs = None if refusals or fitted is None else _needs(recipe, fitted, facts)
@@ -147,6 +149,13 @@ def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Finding]:
         licences = [each.licence or "not given" for each in (other, first)]
         detail = f"its licence is {licences[0]}, that of {first.parent} is {licences[1]}"
         yield Finding(other.parent, detail, "see which terms the merged model falls under")
+
+
+def _idle(recipe: Recipe, names: Sequence[str]) -> Iterator[Finding]:
+    """Yields filters that choose nothing and are no mistake."""
+    for idle in idle_filters(recipe, names) if names else ():
+        if not idle.is_mistake:
+            yield Finding(idle.field, idle.detail, "it changes nothing, and can be taken out")
 
 
 def _needs(recipe: Recipe, fitted: FittedParents, facts: Sequence[ParentFacts]) -> Needs:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent, Recipe
+from search_spaces.recipes.idle_filters import idle_filters
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from workers.calibration.records import Records
 from workers.checkpoints.architecture.configuration import merged_config
@@ -72,6 +73,8 @@ def merge_to_disk(
     check_names(order.extra_files)
     fitted = fit_parents(order.recipe, stored)
     layouts = fitted.layouts
+    if order.strict:
+        check_no_idle_filter(order.recipe, layouts)
     plan = fold_scales(plan_merge(order.recipe, layouts))
     contents = Contents(
         config=merged_config(plan.owner, order.recipe, layouts),
@@ -110,6 +113,16 @@ def merge_to_disk(
             progress=progress,
         )
     return replace(exported, notes=tuple(note for layout in stored.values() for note in layout.notes))
+
+
+def check_no_idle_filter(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> None:
+    """Refuses filters that choose no tensor of any model.
+
+    Raises:
+        ExportError: Names the first one.
+    """
+    for idle in idle_filters(recipe, (name for layout in layouts.values() for name in layout.tensors)):
+        raise ExportError(idle.field, idle.detail, "take it out, or leave --strict out")
 
 
 def device_named(name: str) -> torch.device:

@@ -6,11 +6,13 @@ Made from the parents' layouts, before any weight is read.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.catalogue.methods import Method, method_named
+from search_spaces.recipes.idle_filters import idle_filters
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.inspection import is_tied
 from workers.checkpoints.layout import Layout, TensorEntry
@@ -25,6 +27,8 @@ from workers.merging.fit import (
     is_mergeable,
     layer_range,
 )
+
+_log = logging.getLogger(__name__)
 
 _HEADS = ("lm_head.weight", "embed_out.weight")
 _BEFORE_THE_LAYERS = ("embed", "wte", "wpe", "project_in")
@@ -333,20 +337,16 @@ class _Planner:
 
 
 def check_filters(recipe: Recipe, tensors: Sequence[TensorPlan]) -> None:
-    """Refuses filters that choose nothing: mostly a misspelt name, or another architecture's.
+    """Refuses filters that choose nothing and are misspelt; tells those of another architecture.
 
     Raises:
         MergeError: Names the filter.
     """
-    levels = [recipe.parameters, *(part.parameters for part in recipe.slices)]
-    levels += [source.parameters for part in recipe.slices for source in part.sources]
-    found = {(label, s.filter): None for level in levels for label in level for s in level[label] if s.filter}
     names = [name for plan in tensors for name in (plan.name, *(item.tensor for item in plan.inputs))]
-    text = "\n".join(dict.fromkeys(names))
-    for label, part in found:
-        if part != "*" and part not in text:
-            detail = f"the filter {part[:80]!r} is part of no tensor's name"
-            raise MergeError(f"parameters.{label}", detail, f"use a part of a name such as {names[-1]!r}")
+    for idle in idle_filters(recipe, names):
+        if idle.is_mistake:
+            raise MergeError(idle.field, idle.detail, f"use a part of a name such as {names[-1]!r}")
+        _log.warning("%s: %s: it changes nothing", idle.field, idle.detail)
 
 
 def _by_layer(layout: Layout) -> dict[int | None, list[str]]:

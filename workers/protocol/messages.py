@@ -129,6 +129,7 @@ class ExportOrder:
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
+        strict: Refuse filters that choose no tensor, whatever they are.
     """
 
     recipe: Recipe
@@ -141,6 +142,7 @@ class ExportOrder:
     memory_limit: int | None = None
     restart: bool = False
     device: str = "cpu"
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

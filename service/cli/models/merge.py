@@ -90,6 +90,7 @@ def merge(
         memory_limit=None if memory_limit is None else bytes_in(memory_limit),
         restart=restart,
         device=_device(device, cuda=cuda),
+        strict=strict,
     )
     if verbosity:
         note("Note: -v is mergekit's, and changes nothing here")

@@ -65,7 +65,7 @@ class ProgressLines(Silence):
         """Takes how many tensors and bytes are written."""
         now = time.monotonic()
         if self._tensors == 0:
-            self._began, self._found = now, count
+            self._began, self._said, self._found = now, now, count
             if tensors > 1:
                 note(f"going on after {tensors} tensors, {size(count)}")
         self._tensors = tensors
