@@ -47,7 +47,7 @@ def _path(value: object, field: str, problems: Problems) -> dict[str, Any] | Non
         problems.refuse(field, f"{kind_of(value)} is no place of a model", "write path: in it")
         return None
     problems.check_keys(value, ("path", "revision"), f"{field}.")
-    revision = value.get("revision")  # type: ignore[assignment]
+    revision = value.get("revision")
     return {"path": value["path"], "revision": None if revision is None else str(revision)}
 
 

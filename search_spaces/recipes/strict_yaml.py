@@ -87,11 +87,11 @@ class Loader(yaml.SafeLoader):
             size, height = _extent(node, {})
             last = self._aliases[-1]
             if size > MOST_VALUES:
-                detail = f"*{last.anchor} is an alias, with which the text grows to over {MOST_VALUES} values"  # type: ignore[attr-defined]
+                detail = f"*{last.anchor} is an alias, with which the text grows to over {MOST_VALUES} values"
                 remedy = "write out less of it"
-                raise RecipeFileError([RecipeError(_line(last.start_mark), detail, remedy)])  # type: ignore[arg-type]
+                raise RecipeFileError([RecipeError(_line(last.start_mark), detail, remedy)])
             if height > DEEPEST:
-                raise _too_deep(last.start_mark)  # type: ignore[arg-type]
+                raise _too_deep(last.start_mark)
         return node
 
     def _check_alias(self, event: yaml.AliasEvent) -> None:
@@ -99,7 +99,7 @@ class Loader(yaml.SafeLoader):
         if event.anchor not in self.anchors or event.anchor in self._open:
             detail = f"*{event.anchor} is an alias of {of}"
             remedy = f"write &{event.anchor} before an earlier value, or write the value out"
-            raise RecipeFileError([RecipeError(_line(event.start_mark), detail, remedy)])  # type: ignore[arg-type]
+            raise RecipeFileError([RecipeError(_line(event.start_mark), detail, remedy)])
 
 
 class Dumper(yaml.SafeDumper):

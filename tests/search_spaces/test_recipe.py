@@ -138,7 +138,7 @@ def test_all_parents_are_named_once_with_the_tokenizers_and_the_base_last() -> N
             {
                 "method": "linear",
                 "slices": whole(LEFT),
-                "parameters": {"normalize": (Setting(value=(0.0, 1.0)),)},
+                "parameters": {"normalize": (Setting(value=(0.0, 0.5)),)},
             },
             "parameters.normalize",
             "write true or false",

@@ -133,7 +133,8 @@ def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool)
         numbers = numbers_in(out_shard_size)
         bytes_each = _BYTES[order.recipe.out_dtype or order.recipe.dtype]
         order = replaced(order, shard_bytes=max(numbers * bytes_each, 1))
-        note(f"Note: {out_shard_size} numbers in a file are {size(order.shard_bytes)} here; see --shard-size")
+        told = f"--out-shard-size {out_shard_size} counts numbers: {size(order.shard_bytes)} in a file"
+        note(f"Note: {told}; --shard-size takes gigabytes")
     try:
         with progress(quiet=quiet) as shown:
             exported = merge_here(order, shown.written, shown.announced)
