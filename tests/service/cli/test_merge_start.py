@@ -21,10 +21,10 @@ finally:
 NOT_NEEDED = {
     # the compiler of loops, which small weighted sums do without, and what it brings along
     *("numba", "llvmlite", "scipy"),
-    # other people's models, data and questions
-    *("transformers", "datasets", "lm_eval", "pandas", "sympy"),
-    # the Hub, the service, and what searches
-    *("huggingface_hub", "httpx", "httpcore", "requests", "fastapi", "starlette", "uvicorn"),
+    # data and questions; transformers is needed: it says whether it would load what is written
+    *("datasets", "lm_eval", "pandas", "sympy"),
+    # the service, and what searches
+    *("fastapi", "starlette", "uvicorn"),
     *("sqlalchemy", "ray", "cma", "nevergrad", "ribs"),
 }
 """The top-level modules that a merge of folders must not wait for."""

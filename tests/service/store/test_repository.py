@@ -101,7 +101,7 @@ def test_moving_an_experiment_notes_when_and_why(database: Database) -> None:
         None, "running", "pausing", "paused", "queued", "failed",
     ]  # fmt: skip
     assert events[2].payload == {"status": "pausing", "reason": "by request"}
-    assert events[-1].payload["failure"] == failure
+    assert Failure.from_json(events[-1].payload["failure"]) == Failure.from_json(failure)
 
 
 def test_a_move_is_judged_by_what_is_true_now(database: Database) -> None:
