@@ -32,7 +32,7 @@ import numpy as np
 
 from benchmarks.miniatures.experts import Experts
 from benchmarks.report import print_table
-from evaluators import Items, Score, Sheet
+from evaluators import ItemIndices, ItemSet, Score
 from evaluators.scores import mean_score
 from search_spaces import Recipe
 from search_spaces.errors import NotInSpaceError
@@ -46,7 +46,7 @@ from service.search.journal import ListJournal
 from service.search.loop import SearchLoop
 from service.search.plan import Baseline, SearchPlan
 from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Scored, Workload
-from workers.runtime.item_evaluation import question
+from workers.runtime.item_evaluation import evaluate_items
 
 SEEDS, QUICK_SEEDS = 20, 3
 CANDIDATES, QUICK_CANDIDATES = 300, 60
@@ -129,14 +129,14 @@ class Desk:
     def answer(self, assignment: Assignment) -> Scored:
         """Merges, and asks what the assignment wants."""
         right = self.problem.items(self.space.encode(assignment.recipe), assignment.split)
-        sheet = Sheet(len(right), "digits", additive=True)
-        like = Score("digits", "acc", 0.0, 0.0, higher_is_better=True, sheet="digits")
+        item_set = ItemSet(len(right), "digits", additive=True)
+        like = Score("digits", "acc", 0.0, 0.0, higher_is_better=True, item_set="digits")
 
-        def put(items: Items | None) -> tuple[Score, ...]:
+        def put(items: ItemIndices | None) -> tuple[Score, ...]:
             places = range(len(right)) if items is None else items[0]
             return (mean_score(like, {place: float(right[place]) for place in places}, size=len(right)),)
 
-        answered = question(assignment, (sheet,), put)
+        answered = evaluate_items(assignment, (item_set,), put)
         self.asked += answered.asked
         return Scored(
             assignment.candidate, 1, answered.scores, 0.0, 0.0, "desk", answered.pruned, answered.asked

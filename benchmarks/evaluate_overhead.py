@@ -27,8 +27,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from benchmarks.evaluate_problems import Questions
 from benchmarks.report import Samples, interleaved, timed
 from evaluators.benchmark import Benchmark
-from evaluators.harness import Harness
-from evaluators.passes import Pass
+from evaluators.inference.shared_prefixes.passes import Pass
+from evaluators.lm_eval.harness import Harness
 from evaluators.splits import NamedSplits
 
 _ITEMS = 200
@@ -116,7 +116,7 @@ def _without_network() -> Iterator[None]:
         return torch.zeros(2, len(batch.tokens))
 
     with (
-        patch("evaluators.continuations.judge", nothing),
-        patch("evaluators.continuations.read_beginning", lambda *_: None),
+        patch("evaluators.inference.continuations.judge", nothing),
+        patch("evaluators.inference.continuations.read_beginning", lambda *_: None),
     ):
         yield

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from evaluators.base import BenchmarkFacts, Evaluator, Sheet
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError
-from evaluators.racing import Items, Race
+from evaluators.evaluator import BenchmarkFacts, Evaluator
+from evaluators.item_set import ItemIndices, ItemSet
+from evaluators.sampling.racing import Race
 from evaluators.scores import Score
 from evaluators.splits import SPLITS, ItemShares, NamedSplits, Split
 
@@ -15,11 +16,11 @@ __all__ = [
     "BenchmarkFacts",
     "EvaluationError",
     "Evaluator",
+    "ItemIndices",
+    "ItemSet",
     "ItemShares",
-    "Items",
     "NamedSplits",
     "Race",
     "Score",
-    "Sheet",
     "Split",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evaluators.harness import Harness
-from evaluators.jury import Jury
+from evaluators.composite_evaluator import CompositeEvaluator
+from evaluators.lm_eval.harness import Harness
 
-EVALUATORS: Mapping[str, type] = {"lm_eval": Harness, "jury": Jury}
+EVALUATORS: Mapping[str, type] = {"lm_eval": Harness, "composite": CompositeEvaluator}

@@ -19,8 +19,9 @@ class Score:
         value: The metric's value.
         stderr: Its standard error; 0 where the metric has none.
         per_item: The metric on each item, in the split's order: what paired tests need.
-        items: Which items of the split those are; () where all were asked.
-        sheet: The fingerprint of what was asked (see `evaluators.base.Sheet`); "" where it is not known.
+        item_indices: Which items of the split those are; () where all were asked.
+        item_set: The fingerprint of what was asked (see `evaluators.item_set.ItemSet`); "" where it is
+            not known.
         notes: What happened while asking, as counts of items by name, zeros left out: `truncated`
             (the answer reached its greatest length), `unextracted` (no answer was found in it),
             `overlong` (the prompt was longer than the model reads, and lost its beginning).
@@ -36,8 +37,8 @@ class Score:
     stderr: float
     higher_is_better: bool
     per_item: tuple[float, ...] = ()
-    items: tuple[int, ...] = ()
-    sheet: str = ""
+    item_indices: tuple[int, ...] = ()
+    item_set: str = ""
     notes: tuple[tuple[str, int], ...] = ()
     margins: tuple[float, ...] = ()
 
@@ -53,8 +54,8 @@ class Score:
 
     @property
     def answers(self) -> dict[int, float]:
-        """The metric on each item that was asked, by the item's place in the split."""
-        return dict(zip(self.items or range(len(self.per_item)), self.per_item, strict=True))
+        """The metric on each item that was asked, by the item's index in the split."""
+        return dict(zip(self.item_indices or range(len(self.per_item)), self.per_item, strict=True))
 
     def check(self) -> None:
         """Refuses a value that is no number.
@@ -76,17 +77,17 @@ def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score
 
     Args:
         like: A score of the same benchmark on the same split.
-        answers: The metric by the item's place in the split; at least one.
+        answers: The metric by the item's index in the split; at least one.
         size: How many items the split has.
     """
-    places = tuple(sorted(answers))
-    per_item = tuple(answers[place] for place in places)
+    indices = tuple(sorted(answers))
+    per_item = tuple(answers[index] for index in indices)
     count = len(per_item)
     value = sum(per_item) / count
     spread = sum((one - value) ** 2 for one in per_item)
     stderr = math.sqrt(spread / (count - 1) / count) if count > 1 else 0.0
-    items = () if places == tuple(range(size)) else places
-    return replace(like, value=value, stderr=stderr, per_item=per_item, items=items, margins=())
+    asked = () if indices == tuple(range(size)) else indices
+    return replace(like, value=value, stderr=stderr, per_item=per_item, item_indices=asked, margins=())
 
 
 def united_score(one: Score, other: Score) -> Score:
@@ -94,8 +95,8 @@ def united_score(one: Score, other: Score) -> Score:
 
     Scores of candidates that were asked everything stay as they are.
     """
-    if not (one.items and other.items):
-        return one if not one.items else other
+    if not (one.item_indices and other.item_indices):
+        return one if not one.item_indices else other
     answers = one.answers | other.answers
-    # A part is told from the whole by its places: so many answers may be all, and keep them.
+    # A part is told from the whole by its indices: so many answers may be all, and keep them.
     return mean_score(one, answers, size=len(answers) + 1)

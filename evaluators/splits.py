@@ -49,7 +49,7 @@ class ItemShares(BaseModel):
 
     Attributes:
         stratify: Leave out a few items (a tenth at most) of kinds that chance gave a split too many
-            of, so that labels or subjects are spread evenly (see `evaluators.strata`).
+            of, so that labels or subjects are spread evenly (see `evaluators.sampling.strata`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -183,7 +183,7 @@ def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -
         experiment=row.id,
         parents=spec.all_parents,
         benchmarks=spec.benchmarks,
-        evaluator="lm_eval" if all(b.kind == "lm_eval" for b in spec.benchmarks) else "jury",
+        evaluator="lm_eval" if all(b.kind == "lm_eval" for b in spec.benchmarks) else "composite",
         dtype=spec.dtype,
         batch_size=spec.batch_size,
         backend=spec.backend,

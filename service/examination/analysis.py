@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluators import Score, Split
-from evaluators.statistics import chances_on_front, paired_test
+from evaluators.sampling.statistics import chances_on_front, paired_test
 from service.experiment.candidate import Candidate, CandidateKind
 from service.experiment.findings import (
     ChanceFinding,
@@ -112,7 +112,7 @@ def _comparisons(evidence: Evidence, objectives: Objectives) -> Iterator[Compari
             continue
         for name, theirs in evidence.scores("test", other.number).items():
             mine = own.get(name)
-            if mine is None or not mine.per_item or mine.items != theirs.items:
+            if mine is None or not mine.per_item or mine.item_indices != theirs.item_indices:
                 continue
             if len(mine.per_item) != len(theirs.per_item):
                 continue
@@ -159,7 +159,7 @@ def sensitivity(conditions: str, before: Outcome, after: Outcome) -> Iterator[Se
     standard = {score.benchmark: score for score in before.scores}
     for score in after.scores:
         known = standard.get(score.benchmark)
-        if known is None or score.sheet == known.sheet:  # nothing was asked differently
+        if known is None or score.item_set == known.item_set:  # nothing was asked differently
             continue
         paired = bool(score.per_item) and len(score.per_item) == len(known.per_item)
         test = paired_test(score.item_fitness, known.item_fitness) if paired else None

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from evaluators import Benchmark
 from evaluators.benchmark import Kind, missing_fields
-from evaluators.racing import BATCH, Z
+from evaluators.sampling.racing import BATCH, Z
 from evaluators.splits import SplitRule
 from search_spaces import ParameterSpaceOptions, Parent, SpaceOptions
 from search_spaces.recipes.recipe import DType

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Protocol
 from uuid import UUID, uuid5
 
-from evaluators import EvaluationError, Items, Race, Score, Split
+from evaluators import EvaluationError, ItemIndices, Race, Score, Split
 from evaluators.scores import united_score
 from search_spaces import Recipe
 from service.experiment.candidate import Candidate, Reevaluation, Timings
@@ -61,7 +61,7 @@ class EvaluationRequest:
 
     candidate: Candidate
     recipe: Recipe
-    items: Items | None = None
+    items: ItemIndices | None = None
     race: Race | None = None
     ask_seconds: float = 0.0
     attempt: int = 1
@@ -77,7 +77,7 @@ class EvaluationRequest:
         return key if self.again is None else uuid5(key, f"generation {self.again}")
 
     @property
-    def key(self) -> tuple[str, Items | None]:
+    def key(self) -> tuple[str, ItemIndices | None]:
         """What names the scores: the model, and what it is asked."""
         return self.recipe.digest, self.items
 
@@ -104,7 +104,7 @@ class Dispatcher:
         self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
         self.interim: dict[int, tuple[EvaluationRequest, Scored]] = {}  # who may be asked more, by number
         self.again: dict[tuple[int, int], Reevaluation] = {}  # by candidate and later generation
-        self._scored: dict[tuple[str, Items | None], Scored] = {}
+        self._scored: dict[tuple[str, ItemIndices | None], Scored] = {}
         self._queue: deque[EvaluationRequest] = deque()
         self._out: dict[UUID, tuple[EvaluationRequest, float]] = {}  # with the time it was handed out
 
@@ -122,7 +122,7 @@ class Dispatcher:
         """Queues a candidate."""
         self._queue.append(request)
 
-    def remember(self, candidate: Candidate, outcome: Outcome, *, items: Items | None = None) -> None:
+    def remember(self, candidate: Candidate, outcome: Outcome, *, items: ItemIndices | None = None) -> None:
         """Takes in how a candidate ended earlier: its twins need no worker."""
         self.outcomes[candidate.number] = outcome
         if isinstance(outcome, Scored) and isinstance(candidate.recipe, Recipe):

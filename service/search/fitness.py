@@ -130,12 +130,12 @@ class FitnessAssigner:
 def _partial(profile: Profile) -> tuple[Score, ...]:
     """Returns the scores where they stand for more items than were asked."""
     scores = tuple(profile.scores.values())
-    return scores if any(score.items for score in scores) else ()
+    return scores if any(score.item_indices for score in scores) else ()
 
 
 def _margins(profile: Profile) -> tuple[tuple[float, ...], ...]:
     """Returns the items' margins per objective; () where no objective's are known."""
-    margins = tuple(() if score.items else score.margins for score in profile.scores.values())
+    margins = tuple(() if score.item_indices else score.margins for score in profile.scores.values())
     return margins if any(margins) else ()
 
 

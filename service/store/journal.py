@@ -127,7 +127,7 @@ class DatabaseJournal:
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         """Returns what the same model scored on the search split, in whatever experiment.
 
-        One score per benchmark and sheet: the worker takes those that fit what it is to ask.
+        One score per benchmark and item set: the worker takes those that fit what it is to ask.
         """
         key = self._model_key(candidate)
         if key is None:

@@ -67,7 +67,7 @@ def hash_folder(database: Database, folder: Path) -> str:
 
 
 def known_scores(session: Session, key: str) -> tuple[Score, ...]:
-    """Returns what a model scored on search splits: per benchmark's sheet a full score, or its parts."""
+    """Returns what a model scored on search splits: per benchmark's item set a full score, or its parts."""
     query = (
         select(CandidateRow)
         .where(CandidateRow.model_key == key, CandidateRow.status == CandidateStatus.SCORED)
@@ -85,7 +85,7 @@ def known_scores(session: Session, key: str) -> tuple[Score, ...]:
 
 def _enough(same: Sequence[Score]) -> Sequence[Score]:
     """Returns one score of all items where there is one, else all parts."""
-    whole = next((score for score in same if not score.items), None)
+    whole = next((score for score in same if not score.item_indices), None)
     return same if whole is None else [whole]
 
 

@@ -90,8 +90,8 @@ def evaluation_rows(candidate_id: UUID, split: Split, scores: Sequence[Score]) -
             "higher_is_better": score.higher_is_better,
             "items": len(score.per_item),
             "per_item": pack(score.per_item),
-            "sheet": score.sheet or None,
-            "places": pack_places(score.items),
+            "sheet": score.item_set or None,
+            "places": pack_places(score.item_indices),
             "notes": dict(score.notes) or None,
             "margins": pack(score.margins) if score.margins else None,
         }
@@ -172,8 +172,8 @@ def score_of(row: EvaluationRow) -> Score:
         stderr=row.stderr,
         higher_is_better=row.higher_is_better,
         per_item=unpack(row.per_item),
-        items=unpack_places(row.places),
-        sheet=row.sheet or "",
+        item_indices=unpack_places(row.places),
+        item_set=row.sheet or "",
         notes=tuple(sorted((row.notes or {}).items())),
         margins=() if row.margins is None else unpack(row.margins),
     )

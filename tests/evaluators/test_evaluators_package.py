@@ -16,7 +16,7 @@ def test_importing_evaluators_imports_neither_torch_nor_lm_eval() -> None:
 
 
 def test_the_registered_evaluator_is_lm_eval() -> None:
-    from evaluators.harness import Harness  # imports torch
+    from evaluators.lm_eval.harness import Harness  # imports torch
     from evaluators.registry import EVALUATORS
 
     assert EVALUATORS["lm_eval"] is Harness

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluators import Benchmark, BenchmarkFacts, EvaluationError
-from evaluators.harness import inspect_benchmarks
+from evaluators.lm_eval.harness import inspect_benchmarks
 from evaluators.permissions import ALLOWED_JUDGES, TASK_ROOTS, check_judge, check_place
 from tests.evaluators.task_writing import CHOICE, three_splits, write_task
 

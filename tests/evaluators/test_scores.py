@@ -28,7 +28,7 @@ def test_a_score_that_is_no_finite_number_is_refused_by_name(value: float, stder
 def test_what_is_put_together_from_answers_has_no_margins() -> None:
     whole = Score("a", "acc,none", 0.5, 0.5, True, (1.0, 0.0), margins=(0.25, -0.5))
     assert mean_score(whole, whole.answers, size=2).margins == ()
-    parts = [mean_score(whole, {place: value}, size=2) for place, value in whole.answers.items()]
+    parts = [mean_score(whole, {index: value}, size=2) for index, value in whole.answers.items()]
     assert united_score(*parts).margins == ()
     assert united_score(parts[0], whole) == whole
 

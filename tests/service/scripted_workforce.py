@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evaluators import Benchmark, BenchmarkFacts, Items, Score, Sheet, Split
+from evaluators import Benchmark, BenchmarkFacts, ItemIndices, ItemSet, Score, Split
 from evaluators.scores import mean_score
 from search_spaces import Recipe
 from workers.errors import WorkerError
@@ -29,7 +29,7 @@ from workers.protocol.messages import (
     Scored,
     Workload,
 )
-from workers.runtime.item_evaluation import question
+from workers.runtime.item_evaluation import evaluate_items
 
 ITEMS = 64
 
@@ -105,9 +105,9 @@ class ScriptedWorkforce:
         names = [b.name for b in self.prepared[-1].benchmarks] if self.prepared else sorted(self.known_tasks)
         scores = tuple(score_of(assignment.recipe, name, assignment.split) for name in names)
         if mishap is None and (assignment.race is not None or assignment.items is not None):
-            sheets = [Sheet(ITEMS, "sheet", additive=True) for _ in names]
-            marked = [replace(score, sheet="sheet") for score in scores]
-            answered = question(assignment, sheets, lambda items: only(marked, items))
+            item_sets = [ItemSet(ITEMS, "item set", additive=True) for _ in names]
+            marked = [replace(score, item_set="item set") for score in scores]
+            answered = evaluate_items(assignment, item_sets, lambda items: only(marked, items))
             return Scored(key, attempt, answered.scores, 0.002, 0.01, "w0", answered.pruned, answered.asked)
         if mishap is NAN:
             scores = tuple(Score(s.benchmark, s.metric, math.nan, 0.0, True) for s in scores)
@@ -148,7 +148,7 @@ class ScriptedWorkforce:
         return BenchmarkFacts(name, items, ("acc,none",), higher_is_better=True)
 
 
-def only(scores: Sequence[Score], items: Items | None) -> tuple[Score, ...]:
+def only(scores: Sequence[Score], items: ItemIndices | None) -> tuple[Score, ...]:
     """Returns what the scores would be, had only these items been asked."""
     if items is None:
         return tuple(scores)

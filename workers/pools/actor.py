@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from evaluators import EvaluationError
+from evaluators.allocation_failures import is_out_of_memory
 from workers.errors import PreparationError, WorkerError
 from workers.protocol.calibration_orders import (
     Calibrated,
@@ -198,4 +199,7 @@ def _explained(error: Exception, field: str) -> WorkerError:
             "installation", f"a worker's library is missing ({error})", "pip install 'evomerge[worker]'"
         )
     cause = str(error).strip().splitlines() or ["no message"]
+    if is_out_of_memory(error):
+        remedy = "give it more memory, or use a smaller memory limit, fewer workers or a smaller batch"
+        return WorkerError(field, f"out of memory: {cause[0][:500]}", remedy)
     return WorkerError(field, f"{type(error).__name__}: {cause[0][:500]}", "read the worker's log")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evaluators import BenchmarkFacts
+from evaluators.composite_evaluator import inspect_all
 from evaluators.errors import EvaluationError
-from evaluators.jury import inspect_all
 from workers.export.merge_to_disk import export
 from workers.merging.kinship import kinship
 from workers.protocol.calibration_orders import CalibrationOrder, LearningOrder

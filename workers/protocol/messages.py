@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
-from evaluators import Benchmark, BenchmarkFacts, Items, Race, Score, Split
+from evaluators import Benchmark, BenchmarkFacts, ItemIndices, Race, Score, Split
 from evaluators.conditions import STANDARD, Conditions
 from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
@@ -64,7 +64,7 @@ class Assignment:
     split: Split = "search"
     attempt: int = 1
     timeout: float = 3600.0  # seconds, then the worker is killed
-    items: Items | None = None
+    items: ItemIndices | None = None
     race: Race | None = None
     known: tuple[Score, ...] = ()
     conditions: Conditions = STANDARD
@@ -75,7 +75,7 @@ class Scored:
     """The candidate's scores, one per benchmark, and the seconds they took.
 
     Attributes:
-        pruned: It lost a race: its values are estimates from the items in `Score.items`.
+        pruned: It lost a race: its values are estimates from the items in `Score.item_indices`.
         asked: How many items were put to the model; None where it was not counted.
     """
 

@@ -1,4 +1,4 @@
-"""Questioning: which items a candidate is asked, what is known already, and when it has lost a race.
+"""Item evaluation: which items a candidate is asked, what is known already, and when it has lost a race.
 
 Knows no model: `ask` puts items to one.  Torch-free.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from evaluators import Items, Race, Score, Sheet
+from evaluators import ItemIndices, ItemSet, Race, Score
 from evaluators.conditions import STANDARD
 from evaluators.errors import EvaluationError
-from evaluators.racing import estimate, standing
+from evaluators.sampling.racing import estimate, race_result
 from evaluators.scores import mean_score
 from workers.protocol.messages import Assignment
 
-Ask = Callable[[Items | None], tuple[Score, ...]]
+Ask = Callable[[ItemIndices | None], tuple[Score, ...]]
 """Puts items to the model; None stands for all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ItemEvaluation:
     """What a candidate was asked.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answered:
     asked: int = 0
 
 
-def question(assignment: Assignment, sheets: Sequence[Sheet], ask: Ask) -> Answered:
+def evaluate_items(assignment: Assignment, item_sets: Sequence[ItemSet], ask: Ask) -> ItemEvaluation:
     """Asks what the assignment wants and is not known yet.
 
     Scores that are no means of their items cannot be put together from parts: then everything is
@@ -44,105 +44,105 @@ def question(assignment: Assignment, sheets: Sequence[Sheet], ask: Ask) -> Answe
         EvaluationError: The race or the items do not fit the benchmarks.
     """
     if assignment.conditions != STANDARD:
-        return _moved(sheets, ask)
-    if not all(sheet.additive for sheet in sheets) or not (
+        return _moved(item_sets, ask)
+    if not all(item_set.additive for item_set in item_sets) or not (
         assignment.race or assignment.items is not None or assignment.known
     ):
         scores = ask(assignment.items)
-        return Answered(scores, asked=_count(assignment.items, sheets))
-    wanted = assignment.items or tuple(tuple(range(sheet.size)) for sheet in sheets)
-    interview = _Interview(sheets, ask, assignment.known)
+        return ItemEvaluation(scores, asked=_count(assignment.items, item_sets))
+    wanted = assignment.items or tuple(tuple(range(item_set.size)) for item_set in item_sets)
+    interview = _Interview(item_sets, ask, assignment.known)
     if assignment.race is not None:
         _check_race(assignment.race, wanted)
         return _race(assignment.race, wanted, interview)
     interview.hear(wanted)
-    return Answered(interview.scores(wanted, at_once=True), asked=interview.asked)
+    return ItemEvaluation(interview.scores(wanted, at_once=True), asked=interview.asked)
 
 
-def _moved(sheets: Sequence[Sheet], ask: Ask) -> Answered:
+def _moved(item_sets: Sequence[ItemSet], ask: Ask) -> ItemEvaluation:
     """Asks, under other conditions, those benchmarks alone that feel them."""
-    items = tuple(tuple(range(sheet.size)) if sheet.moved else () for sheet in sheets)
-    return Answered(ask(items) if any(items) else (), asked=sum(map(len, items)))
+    items = tuple(tuple(range(item_set.size)) if item_set.moved else () for item_set in item_sets)
+    return ItemEvaluation(ask(items) if any(items) else (), asked=sum(map(len, items)))
 
 
 class _Interview:
     """What one candidate has answered so far, in this assignment or an earlier one."""
 
-    def __init__(self, sheets: Sequence[Sheet], ask: Ask, known: Sequence[Score]) -> None:
-        self._sheets, self._ask = sheets, ask
+    def __init__(self, item_sets: Sequence[ItemSet], ask: Ask, known: Sequence[Score]) -> None:
+        self._item_sets, self._ask = item_sets, ask
         self.asked = 0
-        self._answers: list[dict[int, float]] = [{} for _ in sheets]
+        self._answers: list[dict[int, float]] = [{} for _ in item_sets]
         self._like: dict[int, Score] = {}
         for score in known:
-            for number, sheet in enumerate(sheets):
-                if score.sheet and score.sheet == sheet.fingerprint and score.per_item:
+            for number, item_set in enumerate(item_sets):
+                if score.item_set and score.item_set == item_set.fingerprint and score.per_item:
                     self._answers[number].update(score.answers)
-                    name = sheet.benchmark or score.benchmark  # another experiment may call it otherwise
+                    name = item_set.benchmark or score.benchmark  # another experiment may call it otherwise
                     self._like[number] = replace(score, benchmark=name)
 
-    def hear(self, wanted: Items) -> None:
+    def hear(self, wanted: ItemIndices) -> None:
         """Asks those of the wanted items that are not answered yet."""
         missing = tuple(
-            tuple(place for place in places if place not in answers)
-            for places, answers in zip(wanted, self._answers, strict=True)
+            tuple(index for index in indices if index not in answers)
+            for indices, answers in zip(wanted, self._answers, strict=True)
         )
         if not any(missing):
             return
-        everything = all(len(m) == s.size for m, s in zip(missing, self._sheets, strict=True))
+        everything = all(len(m) == s.size for m, s in zip(missing, self._item_sets, strict=True))
         heard = iter(self._ask(None if everything else missing))
-        for number, places in enumerate(missing):
-            if places:
+        for number, indices in enumerate(missing):
+            if indices:
                 score = next(heard)
-                if len(score.per_item) != len(places):
+                if len(score.per_item) != len(indices):
                     raise EvaluationError(
                         "metric",
-                        f"{score.metric} has {len(score.per_item)} values on {len(places)} items",
+                        f"{score.metric} has {len(score.per_item)} values on {len(indices)} items",
                         "choose a metric that each item has, or ask without races and rotating items",
                     )
-                self._answers[number].update(zip(places, score.per_item, strict=True))
+                self._answers[number].update(zip(indices, score.per_item, strict=True))
                 self._like[number] = score
         self.asked += sum(map(len, missing))
 
-    def scores(self, wanted: Items, *, at_once: bool = False) -> tuple[Score, ...]:
+    def scores(self, wanted: ItemIndices, *, at_once: bool = False) -> tuple[Score, ...]:
         """Returns the scores over items that were answered.
 
         Args:
             wanted: The items.
-            at_once: No race cut the questions into batches: who answered a whole sheet keeps its margins.
+            at_once: No race cut the questions into batches: who answered a whole item set keeps its margins.
         """
         found = []
-        for number, places in enumerate(wanted):
-            if places:
+        for number, indices in enumerate(wanted):
+            if indices:
                 like, answers = self._like[number], self._answers[number]
-                chosen = {place: answers[place] for place in places}
-                score = mean_score(like, chosen, size=self._sheets[number].size)
-                kept = at_once and not score.items
+                chosen = {index: answers[index] for index in indices}
+                score = mean_score(like, chosen, size=self._item_sets[number].size)
+                kept = at_once and not score.item_indices
                 found.append(replace(score, margins=like.margins) if kept else score)
         return tuple(found)
 
-    def fitness(self, number: int, places: Sequence[int]) -> tuple[float, ...]:
-        """Returns one benchmark's answers, larger is better, in the order of the places."""
+    def fitness(self, number: int, indices: Sequence[int]) -> tuple[float, ...]:
+        """Returns one benchmark's answers, larger is better, in the order of the indices."""
         answers = self._answers[number]
         sign = 1.0 if self._like[number].higher_is_better else -1.0
-        return tuple(sign * answers[place] for place in places)
+        return tuple(sign * answers[index] for index in indices)
 
 
-def _race(race: Race, wanted: Items, interview: _Interview) -> Answered:
+def _race(race: Race, wanted: ItemIndices, interview: _Interview) -> ItemEvaluation:
     """Asks batch after batch until all are asked or the race is lost."""
-    seen: list[list[int]] = [[] for _ in wanted]  # places among the wanted items
+    seen: list[list[int]] = [[] for _ in wanted]  # indices among the wanted items
     for batch in race.rounds():
         interview.hear(_items(wanted, batch))
-        for places, more in zip(seen, batch, strict=True):
-            places.extend(more)
+        for indices, more in zip(seen, batch, strict=True):
+            indices.extend(more)
         if _complete(seen, wanted):
             break
         fitness = [
-            interview.fitness(n, [wanted[n][place] for place in places]) for n, places in enumerate(seen)
+            interview.fitness(n, [wanted[n][index] for index in indices]) for n, indices in enumerate(seen)
         ]
-        if standing(race, seen, fitness).lost(race.z):
+        if race_result(race, seen, fitness).lost(race.z):
             scores = interview.scores(_items(wanted, seen))
-            return Answered(_estimated(race, seen, scores, fitness), pruned=True, asked=interview.asked)
-    return Answered(interview.scores(wanted), asked=interview.asked)
+            return ItemEvaluation(_estimated(race, seen, scores, fitness), pruned=True, asked=interview.asked)
+    return ItemEvaluation(interview.scores(wanted), asked=interview.asked)
 
 
 def _estimated(
@@ -156,22 +156,22 @@ def _estimated(
     return tuple(found)
 
 
-def _items(wanted: Items, places: Sequence[Sequence[int]]) -> Items:
+def _items(wanted: ItemIndices, indices: Sequence[Sequence[int]]) -> ItemIndices:
     return tuple(
-        tuple(items[place] for place in sorted(chosen)) for items, chosen in zip(wanted, places, strict=True)
+        tuple(items[index] for index in sorted(chosen)) for items, chosen in zip(wanted, indices, strict=True)
     )
 
 
-def _complete(seen: Sequence[Sequence[int]], wanted: Items) -> bool:
-    return all(len(places) == len(items) for places, items in zip(seen, wanted, strict=True))
+def _complete(seen: Sequence[Sequence[int]], wanted: ItemIndices) -> bool:
+    return all(len(indices) == len(items) for indices, items in zip(seen, wanted, strict=True))
 
 
-def _count(items: Items | None, sheets: Sequence[Sheet]) -> int:
-    return sum(map(len, items)) if items is not None else sum(sheet.size for sheet in sheets)
+def _count(items: ItemIndices | None, item_sets: Sequence[ItemSet]) -> int:
+    return sum(map(len, items)) if items is not None else sum(item_set.size for item_set in item_sets)
 
 
-def _check_race(race: Race, wanted: Items) -> None:
-    sizes = [len(places) for places in wanted]
+def _check_race(race: Race, wanted: ItemIndices) -> None:
+    sizes = [len(indices) for indices in wanted]
     if [len(items) for items in race.incumbent] != sizes or len(race.weights) != len(sizes) or 0 in sizes:
         raise EvaluationError(
             "race",

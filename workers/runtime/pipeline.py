@@ -11,11 +11,12 @@ from time import perf_counter
 
 import torch
 
-from evaluators import EvaluationError, Items, Score
-from evaluators.base import Comparer
+from evaluators import EvaluationError, ItemIndices, Score
+from evaluators.allocation_failures import is_out_of_memory
 from evaluators.conditions import STANDARD
-from evaluators.engines import answer_with
 from evaluators.errors import BadScoreError
+from evaluators.evaluator import Comparer
+from evaluators.inference.engines import answer_with
 from evaluators.registry import EVALUATORS
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
@@ -29,7 +30,7 @@ from workers.merging.plan import MergePlan, plan_merge
 from workers.protocol.failure import LONGEST_EXCERPT, Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workload
 from workers.protocol.outcomes import key_of
-from workers.runtime.item_evaluation import Answered, question
+from workers.runtime.item_evaluation import ItemEvaluation, evaluate_items
 from workers.runtime.live_model import LiveModel
 from workers.runtime.resident_parents import ResidentParents, cache_limit
 from workers.runtime.vllm_engine import VllmEngine
@@ -92,7 +93,7 @@ class Pipeline:
         live, model = self._merge(assignment.recipe)
         merged = perf_counter()
         with torch.inference_mode():
-            answered = self._question(assignment, model, live.tokenizer)
+            answered = self._evaluate_items(assignment, model, live.tokenizer)
         self._check(answered.scores, partly=assignment.conditions != STANDARD)
         return Scored(
             *key_of(assignment),
@@ -124,19 +125,19 @@ class Pipeline:
             )
         return found[0]
 
-    def _question(self, assignment: Assignment, model: object, tokenizer: object) -> Answered:
+    def _evaluate_items(self, assignment: Assignment, model: object, tokenizer: object) -> ItemEvaluation:
         split, conditions = assignment.split, assignment.conditions
         mark = self._engine.mark if self._engine is not None else str
-        sheets = tuple(
-            replace(sheet, fingerprint=mark(sheet.fingerprint))
-            for sheet in self._evaluator.sheets(split, conditions)
+        item_sets = tuple(
+            replace(item_set, fingerprint=mark(item_set.fingerprint))
+            for item_set in self._evaluator.item_sets(split, conditions)
         )
 
-        def ask(items: Items | None) -> tuple[Score, ...]:
+        def ask(items: ItemIndices | None) -> tuple[Score, ...]:
             found: tuple[Score, ...] = self._evaluator.evaluate(model, tokenizer, split, items, conditions)
-            return tuple(replace(score, sheet=mark(score.sheet)) for score in found)
+            return tuple(replace(score, item_set=mark(score.item_set)) for score in found)
 
-        return question(assignment, sheets, ask)
+        return evaluate_items(assignment, item_sets, ask)
 
     def _merge(self, recipe: Recipe) -> tuple[LiveModel, object]:
         plan: MergePlan = plan_merge(recipe, self._parents.layouts)
@@ -187,7 +188,7 @@ def _failed(assignment: Assignment, error: Exception, worker: str) -> Failed:
 
 def _failure(error: Exception) -> Failure:
     excerpt = "".join(traceback.format_exception(error))[-LONGEST_EXCERPT:]
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         torch.cuda.empty_cache()
         cause, remedy = f"out of memory: {_first_line(error)}", "use a smaller batch_size, fewer workers, or"
         return Failure("oom", cause, f"{remedy} smaller parents", retryable=True, excerpt=excerpt)
@@ -196,12 +197,6 @@ def _failure(error: Exception) -> Failure:
     cause = f"{type(error).__name__}: {_first_line(error)}"
     remedy = "read the excerpt; if the recipe is sound, report it"
     return Failure("exception", cause, remedy, excerpt=excerpt)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)  # torch on the CPU
 
 
 def _first_line(error: Exception) -> str:

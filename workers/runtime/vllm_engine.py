@@ -23,8 +23,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.core_model_loading import revert_weight_conversion
 
 from evaluators.errors import BadScoreError
-from evaluators.prompts import Generated, Prompt
-from evaluators.stop_texts import StopTexts
+from evaluators.inference.prompts import Generated, Prompt
+from evaluators.inference.stop_texts import StopTexts
 from workers.errors import EngineError
 from workers.runtime.vllm_library import VllmLibrary
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluators import Items, Race
+from evaluators import ItemIndices, Race
 from search_spaces import Recipe
 from service.experiment.candidate import Candidate, Reevaluation, Remembered
 from service.experiment.findings import EstimatorFinding
@@ -199,5 +199,5 @@ class FidelityPolicy:
             return self.race.against(outcome)
         return self.race.against(self.subsampling.among(outcome, candidate.generation), part=True)
 
-    def _items(self, generation: int) -> Items | None:
+    def _items(self, generation: int) -> ItemIndices | None:
         return None if self.subsampling is None else self.subsampling.items(generation)

@@ -32,7 +32,7 @@ class RaceRule:
         """
         if not isinstance(outcome, Scored) or outcome.pruned:
             return None
-        if any((score.items and not part) or not score.per_item for score in outcome.scores):
+        if any((score.item_indices and not part) or not score.per_item for score in outcome.scores):
             return None
         answers = tuple(score.item_fitness for score in outcome.scores)
         return Race(answers, self.weights, batch=self.options.batch, z=self.options.z, seed=self.seed)

@@ -4,7 +4,7 @@ The baselines answer everything: they are the references.  A later generation an
 items, the same for all its candidates, and some of the best so far, the elites, answer it again, so
 that none of them stays for its luck alone.  As elites have answered more, and easy parts must not
 favour those who got them, a candidate's value is an estimate of what it would score on all items
-(`evaluators.regression_estimate`).
+(`evaluators.sampling.regression_estimate`).
 
 All of it follows from what was told so far: nothing here is stored but the answers themselves.
 """
@@ -18,10 +18,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators import Items, Score
-from evaluators.racing import Estimate
-from evaluators.regression_estimate import predicted_mean, regression_estimate
-from evaluators.rotation import part_of, row_of, turn_of
+from evaluators import ItemIndices, Score
+from evaluators.sampling.racing import Estimate
+from evaluators.sampling.regression_estimate import predicted_mean, regression_estimate
+from evaluators.sampling.rotation import part_of, row_of, turn_of
 from evaluators.scores import mean_score
 from service.experiment.spec import Rotation
 from service.search.fidelity.estimator_check import EstimatorCheck
@@ -52,9 +52,9 @@ class _Tally:
     count: NDArray[np.float64]
 
     def add(self, score: Score) -> None:
-        places = list(score.answers)
-        self.total[places] += np.array(score.item_fitness)
-        self.count[places] += 1.0
+        indices = list(score.answers)
+        self.total[indices] += np.array(score.item_fitness)
+        self.count[indices] += 1.0
 
     @property
     def ease(self) -> NDArray[np.float64]:
@@ -74,7 +74,7 @@ class Subsampling:
     _tallies: list[_Tally] = field(init=False)
     _references: list[list[tuple[float, ...]]] = field(init=False)  # per benchmark
     _rows: dict[tuple[int, int], NDArray[np.int64]] = field(default_factory=dict)  # by benchmark and turn
-    _items: dict[int, Items] = field(default_factory=dict)  # by generation
+    _items: dict[int, ItemIndices] = field(default_factory=dict)  # by generation
     _observed: dict[int, list[int]] = field(default_factory=dict)  # by candidate: generations it answered in
     _values: dict[int, Scored] = field(default_factory=dict)  # by candidate, as last valued
 
@@ -83,8 +83,8 @@ class Subsampling:
         self._tallies = [_Tally(np.zeros(size), np.zeros(size)) for size in self.rule.sizes]
         self._references = [[] for _ in self.rule.sizes]
 
-    def items(self, generation: int) -> Items | None:
-        """Returns the places that a generation is asked; None asks all.
+    def items(self, generation: int) -> ItemIndices | None:
+        """Returns the indices that a generation is asked; None asks all.
 
         The first call for a generation must come before anyone of it is told: what is known then
         decides.
@@ -125,7 +125,7 @@ class Subsampling:
         if not isinstance(outcome, Scored) or items is None:
             return None
         before = self._known(number, outcome)
-        fresh = {n: set(places) - set(before.scores[n].answers) for n, places in enumerate(items)}
+        fresh = {n: set(indices) - set(before.scores[n].answers) for n, indices in enumerate(items)}
         self._check(before, outcome, fresh)
         self._observed[number].append(generation)
         only = self._only(outcome, tuple(tuple(sorted(fresh[n])) for n in range(len(items))))
@@ -136,8 +136,8 @@ class Subsampling:
         items = self.items(generation)
         if not isinstance(outcome, Scored) or outcome.pruned or items is None:
             return None
-        for score, places in zip(outcome.scores, items, strict=True):
-            if not score.answers.keys() >= set(places):
+        for score, indices in zip(outcome.scores, items, strict=True):
+            if not score.answers.keys() >= set(indices):
                 return None
         return self._only(outcome, items)
 
@@ -158,35 +158,35 @@ class Subsampling:
         rounds = [self.items(generation) for generation in self._observed[number]]
         if None in rounds:
             return outcome
-        places = [set[int]().union(*(r[n] for r in rounds if r)) for n in range(len(self.rule.sizes))]
-        return self._only(outcome, tuple(tuple(sorted(each)) for each in places))
+        indices = [set[int]().union(*(r[n] for r in rounds if r)) for n in range(len(self.rule.sizes))]
+        return self._only(outcome, tuple(tuple(sorted(each)) for each in indices))
 
-    def _only(self, outcome: Scored, items: Items | None) -> Scored:
+    def _only(self, outcome: Scored, items: ItemIndices | None) -> Scored:
         if items is None:
             return outcome
         scores = [
-            mean_score(score, {p: score.answers[p] for p in places}, size=size)
-            for score, places, size in zip(outcome.scores, items, self.rule.sizes, strict=True)
-            if places
+            mean_score(score, {p: score.answers[p] for p in indices}, size=size)
+            for score, indices, size in zip(outcome.scores, items, self.rule.sizes, strict=True)
+            if indices
         ]
         return replace(outcome, scores=tuple(scores))
 
     def _with_estimates(self, number: int, outcome: Scored, *, fresh: Scored) -> Scored:
         known = self._known(number, outcome)
-        names = {score.benchmark: place for place, score in enumerate(known.scores)}
+        names = {score.benchmark: index for index, score in enumerate(known.scores)}
         for score in fresh.scores:
             self._tallies[names[score.benchmark]].add(score)
         if 0 in self._observed[number]:
             for row, score in zip(self._references, known.scores, strict=True):
                 row.append(score.item_fitness)
-        found = [self._estimated(place, score) for place, score in enumerate(known.scores)]
+        found = [self._estimated(index, score) for index, score in enumerate(known.scores)]
         self._values[number] = replace(known, scores=tuple(found))
         return self._values[number]
 
-    def _estimated(self, place: int, score: Score) -> Score:
-        if not score.items or not self.check.trusted:
+    def _estimated(self, index: int, score: Score) -> Score:
+        if not score.item_indices or not self.check.trusted:
             return score
-        guess = regression_estimate(fitness_by_place(score), self._references[place])
+        guess = regression_estimate(fitness_by_place(score), self._references[index])
         return with_estimate(score, guess)
 
     def _pruned(self, outcome: Scored, rival: int | None) -> Scored:
@@ -204,20 +204,20 @@ class Subsampling:
 
     def _check(self, before: Scored, outcome: Scored, fresh: Mapping[int, set[int]]) -> None:
         for n, (seen, score) in enumerate(zip(before.scores, outcome.scores, strict=True)):
-            places = sorted(fresh[n])
-            if not places:
+            indices = sorted(fresh[n])
+            if not indices:
                 continue
             answers = fitness_by_place(score)
-            known = {place: answers[place] for place in seen.answers}
+            known = {index: answers[index] for index in seen.answers}
             self.check.add(
-                estimated=predicted_mean(known, self._references[n], places),
+                estimated=predicted_mean(known, self._references[n], indices),
                 plain=_mean(known.values()),
-                found=_mean(answers[place] for place in places),
+                found=_mean(answers[index] for index in indices),
             )
 
 
 def fitness_by_place(score: Score) -> dict[int, float]:
-    """Returns a score's answers, larger is better, by the item's place."""
+    """Returns a score's answers, larger is better, by the item's index."""
     return dict(zip(score.answers, score.item_fitness, strict=True))
 
 

@@ -1,8 +1,8 @@
 """Successive halving: a generation that climbs rung by rung, and leaves its weaker part behind on each.
 
 All answer the same few items, the better part of them answers more, and so on: successive halving
-(`evaluators.halving`).  Only how a candidate ends is written down: after a crash, a generation that was
-under way begins at the first rung again, where equal answers lead to the same end.
+(`evaluators.sampling.successive_halving`).  Only how a candidate ends is written down: after a crash, a
+generation that was under way begins at the first rung again, where equal answers lead to the same end.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from evaluators import Items
-from evaluators.halving import Halving
+from evaluators import ItemIndices
+from evaluators.sampling.successive_halving import HalvingSchedule
 from service.experiment.spec import Halving as HalvingOptions
 from service.search.dispatcher import Dispatcher, EvaluationRequest
 from service.search.fidelity.subsampling import fitness_by_place
@@ -35,16 +35,16 @@ class HalvingRule:
     seed: int = 0
 
     @property
-    def rule(self) -> Halving:
+    def rule(self) -> HalvingSchedule:
         """The algorithm's own parameters."""
-        return Halving(self.options.first, self.options.eta, self.seed)
+        return HalvingSchedule(self.options.first, self.options.eta, self.seed)
 
-    def rungs(self, items: Items | None) -> list[Items]:
-        """Returns the places asked up to each rung, of all items or of a generation's part."""
+    def rungs(self, items: ItemIndices | None) -> list[ItemIndices]:
+        """Returns the indices asked up to each rung, of all items or of a generation's part."""
         whole = items or tuple(tuple(range(size)) for size in self.sizes)
-        found = self.rule.rungs([len(places) for places in whole])
+        found = self.rule.rungs([len(indices) for indices in whole])
         return [
-            tuple(tuple(whole[n][place] for place in chosen) for n, chosen in enumerate(rung))
+            tuple(tuple(whole[n][index] for index in chosen) for n, chosen in enumerate(rung))
             for rung in found
         ]
 
@@ -58,7 +58,7 @@ class SuccessiveHalving:
         dispatcher: Who has them asked.
     """
 
-    def __init__(self, rule: HalvingRule, items: Items | None, dispatcher: Dispatcher) -> None:
+    def __init__(self, rule: HalvingRule, items: ItemIndices | None, dispatcher: Dispatcher) -> None:
         self.rule, self.dispatcher = rule, dispatcher
         self.rungs = rule.rungs(items)
         self._items = items
@@ -102,10 +102,10 @@ class SuccessiveHalving:
         if not values:
             return loser
         scores = []
-        for place, own in enumerate(loser.scores):
+        for index, own in enumerate(loser.scores):
             asked = list(own.answers)
-            rivals = [_mean(self._on(number, place, asked)) for number in numbers]
-            top = sum(outcome.scores[place].fitness for outcome in values) / len(values)
+            rivals = [_mean(self._on(number, index, asked)) for number in numbers]
+            top = sum(outcome.scores[index].fitness for outcome in values) / len(values)
             fitness = top + _mean(own.item_fitness) - _mean(rivals)
             scores.append(replace(own, value=fitness if own.higher_is_better else -fitness))
         return replace(loser, scores=tuple(scores))
@@ -133,21 +133,22 @@ class SuccessiveHalving:
         if not isinstance(outcome, Scored):
             return False
         wanted = zip(outcome.scores, self.rungs[self._level], strict=True)
-        return all(score.answers.keys() >= set(places) for score, places in wanted)
+        return all(score.answers.keys() >= set(indices) for score, indices in wanted)
 
     def _fitness(self, level: int) -> dict[int, float]:
         """Returns the weighted mean over the objectives of what each climber scored up to a rung."""
         parts = list(enumerate(zip(self.rule.weights, self.rungs[level], strict=True)))
         total = sum(self.rule.weights)
         return {
-            number: sum(weight * _mean(self._on(number, n, places)) for n, (weight, places) in parts) / total
+            number: sum(weight * _mean(self._on(number, n, indices)) for n, (weight, indices) in parts)
+            / total
             for number in self._climbing
         }
 
-    def _on(self, number: int, benchmark: int, places: Sequence[int]) -> list[float]:
+    def _on(self, number: int, benchmark: int, indices: Sequence[int]) -> list[float]:
         outcome = self._outcome_of(number)
         answers = fitness_by_place(outcome.scores[benchmark]) if isinstance(outcome, Scored) else {}
-        return [answers[place] for place in places]
+        return [answers[index] for index in indices]
 
 
 def _mean(values: Sequence[float]) -> float:

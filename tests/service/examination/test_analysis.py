@@ -38,12 +38,14 @@ def candidate(number: int, label: str | None = None) -> Candidate:
     return Candidate(uuid4(), number, 0, None, RECIPE, label, kind=kind_of(label))
 
 
-def scored(right: int, *, start: int = 0, sheet: str = "standard", **notes: int) -> Scored:
+def scored(right: int, *, start: int = 0, item_set: str = "standard", **notes: int) -> Scored:
     """Answers the items from `start` on correctly, `right` of them."""
     items = tuple(float(start <= place < start + right) for place in range(ITEMS))
     value = sum(items) / ITEMS
     stderr = (value * (1 - value) / (ITEMS - 1)) ** 0.5
-    score = Score("sums", "acc,none", value, stderr, True, items, sheet=sheet, notes=tuple(notes.items()))
+    score = Score(
+        "sums", "acc,none", value, stderr, True, items, item_set=item_set, notes=tuple(notes.items())
+    )
     return Scored(uuid4(), 1, (score,), 0.1, 0.1, "w0")
 
 
@@ -137,7 +139,7 @@ def test_the_chances_of_close_finalists_are_shared() -> None:
 
 def test_sensitivity_is_told_where_something_was_asked_differently() -> None:
     before = scored(60)
-    (changed,) = sensitivity("seed 1", before, scored(55, sheet="another"))
+    (changed,) = sensitivity("seed 1", before, scored(55, item_set="another"))
     assert changed.objective == "sums"
     assert changed.change == pytest.approx(-0.05)
     assert changed.stderr == pytest.approx((0.05 * 0.95 / 99) ** 0.5)

@@ -45,8 +45,8 @@ def test_who_has_lost_is_not_asked_the_rest_and_is_never_the_best() -> None:
     assert not pruned & baselines
     assert best is not None
     assert best[0] not in pruned
-    assert all(len(found[number].scores[0].items) < ITEMS for number in pruned)
-    assert all(not found[number].scores[0].items for number in found.keys() - pruned)
+    assert all(len(found[number].scores[0].item_indices) < ITEMS for number in pruned)
+    assert all(not found[number].scores[0].item_indices for number in found.keys() - pruned)
 
 
 def test_races_save_items() -> None:

@@ -1,4 +1,4 @@
-"""Scores that are used again in another experiment: only of the same model, on the same sheet."""
+"""Scores that are used again in another experiment: only of the same model, on the same item set."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def proposed(journal: DatabaseJournal, recipe: Recipe = RECIPE) -> Candidate:
 def test_what_one_experiment_scored_another_one_knows(database: Database) -> None:
     first = journal_of(database, "first", ModelKeys(CONTENTS, "engine 1"))
     candidate = proposed(first)
-    scores = (replace(score_of(RECIPE, "words"), sheet="sheet 1"), score_of(RECIPE, "sums"))
+    scores = (replace(score_of(RECIPE, "words"), item_set="item set 1"), score_of(RECIPE, "sums"))
     first.settled(candidate, Scored(candidate.id, 1, scores, 0.1, 0.2, "w"), Timings())
     second = journal_of(database, "second", ModelKeys(CONTENTS, "engine 1"))
-    assert second.known(proposed(second)) == scores[:1]  # what has no sheet could be anything
+    assert second.known(proposed(second)) == scores[:1]  # what has no item set could be anything
     assert len(scores[0].margins) == ITEMS
     others = dict.fromkeys(RECIPE.all_parents, "other weights")
     for name, keys in (

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import torch
 
 from evaluators import Benchmark, Race
 from search_spaces import Recipe
@@ -82,6 +83,17 @@ def test_weights_that_overflow_fail_with_the_tensor_named(
     assert "Traceback" in outcome.failure.excerpt
 
 
+def test_a_merge_that_finds_no_memory_ends_as_out_of_memory_and_may_be_tried_again(
+    pipeline: Pipeline, average: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.runtime.pipeline.merged_config", lambda *_: torch.empty(10**15))
+        outcome = pipeline.run(assign(average))
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure.code, outcome.failure.retryable) == ("oom", True)
+    assert isinstance(pipeline.run(assign(average)), Scored)
+
+
 def test_a_recipe_over_strangers_fails_and_the_pipeline_goes_on(
     pipeline: Pipeline, average: Recipe, tmp_path: Path
 ) -> None:
@@ -132,7 +144,7 @@ def test_other_judges_sit_beside_the_tasks(
         parent=left.name,
     )
     asked = (words, flips, Benchmark(name="layers", kind="depth"))
-    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=asked, evaluator="jury"))
+    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=asked, evaluator="composite"))
     own = pipeline.run(assign(linear_recipe([left], (1.0,))))
     assert isinstance(own, Scored), own
     assert [score.value for score in own.scores[1:]] == [0.0, 2.0]
@@ -144,7 +156,7 @@ def test_other_judges_sit_beside_the_tasks(
     ]
     assert list(mixed.scores[1].per_item) == lost
     stranger = flips.model_copy(update={"parent": "nobody"})
-    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="jury"))
+    pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="composite"))
     refused = pipeline.run(assign(average))
     assert isinstance(refused, Failed)
     assert "nobody names 0 of the parents" in refused.failure.cause

@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from evaluators import Benchmark
-from evaluators.generation import Generated, GenerationPlan
+from evaluators.inference.generation import Generated, GenerationPlan
 from search_spaces import Recipe
 from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
 from tests.tiny_models import save_tiny_model

@@ -13,8 +13,8 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from evaluators import Benchmark
-from evaluators.engines import answer_with
-from evaluators.language_model import InMemoryModel
+from evaluators.inference.engines import answer_with
+from evaluators.inference.language_model import InMemoryModel
 from search_spaces import Recipe
 from tests.evaluators.task_writing import GENERATION, three_splits, write_task
 from tests.tiny_models import ARCHITECTURES, WORDS, tiny_tokenizer
@@ -90,7 +90,7 @@ def test_every_candidate_is_answered_with_its_own_weights(
         assert isinstance(by_engine, Scored), by_engine
         assert isinstance(by_network, Scored)
         assert by_engine.scores[0].per_item == by_network.scores[0].per_item
-        assert by_engine.scores[0].sheet != by_network.scores[0].sheet
+        assert by_engine.scores[0].item_set != by_network.scores[0].item_set
     assert calls.names == ["LLM", "init", *ROUND * 3]
 
 

@@ -224,7 +224,9 @@ class PlayedExperiment:
         )
         if self.rotation and split == "search" and not candidate.is_baseline:
             places = tuple(range(self.rotation["items"]))
-            scores = tuple(replace(s, per_item=s.per_item[: len(places)], items=places) for s in scores)
+            scores = tuple(
+                replace(s, per_item=s.per_item[: len(places)], item_indices=places) for s in scores
+            )
         return Scored(candidate.id, 1, scores, merge_seconds=0.04, evaluate_seconds=0.31, worker="cpu-0")
 
     def _score(self, name: str, value: float) -> Score:

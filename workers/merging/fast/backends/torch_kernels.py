@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evaluators.allocation_failures import is_out_of_memory
 from workers.merging.arithmetic.precision import chunk_length
 from workers.merging.fast.selection.selection_masks import Criterion
 from workers.merging.thinning.counter_random import LAST_SHIFT, ROUNDS, STEP
@@ -41,9 +42,9 @@ def _on_gpu(function: Callable[..., None]) -> Callable[..., None]:
         if works[0]:
             try:
                 one_kernel(*arguments)
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:  # noqa: BLE001 - of torch's compiler, Triton or the C compiler
+            except Exception as error:  # of torch's compiler, Triton or the C compiler
+                if is_out_of_memory(error):
+                    raise
                 works[0] = False
                 cause = str(error).strip().splitlines()
                 _log.warning(

@@ -1,0 +1,181 @@
+"""Composite evaluator: scores a model by lm-eval's tasks and by other judges, in the benchmarks' order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from evaluators.benchmark import Benchmark
+from evaluators.conditions import STANDARD, Conditions
+from evaluators.errors import EvaluationError
+from evaluators.evaluator import BenchmarkFacts
+from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
+from evaluators.item_set import ItemIndices, ItemSet
+from evaluators.judges.judge_runner import Answers, JudgeRunner, Network, NetworkCost, Perplexity, Tokenizer
+from evaluators.lm_eval.harness import Harness, inspect_benchmarks
+from evaluators.scores import Score, mean_score
+from evaluators.splits import Split
+
+_BY_LM_EVAL = ("lm_eval", "negative_flips")
+
+
+class CompositeEvaluator:
+    """An `Evaluator` of benchmarks of all kinds.
+
+    `negative_flips` compares with a parent, so the holder of the parents shows it each of
+    `references` once per split.
+    """
+
+    def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
+        self._benchmarks, self._batch_size = tuple(benchmarks), batch_size
+        asked = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
+        self._harness = Harness(asked, batch_size=batch_size) if asked else None
+        self._judges = {b.name: judge_runner(b) for b in benchmarks if b.kind not in _BY_LM_EVAL}
+        self._references: dict[tuple[str, Split], dict[str, Score]] = {}
+
+    def references(self, split: Split) -> tuple[str, ...]:
+        """Returns the parents whose answers are still needed."""
+        needed = dict.fromkeys(b.parent for b in self._benchmarks if b.kind == "negative_flips")
+        return tuple(parent for parent in needed if parent and (parent, split) not in self._references)
+
+    def refer(self, parent: str, split: Split, model: Network, tokenizer: Tokenizer) -> None:
+        """Takes in what a parent answers."""
+        if self._harness is not None:
+            scores = self._harness.evaluate(model, tokenizer, split)
+            self._references[parent, split] = {score.benchmark: score for score in scores}
+
+    def evaluate(
+        self,
+        model: Network,
+        tokenizer: Tokenizer,
+        split: Split,
+        items: ItemIndices | None = None,
+        conditions: Conditions = STANDARD,
+    ) -> tuple[Score, ...]:
+        """Returns one score per benchmark of which items are wanted, in the benchmarks' order.
+
+        Raises:
+            BadScoreError: A score is NaN or infinite.
+            EvaluationError: A judge gave no score.
+        """
+        wanted = items or tuple(tuple(range(item_set.size)) for item_set in self.item_sets(split, conditions))
+        by_name = dict(zip((b.name for b in self._benchmarks), wanted, strict=True))
+        by_task = self._ask_tasks(model, tokenizer, split, by_name, conditions, everything=items is None)
+        scores = []
+        for benchmark in self._benchmarks:
+            indices = by_name[benchmark.name]
+            if not indices:
+                continue
+            if benchmark.kind == "lm_eval":
+                scores.append(by_task[benchmark.name])
+            elif benchmark.kind == "negative_flips":
+                scores.append(self._flips(benchmark, split, by_task[benchmark.name]))
+            else:
+                judge = self._judges[benchmark.name]
+                found = judge.score(model, tokenizer, split, indices, batch_size=self._batch_size)
+                found.check()
+                scores.append(found)
+        return tuple(scores)
+
+    def item_sets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[ItemSet, ...]:
+        """Returns what each benchmark asks on a split; only tasks feel other conditions."""
+        of_tasks = iter(self._harness.item_sets(split, conditions) if self._harness else ())
+        found = []
+        for benchmark in self._benchmarks:
+            if benchmark.kind == "lm_eval":
+                found.append(next(of_tasks))
+            elif benchmark.kind == "negative_flips":
+                item_set = next(of_tasks)
+                fingerprint = self._flips_fingerprint(benchmark, split, item_set.fingerprint)
+                found.append(replace(item_set, fingerprint=fingerprint, additive=True, moved=False))
+            else:
+                found.append(self._judges[benchmark.name].item_set(split))
+        return tuple(found)
+
+    def _ask_tasks(
+        self,
+        model: Network,
+        tokenizer: Tokenizer,
+        split: Split,
+        wanted: dict[str, tuple[int, ...]],
+        conditions: Conditions,
+        *,
+        everything: bool,
+    ) -> dict[str, Score]:
+        if self._harness is None:
+            return {}
+        asked = tuple(wanted[b.name] for b in self._benchmarks if b.kind in _BY_LM_EVAL)
+        if not any(asked):
+            return {}
+        items = None if everything else asked
+        scores = self._harness.evaluate(model, tokenizer, split, items, conditions)
+        return {score.benchmark: score for score in scores}
+
+    def _flips(self, benchmark: Benchmark, split: Split, score: Score) -> Score:
+        """Counts the items that the parent gets right and the model gets wrong."""
+        reference = self._references.get((benchmark.parent or "", split), {}).get(benchmark.name)
+        if reference is None or not reference.per_item or not score.per_item:
+            raise EvaluationError(
+                "parent",
+                f"there are no answers of {benchmark.parent} to compare those of {benchmark.name} with",
+                "name one of the experiment's parents, and a metric that is a mean over items",
+            )
+        sign = 1.0 if score.higher_is_better else -1.0
+        before = reference.answers
+        flips = {index: float(sign * before[index] > sign * value) for index, value in score.answers.items()}
+        higher = benchmark.direction == "maximize"
+        like = replace(score, metric="negative_flips", higher_is_better=higher, notes=())
+        like = replace(like, item_set=self._flips_fingerprint(benchmark, split, score.item_set))
+        return mean_score(like, flips, size=len(before))
+
+    def _flips_fingerprint(self, benchmark: Benchmark, split: Split, of_task: str) -> str:
+        """Returns the fingerprint of what is counted: another parent of the same name answers otherwise."""
+        reference = self._references.get((benchmark.parent or "", split), {}).get(benchmark.name)
+        if reference is None:
+            return unrepeatable_mark()
+        answers = fingerprint_of(reference.per_item, reference.higher_is_better, benchmark.direction)
+        return f"{of_task} flips {answers}"
+
+
+def as_task(benchmark: Benchmark) -> Benchmark:
+    """Returns a benchmark as the harness asks it; what counts flips asks the task as it is."""
+    if benchmark.kind == "lm_eval":
+        return benchmark
+    return benchmark.model_copy(update={"kind": "lm_eval", "direction": None})
+
+
+def judge_runner(benchmark: Benchmark) -> JudgeRunner:
+    """Builds a judge.
+
+    Raises:
+        EvaluationError: It cannot be asked; names field, value and remedy.
+    """
+    if benchmark.kind in ("depth", "parameters"):
+        return NetworkCost(benchmark)
+    return Perplexity(benchmark) if benchmark.kind == "perplexity" else Answers(benchmark)
+
+
+def inspect_all(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
+    """Finds out, without any model, what benchmarks of all kinds ask, or why they cannot be asked."""
+    tasks = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
+    by_lm_eval = iter(inspect_benchmarks(tasks))
+    return tuple(
+        _as_flips(benchmark, next(by_lm_eval)) if benchmark.kind in _BY_LM_EVAL else _inspect(benchmark)
+        for benchmark in benchmarks
+    )
+
+
+def _as_flips(
+    benchmark: Benchmark, found: BenchmarkFacts | EvaluationError
+) -> BenchmarkFacts | EvaluationError:
+    if benchmark.kind == "lm_eval" or isinstance(found, EvaluationError):
+        return found
+    higher = benchmark.direction == "maximize"
+    return replace(found, metrics=("negative_flips", *found.metrics), higher_is_better=higher)
+
+
+def _inspect(benchmark: Benchmark) -> BenchmarkFacts | EvaluationError:
+    try:
+        return judge_runner(benchmark).facts()
+    except EvaluationError as error:
+        return error

@@ -1,0 +1,167 @@
+"""Forward passes that judge tokens: built once per tokenizer, run for every candidate.
+
+A pass reads trees (or plain rows), all after one shared beginning, and computes logits only at nodes
+whose next token is asked about.
+
+Shapes: B trees of a pass, L nodes of its largest, H tokens of the shared beginning, N = B x L, U scored
+nodes, T judged tokens, V vocabulary, D hidden size, h key-value heads, d their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel
+
+from evaluators.inference.shared_prefixes.prefix_cache import Beginning, following
+from evaluators.inference.shared_prefixes.token_tree import Tokens, Tree
+
+Runs = Sequence[Tokens]  # the answers that end one row, shifted by one
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One forward pass; a judged token belongs to the logits of its pair."""
+
+    trees: tuple[Tree, ...]
+    inputs: Tensor  # B x L, padded on the right
+    depths: Tensor | None  # B x L; None for plain rows, which count for themselves
+    sees: Tensor | None  # B x L x L; None for plain rows, which are causal
+    scored: Tensor  # U, into N
+    pairs: Tensor  # T, into `scored`
+    tokens: Tensor  # T
+
+
+def build_pass(trees: Sequence[Tree], runs: Sequence[Runs], depth: int, device: torch.device | str) -> Pass:
+    """Lays out the trees of a pass.
+
+    Args:
+        trees: What is read; plain rows if none branches and nothing comes before.
+        runs: By row number, the answers that end the row.
+        depth: H.
+        device: Where the network lies.
+    """
+    length = max(len(tree.tokens) for tree in trees)
+    inputs_BL = np.zeros((len(trees), length), dtype=np.int64)
+    depths_BL = np.zeros((len(trees), length), dtype=np.int64)
+    plain = depth == 0 and all(tree.is_path for tree in trees)
+    sees_BLL = None if plain else np.broadcast_to(np.eye(length, dtype=bool), (len(trees), length, length))
+    sees_BLL = None if sees_BLL is None else sees_BLL.copy()
+    for number, tree in enumerate(trees):
+        size = len(tree.tokens)
+        inputs_BL[number, :size] = tree.tokens
+        depths_BL[number, :size] = tree.depths
+        if sees_BLL is not None:
+            sees_BLL[number, :size, :size] = tree.sees()
+    scored_U, pairs_T, tokens_T = _scored(trees, runs, length)
+    return Pass(
+        tuple(trees),
+        torch.from_numpy(inputs_BL).to(device),
+        None if plain else torch.from_numpy(depths_BL).to(device),
+        None if sees_BLL is None else torch.from_numpy(sees_BLL).to(device),
+        *(torch.tensor(found, device=device) for found in (scored_U, pairs_T, tokens_T)),
+    )
+
+
+def _scored(trees: Sequence[Tree], runs: Sequence[Runs], length: int) -> tuple[list[int], ...]:
+    """Returns the nodes whose logits are wanted, and per judged token its node's index and itself."""
+    indices: dict[int, int] = {}
+    pairs_T: list[int] = []
+    tokens_T: list[int] = []
+    for number, tree in enumerate(trees):
+        for row, path in zip(tree.rows, tree.paths, strict=True):
+            for run in runs[row]:
+                for node, token in zip(path[len(path) - len(run) :], run, strict=True):
+                    pairs_T.append(indices.setdefault(number * length + node, len(indices)))
+                    tokens_T.append(token)
+    return list(indices), pairs_T, tokens_T
+
+
+def judge(network: PreTrainedModel, batch: Pass, before: Beginning | None = None) -> Tensor:
+    """Returns two rows of T: log-probabilities in float32, and 1 where the token is the likeliest."""
+    logits_UV = _logits(network, batch, before).float()
+    wanted_T = logits_UV[batch.pairs, batch.tokens]
+    logprobs_T = wanted_T - logits_UV.logsumexp(dim=-1)[batch.pairs]
+    greedy_T = logits_UV.argmax(dim=-1)[batch.pairs] == batch.tokens
+    return torch.stack((logprobs_T, greedy_T.float()))
+
+
+def read_beginning(network: PreTrainedModel, tokens: Tensor, before: Beginning | None) -> Beginning:
+    """Returns the keys and values of a beginning that follows another.
+
+    Args:
+        network: Who reads.
+        tokens: 1 x n.
+        before: What it has read so far.
+    """
+    known = 0 if before is None else before.length
+    kept = DynamicCache()
+    for layer, (keys, values) in enumerate(() if before is None else before.layers):
+        kept.update(keys, values, layer)
+    n = tokens.shape[1]
+    sees = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
+    network.base_model(
+        tokens,
+        attention_mask=additive_mask(sees, known, network.dtype),
+        position_ids=torch.arange(known, known + n, device=tokens.device)[None],
+        past_key_values=kept,
+        use_cache=True,
+    )
+    return Beginning(tuple((layer.keys, layer.values) for layer in kept.layers))
+
+
+def _logits(network: PreTrainedModel, batch: Pass, before: Beginning | None) -> Tensor:
+    """Returns the logits of the scored nodes, U x V."""
+    options: dict[str, Any] = {}
+    if batch.sees is not None:
+        known = 0 if before is None else before.length
+        options["attention_mask"] = additive_mask(batch.sees, known, network.dtype)
+        options["position_ids"] = batch.depths
+    if before is not None:
+        options["past_key_values"] = following(before)
+        options["use_cache"] = True
+    elif "use_cache" in _parameters(network.__class__):
+        options["use_cache"] = False
+    with only_scored(network, batch.scored) as seen:
+        logits: Tensor = network(batch.inputs, **options).logits
+    return logits if seen else logits.flatten(0, 1)[batch.scored]
+
+
+def additive_mask(sees: Tensor, known: int, dtype: torch.dtype) -> Tensor:
+    """Returns what is added to attention scores, B x 1 x L x (H + L); the beginning is seen by all."""
+    barred = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
+    barred.masked_fill_(~sees, torch.finfo(dtype).min)
+    return nn.functional.pad(barred, (known, 0))[:, None]
+
+
+@contextmanager
+def only_scored(network: PreTrainedModel, scored: Tensor) -> Iterator[list[bool]]:
+    """Has the network's head see scored nodes only; the list stays empty if it has no head of its own."""
+    seen: list[bool] = []
+    head = network.get_output_embeddings() if isinstance(network, PreTrainedModel) else None
+    if head is None:
+        yield seen
+        return
+
+    def choose(_: nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        seen.append(True)
+        return (hidden[0].flatten(0, 1)[scored], *hidden[1:])
+
+    handle = head.register_forward_pre_hook(choose)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@cache
+def _parameters(network_type: type) -> frozenset[str]:
+    return frozenset(signature(network_type.forward).parameters)  # type: ignore[attr-defined]

@@ -1,0 +1,153 @@
+"""Generation by transformers' own `generate`: sampling, beams, and networks that share nothing.
+
+Shapes: B rows of a batch, L their padded length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from evaluators.errors import BadScoreError
+from evaluators.inference.prompts import SEED, Generated, GenerationSettings, Prompt
+from evaluators.inference.stop_texts import StopTexts
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Prompts that are continued together, all in the same way."""
+
+    inputs: Tensor  # B x L, padded on the left
+    mask: Tensor  # B x L
+    settings: GenerationSettings
+    numbers: tuple[int, ...]  # of the prompts
+
+
+class StaticBatches:
+    """The batches that continue prompts, each until its longest answer ends.
+
+    Args:
+        prompts: As the network reads them, by their numbers.
+        tokenizer: Theirs.
+        batch_size: Rows of a batch.
+        device: Where the network lies.
+    """
+
+    def __init__(
+        self,
+        prompts: dict[int, Prompt],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        batch_size: int,
+        device: torch.device | str,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._pad = _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
+        alike: dict[str, list[int]] = {}
+        for number, prompt in prompts.items():
+            alike.setdefault(repr(prompt.settings), []).append(number)
+        self.batches: list[Batch] = []
+        for numbers in alike.values():
+            numbers.sort(key=lambda number: (-len(prompts[number].tokens), prompts[number].tokens))
+            for start in range(0, len(numbers), batch_size):
+                chosen = tuple(numbers[start : start + batch_size])
+                batch = [prompts[number] for number in chosen]
+                inputs_BL, mask_BL = _left_padded(batch, self._pad)
+                self.batches.append(
+                    Batch(inputs_BL.to(device), mask_BL.to(device), batch[0].settings, chosen)
+                )
+
+    def run(self, network: PreTrainedModel) -> dict[int, Generated]:
+        """Returns each prompt's continuation by its number.
+
+        Raises:
+            BadScoreError: Logits are NaN.
+        """
+        found: dict[int, Generated] = {}
+        devices = [network.device] if network.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.batches[0].settings.seed if self.batches else SEED)
+            for batch in self.batches:
+                found |= zip(batch.numbers, self._continue(network, batch), strict=True)
+        return found
+
+    def _continue(self, network: PreTrainedModel, batch: Batch) -> list[Generated]:
+        length = batch.inputs.shape[1]
+        stops = StopTexts(self._tokenizer, batch.settings.stops)
+        stop, watch = _StopWatch(stops, start=length, rows=len(batch.numbers)), _NanWatch()
+        tokens_BL = network.generate(
+            input_ids=batch.inputs,
+            attention_mask=batch.mask,
+            max_new_tokens=batch.settings.new_tokens,
+            stopping_criteria=StoppingCriteriaList([stop]),
+            logits_processor=LogitsProcessorList([watch]),
+            pad_token_id=self._pad,
+            **batch.settings.options,
+        )
+        if watch.found:
+            raise BadScoreError(
+                "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
+            )
+        end = network.generation_config.eos_token_id
+        ends = frozenset([end] if isinstance(end, int) else end or ())
+        rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
+        return [
+            Generated(stops.before(row), len(row), end is None and ends.isdisjoint(row))
+            for row, end in zip(rows, stop.ends, strict=True)
+        ]
+
+
+class _StopWatch(StoppingCriteria):  # type: ignore[misc]
+    """Ends each row where a stop text appears in it; `ends` counts its tokens till then."""
+
+    def __init__(self, stops: StopTexts, *, start: int, rows: int) -> None:
+        self._stops, self._start = stops, start
+        self.ends: list[int | None] = [None] * rows
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **options: Any) -> Tensor:  # noqa: ARG002, ANN401
+        answers = input_ids[:, self._start :].tolist()
+        for row, end in enumerate(self.ends):
+            if end is None and self._stops.complete(answers[row]):
+                self.ends[row] = len(answers[row])
+        return torch.tensor([end is not None for end in self.ends], device=input_ids.device)
+
+
+class _NanWatch(LogitsProcessor):  # type: ignore[misc]
+    """Notes NaN logits, and hides them from the sampler, which would bring the device down."""
+
+    def __init__(self) -> None:
+        self._found: Tensor | None = None
+
+    @property
+    def found(self) -> bool:
+        return self._found is not None and bool(self._found)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002
+        broken = scores.isnan()
+        self._found = broken.any() if self._found is None else self._found | broken.any()
+        return scores.masked_fill(broken, 0.0)
+
+
+def _left_padded(prompts: Sequence[Prompt], pad: int) -> tuple[Tensor, Tensor]:
+    """Returns inputs and mask."""
+    rows = [prompt.tokens for prompt in prompts]
+    length = max(map(len, rows))
+    inputs_BL = torch.tensor([[pad] * (length - len(row)) + list(row) for row in rows])
+    mask_BL = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+    return inputs_BL, mask_BL
+
+
+def _first(*numbers: int | None) -> int:
+    return next(number for number in numbers if number is not None)

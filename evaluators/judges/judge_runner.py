@@ -1,0 +1,186 @@
+"""One benchmark that lm-eval does not know, and the numbers its judge gives per item.
+
+Shapes: N items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evaluators.benchmark import Benchmark
+from evaluators.evaluator import BenchmarkFacts
+from evaluators.fingerprints.code_origin import engine_version
+from evaluators.inference.language_model import InMemoryModel
+from evaluators.item_set import ItemSet
+from evaluators.judges.answer_judges import ANSWER_KINDS
+from evaluators.judges.item_files import items_of
+from evaluators.sampling.overlap import shared_passages
+from evaluators.scores import Score, mean_score
+from evaluators.splits import SPLITS, Split
+
+Network: TypeAlias = PreTrainedModel
+Tokenizer: TypeAlias = PreTrainedTokenizerBase
+
+
+class JudgeRunner(Protocol):
+    """A benchmark that is ready to be asked."""
+
+    def facts(self) -> BenchmarkFacts:
+        """Returns what it asks."""
+        ...
+
+    def item_set(self, split: Split) -> ItemSet:
+        """Returns what it asks on a split."""
+        ...
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Scores a model on some of the items."""
+        ...
+
+
+class NetworkCost:
+    """What the merged network is: `depth` (layers) or `parameters`.  The same on every split."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        self._benchmark = benchmark
+
+    def facts(self) -> BenchmarkFacts:
+        """Returns one item per split."""
+        higher = self._benchmark.direction == "maximize"
+        kind, items = self._benchmark.kind, dict.fromkeys(SPLITS, 1)
+        return BenchmarkFacts(self._benchmark.name, items, (kind,), higher, additive=False)
+
+    def item_set(self, split: Split) -> ItemSet:  # noqa: ARG002
+        """Returns an item set of one item."""
+        fingerprint = f"{self._benchmark.kind} {engine_version()}"
+        return ItemSet(1, fingerprint, additive=False, benchmark=self._benchmark.name)
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Counts."""
+        del tokenizer, indices, batch_size
+        if self._benchmark.kind == "depth":
+            value = float(model.config.get_text_config().num_hidden_layers)
+        else:
+            value = float(sum(parameter.numel() for parameter in model.parameters()))
+        facts = self.facts()
+        fingerprint = self.item_set(split).fingerprint
+        return Score(
+            facts.name, facts.metrics[0], value, 0.0, facts.higher_is_better, (value,), (), fingerprint
+        )
+
+
+class FileJudgeRunner:
+    """What the items of a file are put to, and how the answers are judged."""
+
+    additive: ClassVar[bool] = True  # whether the score is a mean over the items
+
+    def __init__(
+        self, benchmark: Benchmark, field: str, metric: str, *, higher_is_better: bool, marking: str = ""
+    ) -> None:
+        self.benchmark, self._marking = benchmark, marking
+        self.items = items_of(benchmark, field=field)
+        self._field = field
+        wanted = benchmark.direction
+        higher = wanted == "maximize" if wanted else higher_is_better
+        self._like = Score(benchmark.name, metric, 0.0, 0.0, higher)
+        self._fingerprints: dict[Split, str] = {}
+
+    def facts(self) -> BenchmarkFacts:
+        """Returns how many items there are."""
+        sizes: dict[Split, int] = {split: len(items) for split, items in self.items.items()}
+        texts = [[{self._field: text} for text in self.items[split]] for split in ("search", "test")]
+        overlap = shared_passages(*texts)
+        like = self._like
+        return BenchmarkFacts(
+            like.benchmark,
+            sizes,
+            (like.metric,),
+            like.higher_is_better,
+            overlap,
+            additive=self.additive,
+        )
+
+    def fingerprint(self, split: Split) -> str:
+        """Returns a hash of all that an answer depends on besides the model."""
+        if split not in self._fingerprints:
+            asked = self.benchmark.model_dump_json(exclude={"name", "max_items", "splits", "file"})
+            content = repr((engine_version(), asked, self._marking, self.items[split]))
+            self._fingerprints[split] = hashlib.sha256(content.encode()).hexdigest()
+        return self._fingerprints[split]
+
+    def blank(self, split: Split, indices: Sequence[int]) -> Score:
+        """Returns a score without a value."""
+        part = () if len(indices) == len(self.items[split]) else tuple(indices)
+        return replace(self._like, item_indices=part, item_set=self.fingerprint(split))
+
+
+class Answers(FileJudgeRunner):
+    """Judges greedy answers to prompts; the score is the mean over them."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        kind = ANSWER_KINDS[benchmark.kind]
+        self._judge = kind.build(benchmark)
+        super().__init__(
+            benchmark,
+            "prompt",
+            kind.metric,
+            higher_is_better=kind.higher_is_better,
+            marking=kind.marking(benchmark),
+        )
+
+    def item_set(self, split: Split) -> ItemSet:
+        """Returns what is asked on a split."""
+        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Has the prompts answered and the answers judged."""
+        prompts = [self.items[split][index] for index in indices]
+        settings: Mapping[str, Any] = {"until": [], "max_gen_toks": self.benchmark.new_tokens}
+        asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
+        plan = asked.plan_generations([(prompt, settings) for prompt in prompts])
+        values = self._judge(prompts, plan.answers(asked.network), tokenizer)
+        answers = dict(zip(indices, values, strict=True))
+        return mean_score(self.blank(split, indices), answers, size=len(self.items[split]))
+
+
+class Perplexity(FileJudgeRunner):
+    """exp of the mean negative log-likelihood per token, over all texts."""
+
+    additive: ClassVar[bool] = False
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        super().__init__(benchmark, "text", "perplexity", higher_is_better=False)
+
+    def item_set(self, split: Split) -> ItemSet:
+        """Returns what is asked on a split."""
+        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
+
+    def score(
+        self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
+    ) -> Score:
+        """Scores the texts; the standard error is that of a ratio of means, by the delta method."""
+        texts = [self.items[split][index] for index in indices]
+        asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
+        losses_N = -np.array(asked.plan_texts(texts).answers(asked.network), np.float64)
+        tokens_N = np.array([len(tokenizer(text)["input_ids"]) for text in texts], np.float64)
+        rate = float(losses_N.sum() / tokens_N.sum())
+        value = math.exp(rate) if rate < 700.0 else math.inf
+        spread_N = (losses_N - rate * tokens_N) / tokens_N.mean()
+        count = len(texts)
+        stderr = value * float(spread_N.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+        return replace(self.blank(split, indices), value=value, stderr=stderr)

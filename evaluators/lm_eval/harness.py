@@ -1,0 +1,299 @@
+"""Harness: scores models in memory on lm-eval's tasks.
+
+With `task_building.py` the adapter to lm-eval: no other module imports it.  Here "task", "request",
+"metric", "filter" and "group" are lm-eval's words.
+
+lm-eval's own loop rebuilds tasks, requests and tokens for every model; here they are built once and
+only the answers change.  Where a task is marked by lm-eval's own code alone, by which of its choices is
+likeliest, whole arrays are marked at once; lm-eval's filters and metrics do all the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from lm_eval.api.group import Group
+from lm_eval.api.metrics import mean, mean_stderr
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.filters.selection import TakeFirstFilter
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evaluators.benchmark import Benchmark
+from evaluators.conditions import STANDARD, Conditions
+from evaluators.errors import EvaluationError, UnknownMetricError
+from evaluators.evaluator import BenchmarkFacts
+from evaluators.inference.language_model import InMemoryModel
+from evaluators.item_set import ItemIndices, ItemSet
+from evaluators.lm_eval.benchmark_facts import cross_overlaps, facts_of
+from evaluators.lm_eval.choice_marks import CHOICE_LENGTHS, ChoiceMarks
+from evaluators.lm_eval.marking_fingerprint import marking_fingerprint
+from evaluators.lm_eval.metric_discovery import aggregation_of
+from evaluators.lm_eval.notes import notes_of
+from evaluators.lm_eval.question_set import Part, QuestionSet, Selection
+from evaluators.lm_eval.task_building import BuiltBenchmark, build_benchmark, is_mean
+from evaluators.lm_eval.task_questions import Question, Subtask, Task
+from evaluators.scores import Score
+from evaluators.splits import Split
+
+_RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
+_MARKING = ("process_results", "construct_requests", "doc_to_choice", "doc_to_target", "apply_filters")
+_NO_ERROR = "N/A"  # how lm-eval writes a standard error that is not known
+
+
+class Harness:
+    """An `Evaluator` that asks lm-eval's tasks.
+
+    Tasks are built by the constructor; the requests of a split when it is first asked; their tokens
+    when a tokenizer is first seen.  All are kept, no answer ever is.
+    """
+
+    def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
+        self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
+        self._markings = [marking_fingerprint(built) for built in self._built]
+        self._batch_size = batch_size
+        self._item_sets: dict[tuple[Split, Conditions], _AskedSet] = {}
+
+    def evaluate(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        split: Split,
+        items: ItemIndices | None = None,
+        conditions: Conditions = STANDARD,
+    ) -> tuple[Score, ...]:
+        """Returns one score per benchmark, in the benchmarks' order.
+
+        Of a benchmark that is not asked all its items, the value is the mean of those asked where the
+        metric is a mean, and lm-eval's own aggregate otherwise.
+
+        Raises:
+            BadScoreError: A score, or a log-likelihood under it, is NaN or infinite.
+            EvaluationError: An item cannot be put to this model.
+        """
+        item_set = self._item_set(split, conditions)
+        selection = item_set.questions.selection(items)
+        selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
+        scores = []
+        for number, (built, parts) in enumerate(zip(self._built, selection.parts, strict=True)):
+            if items is None or items[number]:
+                score = replace(
+                    _score(built, parts, item_set.marks[number], selection),
+                    item_set=item_set.facts[number].fingerprint,
+                    notes=notes_of(built, parts, selection),
+                )
+                if items is not None and len(items[number]) < item_set.facts[number].size:
+                    score = replace(score, item_indices=items[number])
+                elif split == "search" and score.per_item and score.higher_is_better:
+                    score = replace(score, margins=_margins(parts, item_set.marks[number], selection))
+                score.check()
+                scores.append(score)
+        return tuple(scores)
+
+    def item_sets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[ItemSet, ...]:
+        """Returns what each benchmark asks on a split."""
+        return self._item_set(split, conditions).facts
+
+    def _item_set(self, split: Split, conditions: Conditions) -> _AskedSet:
+        key = split, conditions
+        if key not in self._item_sets:
+            asked = [[task.questions(split, conditions) for task in built.subtasks] for built in self._built]
+            item_set = QuestionSet(asked)
+            moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
+            names = [built.benchmark.name for built in self._built]
+            prints = item_set.fingerprints(self._markings)
+            facts = zip(item_set.sizes, prints, map(is_mean, self._built), moved, names, strict=True)
+            marks = [
+                [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]
+                for built, of_tasks in zip(self._built, asked, strict=True)
+            ]
+            self._item_sets[key] = _AskedSet(item_set, tuple(ItemSet(*each) for each in facts), marks)
+        return self._item_sets[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedSet:
+    """One split's questions, what is known of them, and per benchmark and task how they are marked."""
+
+    questions: QuestionSet
+    facts: tuple[ItemSet, ...]
+    marks: Sequence[Sequence[ChoiceMarks | None]]
+
+
+def _marks(built: BuiltBenchmark, subtask: Subtask, questions: Sequence[Question]) -> ChoiceMarks | None:
+    """Returns how choices are marked in arrays; None where only lm-eval itself can tell.
+
+    Its own code, one answer per choice, no template of a user's that is a function: then a mark follows
+    from which choice is likeliest, and from nothing else.
+    """
+    task, config = subtask.task, subtask.task.config
+    own = all(getattr(type(task), name) is getattr(ConfigurableTask, name) for name in _MARKING)
+    functions = (config.process_results, config.doc_to_choice, config.doc_to_target)
+    chosen = next(one for one in task._filters if one.name == built.filter)
+    if (
+        own
+        and config.output_type == "multiple_choice"
+        and built.metric in CHOICE_LENGTHS
+        and not any(map(callable, functions))
+        and not task.multiple_input
+        and task.prompt is None
+        and "acc_mutual_info" not in task.aggregation()  # asks each choice twice
+        and config.repeats == 1
+        and [type(make()) for make in chosen.filters] == [TakeFirstFilter]
+    ):
+        return ChoiceMarks(task, built.metric, questions)
+    return None
+
+
+def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
+    """Finds out, without any model, what each benchmark asks, or why it cannot be asked."""
+    found: list[BuiltBenchmark | EvaluationError] = []
+    for benchmark in benchmarks:
+        try:
+            found.append(build_benchmark(benchmark))
+        except EvaluationError as error:
+            found.append(error)
+    built = [one for one in found if isinstance(one, BuiltBenchmark)]
+    refused = cross_overlaps(built)
+    return tuple(
+        one if isinstance(one, EvaluationError) else refused.get(one.benchmark.name) or facts_of(one)
+        for one in found
+    )
+
+
+def _score(
+    built: BuiltBenchmark, parts: Sequence[Part], marks: Sequence[ChoiceMarks | None], selection: Selection
+) -> Score:
+    """Scores a benchmark whose requests have been answered."""
+    asked = [one for one in zip(built.subtasks, parts, marks, strict=True) if one[1].questions]
+    subtasks = [subtask for subtask, _, _ in asked]
+    values: list[list[Any]] = []
+    sizes: list[int] = []
+    for subtask, part, mark in asked:
+        if mark is not None:
+            values.append(mark.of(part.rows, selection.totals(part)))
+            sizes.append(len(values[-1]))
+        else:
+            selection.hand_out(part)
+            results = _results(subtask, part.questions, built.filter)
+            values.append(_values(built, subtask, results))
+            sizes.append(_size(subtask, part.questions, results))
+    aggregates = [aggregation_of(subtask.task, built.metric) for subtask in subtasks]
+    found = [_with_error(*one) for one in zip(values, aggregates, strict=True)]
+    value, error = found[0]
+    if built.group is not None:
+        errors = [error if len(one) > 1 else _NO_ERROR for (_, error), one in zip(found, values, strict=True)]
+        means = [mean_of_task for mean_of_task, _ in found]
+        value, error = _of_group(built.group, built, subtasks, list(zip(means, errors, sizes, strict=True)))
+    items = [item for of_task in values for item in of_task]
+    # Only a mean's items are the metric on each item; others are pairs, or logarithms of it.
+    plain = all(aggregate is mean for aggregate in aggregates) and all(map(_is_number, items))
+    plain = plain and len(items) == sum(
+        len(part.questions) for part in parts
+    )  # an item may have no such metric
+    per_item = tuple(map(float, items)) if plain else ()
+    return Score(built.benchmark.name, built.metrics[0], value, error, built.higher_is_better, per_item)
+
+
+def _margins(
+    parts: Sequence[Part], marks: Sequence[ChoiceMarks | None], selection: Selection
+) -> tuple[float, ...]:
+    """Returns all items' margins; () where any has none, or is marked by lm-eval itself."""
+    asked = [pair for pair in zip(parts, marks, strict=True) if pair[0].questions]
+    found = [mark.margins(part.rows, selection.totals(part)) for part, mark in asked if mark is not None]
+    if len(found) < len(asked):
+        return ()
+    margins_N = np.concatenate(found)
+    return tuple(margins_N.tolist()) if np.isfinite(margins_N).all() else ()
+
+
+def _results(subtask: Subtask, questions: Sequence[Question], kind: str) -> list[Mapping[str, Any]]:
+    """Returns all metrics on each item, by lm-eval's own filters and marks."""
+    task = subtask.task
+    task._instances = [request for question in questions for request in question.requests]
+    task.apply_filters()
+    return [_marked(task, question, kind) for question in questions]
+
+
+def _marked(task: Task, question: Question, kind: str) -> Mapping[str, Any]:
+    answers = [request.filtered_resps[kind] for request in question.requests]
+    found: Mapping[str, Any] = task.process_results(question.item, answers)
+    return found
+
+
+def _values(built: BuiltBenchmark, subtask: Subtask, results: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Returns what the metric aggregates, one value per item that has one."""
+    values = [result[built.metric] for result in results if built.metric in result]
+    if not values:
+        given = ", ".join(sorted({name for result in results for name in result}))
+        raise UnknownMetricError(
+            "metric", f"{subtask.task.config.task} gave no {built.metric} but {given}", "ask for one of those"
+        )
+    return values
+
+
+def _size(subtask: Subtask, questions: Sequence[Question], results: Sequence[Mapping[str, Any]]) -> int:
+    """Returns how many items a group counts for a task: those that the most frequent metric was given on."""
+    counts = Counter(name for result in results for name in result)
+    if max(counts.values()) < len(questions):
+        for ensemble in subtask.task._filters:
+            others = (_marked(subtask.task, question, ensemble.name) for question in questions)
+            counts |= Counter(name for result in others for name in result)
+    return max(counts.values())
+
+
+def _with_error(values: Sequence[Any], aggregate: Callable[[Sequence[Any]], Any]) -> tuple[float, float]:
+    """Returns the aggregated value and its standard error (0 for a single item).
+
+    The mean's error is lm-eval's (sample standard deviation over the root of n); that of any other
+    aggregation is bootstrapped with a fixed seed.
+    """
+    value = _aggregated(aggregate, values)
+    if len(values) < 2 or not math.isfinite(value):
+        return value, 0.0
+    if aggregate is mean:
+        return value, float(mean_stderr(values))
+    rng = np.random.default_rng(0)
+    draws = rng.integers(len(values), size=(_RESAMPLES, len(values)))
+    found = np.array([_aggregated(aggregate, [values[n] for n in draw]) for draw in draws])
+    found = found[np.isfinite(found)]  # a resample of one class only has no correlation, say
+    return value, float(found.std(ddof=1)) if len(found) > 1 else 0.0
+
+
+def _aggregated(aggregate: Callable[[Sequence[Any]], Any], values: Sequence[Any]) -> float:
+    try:
+        return float(aggregate(values))
+    except ArithmeticError:  # the perplexity of a broken model is too large for a float
+        return math.inf
+
+
+def _of_group(
+    group: Group,
+    built: BuiltBenchmark,
+    subtasks: Sequence[Subtask],
+    found: Sequence[tuple[float, float | str, int]],
+) -> tuple[float, float]:
+    """Averages a group's tasks as the group itself lays down.
+
+    Args:
+        group: With its rules.
+        built: Which metric is wanted.
+        subtasks: Those of its tasks that were asked.
+        found: Per task its value, standard error and number of items.
+    """
+    value_key = built.metrics[0]
+    error_key = f"{built.metric}_stderr,{built.filter}"
+    parts = {
+        subtask.task.task_name: {value_key: value, error_key: error, "sample_len": size}
+        for subtask, (value, error, size) in zip(subtasks, found, strict=True)
+    }
+    whole = group.aggregate(parts)
+    return float(whole[value_key]), 0.0 if whole[error_key] == _NO_ERROR else float(whole[error_key])
+
+
+def _is_number(item: object) -> bool:
+    return isinstance(item, int | float | np.number | np.bool_)
