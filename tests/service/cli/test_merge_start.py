@@ -20,9 +20,9 @@ finally:
 """
 NOT_NEEDED = {
     # the compiler of loops, which small weighted sums do without, and what it brings along
-    *("numba", "llvmlite", "scipy"),
+    *("numba", "llvmlite"),
     # data and questions; transformers is needed: it says whether it would load what is written
-    *("datasets", "lm_eval", "pandas", "sympy"),
+    *("datasets", "lm_eval", "pandas"),
     # the service, and what searches
     *("fastapi", "starlette", "uvicorn"),
     *("sqlalchemy", "ray", "cma", "nevergrad", "ribs"),
