@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from evaluators import EvaluationError
@@ -47,5 +47,7 @@ class Failure:
         return cls(**texts, retryable=bool(content.get("retryable", False)))
 
     def as_json(self) -> dict[str, Any]:
-        """Returns what is stored and sent."""
-        return asdict(self)
+        """Returns what is stored and sent; members that say nothing are left out."""
+        always = {"code": self.code, "cause": self.cause, "remedy": self.remedy}
+        told = {"excerpt": self.excerpt, "retryable": self.retryable}
+        return always | {name: value for name, value in told.items() if value}
