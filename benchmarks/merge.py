@@ -25,9 +25,10 @@ import torch
 
 from benchmarks.instruction_sets import ENVIRONMENTS as INSTRUCTION_SETS
 from benchmarks.instruction_sets import instruction_set, run_again_with
+from benchmarks.lapack import svd_seconds
 from benchmarks.merge_disk import DiskBench, Pair, memory_ratio, print_disk
 from benchmarks.merge_gpu import measure_gpu
-from benchmarks.merge_live import LiveBench, Timing, live_figures, measure_live
+from benchmarks.merge_live import LiveBench, Timing, first_figures, live_figures, measure_live
 from benchmarks.merge_models import CASES, LARGE, SMALL, TINY, Case, make_models, recipe_text
 from benchmarks.mergekit_client import Mergekit
 from benchmarks.peers import ENVIRONMENTS, PeerUnavailableError
@@ -86,6 +87,10 @@ def run(arguments: argparse.Namespace) -> None:
             ratios |= on_disk
             spreads |= spread
             more["startup_seconds"] = round(pairs[-1].ours.median, 3)
+    lapack = {one.case.method: svd_seconds(SMALL, one.case.spectra) for one in found if one.case.spectra}
+    for method, seconds in lapack.items():
+        print(f"{method}: the decompositions alone take LAPACK {seconds:.2f} s")
+    more |= first_figures(found, lapack)
     print_result(ratios, limit=limits, spread=spreads, instruction_set=instruction_set(), **more)
 
 
