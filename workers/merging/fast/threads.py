@@ -50,12 +50,13 @@ def at_most(count: int | None) -> Map:
         listed, threads = list(items), torch.get_num_threads()
         if threads == 1 or len(listed) < 2 or count == 1:
             return one_by_one(work, listed)
-        free = BoundedSemaphore(threads if count is None else min(count, threads))
+        free = BoundedSemaphore(count or threads)
 
-        def carry_out(item: _Item) -> _Result:
+        def when_free(item: _Item) -> _Result:
             with free:
                 return work(item)
 
+        carry_out = work if count is None or count >= threads else when_free
         try:
             waiting = [_pool(threads).submit(carry_out, item) for item in listed]
             wait(waiting)
