@@ -1,13 +1,14 @@
 """What merging costs: in the live model and to the disk, beside mergekit and the physical limit.
 
-    python -m benchmarks.merge [--quick] [--only METHOD ...] [--alone] [--record]
+    python -m benchmarks.merge [--quick] [--only METHOD ...] [--alone] [--isa SET] [--record]
 
 A base of 254 million parameters in bfloat16 and three parents (--quick: 22 million, as
 always for methods that need singular vectors).  Every method is
 measured in turns with a copy of the bytes that it must read and write, and with mergekit 0.1.5 by the
 fastest of its ways, after a check that both give the same weights.  With a GPU, seven billion
 parameters of random weights are merged there too.  --quick has mergekit merge once per method, and
-takes two to three minutes.  --record adds the tables to benchmarks/RESULTS.md.
+takes two to three minutes.  --isa avx2 runs as on a processor without AVX-512, whose figures differ.
+--record adds the tables to benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from benchmarks.instruction_sets import ENVIRONMENTS as INSTRUCTION_SETS
+from benchmarks.instruction_sets import instruction_set, run_again_with
+from benchmarks.lapack import svd_seconds
 from benchmarks.merge_disk import DiskBench, Pair, memory_ratio, print_disk
 from benchmarks.merge_gpu import measure_gpu
-from benchmarks.merge_live import LiveBench, Timing, live_figures, measure_live
+from benchmarks.merge_live import LiveBench, Timing, first_figures, live_figures, measure_live
 from benchmarks.merge_models import CASES, LARGE, SMALL, TINY, Case, make_models, recipe_text
 from benchmarks.mergekit_client import Mergekit
 from benchmarks.peers import ENVIRONMENTS, PeerUnavailableError
@@ -63,6 +67,7 @@ def measure_disk(
 def run(arguments: argparse.Namespace) -> None:
     """Measures everything that was asked for, and prints it."""
     ENVIRONMENTS.mkdir(exist_ok=True)
+    print(f"instruction set: {instruction_set()}")
     folders = _models(small=arguments.quick)
     more: dict[str, object] = {}
     if torch.cuda.is_available():
@@ -82,7 +87,11 @@ def run(arguments: argparse.Namespace) -> None:
             ratios |= on_disk
             spreads |= spread
             more["startup_seconds"] = round(pairs[-1].ours.median, 3)
-    print_result(ratios, limit=limits, spread=spreads, **more)
+    lapack = {one.case.method: svd_seconds(SMALL, one.case.spectra) for one in found if one.case.spectra}
+    for method, seconds in lapack.items():
+        print(f"{method}: the decompositions alone take LAPACK {seconds:.2f} s")
+    more |= first_figures(found, lapack)
+    print_result(ratios, limit=limits, spread=spreads, instruction_set=instruction_set(), **more)
 
 
 def measure_all_live(arguments: argparse.Namespace, mergekit: Mergekit | None) -> list[Timing]:
@@ -122,8 +131,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small model, fewer methods")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods, and nothing on the disk")
     parser.add_argument("--alone", action="store_true", help="without mergekit")
+    parser.add_argument("--isa", choices=INSTRUCTION_SETS, default="native", help="use no more instructions")
     parser.add_argument("--record", action="store_true", help="add the tables to benchmarks/RESULTS.md")
     arguments = parser.parse_args()
+    run_again_with(arguments.isa, "benchmarks.merge", sys.argv[1:])
     torch.set_num_threads(os.cpu_count() or 1)
     with Record() as record:
         run(arguments)

@@ -202,6 +202,24 @@ def _row(one: Timing, size: int) -> tuple[str, ...]:
     )
 
 
+def first_figures(found: Sequence[Timing], lapack: Mapping[str, float]) -> Mapping[str, object]:
+    """Returns what first candidates took: seconds, times the copy, and times the plain decompositions.
+
+    Args:
+        found: The timings.
+        lapack: Method -> seconds of the decompositions alone, of methods that need some.
+    """
+    return {
+        "first_seconds": {one.case.method: round(one.first, 3) for one in found},
+        "first_of_copy": {one.case.method: round(one.first / one.copy.median, 1) for one in found},
+        "first_of_lapack": {
+            one.case.method: round(one.first / lapack[one.case.method], 2)
+            for one in found
+            if one.case.method in lapack
+        },
+    }
+
+
 def live_figures(
     found: Sequence[Timing],
 ) -> tuple[Mapping[str, float], Mapping[str, float], Mapping[str, float]]:

@@ -130,6 +130,7 @@ class Case:
             in no declared order.
         small: Measured with a small model, because its preparation takes minutes with a large one.
         against_mergekit: By how much it should be faster than mergekit; None is not compared.
+        spectra: How many task vectors, or sums of them, its first candidate decomposes.
     """
 
     method: str
@@ -141,6 +142,7 @@ class Case:
     may_differ: float = 0.0
     small: bool = False
     against_mergekit: float | None = None
+    spectra: int = 0
 
 
 _SPARSE = ("weight", "density")
@@ -158,10 +160,10 @@ CASES = (
     Case("dare", per_parent=_SPARSE, draws=True),
     Case("nuslerp", inputs=2, goal=1.5),
     Case("multislerp", inputs=3, goal=1.5),
-    Case("tsvm", goal=6.0, small=True),
-    Case("r_tsvm", goal=6.0, small=True),
-    Case("iso_c", goal=6.0, small=True, per_parent=(), shared={"lambda": 1.0}),
-    Case("opcm", goal=6.0, small=True, per_parent=(), shared={"lambda": 1.0}),
+    Case("tsvm", goal=6.0, small=True, spectra=3),
+    Case("r_tsvm", goal=6.0, small=True, spectra=3),
+    Case("iso_c", goal=6.0, small=True, per_parent=(), shared={"lambda": 1.0}, spectra=1),
+    Case("opcm", goal=6.0, small=True, per_parent=(), shared={"lambda": 1.0}, spectra=2),
 )
 
 _VALUES = {"weight": (0.3, 0.4, 0.5), "density": (0.4, 0.5, 0.6)}

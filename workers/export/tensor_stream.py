@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -26,11 +27,21 @@ from workers.checkpoints.writing.shard_writer import QUEUED
 from workers.compatibility.fitted_reader import TensorReader
 from workers.errors import ExportError
 from workers.merging.fast.applicable import has_fast_way
+from workers.merging.fast.caches import Caches
 from workers.merging.fast.dispatch import load_kernels
+from workers.merging.fast.preparations.prepared_store import users_store
 from workers.merging.fast.threads import begin, one_by_one
-from workers.merging.methods import SURVEYS
+from workers.merging.methods import PREPARATIONS, SURVEYS
 from workers.merging.plan import Input, MergePlan, TensorPlan
-from workers.merging.row_blocks import USUAL_BLOCK, can_be_cut, cut, parts_of, rows_within, working_bytes
+from workers.merging.row_blocks import (
+    USUAL_BLOCK,
+    can_be_cut,
+    cut,
+    decompositions_at_once,
+    parts_of,
+    rows_within,
+    working_bytes,
+)
 from workers.merging.stream import ReadRecord, Sources, merge_tensor, no_records, survey
 
 MAPPED_AT_MOST = 256 * 2**20  # bytes read before the files are closed
@@ -131,6 +142,7 @@ class TensorStream:
         self._mapped = 0  # bytes read since the files were closed
         self._reading = Lock()
         self._rows = [self._rows_of(tensor, left, budget) for tensor in plan.tensors]
+        self._caches = self._caches_for(plan)
 
     def tensors_from(self, number: int) -> Iterator[tuple[str, Tensor]]:
         """Yields the tensors from this number on, in memory, large ones in pieces of some rows.
@@ -141,12 +153,12 @@ class TensorStream:
         if number == len(self._plan.tensors):
             return
         whole = Sources(self._read, self._record, self._device)
-        findings = survey(self._plan, whole)
+        findings = survey(self._plan, whole, self._caches)
         begun: deque[tuple[str, Future[Tensor]]] = deque()
         try:
             for tensor, rows in zip(self._plan.tensors[number:], self._rows[number:], strict=True):
                 if rows is None and self._beside_others(tensor):
-                    merge = partial(merge_tensor, tensor, whole, findings, one_by_one)
+                    merge = partial(merge_tensor, tensor, whole, findings, one_by_one, self._caches)
                     begun.append((tensor.name, begin(merge)))
                     if len(begun) > torch.get_num_threads():
                         yield _ended(begun)
@@ -154,7 +166,7 @@ class TensorStream:
                 while begun:
                     yield _ended(begun)
                 if rows is None:
-                    yield tensor.name, merge_tensor(tensor, whole, findings).cpu()
+                    yield tensor.name, merge_tensor(tensor, whole, findings, caches=self._caches).cpu()
                     continue
                 for part in parts_of(tensor, rows):
                     sources = replace(whole, read=partial(self._read_rows, part))
@@ -163,11 +175,26 @@ class TensorStream:
                 yield _ended(begun)
         finally:
             wait([merging for _, merging in begun])  # they read files that are about to be closed
+            torch.set_num_threads(torch.get_num_threads())  # decompositions leave one
+
+    def _caches_for(self, plan: MergePlan) -> Caches | None:
+        """Returns what a method that prepares tensors needs; others make each once, and remember nothing.
+
+        What a survey prepared is remembered for the merge, unless memory is limited.
+        """
+        kernels = {tensor.kernel for tensor in plan.tensors if tensor.kernel in PREPARATIONS}
+        if not kernels or self._device.type != "cpu":
+            return None
+        surveyed = bool(kernels & SURVEYS.keys()) and self._left is None
+        return Caches(psutil.virtual_memory().available // 4 if surveyed else 0, users_store())
 
     def _beside_others(self, tensor: TensorPlan) -> bool:
         """Says whether a tensor is merged by one thread while others merge its neighbours."""
         if self._device.type != "cpu":
             return False
+        if tensor.kernel in PREPARATIONS:
+            at_once = decompositions_at_once([tensor], self._left) or 1
+            return at_once > torch.get_num_threads()
         if math.prod(tensor.shape) > USUAL_BLOCK or not has_fast_way(tensor):
             return False
         needed = working_bytes(tensor, self._inputs_bytes(tensor)) * (torch.get_num_threads() + 1)

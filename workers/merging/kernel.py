@@ -99,10 +99,15 @@ class Survey:
             them several times; what it returns is every kernel call's `findings`.
         depends_on: The parameters whose values change what is found; between candidates that agree
             in them it is kept.
+        measure: Of a method that prepares tensors (`Preparation`): what the survey wants to know of one
+            portion, given its ingredients and what was prepared of them.
+        combine: Makes the findings of all portions' measures, in order.
     """
 
     look: Callable[[Sequence[Portion]], object]
     depends_on: tuple[str, ...] = ()
+    measure: Callable[[Ingredients, tuple[Tensor, ...]], Any] | None = None
+    combine: Callable[[Sequence[Any]], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

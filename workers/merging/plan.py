@@ -47,6 +47,10 @@ class Input:
     tensor: str
     arrangement: str = ""
 
+    def __hash__(self) -> int:
+        """Returns the hash of two words, which know theirs: inputs are looked up for every candidate."""
+        return hash((self.parent.model, self.tensor))
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:

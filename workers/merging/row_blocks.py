@@ -7,9 +7,12 @@ need as much memory as the neediest.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import psutil
+
+from workers.merging.methods import PREPARATIONS
 from workers.merging.plan import TensorPlan
 
 USUAL_BLOCK = 4 * 2**20  # entries: what a merge and a writer on two threads handle in turns
@@ -67,6 +70,21 @@ def working_bytes(plan: TensorPlan, input_bytes: int, entries: int | None = None
     own = input_bytes / total + copies * _FLOAT
     # Two results more: one waits for the disk, one is being written.
     return math.ceil(entries * (own + 2 * _FLOAT))
+
+
+def decompositions_at_once(plans: Sequence[TensorPlan], available: int | None = None) -> int | None:
+    """Returns how many of these tensors may be decomposed at once; None where none is to be.
+
+    Args:
+        plans: Of the tensors.
+        available: Bytes of memory; None takes three quarters of what the machine has free.
+    """
+    largest = max((math.prod(plan.shape) for plan in plans if plan.kernel in PREPARATIONS), default=0)
+    if not largest:
+        return None
+    if available is None:
+        available = psutil.virtual_memory().available * 3 // 4
+    return max(1, available // math.ceil(largest * _FLOAT * _MOST_COPIES))
 
 
 def rows_within(plan: TensorPlan, input_bytes: int, budget: int | None) -> int | None:

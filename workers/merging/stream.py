@@ -16,6 +16,8 @@ from workers.merging.arithmetic.precision import check_finite, is_finite
 from workers.merging.arithmetic.recorded import missing_record
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.dispatch import merge_fast
+from workers.merging.fast.preparations.countdown import Countdown
+from workers.merging.fast.preparations.prepared_tensors import prepared, side_by_side
 from workers.merging.fast.threads import Map, together
 from workers.merging.folding import fold_into
 from workers.merging.kernel import Ingredients
@@ -97,8 +99,13 @@ def merged_tensors(
 
 
 @torch.no_grad()
-def survey(plan: MergePlan, sources: Sources) -> object:
+def survey(plan: MergePlan, sources: Sources, caches: Caches | None = None) -> object:
     """Returns what the method must know of the whole model before its first tensor; None for most.
+
+    Args:
+        plan: Of the model.
+        sources: Of the weights.
+        caches: What is remembered for the merge that follows.
 
     Raises:
         MergeError: The survey found what cannot be merged.
@@ -107,15 +114,39 @@ def survey(plan: MergePlan, sources: Sources) -> object:
     portions = [PlannedPortion(tensor, sources) for tensor in plan.tensors if tensor.kernel in SURVEYS]
     if not portions:
         return None
-    return SURVEYS[portions[0].plan.kernel or ""].look(portions)
+    found = SURVEYS[portions[0].plan.kernel or ""]
+    if found.measure is None or found.combine is None or caches is None:
+        return found.look(portions)
+    measure, countdown = found.measure, Countdown("looking at the whole model:", len(portions))
+
+    @torch.no_grad()
+    def measured(portion: PlannedPortion) -> object:
+        ingredients = portion.load()
+        found = measure(ingredients, prepared(portion.plan, ingredients, caches))
+        countdown.step()
+        return found
+
+    return found.combine(side_by_side([portion.plan for portion in portions])(measured, portions))
 
 
 @torch.no_grad()
-def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None, work: Map = together) -> Tensor:
+def merge_tensor(
+    plan: TensorPlan,
+    sources: Sources,
+    findings: object = None,
+    work: Map = together,
+    caches: Caches | None = None,
+) -> Tensor:
     """Returns one tensor of the merged model, of the plan's shape and `out_dtype`.
 
-    It may be a parent's own tensor, unchanged, and must not be written to.  `work` is how to go
-    through its stretches.
+    It may be a parent's own tensor, unchanged, and must not be written to.
+
+    Args:
+        plan: Of the tensor.
+        sources: Of the weights.
+        findings: What the survey found.
+        work: How to go through the tensor's stretches.
+        caches: What was remembered of the survey, and where prepared tensors are stored.
 
     Raises:
         MergeError: The recipe's numbers give no tensor, or one with NaN or infinity; the message
@@ -124,10 +155,10 @@ def merge_tensor(plan: TensorPlan, sources: Sources, findings: object = None, wo
     if plan.fold is not None:
         target: torch.dtype = _dtype(plan.out_dtype)
         unfolded = replace(plan, fold=None, out_dtype="float64" if target == torch.float64 else "float32")
-        folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings, work), target)
+        folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings, work, caches), target)
         _check(plan, sources, is_finite(folded))
         return folded
-    return _merged(plan, sources, findings, None, work)
+    return _merged(plan, sources, findings, caches, work)
 
 
 @torch.no_grad()

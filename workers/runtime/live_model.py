@@ -19,10 +19,11 @@ from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError, PreparationError
 from workers.merging.fast.applicable import has_fast_way
-from workers.merging.fast.backends.torch_backend import values_of
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.preparations.countdown import Countdown
+from workers.merging.fast.preparations.prepared_tensors import side_by_side, values_of
 from workers.merging.fast.threads import Map, one_by_one, together
-from workers.merging.methods import SURVEYS
+from workers.merging.methods import PREPARATIONS, SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey
 from workers.runtime.network import Network, ParameterPlace, key_of
@@ -124,26 +125,30 @@ class LiveModel:
         several: list[tuple[TensorPlan, _Slot]] = []
         alone: list[tuple[TensorPlan, _Slot]] = []
         for item in changed:
-            divisible = self.device == "cpu" and has_fast_way(item[0])
-            (several if divisible and item[1].tensor.numel() < _LARGE else alone).append(item)
+            small = has_fast_way(item[0]) and item[1].tensor.numel() < _LARGE
+            divisible = self.device == "cpu" and (small or item[0].kernel in PREPARATIONS)
+            (several if divisible else alone).append(item)
+
+        countdown = Countdown("merging:", len(changed))
 
         def make(item: tuple[TensorPlan, _Slot], work: Map) -> None:
             tensor, slot = item
             slot.made_by = None  # until it is wholly written
             merge_into(slot.tensor, tensor, sources, findings, self._caches, work)
             slot.made_by = (tensor, self._survey_number)
+            countdown.step()
 
         for item in alone:
             make(item, together)
         several.sort(key=lambda item: -item[1].tensor.numel())  # so that no thread is left with a long one
-        together(lambda item: make(item, one_by_one), several)
+        side_by_side([tensor for tensor, _ in several])(lambda item: make(item, one_by_one), several)
 
     def _survey(self, plan: MergePlan, sources: Sources) -> object:
         """Returns what the method must know of the whole model; looks only where that has changed."""
         key = _survey_key(plan)
         if key != self._survey_key:
             self._survey_key = None
-            self._findings = survey(plan, sources)
+            self._findings = survey(plan, sources, self._caches)
             self._survey_key = key
             self._survey_number += 1
         return self._findings

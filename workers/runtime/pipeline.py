@@ -26,6 +26,7 @@ from workers.checkpoints.layout import Layout
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import PreparationError, WorkerError
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.preparations.prepared_store import users_store
 from workers.merging.plan import MergePlan, plan_merge
 from workers.protocol.failure import LONGEST_EXCERPT, Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workload
@@ -61,7 +62,7 @@ class Pipeline:
             self._records = Records(layouts)
             self._parents = ResidentParents(layouts, self.device, record=self._records.record)
         self._live_models: dict[str, LiveModel] = {}
-        self._caches = Caches(cache_limit(self.device))
+        self._caches = Caches(cache_limit(self.device), users_store())
 
     @property
     def placement(self) -> str:

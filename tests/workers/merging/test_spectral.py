@@ -305,7 +305,7 @@ def test_r_tsvm_gives_dense_parents_more_ranks() -> None:
     assert [len(singular_vectors(tensor.double()).s) for tensor in made] == [7, 1]
 
 
-@pytest.mark.parametrize("shape", [(520, 600), (600, 520)])
+@pytest.mark.parametrize("shape", [(70, 90), (90, 70), (520, 600), (600, 520)])
 def test_large_matrices_have_the_singular_vectors_of_the_full_decomposition(shape: tuple[int, int]) -> None:
     shorter = min(shape)
     spectrum = torch.logspace(0, -4, shorter, dtype=torch.float64)
@@ -317,6 +317,18 @@ def test_large_matrices_have_the_singular_vectors_of_the_full_decomposition(shap
         torch.testing.assert_close(fast.product(), full.product(), rtol=0, atol=1e-9)
         # The signs of singular vectors are free, but go together.
         torch.testing.assert_close(fast.u @ fast.v.T, full.u @ full.v.T, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(100, 80), (80, 80), (70, 90)])
+def test_many_columns_have_the_nearest_orthonormal_ones(shape: tuple[int, int]) -> None:
+    columns = draw(1, *shape).double()
+    columns[:, -1] = columns[:, 0]  # one direction comes twice
+    u, s, vt = torch.linalg.svd(columns, full_matrices=False)
+    kept = s > 1e-6 * s[0]
+
+    found = nearest_orthonormal(columns)
+
+    torch.testing.assert_close(found, u[:, kept] @ vt[kept], rtol=0, atol=1e-9)
 
 
 def test_what_nothing_determines_is_left_out() -> None:

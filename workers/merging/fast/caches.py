@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from workers.merging.fast.preparations.prepared_store import PreparedStore
 
 _Value = TypeVar("_Value")
 
@@ -16,9 +19,14 @@ class Caches:
     Used by several threads: two that ask for the same value at once may both make it.
     """
 
-    def __init__(self, limit: int) -> None:
-        """Takes the memory that may be used, in bytes; 0 remembers nothing."""
-        self.limit = limit
+    def __init__(self, limit: int, store: PreparedStore | None = None) -> None:
+        """Remembers nothing yet.
+
+        Args:
+            limit: Bytes of memory that may be used; 0 remembers nothing.
+            store: Where what takes long to prepare lies on the disk; None keeps nothing there.
+        """
+        self.limit, self.store = limit, store
         self._values: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
         self._used = 0
         self._lock = Lock()

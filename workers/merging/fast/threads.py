@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
+from threading import BoundedSemaphore
 from typing import Protocol, TypeVar
 
 import torch
+
+from workers.merging.arithmetic.library_threads import share_processor
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -37,12 +40,31 @@ def together(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_
 
     When it fails for some items, all others are finished, and the first's error is raised.
     """
-    listed, threads = list(items), torch.get_num_threads()
-    if threads == 1 or len(listed) < 2:
-        return one_by_one(work, listed)
-    waiting = [_pool(threads).submit(work, item) for item in listed]
-    wait(waiting)
-    return [done.result() for done in waiting]
+    return at_most(None)(work, items)
+
+
+def at_most(count: int | None) -> Map:
+    """Returns `together` with no more than so many items at once; None sets no limit."""
+
+    def limited(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+        listed, threads = list(items), torch.get_num_threads()
+        if threads == 1 or len(listed) < 2 or count == 1:
+            return one_by_one(work, listed)
+        free = BoundedSemaphore(count or threads)
+
+        def when_free(item: _Item) -> _Result:
+            with free:
+                return work(item)
+
+        carry_out = work if count is None or count >= threads else when_free
+        try:
+            waiting = [_pool(threads).submit(carry_out, item) for item in listed]
+            wait(waiting)
+        finally:
+            torch.set_num_threads(threads)  # decompositions leave one
+        return [done.result() for done in waiting]
+
+    return limited
 
 
 def begin(work: Callable[[], _Result]) -> Future[_Result]:
@@ -67,4 +89,4 @@ def stretches(count: int) -> range:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="merge")
+    return ThreadPoolExecutor(threads, thread_name_prefix="merge", initializer=share_processor)

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from workers.merging.arithmetic.matrices import on_matrices, rounded, task_vectors
-from workers.merging.arithmetic.precision import dot
+from workers.merging.arithmetic.precision import dot, is_finite
 from workers.merging.arithmetic.prepared import kernel_of
 from workers.merging.arithmetic.singular_vectors import singular_vectors
 from workers.merging.arithmetic.whole_model import surveyed
@@ -71,21 +71,33 @@ def _projected_off(merged: Tensor, delta: Tensor, alpha: float) -> Tensor:
 
 def _look(portions: Sequence[Portion]) -> Rescaling:
     """Makes every tensor once for its norm."""
-    whole, squares = 0.0, dict[int, float]()
+    measures = []
     for portion in portions:
         ingredients = portion.load()
-        deltas = [torch.nan_to_num(d, nan=0.0, posinf=0.0, neginf=0.0) for d in task_vectors(ingredients)]
-        for i, delta in enumerate(deltas):
-            squares[i] = squares.get(i, 0.0) + dot(delta, delta)
-        whole += sum(dot(merged, merged) for merged in _merged(ingredients, deltas))
+        measures.append(_measure(ingredients, _prepare(ingredients)))
+    return _combine(measures)
+
+
+def _measure(ingredients: Ingredients, made: tuple[Tensor, ...]) -> tuple[list[float], float]:
+    """Returns ||d_i||^2 of every parent and ||D_T||^2, of one tensor; broken numbers count as zero."""
+    deltas = task_vectors(ingredients)
+    if not all(is_finite(delta) for delta in deltas):
+        deltas = [torch.nan_to_num(delta, nan=0.0, posinf=0.0, neginf=0.0) for delta in deltas]
+        made = rounded(_merged(ingredients, deltas), ingredients)
+    return [dot(delta, delta) for delta in deltas], math.fsum(dot(merged, merged) for merged in made)
+
+
+def _combine(measures: Sequence[tuple[list[float], float]]) -> Rescaling:
+    """Returns the factor for the whole model, of all tensors' measures."""
+    whole = math.fsum(merged for _, merged in measures)
     if whole == 0.0:
         return Rescaling(1.0)
-    mean = math.fsum(math.sqrt(square) for square in squares.values()) / len(squares)
-    factor = mean / math.sqrt(whole)
+    squares = [math.fsum(of_parent) for of_parent in zip(*(own for own, _ in measures), strict=True)]
+    factor = math.fsum(math.sqrt(square) for square in squares) / len(squares) / math.sqrt(whole)
     return Rescaling(1.0 if factor > LARGEST_SHARE else factor)
 
 
-OPCM_SURVEY = Survey(_look, ("alpha", "exclude_embeddings", "split_fused"))
+OPCM_SURVEY = Survey(_look, ("alpha", "exclude_embeddings", "split_fused"), _measure, _combine)
 
 
 def _prepare(ingredients: Ingredients) -> tuple[Tensor, ...]:

@@ -13,9 +13,9 @@ from workers.merging.arithmetic.mixtures import mixture_weights, scalars_of
 from workers.merging.fast.applicable import is_mixture, is_sparse
 from workers.merging.fast.backends.numba_kernels import in_pairs, pass_over, weighted_sum
 from workers.merging.fast.backends.sum_forms import ElectedSum, Form, SumOnto, ThinnedSum
-from workers.merging.fast.backends.torch_backend import prepared
 from workers.merging.fast.backends.weighted_sums import add_up, all_finite
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.preparations.prepared_tensors import prepared
 from workers.merging.fast.selection.rules import rule_of, some_keys
 from workers.merging.fast.selection.selection_masks import Criterion
 from workers.merging.fast.statistics.tensor_statistics import TensorStatistics

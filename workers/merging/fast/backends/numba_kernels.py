@@ -21,7 +21,7 @@ Pass = Callable[[int, int], bool]
 
 _TWO = np.uint64(2)
 _ONE = np.uint64(1)
-_NO_PIECES = np.zeros(1, np.int64)
+_ONE_PIECE = np.array([np.iinfo(np.int64).max], np.int64)
 
 
 def weighted_sum(
@@ -38,12 +38,13 @@ def in_pairs(arrays: Sequence[Array]) -> list[Array]:
 
     An empty one stays empty.
     """
-    if all(_pairs_in(array) for array in arrays):
-        return [array.view(np.uint32) for array in arrays]
-    return list(arrays)
+    if any(array.dtype != np.uint16 or len(array) % 2 for array in arrays):
+        return list(arrays)
+    pairs = [array.view(np.uint32) for array in arrays]
+    return pairs if all(array.flags.aligned for array in pairs) else list(arrays)
 
 
-def pass_over(out: Array, form: Form, ends: Array = _NO_PIECES) -> Pass:
+def pass_over(out: Array, form: Form, ends: Array = _ONE_PIECE) -> Pass:
     """Returns the pass over a whole tensor.
 
     Args:
@@ -52,13 +53,7 @@ def pass_over(out: Array, form: Form, ends: Array = _NO_PIECES) -> Pass:
         ends: Where the pieces of the form's rule end, int64; the last is the number of entries.
     """
     run = _run_pairs if out.dtype == np.uint32 else _run
-    whole = np.array([np.iinfo(np.int64).max], np.int64) if ends is _NO_PIECES else ends
-    return lambda start, stop: bool(run(out, form, whole, start, stop))
-
-
-def _pairs_in(array: Array) -> bool:
-    aligned = array.__array_interface__["data"][0] % 4 == 0
-    return array.dtype == np.uint16 and len(array) % 2 == 0 and aligned
+    return lambda start, stop: bool(run(out, form, ends, start, stop))
 
 
 @compiled

@@ -8,7 +8,7 @@ chunk by chunk.  Methods without a way here take their kernel's, which runs on a
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,13 +18,14 @@ from workers.merging.arithmetic.precision import accumulation_dtype, is_finite
 from workers.merging.fast.applicable import is_mixture, is_sparse
 from workers.merging.fast.backends.torch_kernels import add_thinned, add_up, fused, length_at_once
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.preparations.prepared_tensors import prepared
 from workers.merging.fast.selection.rules import some_keys
 from workers.merging.fast.selection.selection_masks import Criterion, SelectionMask
 from workers.merging.fast.statistics.device_statistics import DeviceStatistics
 from workers.merging.fast.thinned.addends import find_addends
 from workers.merging.fast.threads import one_by_one
 from workers.merging.kernel import Ingredients
-from workers.merging.methods import MIXTURES, PREPARATIONS, SURVEYS
+from workers.merging.methods import MIXTURES, PREPARATIONS
 from workers.merging.plan import TensorPlan
 
 
@@ -59,25 +60,6 @@ def _is_narrow(ingredients: Ingredients, out: Tensor) -> bool:
     """Says whether float32 is wide enough for all that goes in and comes out."""
     tensors = (*ingredients.parents, ingredients.base, out)
     return all(tensor is None or accumulation_dtype(tensor) == torch.float32 for tensor in tensors)
-
-
-def prepared(plan: TensorPlan, ingredients: Ingredients, caches: Caches) -> tuple[Tensor, ...]:
-    """Returns the tensors that a method prepares, float32; candidates that agree in them share them."""
-    kernel = plan.kernel or ""
-    preparation = PREPARATIONS[kernel]
-    depends_on = (*preparation.depends_on, *(SURVEYS[kernel].depends_on if kernel in SURVEYS else ()))
-    key = ("prepared", kernel, plan.name, plan.inputs, plan.base, plan.dtype, values_of(plan, depends_on))
-    return caches.remembered(
-        key,
-        lambda: tuple(tensor.to(torch.float32).contiguous() for tensor in preparation.make(ingredients)),
-        lambda made: sum(tensor.nbytes for tensor in made),
-    )
-
-
-def values_of(plan: TensorPlan, names: Sequence[str]) -> tuple[Hashable, ...]:
-    """Returns the values of these parameters in a tensor's plan."""
-    tables = (plan.per_parent, plan.shared, plan.choices)
-    return tuple(table[name] for name in names for table in tables if name in table)
 
 
 def _add_up(

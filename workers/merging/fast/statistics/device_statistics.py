@@ -5,7 +5,7 @@ The same numbers come out: magnitudes are ranked by their bits, lengths are sums
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -26,11 +26,6 @@ class DeviceStatistics(TensorStatistics):
     """TensorStatistics whose parents and base are flat tensors on one device."""
 
     __slots__ = ()
-
-    def levels(self, parent: int, ranks: Iterable[int]) -> dict[int, Level]:
-        """Returns the magnitudes of a task vector that have these ranks; rank 0 is the largest."""
-        table = self._magnitudes(parent)
-        return {rank: table.level(rank) for rank in ranks}
 
     def _make_table(self, parent: int) -> MagnitudeTable:
         sizes = torch.cat([bits_of(self._delta(parent, part)) for part in self._parts()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -61,13 +61,27 @@ class TensorStatistics:
         key = ("gram", self.plan.inputs, self.plan.base, with_base, around_base)
         return self._remembered(key, lambda: inner_products(products, vectors, origin, self.work))
 
-    def levels(self, parent: int, ranks: Iterable[int]) -> dict[int, Level]:
-        """Returns the magnitudes of a task vector that have these ranks; rank 0 is the largest."""
-        own, base = self.parents[parent], self.base
+    def level(self, parent: int, rank: int) -> Level:
+        """Returns the magnitude of a task vector that has this rank; rank 0 is the largest."""
         if self.caches is None:
-            return {rank: find_level(own, base, rank, self.work) for rank in ranks}
-        table = self._magnitudes(parent)
-        return {rank: table.level(rank) for rank in ranks}
+            return find_level(self.parents[parent], self.base, rank, self.work)
+        return self._magnitudes(parent).level(rank)
+
+    def limit(self, parent: int, rank: int) -> tuple[int, int]:
+        """Returns the magnitude of this rank, as bits, and a place that parts its entry from the next equal.
+
+        Equals rank as they lie in memory; where all of them rank no later, the place is behind the tensor.
+        """
+        table = None if self.caches is None else self._magnitudes(parent)
+        level = self.level(parent, rank) if table is None else table.level(rank)
+        among = rank - level.above + 1
+        if among == level.equal:
+            return level.bits, self.count
+        own, base = self.parents[parent], self.base
+        if table is not None and table.blocks is not None:
+            return level.bits, tie_position_by_blocks(own, base, table.blocks, level.bits, among)
+        key = ("tie", *self._vector(parent), level.bits, among)
+        return level.bits, self._remembered(key, lambda: self._find_tie(parent, level, among))
 
     def _magnitudes(self, parent: int) -> MagnitudeTable:
         key = ("magnitudes", *self._vector(parent))
@@ -76,20 +90,8 @@ class TensorStatistics:
     def _make_table(self, parent: int) -> MagnitudeTable:
         return magnitude_table(self.parents[parent], self.base, self.work)
 
-    def tie_position(self, parent: int, level: Level, rank: int) -> int:
-        """Returns a place that parts the entry of this rank from its next equal; equals rank as they lie."""
-        among = rank - level.above + 1
-        if among == level.equal:
-            return self.count
-        key = ("tie", *self._vector(parent), level.bits, among)
-        return self._remembered(key, lambda: self._find_tie(parent, level, among))
-
     def _find_tie(self, parent: int, level: Level, among: int) -> int:
-        own, base = self.parents[parent], self.base
-        blocks = None if self.caches is None else self._magnitudes(parent).blocks
-        if blocks is not None:
-            return tie_position_by_blocks(own, base, blocks, level.bits, among)
-        return tie_position(own, base, level.bits, among, level.equal, self.work)
+        return tie_position(self.parents[parent], self.base, level.bits, among, level.equal, self.work)
 
     def keys(self, parent: int, epsilon: float) -> Any:  # noqa: ANN401 - an array, or on a device a tensor
         """Returns the keys of MagPrune, one per entry, from 0 to 2^16 - 1."""

@@ -90,7 +90,7 @@ def dropped(ingredients: Ingredients, statistics: TensorStatistics, parent: int)
     if count <= 0:
         return SelectionMask(Criterion.BY_MAGNITUDE)
     rank = statistics.count - min(count, statistics.count)
-    level = statistics.levels(parent, (rank,))[rank]
+    level = statistics.level(parent, rank)
     return SelectionMask(Criterion.BY_MAGNITUDE, least=(level.bits + 1, BEYOND))
 
 
@@ -101,14 +101,10 @@ def _ranks(statistics: TensorStatistics, parent: int, first: int, stop: int) -> 
         return SelectionMask(Criterion.BY_MAGNITUDE, least=(BEYOND, BEYOND))
     if (first, stop) == (0, statistics.count):
         return SelectionMask(Criterion.BY_MAGNITUDE)
-    levels = statistics.levels(parent, (stop - 1, first - 1) if first else (stop - 1,))
-    least = (levels[stop - 1].bits, statistics.tie_position(parent, levels[stop - 1], stop - 1))
+    least = statistics.limit(parent, stop - 1)
     if not first:
         return SelectionMask(Criterion.BY_MAGNITUDE, least)
-    lost = levels[first - 1]
-    return SelectionMask(
-        Criterion.BY_MAGNITUDE, least, (lost.bits, statistics.tie_position(parent, lost, first - 1))
-    )
+    return SelectionMask(Criterion.BY_MAGNITUDE, least, statistics.limit(parent, first - 1))
 
 
 def _between(low: float, high: float) -> SelectionMask:
