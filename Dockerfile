@@ -5,6 +5,7 @@
 FROM python:3.11-slim-bookworm AS source
 WORKDIR /evomerge
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY evomerge evomerge
 COPY search_spaces search_spaces
 COPY evaluators evaluators
 COPY workers workers

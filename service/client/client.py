@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from evaluators import Split
 from service.client.errors import ApiError, ClientError, ServerUnreachableError
 from service.experiment.candidate import CandidateStatus
+from service.experiment.spec import ExperimentSpec
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.views import (
     CandidateDetail,
@@ -87,14 +88,16 @@ class Client:
         """Returns the service's name and version."""
         return dict(self._ask("GET", "/version").json())
 
-    def validate(self, spec: Mapping[str, Any]) -> ValidationView:
+    def validate(self, spec: Mapping[str, Any] | ExperimentSpec) -> ValidationView:
         """Checks a spec without storing anything; finds all mistakes at once."""
-        return self._view(ValidationView, "POST", "/api/v1/experiments/validate", json=dict(spec))
+        return self._view(ValidationView, "POST", "/api/v1/experiments/validate", json=_body(spec))
 
-    def create(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> ExperimentDetail:
+    def create(
+        self, spec: Mapping[str, Any] | ExperimentSpec, *, idempotency_key: str | None = None
+    ) -> ExperimentDetail:
         """Submits an experiment; sending it twice by accident creates one."""
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
-        return self._view(ExperimentDetail, "POST", "/api/v1/experiments", json=dict(spec), headers=headers)
+        return self._view(ExperimentDetail, "POST", "/api/v1/experiments", json=_body(spec), headers=headers)
 
     def experiments(self, *, page_size: int = 50, page_token: str | None = None) -> ExperimentPage:
         """Returns experiments, newest first."""
@@ -254,6 +257,12 @@ class Client:
         if response.is_error:
             raise ApiError.of(response)
         return response
+
+
+def _body(spec: Mapping[str, Any] | ExperimentSpec) -> dict[str, Any]:
+    return (
+        spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, ExperimentSpec) else dict(spec)
+    )
 
 
 def _address(key: str | UUID) -> str:
