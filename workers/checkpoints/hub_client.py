@@ -1,13 +1,13 @@
 """The Hugging Face Hub: what is read there, and exports that go there.
 
-The token comes from the environment (`HF_TOKEN`) and is kept out of messages and logs.  Only
-weights, JSON and tokenizer files are ever downloaded: no code, no pickles.
+The token comes from the environment (`HF_TOKEN`) and is kept out of messages and logs.  Of a model
+safetensors are downloaded and what goes with them: no code, no pickles.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from search_spaces import Parent
 from workers.checkpoints.adapters import CONFIG_FILE as ADAPTER_CONFIG
 from workers.checkpoints.adapters import WEIGHTS_FILE as ADAPTER_WEIGHTS
 from workers.checkpoints.adapters import AdapterFiles
+from workers.checkpoints.companions import NOT_DOWNLOADED
 from workers.checkpoints.inspection import layout_of
 from workers.checkpoints.layout import Layout, TensorEntry
 from workers.checkpoints.tensor_table import read_json
@@ -99,6 +100,16 @@ def download(parent: Parent, patterns: tuple[str, ...]) -> Path:
         return _download(parent, patterns)
 
 
+def download_model(parent: Parent) -> Path:
+    """Returns the folder with a repository's safetensors and all that goes with them: no code, no pickles.
+
+    Raises:
+        CheckpointError: It is missing or cannot be reached.
+    """
+    with _translated(CheckpointError, str(parent), NO_FOLDER):
+        return _download(parent, None, NOT_DOWNLOADED)
+
+
 def push_folder(folder: Path, target: HubTarget) -> Pushed:
     """Uploads a folder's files as one commit, into a repository that is made when there is none.
 
@@ -132,12 +143,13 @@ def _api() -> HfApi:
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=os.environ.get("HF_TOKEN"))
 
 
-def _download(parent: Parent, patterns: tuple[str, ...]) -> Path:
+def _download(parent: Parent, patterns: Sequence[str] | None, but: Sequence[str] = ()) -> Path:
     return Path(
         snapshot_download(
             parent.model,
             revision=parent.revision,
-            allow_patterns=list(patterns),
+            allow_patterns=None if patterns is None else list(patterns),
+            ignore_patterns=list(but),
             endpoint=os.environ.get("HF_ENDPOINT"),
             token=os.environ.get("HF_TOKEN"),
         )

@@ -18,15 +18,11 @@ from search_spaces.recipes.mergekit_yaml import write_recipe
 from workers.calibration.records import Records
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.architecture.loading import check_loadable
+from workers.checkpoints.companions import companions_of
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import SAFETENSORS_NAMES
 from workers.checkpoints.parents import CheckpointReader
-from workers.checkpoints.writing.checkpoint import (
-    Contents,
-    StoredTensor,
-    continue_checkpoint,
-    tokenizer_files,
-)
+from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, continue_checkpoint
 from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import fit_parents
 from workers.compatibility.loaded_parents import load_parent
@@ -79,7 +75,7 @@ def merge_to_disk(
     contents = Contents(
         config=merged_config(plan.owner, order.recipe, layouts),
         tensors=stored_tensors(plan, layouts),
-        copied=[p for p in tokenizer_files(plan.owner.folder) if p.name not in fitted.tokenizer.left_out],
+        copied=fitted.tokenizer.kept_of(companions_of(plan.owner.folder)),
         texts={
             **fitted.tokenizer.texts,
             RECIPE_FILE: write_recipe(order.recipe),
