@@ -33,7 +33,7 @@ class Wanted:
 
     Attributes:
         target: An absolute folder, or `hub:org/name`; None takes the experiment's own folder.
-        replace: An earlier export in that folder may go.
+        replace: An earlier export in that folder may go, or a model that the repository holds.
     """
 
     candidate: int | Literal["winner"] = "winner"
@@ -152,7 +152,9 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         card=model_card(subject),
         extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
         replace=row.options["replace"] or to_hub or _was_written_for(folder, row),
-        hub=HubTarget(repository_name, private=row.options["private"]) if to_hub else None,
+        hub=HubTarget(repository_name, private=row.options["private"], replace=row.options["replace"])
+        if to_hub
+        else None,
     )
 
 

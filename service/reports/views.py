@@ -221,7 +221,11 @@ class EventView(View):
 
 
 class ExportView(View):
-    """A checkpoint being written, or written."""
+    """A checkpoint being written, or written.
+
+    Attributes:
+        notes: What must be said of it: in what a parent is not as its files say, what a push changed.
+    """
 
     id: UUID
     experiment: UUID
@@ -235,6 +239,7 @@ class ExportView(View):
     failure: FailureView | None
     created_at: datetime
     ended_at: datetime | None
+    notes: list[str] = []
 
 
 class MistakeView(View):

@@ -270,7 +270,7 @@ class ExportRow(Base):
 
     Attributes:
         status: `queued`, `running`, `succeeded` or `failed`.
-        options: `{"private": bool, "replace": bool}`.
+        options: `private` and `replace`, as they were asked for; and, once it is written, `notes`.
         lease_until: Until when the controller that writes it is trusted to be alive.
     """
 

@@ -15,9 +15,10 @@ import numpy as np
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.checkpoints.companions import companions_of
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader, check_finite
-from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, tokenizer_files, write_checkpoint
+from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, write_checkpoint
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError
 from workers.operations.blocks import Read
@@ -95,7 +96,7 @@ def write_result(
     tensors: Iterable[tuple[str, Tensor]],
     *,
     report: Report,
-    copied: Sequence[Path],
+    copied: Mapping[str, Path],
     texts: Mapping[str, str] | None = None,
 ) -> Transformed:
     """Writes the folder, complete or not at all, with the operation's report beside the weights.
@@ -116,9 +117,9 @@ def write_result(
     return Transformed(exported, report.text())
 
 
-def files_beside(layout: Layout) -> list[Path]:
-    """Returns the tokenizer and generation files that go with a checkpoint."""
-    return tokenizer_files(layout.folder)
+def files_beside(layout: Layout) -> dict[str, Path]:
+    """Returns the files that go with a checkpoint's weights, by path from its folder."""
+    return companions_of(layout.folder)
 
 
 def rng_for(seed: int, name: str) -> np.random.Generator:

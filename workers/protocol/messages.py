@@ -110,11 +110,16 @@ Announce = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class HubTarget:
-    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here."""
+    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here.
+
+    Attributes:
+        replace: A model that the repository holds may be replaced.
+    """
 
     repository: str
     private: bool = True
     message: str = "Add a model merged by evomerge"
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,11 @@ class ExportOrder:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A checkpoint that now exists; `notes` say in what a parent is not as its files say."""
+    """A checkpoint that now exists.
+
+    Attributes:
+        notes: In what a parent is not as its files say, and what a push changed in a repository.
+    """
 
     folder: str
     files: tuple[str, ...]

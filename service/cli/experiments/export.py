@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from service.cli.connection import KeyOption, NameArgument, ServerOption, connect, number_or_winner
-from service.cli.output import CommandError, Exit, note, note_console, say
+from service.cli.output import CommandError, Exit, clean, note, note_console, say
 from service.cli.units import size
 from service.client.client import Client
 from service.reports.views import ExportView
@@ -28,7 +28,9 @@ def export(
         ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace an earlier export there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an earlier export there, or a repository's model.")
+    ] = False,
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> int:
@@ -49,6 +51,8 @@ def export(
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
+    for remark in view.notes:
+        note(clean(remark))
     say(view.url or view.folder or view.target)
     return Exit.OK
 

@@ -19,18 +19,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workers.checkpoints.tensor_table import INDEX_FILE, check_inside
+from workers.checkpoints.tensor_table import INDEX_FILE
 from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
 from workers.checkpoints.writing.shards import Shard, StoredTensor, cut_into_shards
 from workers.checkpoints.writing.staging import (
     dispose_of_leftovers,
+    files_in,
     name_of_partial,
     put_in_place,
     shared_partial,
     sync,
 )
-from workers.errors import CheckpointError, ExportError, WorkerError
+from workers.errors import ExportError, WorkerError
 from workers.protocol.messages import Exported, Progress
 
 __all__ = [
@@ -38,28 +39,14 @@ __all__ = [
     "Progress",
     "StoredTensor",
     "continue_checkpoint",
-    "tokenizer_files",
     "write_checkpoint",
 ]
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-)
 STORED_NAMES: Mapping[str, str] = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3",
     "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0", "int64": "I64", "int32": "I32", "int16": "I16",
     "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
-LARGEST_COPIED = 256 * 2**20  # bytes
 ROOM_TO_SPARE = 64 * 2**20  # bytes
 
 _FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
@@ -75,15 +62,15 @@ class Contents:
     Attributes:
         config: For config.json.
         tensors: What `write_checkpoint` will be given, in this order.
-        copied: Files taken over as they are (tokenizer, generation settings).
-        texts: Files given as text, by name (`README.md`).
+        copied: Files taken over as they are (tokenizer, processor), by path from the folder, with slashes.
+        texts: Files given as text, likewise (`README.md`); they stand in for copied ones.
         shard_bytes: The most that one safetensors file holds.
         queued: Bytes that may wait for the disk, or one piece of any size.
     """
 
     config: Mapping[str, Any]
     tensors: Sequence[StoredTensor]
-    copied: Sequence[Path] = ()
+    copied: Mapping[str, Path] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     shard_bytes: int = 5_000_000_000
     queued: int = QUEUED
@@ -214,24 +201,6 @@ def _fill(
     return exported
 
 
-def tokenizer_files(folder: Path) -> list[Path]:
-    """Returns a checkpoint's tokenizer and generation files.
-
-    Raises:
-        CheckpointError: One is too large for what it is, or a link out of the folder.
-    """
-    found = [folder / n for n in (*TOKENIZER_FILES, "generation_config.json") if (folder / n).is_file()]
-    for path in found:
-        check_inside(path)
-        if path.stat().st_size > LARGEST_COPIED:
-            raise CheckpointError(
-                str(path),
-                f"{path.stat().st_size} bytes, more than {LARGEST_COPIED} for a tokenizer's file",
-                "download or save the checkpoint again",
-            )
-    return found
-
-
 def _piece(name: str, tensor: Tensor) -> Piece:
     dtype = str(tensor.dtype).removeprefix("torch.")
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
@@ -248,12 +217,24 @@ def _write_index(contents: Contents, shards: Sequence[Shard], partial: Path) -> 
 
 def _write_descriptions(contents: Contents, partial: Path) -> None:
     _write_json(partial / "config.json", contents.config)
-    for path in contents.copied:
-        shutil.copyfile(path, partial / path.name)
+    for name, source in contents.copied.items():
+        shutil.copyfile(source, _new_file(partial, name))
     for name, text in contents.texts.items():
-        if Path(name).name != name or name.startswith("."):
-            raise ExportError(name, "is no plain file name", "give a name without folders")
-        (partial / name).write_text(text, encoding="utf-8")
+        _new_file(partial, name).write_text(text, encoding="utf-8")
+
+
+def _new_file(partial: Path, name: str) -> Path:
+    """Returns where a file goes; its sub-folder is made.
+
+    Raises:
+        ExportError: It would lie outside the checkpoint's folder, or be hidden.
+    """
+    parts = name.split("/")
+    if any(part == "" or part.startswith(".") or not part.isprintable() for part in parts):
+        raise ExportError(repr(name), "is no plain file name", "give a name without .. and leading dots")
+    path = partial.joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -262,13 +243,17 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _describe(places: _Places, known: Mapping[str, str]) -> Exported:
     """Names the files, their size, and one digest over all of them."""
-    paths = sorted(places.partial.iterdir())
+    paths = files_in(places.partial)
     digest = hashlib.sha256()
-    for path in paths:
-        content = known.get(path.name) or hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{content}  {path.name}\n".encode())
-    size = sum(path.stat().st_size for path in paths)
-    return Exported(str(places.final), tuple(path.name for path in paths), size, digest.hexdigest())
+    for name, path in paths.items():
+        digest.update(f"{known.get(name) or _sha256(path)}  {name}\n".encode())
+    size = sum(path.stat().st_size for path in paths.values())
+    return Exported(str(places.final), tuple(paths), size, digest.hexdigest())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_place(folder: Path, *, replace: bool) -> None:
