@@ -120,7 +120,7 @@ class _Walk:
         self._above.pop()
         return True
 
-    def _thing(self, value: Any) -> None:  # noqa: ANN401, C901 - every kind of thing in one table
+    def _thing(self, value: Any) -> None:  # noqa: ANN401, C901, PLR0912 - every kind of thing in one table
         """Writes what has an identity: code, classes, modules, and other objects by their state."""
         if isinstance(value, types.FunctionType):
             self._function(value)
