@@ -24,8 +24,10 @@ from workers.protocol.messages import Exported, ExportOrder
 
 SHARD_GIGABYTES = 5.0
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-_SIZE = re.compile(r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.I | re.A)
-_NUMBERS = re.compile(r"(?P<number>\d{1,15})(?P<unit>[kmb]?)", re.I | re.A)
+_SIZE = re.compile(
+    r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.IGNORECASE | re.ASCII
+)
+_NUMBERS = re.compile(r"(?P<number>\d{1,15})(?P<unit>[kmb]?)", re.IGNORECASE | re.ASCII)
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, None: 2}
 

@@ -258,9 +258,9 @@ def test_the_bytes_to_come_are_announced(order: ExportOrder) -> None:
 
 
 @pytest.fixture
-def large(tmp_path: Path) -> Iterator[list[Path]]:
+def large(tmp_path: Path) -> list[Path]:
     """Three parents of 160 MB each."""
-    yield [write_zeros(tmp_path / f"large{i}", tokens=80_000, hidden=1000) for i in range(3)]
+    return [write_zeros(tmp_path / f"large{i}", tokens=80_000, hidden=1000) for i in range(3)]
 
 
 def test_a_merge_of_models_larger_than_the_limit_stays_below_it(
