@@ -223,9 +223,28 @@ class Client:
         target: str | None = None,
         private: bool = True,
         replace: bool = False,
+        verify: bool = True,
     ) -> ExportView:
-        """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`."""
-        body = {"candidate": candidate, "target": target, "private": private, "replace": replace}
+        """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`.
+
+        Args:
+            key: The experiment's name or id.
+            candidate: A number, or `winner`.
+            target: None takes the experiment's own folder.
+            private: Whether a new repository is private.
+            replace: An earlier export there, or a model that the repository holds, may be replaced.
+            verify: Have transformers load it before it gets its name.
+
+        Raises:
+            ApiError: There is no such candidate, or it cannot be exported so.
+        """
+        body = {
+            "candidate": candidate,
+            "target": target,
+            "private": private,
+            "replace": replace,
+            "verify": verify,
+        }
         headers = {"Idempotency-Key": uuid4().hex}
         return self._view(ExportView, "POST", f"{_address(key)}/exports", json=body, headers=headers)
 

@@ -340,4 +340,5 @@ def export_view(row: ExportRow) -> ExportView:
         created_at=row.created_at,
         ended_at=row.ended_at,
         notes=row.options.get("notes", []),
+        verified=row.options.get("verified") or None,
     )

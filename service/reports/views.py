@@ -225,6 +225,7 @@ class ExportView(View):
 
     Attributes:
         notes: What must be said of it: in what a parent is not as its files say, what a push changed.
+        verified: What loading it in a fresh process showed; None until it is written, and without that.
     """
 
     id: UUID
@@ -240,6 +241,7 @@ class ExportView(View):
     created_at: datetime
     ended_at: datetime | None
     notes: list[str] = []
+    verified: str | None = None
 
 
 class MistakeView(View):

@@ -51,15 +51,15 @@ class FinishedFolder:
             if any(sha256_of(files[name]) != digest for name, digest in digests.items()):
                 return None
             self._write_texts()
-            return self._described(digests)
+            return self._described(digests, str(known["verified"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def note(self) -> None:
+    def note(self, exported: Exported) -> None:
         """Notes that the folder is finished."""
         files = files_in(self.folder)
         digests = {name: sha256_of(path) for name, path in files.items() if name not in self.texts}
-        content = {"key": self.key, "digests": digests}
+        content = {"key": self.key, "digests": digests, "verified": exported.verified}
         _replace(self._note, json.dumps(content))
 
     @property
@@ -71,12 +71,12 @@ class FinishedFolder:
             _replace(self.folder / name, text)
         sync(self.folder)
 
-    def _described(self, digests: Mapping[str, str]) -> Exported:
+    def _described(self, digests: Mapping[str, str], verified: str) -> Exported:
         files, digest = files_in(self.folder), hashlib.sha256()
         for name, path in files.items():
             digest.update(f"{digests.get(name) or sha256_of(path)}  {name}\n".encode())
         size = sum(path.stat().st_size for path in files.values())
-        return Exported(str(self.folder), tuple(files), size, digest.hexdigest())
+        return Exported(str(self.folder), tuple(files), size, digest.hexdigest(), verified=verified)
 
 
 def forget(folder: Path) -> None:

@@ -22,6 +22,7 @@ from workers.checkpoints.companions import companions_of
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import SAFETENSORS_NAMES
 from workers.checkpoints.parents import CheckpointReader
+from workers.checkpoints.verification.loading_check import check_loads, get_ready
 from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, continue_checkpoint
 from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import FittedParents, fit_parents
@@ -69,8 +70,8 @@ def merge_to_disk(
     was finished and only its upload failed, its folder is used.
 
     Raises:
-        WorkerError: A parent cannot be read, the merge fails, nothing can be written, or the memory
-            limit is too low.
+        WorkerError: A parent cannot be read, the merge fails, nothing can be written, transformers does
+            not load what was written, or the memory limit is too low.
     """
     device = device_named(order.device)
     stored = find_parents(order.recipe)
@@ -86,17 +87,22 @@ def merge_to_disk(
     files = fingerprints(layouts)
     notes = tuple(note for layout in stored.values() for note in layout.notes)
     key = key_of(order, contents, files)
-    finished = FinishedFolder.of(Path(order.folder), key, contents)
+    finished = FinishedFolder.of(Path(order.folder), f"{key} {order.verify}", contents)
     if order.hub is not None and not order.restart and (found := finished.find()) is not None:
         return replace(found, notes=notes)
     with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
         budget = within_limit(order.memory_limit)
+        if order.verify:
+            get_ready()  # it takes seconds, and goes on beside the merge
         stream = TensorStream(plan, layouts, parents, budget, records.record, device=device)
         contents = replace(contents, queued=budget.queued)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
+
+        def loads(folder: Path) -> str:
+            return check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
 
         def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
             yield from stream.tensors_from(number)
@@ -110,9 +116,10 @@ def merge_to_disk(
             restart=order.restart,
             replace=order.replace,
             progress=progress,
+            check=loads if order.verify else None,
         )
     if order.hub is not None:
-        finished.note()
+        finished.note(exported)
     return replace(exported, notes=notes)
 
 

@@ -81,6 +81,7 @@ def transplant(order: TransplantOrder) -> Transformed:
             stored_as(instruct, shapes),
             tensors(),
             report=report,
+            owner=instruct,
             copied=_files(instruct, adapted),
             texts=_texts(instruct, adapted, old, new),
         )

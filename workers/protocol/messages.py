@@ -135,6 +135,7 @@ class ExportOrder:
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
         strict: Refuse filters that choose no tensor, whatever they are.
+        verify: Have it loaded by transformers in a fresh process before it gets its name.
     """
 
     recipe: Recipe
@@ -148,6 +149,7 @@ class ExportOrder:
     restart: bool = False
     device: str = "cpu"
     strict: bool = False
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class Exported:
 
     Attributes:
         notes: In what a parent is not as its files say, and what a push changed in a repository.
+        verified: What loading it in a fresh process showed; empty where that was not asked for.
     """
 
     folder: str
@@ -164,6 +167,7 @@ class Exported:
     digest: str
     url: str | None = None
     notes: tuple[str, ...] = ()
+    verified: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ def export(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an earlier export there, or a repository's model.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
+    ] = True,
     server: ServerOption = None,
     api_key: KeyOption = None,
 ) -> int:
@@ -41,7 +45,9 @@ def export(
     """
     wanted = number_or_winner(candidate)
     with connect(server, api_key) as client:
-        view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
+        view = client.export(
+            name, wanted, target=_target(target), private=not public, replace=replace, verify=verify
+        )
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:
             view = wait_until_written(client, view)
@@ -51,7 +57,7 @@ def export(
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
-    for remark in view.notes:
+    for remark in (view.verified or "not verified: transformers was not asked to load it", *view.notes):
         note(clean(remark))
     say(view.url or view.folder or view.target)
     return Exit.OK

@@ -52,6 +52,10 @@ def merge(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where the same merge was killed before.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
+    ] = True,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a recipe that says what nobody reads.")
     ] = False,
@@ -77,8 +81,9 @@ def merge(
     """Merge one recipe to disk, without a service: what mergekit-yaml does, with the same files.
 
     Relative paths in the recipe are taken from the recipe's folder. Parents are read as they are
-    needed, one tensor or some rows at a time. OUT appears when it is complete; a merge that was
-    killed goes on where it stopped when the same command is given again.
+    needed, one tensor or some rows at a time. OUT appears when it is complete and transformers has
+    loaded it in a fresh process; a merge that was killed goes on where it stopped when the same
+    command is given again.
 
     A file may hold several recipes, divided by ---, with a name each: where one recipe's model is
     another's name, that is merged first. The flags of mergekit-yaml and mergekit-multi are accepted.
@@ -93,6 +98,7 @@ def merge(
         restart=restart,
         device=_device(device, cuda=cuda),
         strict=strict,
+        verify=verify,
     )
     if verbosity:
         note("Note: -v is mergekit's, and changes nothing here")
@@ -145,6 +151,7 @@ def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool)
         raise
     except WorkerError as error:
         raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+    note(exported.verified or "not verified: transformers was not asked to load it (--no-verify)")
     for remark in exported.notes:
         note(remark)
     return exported

@@ -56,6 +56,10 @@ class ExportRequest(BaseModel):
             description="An earlier export there, or a model that the Hub repository holds, may be replaced.",
         ),
     ] = False
+    verify: Annotated[
+        bool,
+        Field(strict=True, description="The checkpoint is loaded by transformers before it gets its name."),
+    ] = True
 
 
 @router.post(

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from workers.errors import ExportError, WorkerError
 from workers.protocol.messages import Exported, Progress
 
 __all__ = [
+    "Check",
     "Contents",
     "Progress",
     "StoredTensor",
@@ -51,6 +53,8 @@ ROOM_TO_SPARE = 64 * 2**20  # bytes
 
 _FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
 
+Check = Callable[[Path], str]
+"""Looks at a folder that is complete but has no name yet; returns what was found right, or raises."""
 Tensors = Iterable[tuple[str, Tensor]]
 """In the announced order; a tensor may come in several pieces, each some of its rows."""
 
@@ -83,11 +87,13 @@ def write_checkpoint(
     *,
     replace: bool = False,
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Exported:
-    """Writes a checkpoint folder; the name appears when it is complete.
+    """Writes a checkpoint folder; the name appears when it is complete and was checked.
 
     Raises:
-        ExportError: The folder exists already, the disk is full, or nothing can be written there.
+        ExportError: The folder exists already, the disk is full, nothing can be written there, or the
+            check found something wrong.
         MergeError: The tensors are not those that were announced.
     """
     with _explained(folder):
@@ -99,7 +105,7 @@ def write_checkpoint(
             shards = cut_into_shards(contents.tensors, contents.shard_bytes)
             told = progress or (lambda *_: None)
             writer = ShardWriter(partial, shards, MergeJournal.none(), Written(), told, contents.queued)
-            return _fill(writer, contents, shards, tensors, _Places(partial, folder))
+            return _fill(writer, contents, shards, tensors, _Places(partial, folder, check))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -113,6 +119,7 @@ def continue_checkpoint(
     restart: bool = False,
     replace: bool = False,
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Exported:
     """Writes a checkpoint folder, after the last tensor that a killed process completed under this key.
 
@@ -127,10 +134,11 @@ def continue_checkpoint(
         restart: Begin anew, whatever is there.
         replace: Replace a folder that exists.
         progress: Called for every tensor, at first of the last one that was there.
+        check: Looks at the folder before it gets its name.
 
     Raises:
         ExportError: The folder exists already or is being written by another process, the disk is
-            full, or nothing can be written there.
+            full, nothing can be written there, or the check found something wrong.
         MergeError: The tensors are not those that were announced.
     """
     with _explained(folder):
@@ -148,7 +156,8 @@ def continue_checkpoint(
                 if written.tensors:
                     told(written.tensors, writer.bytes)
                 tensors = tensors_from(written.tensors)
-                exported = _fill(writer, contents, shards, tensors, _Places(partial / _FILES, folder))
+                places = _Places(partial / _FILES, folder, check)
+                exported = _fill(writer, contents, shards, tensors, places)
             except BaseException as error:
                 if isinstance(error, WorkerError) or not written.tensors:
                     shutil.rmtree(partial, ignore_errors=True)
@@ -161,10 +170,11 @@ def continue_checkpoint(
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where a folder is made, and where it will be."""
+    """Where a folder is made, and where it will be once it was checked."""
 
     partial: Path
     final: Path
+    check: Check | None
 
 
 def _place(folder: Path, *, replace: bool) -> Path:
@@ -196,6 +206,8 @@ def _fill(
     _write_index(contents, shards, places.partial)
     _write_descriptions(contents, places.partial)
     exported = _describe(places, writer.digests)
+    if places.check is not None:
+        exported = replaced(exported, verified=places.check(places.partial))
     sync(places.partial)
     put_in_place(places.partial, places.final)
     return exported
