@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import KeyOption, NameArgument, ServerOption, connect, number_or_winner
+from service.cli.connection import NameArgument, Place, finds_experiments, number_or_winner
 from service.cli.output import CommandError, Exit, note, note_console, say
+from service.cli.reaching import Need, reach
 from service.cli.units import size
 from service.client.client import Client
 from service.reports.views import ExportView
@@ -18,8 +19,10 @@ HUB = "hub:"
 GLANCE = 0.5  # seconds between two looks at how far it is
 
 
+@finds_experiments
 def export(
     name: NameArgument,
+    place: Place,
     candidate: Annotated[str, typer.Argument(metavar="[N|winner]", help="A number, or `winner`.")] = "winner",
     target: Annotated[
         str | None,
@@ -29,8 +32,6 @@ def export(
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an earlier export there.")] = False,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
@@ -38,13 +39,14 @@ def export(
     service needs HF_TOKEN in its environment.
     """
     wanted = number_or_winner(candidate)
-    with connect(server, api_key) as client:
+    with reach(place, Need.EXPORT) as (client, own):
         view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:
             view = wait_until_written(client, view)
         except KeyboardInterrupt:
-            note("\nNo longer waiting; the service goes on writing.")
+            goes_on = "the same command begins it anew" if own else "the service goes on writing"
+            note(f"\nNo longer waiting; {goes_on}.")
             return Exit.INTERRUPTED
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
