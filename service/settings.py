@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 SHORTEST_KEY = 20  # characters, where other machines can reach the service
 NEW_KEY = "set EVOMERGE_API_KEY to a long random text (`openssl rand -hex 32` makes one)"
 
@@ -31,8 +32,8 @@ class Settings(BaseSettings):
 
     home: Path = Path("evomerge-runs")
     database_url: str | None = None
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    host: str = DEFAULT_HOST
+    port: Annotated[int, Field(ge=0, le=65535)] = DEFAULT_PORT
     api_key: SecretStr | None = None
     allowed_hosts: tuple[str, ...] = ()
     workforce: Literal["ray", "inline"] = "ray"
@@ -76,9 +77,25 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.home / 'evomerge.db').absolute()}"
 
     @property
+    def keeps_experiments(self) -> bool:
+        """Says whether a service of this home has run: its embedded database is there."""
+        return self.database_url is None and (self.home / "evomerge.db").exists()
+
+    @property
     def exports(self) -> Path:
         """Where exported checkpoints are written unless the user names a folder."""
         return self.home.absolute() / "exports"
+
+
+def address_of(host: str, port: int) -> str:
+    """Returns the address under which a program on this machine reaches a service that listens there."""
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - not bound here
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def url_of(settings: Settings, port: int | None = None) -> str:
+    """Returns the address under which a browser on this machine reaches the service."""
+    return address_of(settings.host, settings.port if port is None else port)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,20 +1,25 @@
-"""The options by which commands find a service."""
+"""The options by which commands find experiments: in a service, or in a folder of this machine."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from service.client.client import Client
+from service.cli.output import CommandError, Exit
 
 ServerOption = Annotated[
     str | None,
     typer.Option(
         "--server",
-        envvar="EVOMERGE_URL",
         metavar="URL",
-        help="The service to ask; by default the one on this machine.",
+        help="The service to ask; by default EVOMERGE_URL, or the one on this machine.",
         show_default=False,
     ),
 ]
@@ -29,13 +34,61 @@ KeyOption = Annotated[
         show_envvar=True,
     ),
 ]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="FOLDER",
+        help="The folder of the experiments, where no service runs; EVOMERGE_HOME sets it, too.",
+        show_default="evomerge-runs",
+    ),
+]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name or id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-def connect(server: str | None, api_key: str | None) -> Client:
-    """Returns a client of the service that the options name."""
-    return Client(server, api_key)
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is to find experiments, as far as its options say."""
+
+    server: str | None = None
+    api_key: str | None = None
+    home: Path | None = None
+
+    @property
+    def named_url(self) -> str | None:
+        """The service that must be asked; a folder that is named goes before one of the environment."""
+        return self.server or (None if self.home else os.environ.get("EVOMERGE_URL"))
+
+
+def finds_experiments(function: F) -> F:
+    """Gives a command the options --home, --server and --api-key; its parameter `place` takes them."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "place"]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in (("home", HomeOption), ("server", ServerOption), ("api_key", KeyOption))
+    ]
+
+    @wraps(function)
+    def command(
+        *arguments: Any,  # noqa: ANN401 - the command's own
+        home: Path | None = None,
+        server: str | None = None,
+        api_key: str | None = None,
+        **own_options: Any,  # noqa: ANN401 - the command's own
+    ) -> Any:  # noqa: ANN401 - the command's own
+        if home is not None and server is not None:
+            hint = "leave one out: a service has its own folder"
+            raise CommandError("--home and --server name two places", hint, code=Exit.USAGE)
+        return function(*arguments, place=Place(server, api_key, home), **own_options)
+
+    parameters = [*own, *options]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command  # type: ignore[return-value]
 
 
 def number_or_winner(text: str) -> int | str:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from service.client.client import DEFAULT_URL, Client
-from service.client.errors import ApiError, ClientError, ServerUnreachableError
+from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 
-__all__ = ["DEFAULT_URL", "ApiError", "Client", "ClientError", "ServerUnreachableError"]
+__all__ = ["DEFAULT_URL", "ApiError", "Client", "ClientError", "ServerUnreachableError", "SlowAnswerError"]

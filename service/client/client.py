@@ -14,7 +14,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from evaluators import Split
-from service.client.errors import ApiError, ClientError, ServerUnreachableError
+from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
 from service.reports.search_views import ArchiveView, LineageView
@@ -32,22 +32,25 @@ from service.reports.views import (
     FrontView,
     ValidationView,
 )
-from service.settings import is_loopback
+from service.settings import DEFAULT_HOST, DEFAULT_PORT, address_of, is_loopback
 
-DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_URL = address_of(DEFAULT_HOST, DEFAULT_PORT)
+CONNECT_SECONDS = 5.0
+# A check may import libraries, build tasks and fetch their data sets: it takes as long as it takes.
+UNHURRIED = httpx.Timeout(None, connect=CONNECT_SECONDS)
 HEARTBEAT = 15.0  # seconds after which the service says something on a silent stream
 PATIENCE = 30.0  # seconds of failing to reconnect before a stream is given up
 
 V = TypeVar("V", bound=BaseModel)
 
-__all__ = ["DEFAULT_URL", "ApiError", "Client", "ClientError", "ServerUnreachableError"]
+__all__ = ["DEFAULT_URL", "ApiError", "Client", "ClientError", "ServerUnreachableError", "SlowAnswerError"]
 
 
 class Client:
     """Speaks to one service.
 
-    Every method raises `ApiError` where the service refuses, and `ServerUnreachableError` where
-    no service answers.
+    Every method raises `ApiError` where the service refuses, `ServerUnreachableError` where
+    no service answers, and `SlowAnswerError` where one is there but takes too long.
     """
 
     def __init__(
@@ -58,14 +61,14 @@ class Client:
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = (url or os.environ.get("EVOMERGE_URL") or DEFAULT_URL).rstrip("/")
+        self.url = (url or usual_url()).rstrip("/")
         key = api_key or os.environ.get("EVOMERGE_API_KEY")
         try:
             host = httpx.URL(self.url).host
             self._http = httpx.Client(
                 base_url=self.url,
                 headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=httpx.Timeout(timeout, connect=5.0),
+                timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
                 transport=transport,
                 trust_env=not is_loopback(host),  # no proxy stands between this machine and itself
             )
@@ -90,14 +93,18 @@ class Client:
 
     def validate(self, spec: Mapping[str, Any] | ExperimentSpec) -> ValidationView:
         """Checks a spec without storing anything; finds all mistakes at once."""
-        return self._view(ValidationView, "POST", "/api/v1/experiments/validate", json=_body(spec))
+        path = "/api/v1/experiments/validate"
+        return self._view(ValidationView, "POST", path, json=_body(spec), timeout=UNHURRIED)
 
     def create(
         self, spec: Mapping[str, Any] | ExperimentSpec, *, idempotency_key: str | None = None
     ) -> ExperimentDetail:
         """Submits an experiment; sending it twice by accident creates one."""
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
-        return self._view(ExperimentDetail, "POST", "/api/v1/experiments", json=_body(spec), headers=headers)
+        path = "/api/v1/experiments"
+        return self._view(
+            ExperimentDetail, "POST", path, json=_body(spec), headers=headers, timeout=UNHURRIED
+        )
 
     def experiments(self, *, page_size: int = 50, page_token: str | None = None) -> ExperimentPage:
         """Returns experiments, newest first."""
@@ -207,7 +214,7 @@ class Client:
             "GET",
             f"{_address(key)}/events/stream",
             headers={"Last-Event-ID": str(after), "Accept": "text/event-stream"},
-            timeout=httpx.Timeout(5.0, read=3 * HEARTBEAT),
+            timeout=httpx.Timeout(CONNECT_SECONDS, read=3 * HEARTBEAT),
         ) as response:
             if response.status_code != httpx.codes.OK:
                 response.read()
@@ -271,6 +278,8 @@ class Client:
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
         try:
             response = self._http.request(method, path, **options)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise SlowAnswerError(self.url, self._http.timeout.read) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServerUnreachableError(self.url, _cause(error)) from error
         if response.is_error:
@@ -282,6 +291,18 @@ def _body(spec: Mapping[str, Any] | ExperimentSpec) -> dict[str, Any]:
     return (
         spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, ExperimentSpec) else dict(spec)
     )
+
+
+def usual_url() -> str:
+    """Returns the address that the environment names; without one, where a service of this machine listens.
+
+    EVOMERGE_HOST and EVOMERGE_PORT mean what they mean to the service.
+    """
+    port = os.environ.get("EVOMERGE_PORT", "")
+    host = os.environ.get("EVOMERGE_HOST") or DEFAULT_HOST
+    # With 0 the service takes any free port, which nothing here can tell.
+    local = address_of(host, int(port) if port.isdecimal() and int(port) else DEFAULT_PORT)
+    return os.environ.get("EVOMERGE_URL") or local
 
 
 def _address(key: str | UUID) -> str:

@@ -2,6 +2,7 @@
 
 * ClientError               a request that came to nothing
   * ServerUnreachableError  no service answers at the address
+  * SlowAnswerError         one is there, and has not answered in time
   * ApiError                the service refused; holds its problem
 """
 
@@ -30,6 +31,18 @@ class ServerUnreachableError(ClientError):
         super().__init__(
             f"no evomerge service answers at {url} ({cause})",
             "start one with `evomerge serve`, or name another with --server or EVOMERGE_URL",
+        )
+        self.url = url
+
+
+class SlowAnswerError(ClientError):
+    """A service is at the address, and has not answered in time."""
+
+    def __init__(self, url: str, seconds: float | None) -> None:
+        waited = "in time" if seconds is None else f"within {seconds:.0f} s"
+        super().__init__(
+            f"the service at {url} is there, but did not answer {waited}",
+            "it is busy or still starting: try again in a moment; `evomerge doctor` looks at this machine",
         )
         self.url = url
 

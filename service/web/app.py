@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from service.background.duties import ALL_DUTIES, Duty
 from service.controller.runner import Runner
 from service.exports.exporter import Exporter
 from service.log import configure_logging
@@ -26,7 +27,12 @@ from workers.pools.pool import open_workforce
 from workers.protocol.messages import Workforce
 
 
-def create_app(settings: Settings | None = None, *, workforce: Workforce | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    workforce: Workforce | None = None,
+    duties: frozenset[Duty] = ALL_DUTIES,
+) -> FastAPI:
     """Returns the service, ready to be served; without settings they come from the environment."""
     chosen = settings or Settings()
     stopping = threading.Event()
@@ -34,7 +40,7 @@ def create_app(settings: Settings | None = None, *, workforce: Workforce | None 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ExitStack() as cleanup:
-            services = open_services(chosen, workforce, stopping, cleanup=cleanup)
+            services = open_services(chosen, workforce, stopping, duties=duties, cleanup=cleanup)
             app.state.services = services
             app.state.tail = EventTail(services.database, stopping)
             cleanup.callback(stopping.set)
@@ -60,9 +66,14 @@ def create_app(settings: Settings | None = None, *, workforce: Workforce | None 
 
 
 def open_services(
-    settings: Settings, workforce: Workforce | None, stopping: threading.Event, *, cleanup: ExitStack
+    settings: Settings,
+    workforce: Workforce | None,
+    stopping: threading.Event,
+    *,
+    duties: frozenset[Duty],
+    cleanup: ExitStack,
 ) -> Services:
-    """Builds and starts the parts; `cleanup` stops them in the opposite order."""
+    """Builds the parts, and starts those that have a duty; `cleanup` stops them in the opposite order."""
     configure_logging()
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
@@ -74,7 +85,8 @@ def open_services(
         cleanup.callback(force.close)
     runner = Runner(database, force, settings)
     exporter = Exporter(database, force, settings)
-    for part in (runner, exporter):
-        part.start()
-        cleanup.callback(part.stop)
+    for duty, part in ((Duty.EXPERIMENTS, runner), (Duty.EXPORTS, exporter)):
+        if duty in duties:
+            part.start()
+            cleanup.callback(part.stop)
     return Services(settings, database, force, runner, exporter, stopping)

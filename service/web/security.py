@@ -185,9 +185,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def url_of(settings: Settings, port: int | None = None) -> str:
-    """Returns the address under which a browser on this machine reaches the service."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - not bound here
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port if port is None else port}"

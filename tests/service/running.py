@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from service.cli.installation.serve import embedded_server
+from service.cli.installation.server import embedded_server
 from service.client.client import Client
 from service.experiment.status import ENDED, ExperimentStatus
 from service.reports.views import ExperimentDetail

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import KeyOption, NameArgument, ServerOption, connect, number_or_winner
+from service.cli.connection import NameArgument, Place, finds_experiments, number_or_winner
 from service.cli.output import CommandError, Exit, clean, note, note_console, say
+from service.cli.reaching import Need, reach
 from service.cli.units import size
 from service.client.client import Client
 from service.reports.views import ExportView
@@ -18,8 +19,10 @@ HUB = "hub:"
 GLANCE = 0.5  # seconds between two looks at how far it is
 
 
+@finds_experiments
 def export(
     name: NameArgument,
+    place: Place,
     candidate: Annotated[str, typer.Argument(metavar="[N|winner]", help="A number, or `winner`.")] = "winner",
     target: Annotated[
         str | None,
@@ -35,8 +38,6 @@ def export(
         bool,
         typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
     ] = True,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
@@ -44,7 +45,7 @@ def export(
     service needs HF_TOKEN in its environment.
     """
     wanted = number_or_winner(candidate)
-    with connect(server, api_key) as client:
+    with reach(place, Need.EXPORT) as (client, own):
         view = client.export(
             name, wanted, target=_target(target), private=not public, replace=replace, verify=verify
         )
@@ -52,7 +53,8 @@ def export(
         try:
             view = wait_until_written(client, view)
         except KeyboardInterrupt:
-            note("\nNo longer waiting; the service goes on writing.")
+            goes_on = "the same command begins it anew" if own else "the service goes on writing"
+            note(f"\nNo longer waiting; {goes_on}.")
             return Exit.INTERRUPTED
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)

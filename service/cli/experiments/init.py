@@ -14,10 +14,10 @@ from typer.core import TyperCommand
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import load_yaml
-from service.cli.connection import KeyOption, ServerOption
-from service.cli.experiments.run import HomeOption, some_service
+from service.cli.connection import Place, finds_experiments
 from service.cli.experiments.schema import write_schema_beside
 from service.cli.output import CommandError, Exit, note, say
+from service.cli.reaching import connect
 from service.cli.spec_file import read_spec_file, with_absolute_parents
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
@@ -54,7 +54,9 @@ def _spread(arguments: Sequence[str]) -> Iterator[str]:
         yield word
 
 
+@finds_experiments
 def init(
+    place: Place,
     models: Annotated[
         list[str] | None, typer.Option("--models", metavar="MODEL...", help="The models to merge.")
     ] = None,
@@ -75,9 +77,6 @@ def init(
         "experiment.yml"
     ),
     replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
-    home: HomeOption = None,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> int:
     """Write an experiment's file with comments; asks for what is not said.
 
@@ -88,7 +87,7 @@ def init(
             f"{out} is there already", "name another with --out, or add --replace", code=Exit.CONFLICT
         )
     if front is not None:
-        with some_service(server, api_key, home=home) as (client, _):
+        with connect(place) as client:
             content, remarks = second_experiment(client.experiment(front).spec, front)
     elif source is not None:
         content, remarks = _from_file(source, tasks or [])

@@ -6,25 +6,31 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import KeyOption, NameArgument, ServerOption, connect
+from service.cli.connection import NameArgument, Place, finds_experiments
 from service.cli.output import note
+from service.cli.reaching import reach
+from service.experiment.status import UNDER_WAY
 from service.reports.views import ExperimentView
 
 
-def pause(name: NameArgument, server: ServerOption = None, api_key: KeyOption = None) -> None:
+@finds_experiments
+def pause(name: NameArgument, place: Place) -> None:
     """Have an experiment stop proposing; candidates on a worker finish."""
-    with connect(server, api_key) as client:
-        _say(client.pause(name))
+    with reach(place) as (client, own):
+        _say(client.pause(name), own=own)
 
 
-def resume(name: NameArgument, server: ServerOption = None, api_key: KeyOption = None) -> None:
+@finds_experiments
+def resume(name: NameArgument, place: Place) -> None:
     """Have a paused or failed experiment go on where it stopped."""
-    with connect(server, api_key) as client:
-        _say(client.resume(name))
+    with reach(place) as (client, own):
+        _say(client.resume(name), own=own)
 
 
+@finds_experiments
 def extend(
     name: NameArgument,
+    place: Place,
     candidates: Annotated[int | None, typer.Option(help="Evolved candidates in all.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of searching in all.")] = None,
     gpu_hours: Annotated[float | None, typer.Option(help="GPU hours in all.")] = None,
@@ -35,8 +41,6 @@ def extend(
         list[str] | None,
         typer.Option(help="A limit to lift: seconds, gpu_hours, target or stagnation. Repeatable."),
     ] = None,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """Have an experiment that ended go on with a larger budget, as if given at first."""
     totals = {
@@ -54,15 +58,19 @@ def extend(
         budget[limit] = None
     if not budget:
         raise typer.BadParameter("say what to extend, as --candidates 500", param_hint="--candidates")
-    with connect(server, api_key) as client:
-        _say(client.extend(name, **budget))
+    with reach(place) as (client, own):
+        _say(client.extend(name, **budget), own=own)
 
 
-def cancel(name: NameArgument, server: ServerOption = None, api_key: KeyOption = None) -> None:
+@finds_experiments
+def cancel(name: NameArgument, place: Place) -> None:
     """End an experiment for good; what was scored stays."""
-    with connect(server, api_key) as client:
-        _say(client.cancel(name))
+    with reach(place) as (client, own):
+        _say(client.cancel(name), own=own)
 
 
-def _say(view: ExperimentView) -> None:
+def _say(view: ExperimentView, *, own: bool) -> None:
+    """Says where it stands now; and, where this command opened the home itself, who carries it out."""
     note(f"{view.name} is {view.status}")
+    if own and view.status in UNDER_WAY:
+        note("No service is running: it is carried out by the next `evomerge serve` or `evomerge run`.")

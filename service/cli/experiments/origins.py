@@ -7,22 +7,23 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from service.cli.connection import JsonOption, KeyOption, NameArgument, ServerOption, connect
+from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
 from service.cli.output import clean, data_console, note, say_json
+from service.cli.reaching import connect
 from service.cli.tables import with_error
 from service.cli.units import number as digits
 from service.reports.search_views import ArchiveView, LineageView
 
 
+@finds_experiments
 def lineage(
     name: NameArgument,
+    place: Place,
     number: Annotated[int, typer.Argument(min=0, metavar="N", help="The candidate's number.")],
     as_json: JsonOption = False,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """Show all ancestors of a candidate, and how each was made."""
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         view = client.lineage(name, number)
     if as_json:
         say_json(view)
@@ -32,11 +33,10 @@ def lineage(
         note("The oldest ancestors are left out: there are too many.")
 
 
-def archive(
-    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
-) -> None:
+@finds_experiments
+def archive(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """Show the best candidate of every cell over the experiment's measures."""
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         view = client.archive(name)
     if as_json:
         say_json(view)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.cli.connection import JsonOption, KeyOption, ServerOption, connect
-from service.cli.evolve_flags import flags_of, takes_evolve_flags
+from service.cli.connection import JsonOption, Place, finds_experiments
+from service.cli.evolve_flags import EvolveFlags, flags_of, takes_evolve_flags
 from service.cli.experiments.evolve_results import deliver
 from service.cli.experiments.stages import Stage, begin, check_stages, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
-from service.cli.installation.serve import embedded_server, settings_from
 from service.cli.output import CommandError, Exit, data_console, note, say, say_json
+from service.cli.reaching import Need, reach
 from service.cli.spec_file import read_spec_file
 from service.cli.tables import front_table
 from service.cli.units import size
-from service.client.client import DEFAULT_URL, ApiError, Client, ServerUnreachableError
+from service.client.client import Client
 from service.reports.views import ExperimentView, ValidationView
-from service.web.security import url_of
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE.yml", help="The experiment.", show_default=False)]
 SetOption = Annotated[
@@ -32,76 +31,23 @@ NameOption = Annotated[str | None, typer.Option("--name", help="Another name tha
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse what another tool's file says in vain, instead of warning.")
 ]
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of a service that is started for this.", show_default="evomerge-runs"),
-]
-
-
-@contextmanager
-def some_service(
-    server: str | None,
-    api_key: str | None,
-    *,
-    home: Path | None,
-    may_start: bool = True,
-    workers: int | None = None,
-) -> Iterator[tuple[Client, bool]]:
-    """Yields a client of the named service, of this machine's, or of one started for the length of the block.
-
-    The second value says whether it was started here.
-
-    Raises:
-        ServerUnreachableError: The named service does not answer.
-        CommandError: None answers, and none may be started.
-    """
-    settings = settings_from(home=home, workers=workers)
-    # A folder of one's own asks for a service of one's own.
-    local = url_of(settings) if settings.port else DEFAULT_URL
-    client = connect(server or local, api_key)
-    if server is not None or (home is None and _answers(client)):
-        with client:
-            client.version()
-            yield client, False
-        return
-    client.close()
-    if not may_start:
-        hint = "start one with `evomerge serve`, then run this again"
-        raise CommandError("--detach needs a service that stays", hint, code=Exit.UNREACHABLE)
-    note("No service is running; starting one for this experiment.")
-    with embedded_server(settings) as embedded:
-        note(f"The dashboard is at {embedded.url}")
-        key = settings.api_key.get_secret_value() if settings.api_key else api_key
-        with connect(embedded.url, key) as own:
-            yield own, True
-
-
-def _answers(client: Client) -> bool:
-    try:
-        return client.version().get("name") == "evomerge"
-    except (ServerUnreachableError, ValueError):
-        return False
-    except ApiError as error:
-        # A key is missing: that is an evomerge to be told about.  Anything else is another program.
-        return error.code == "unauthorized"
 
 
 @takes_evolve_flags
+@finds_experiments
 def check(
     context: typer.Context,
     file: FileArgument,
+    place: Place,
     changes: SetOption = None,
     name: NameOption = None,
-    home: HomeOption = None,
     strict: StrictOption = False,
     as_json: JsonOption = False,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> int:
     """Check an experiment without running it: parents, search space, tasks; no weights are read."""
     flags = flags_of(context)
     spec = read_spec_file(file, changes or (), name=name, flags=flags, strict=strict)
-    with some_service(server, api_key, home=home or flags.storage) as (client, _):
+    with reach(_stored(place, flags), Need.CHECK) as (client, _):
         found = client.validate(spec.content)
     if as_json:
         say_json(found)
@@ -109,6 +55,13 @@ def check(
         say(summary(found))
     refuse(spec, found)
     return Exit.OK
+
+
+def _stored(place: Place, flags: EvolveFlags) -> Place:
+    """Returns where experiments are kept: mergekit-evolve calls the folder its storage path."""
+    if place.home is not None or place.named_url is not None or flags.storage is None:
+        return place
+    return replace(place, home=flags.storage)
 
 
 def summary(found: ValidationView) -> str:
@@ -125,20 +78,19 @@ def summary(found: ValidationView) -> str:
 
 
 @takes_evolve_flags
+@finds_experiments
 def run(
     context: typer.Context,
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE.yml...", help="The experiments.", show_default=False)
     ],
+    place: Place,
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit and return; needs a running service.")
     ] = False,
     changes: SetOption = None,
     name: NameOption = None,
-    home: HomeOption = None,
     strict: StrictOption = False,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> int:
     """Check and submit experiments, one after the other, and watch each to its end.
 
@@ -152,9 +104,8 @@ def run(
     if detach and len(specs) > 1:
         hint = "leave it out: each experiment is submitted when the one before has ended"
         raise CommandError("--detach submits one experiment", hint, code=Exit.USAGE)
-    place = home or flags.storage
-    service = some_service(server, api_key, home=place, may_start=not detach, workers=flags.workers)
-    with service as (client, own):
+    need = Need.STAY if detach else Need.RUN
+    with reach(_stored(place, flags), need, workers=flags.workers) as (client, own):
         stages = check_stages(client, specs)
         if detach:
             view = begin(client, stages[0])
@@ -164,7 +115,7 @@ def run(
         for number, stage in enumerate(stages):
             code = _see_through(client, stage, own=own)
             if code is Exit.OK:
-                deliver(client, stage.spec, flags, home)
+                deliver(client, stage.spec, flags, place.home)
             if code is not Exit.OK:
                 _tell_rest(stages[number + 1 :])
                 return code

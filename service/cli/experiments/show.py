@@ -9,25 +9,25 @@ import typer
 from evaluators import Split
 from service.cli.connection import (
     JsonOption,
-    KeyOption,
     NameArgument,
-    ServerOption,
-    connect,
+    Place,
+    finds_experiments,
     number_or_winner,
 )
 from service.cli.output import CommandError, clean, data_console, note, say, say_json
+from service.cli.reaching import connect
 from service.cli.tables import experiments_table, front_csv, front_table, status_table
 from service.examination.sentences import sentences
 
 
+@finds_experiments
 def list_experiments(
+    place: Place,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most experiments to show.")] = 50,
     as_json: JsonOption = False,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """List experiments, newest first."""
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         page = client.experiments(page_size=limit)
     if as_json:
         say_json(page)
@@ -37,11 +37,10 @@ def list_experiments(
         note("There are no experiments yet; submit one with `evomerge run FILE.yml`.")
 
 
-def status(
-    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
-) -> None:
+@finds_experiments
+def status(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """Show how far an experiment is."""
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         view = client.experiment(name)
     if as_json:
         say_json(view)
@@ -49,22 +48,22 @@ def status(
         data_console().print(status_table(view))
 
 
+@finds_experiments
 def front(
     name: NameArgument,
+    place: Place,
     split: Annotated[
         str, typer.Option(help="The split on which the front is taken: search, selection or test.")
     ] = "search",
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of a table.")] = False,
     as_json: JsonOption = False,
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """Show the front and the baselines, with scores and standard errors on every split.
 
     A star marks the winner. The search split is what the optimizer climbed, so its scores are
     optimistic: judge by the test split.
     """
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         view = client.front(name, _split(split))
     if as_json:
         say_json(view)
@@ -78,14 +77,13 @@ def front(
         note(f"Nothing was scored on the {view.split} split yet.")
 
 
-def examination(
-    name: NameArgument, as_json: JsonOption = False, server: ServerOption = None, api_key: KeyOption = None
-) -> None:
+@finds_experiments
+def examination(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """Show what the examination found out about the winner, on items that the search never saw.
 
     Differences are of fitness (positive is better); ± is one standard error; p-values are two-sided.
     """
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         view = client.experiment(name)
     winner = view.winner
     if winner is None or winner.examination is None:
@@ -110,15 +108,15 @@ def _split(text: str) -> Split:
     return found[text]
 
 
+@finds_experiments
 def recipe(
     name: NameArgument,
+    place: Place,
     candidate: Annotated[str, typer.Argument(metavar="N|winner", help="A number, or `winner`.")],
-    server: ServerOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """Write a candidate's recipe as mergekit YAML."""
     wanted = number_or_winner(candidate)
-    with connect(server, api_key) as client:
+    with connect(place) as client:
         if isinstance(wanted, str):
             winner = client.experiment(name).winner
             if winner is None:

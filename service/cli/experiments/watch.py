@@ -17,8 +17,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from service.cli.connection import KeyOption, NameArgument, ServerOption, connect
-from service.cli.output import Exit, clean, note, note_console
+from service.cli.connection import NameArgument, Place, finds_experiments
+from service.cli.output import CommandError, Exit, clean, note, note_console
+from service.cli.reaching import reach
 from service.cli.units import duration, number
 from service.client.client import Client
 from service.experiment.status import ENDED, ExperimentStatus
@@ -145,14 +146,26 @@ def conclude(view: ExperimentView) -> Exit:
     return Exit.OK
 
 
-def watch(name: NameArgument, server: ServerOption = None, api_key: KeyOption = None) -> int:
+@finds_experiments
+def watch(name: NameArgument, place: Place) -> int:
     """Watch an experiment's progress until it has ended.
 
     Ctrl-C stops watching; the experiment goes on.
     """
-    with connect(server, api_key) as client:
+    with reach(place) as (client, own):
+        if own:
+            return _as_it_stands(client.experiment(name))
         try:
             return conclude(follow(client, name))
         except KeyboardInterrupt:
             note(f"\nNo longer watching; {name} goes on. Look again with `evomerge watch {name}`.")
             return Exit.INTERRUPTED
+
+
+def _as_it_stands(view: ExperimentView) -> int:
+    """Shows an experiment that no service runs: it does not change while it is watched."""
+    LineDisplay().show(view)
+    if view.status in ENDED:
+        return conclude(view)
+    hint = "`evomerge serve`, or `evomerge run` with its file, has it go on"
+    raise CommandError(f"no service is running, so {view.name} stands still", hint, code=Exit.UNREACHABLE)

@@ -19,12 +19,12 @@ import typer
 from huggingface_hub import get_token
 from rich.table import Table
 
+from service.cli.chosen_settings import settings_from
 from service.cli.connection import JsonOption
-from service.cli.installation.serve import listen, settings_from
+from service.cli.installation.server import listen
 from service.cli.output import CommandError, Exit, clean, data_console, say
 from service.client.client import ApiError, Client, ClientError
-from service.settings import Settings
-from service.web.security import url_of
+from service.settings import Settings, url_of
 
 FEWEST_BYTES_FREE = 5 * 10**9
 PROBE_SECONDS = 120
@@ -153,7 +153,8 @@ def _port(settings: Settings) -> Check:
         try:
             with Client(url_of(settings), timeout=3.0) as client:
                 running = client.version()
-            return Check("port", "ok", f"{settings.port}: evomerge {running['version']} is serving there")
+            served = f" {running['home']}" if "home" in running else ""
+            return Check("port", "ok", f"{settings.port}: evomerge {running['version']} serves{served} there")
         except ApiError as refusal:
             if refusal.code == "unauthorized":
                 return Check("port", "ok", f"{settings.port}: evomerge is serving there, and asks for a key")

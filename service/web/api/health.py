@@ -28,12 +28,13 @@ class HealthView(BaseModel):
 
 
 class VersionView(BaseModel):
-    """What runs here."""
+    """What runs here, and for which home: a command may be meant for another one's experiments."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str = "evomerge"
     version: str
+    home: str
 
 
 @router.get("/healthz", operation_id="getHealth", summary="Whether the process answers")
@@ -72,10 +73,10 @@ def _missing(services: Services) -> list[str]:
     return found
 
 
-@router.get("/version", operation_id="getVersion", summary="Name and version of the service")
-def get_version() -> VersionView:
-    """Says what runs here."""
-    return VersionView(version=version("evomerge"))
+@router.get("/version", operation_id="getVersion", summary="Name, version and home of the service")
+def get_version(services: ServicesHere) -> VersionView:
+    """Says what runs here, and on which home."""
+    return VersionView(version=version("evomerge"), home=str(services.settings.home.resolve()))
 
 
 @router.get("/docs", include_in_schema=False)

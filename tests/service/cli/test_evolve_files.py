@@ -79,10 +79,11 @@ def test_a_genome_file_runs_unchanged_and_leaves_the_best_recipe(
 
 
 def test_without_a_storage_path_the_recipe_lies_in_the_home(
-    evomerge: Command, file: Path, tmp_path: Path
+    evomerge: Command, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    evomerge("run", file, "--name", "beside", "--max-fevals", 6, "--home", home)
+    monkeypatch.setenv("EVOMERGE_HOME", str(home))
+    evomerge("run", file, "--name", "beside", "--max-fevals", 6)
     assert [path.name for path in (home / "beside").iterdir()] == ["best_config.yaml"]
 
 

@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from starlette.testclient import TestClient
 
-from service.settings import Settings
+from service.settings import Settings, url_of
 from service.web.app import create_app
-from service.web.security import host_name, url_of
+from service.web.security import host_name
 from tests.service.running import SteeredWorkforce, settings_in
 
 KEY = "correct horse battery staple"

@@ -19,7 +19,7 @@ from transformers.initialization import no_init_weights
 from workers.errors import PreparationError
 
 # Tried in this order where a configuration does not name its class.
-_AUTO_CLASSES = {
+AUTO_CLASSES = {
     "AutoModelForCausalLM": "MODEL_FOR_CAUSAL_LM_MAPPING",
     "AutoModelForImageTextToText": "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
     "AutoModelForSeq2SeqLM": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING",
@@ -84,7 +84,7 @@ def _built(read: Any, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - trans
         if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
             takes = isinstance(read, named.config_class)  # type: ignore[attr-defined]
             return named(read if takes else read.get_text_config(decoder=True))
-    for name, mapping in _AUTO_CLASSES.items():
+    for name, mapping in AUTO_CLASSES.items():
         if type(read) in getattr(transformers, mapping):
             return getattr(transformers, name).from_config(read, trust_remote_code=False)
     raise PreparationError(

@@ -15,10 +15,11 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
+from workers.checkpoints.architecture.meta_model import AUTO_CLASSES
+
 SHARE = 0.5
 """Of the free memory: a model whose weights take more is loaded without them, on the meta device."""
 INPUT_TOKENS = 8
-_AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM", "AutoModel")
 _CGROUP = Path("/sys/fs/cgroup")
 _SHOWN = 3  # names in a message
 Answer = dict[str, Any]
@@ -191,10 +192,9 @@ def network_class(config: Any) -> Any:  # noqa: ANN401 - transformers
         named = getattr(transformers, str(name), None)
         if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
             return named
-    for name in _AUTO_CLASSES:
-        automatic = getattr(transformers, name)
-        if type(config) in automatic._model_mapping:
-            return automatic
+    for name, mapping in AUTO_CLASSES.items():
+        if type(config) in getattr(transformers, mapping):
+            return getattr(transformers, name)
     raise _ProblemError(
         f"transformers {transformers.__version__} has no language model for {config.model_type!r}"
     )

@@ -90,7 +90,8 @@ class _Server:
     def _asked(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """Returns the answer, None where the process had ended, for it was idle."""
         process = self._started()
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - pipes, see below
+        assert process.stdin is not None  # noqa: S101 - pipes, see below
+        assert process.stdout is not None  # noqa: S101
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
