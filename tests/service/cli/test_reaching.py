@@ -31,7 +31,7 @@ def left_home(tmp_path_factory: pytest.TempPathFactory, paper_parents: Parents) 
     with serving(home, SteeredWorkforce()) as url, Client(url) as client:
         client.create(spec_over(paper_parents))
         ended(client, "small")
-        client.create(spec_over(paper_parents, name="waiting"))
+        client.create(spec_over(paper_parents, name="waiting", budget={"candidates": 5000, "failures": 3}))
         client.pause("waiting")
         reached(client, "waiting", ExperimentStatus.PAUSED)
     return home
