@@ -4,7 +4,8 @@
 #   docker build --target worker-gpu .    the same with a CUDA build of torch
 FROM python:3.11-slim-bookworm AS source
 WORKDIR /evomerge
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+COPY evomerge evomerge
 COPY search_spaces search_spaces
 COPY evaluators evaluators
 COPY workers workers

@@ -23,11 +23,11 @@ from safetensors.torch import load_file
 
 from benchmarks.peers import PeerProcess, PeerUnavailableError, peer_python
 from benchmarks.report import Samples, interleaved, print_result, print_table
+from evomerge import Client
 from examples.demo import DemoOptions, make_parents, submit, watch
 from examples.service_process import start_service
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import read_recipe
-from service.client.client import Client
 from service.experiment.candidate import CandidateKind
 from service.reports.views import CandidateView, TimingsView
 from workers.checkpoints.architecture.configuration import merged_config

@@ -203,7 +203,7 @@ def _test(problem: Experts, genome: Genome) -> float:
     return float(problem.items(genome, "test").mean())
 
 
-def measure(quick: bool = False) -> dict[str, Any]:
+def measure(*, quick: bool = False) -> dict[str, Any]:
     """Returns per way: cost in items, test accuracy, and the paired difference to `full`.
 
     `ratio` is how many times fewer items `rotating` asks than `full`; `saving` what share races save on
@@ -256,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="few seeds, short searches")
     arguments = parser.parse_args()
-    found = measure(arguments.quick)
+    found = measure(quick=arguments.quick)
     rows = [
         (
             row["way"],

@@ -85,7 +85,7 @@ def run_miniatures(found: Found, options: argparse.Namespace) -> None:
 
 def run_costs(found: Found, options: argparse.Namespace) -> None:
     """Measures what asking, telling and recovering cost."""
-    rows = measure(options.quick)
+    rows = measure(quick=options.quick)
     print_rows(rows)
     asked = [r["value"] for r in rows if r["kind"] != "recovery" and r["goal"] and r["value"] is not None]
     recovered = [r["value"] for r in rows if r["kind"] == "recovery" and r["value"] is not None]

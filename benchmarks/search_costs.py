@@ -52,7 +52,7 @@ LIMITS = {
 }
 
 
-def measure(quick: bool, names: Sequence[str] = (*OPTIMIZERS, *FOREIGN)) -> list[dict[str, Any]]:
+def measure(names: Sequence[str] = (*OPTIMIZERS, *FOREIGN), *, quick: bool) -> list[dict[str, Any]]:
     """Returns one row per optimizer and problem size.
 
     Every row has `optimizer`, `kind` ("genes", "history" or "recovery"), `genes`, `history` and `value`:
@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="add the tables to benchmarks/RESULTS.md")
     options = parser.parse_args()
     started = process_time()
-    rows = measure(options.quick, options.only or (*OPTIMIZERS, *FOREIGN))
+    rows = measure(options.only or (*OPTIMIZERS, *FOREIGN), quick=options.quick)
     with Record() as record:
         print_rows(rows)
     if options.record:

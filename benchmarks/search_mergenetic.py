@@ -30,7 +30,7 @@ def ready_process() -> None:
     once = cache(lm_eval.tasks.TaskManager)
     lm_eval.tasks.TaskManager = once
     import mergenetic.evaluation.lm_harness as harness
-    import mergenetic.merging.merger as merger
+    from mergenetic.merging import merger
 
     harness.TaskManager = once
     sys.modules["lm_eval.evaluator"].TaskManager = once  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ def make_problem(order: dict[str, Any], merger: Any, seed: int) -> Any:  # noqa:
     start, weights = perf_counter(), order["weights"]
 
     class Weighted(MergingProblem):  # type: ignore[misc]
-        def load_model(self, path: Any, verbose: bool = True) -> Any:  # noqa: ANN401, ARG002
+        def load_model(self, path: Any, verbose: bool = True) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002 - mergenetic's
             return HFLM(pretrained=str(path), device="cpu", dtype="bfloat16", batch_size=64)
 
         def metrics_4_genotype(self, model: Any, tokenizer: Any = None) -> Any:  # noqa: ANN401, ARG002

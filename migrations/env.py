@@ -6,8 +6,13 @@ It imports nothing of the service, which imports this package.  `scripts/new_mig
 from __future__ import annotations
 
 from alembic import context
+from alembic.util import CommandError
 
 given = context.config.attributes
+if "connection" not in given:
+    raise CommandError(
+        "no database is given; evomerge brings its tables up to date whenever it starts (`evomerge serve`)"
+    )
 # SQLite cannot change a column in place: batches copy the table instead.
 context.configure(
     connection=given["connection"],

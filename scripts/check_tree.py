@@ -14,7 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 500
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
-PACKAGES = ("search_spaces", "evaluators", "workers", "service", "migrations", "benchmarks", "examples")
+PACKAGES = (
+    "evomerge", "search_spaces", "evaluators", "workers", "service", "migrations", "benchmarks", "examples"
+)  # fmt: skip
 
 
 def tracked(suffixes: tuple[str, ...]) -> list[Path]:

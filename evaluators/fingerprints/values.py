@@ -120,7 +120,7 @@ class _Walk:
         self._above.pop()
         return True
 
-    def _thing(self, value: Any) -> None:  # noqa: ANN401, C901 - every kind of thing in one table
+    def _thing(self, value: Any) -> None:  # noqa: ANN401, C901, PLR0912 - every kind of thing in one table
         """Writes what has an identity: code, classes, modules, and other objects by their state."""
         if isinstance(value, types.FunctionType):
             self._function(value)
@@ -140,7 +140,7 @@ class _Walk:
             self._all("property", value.fget, value.fset, value.fdel)
         elif isinstance(value, functools.partial):
             self._all("partial", value.func, value.args, value.keywords)
-        elif isinstance(value, functools._lru_cache_wrapper):
+        elif isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 - the one name of this type
             self._all("cached", value.__wrapped__)
         elif isinstance(value, re.Pattern):
             self._all("pattern", value.pattern, value.flags)

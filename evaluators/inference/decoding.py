@@ -82,7 +82,7 @@ class GreedyDecoder:
     def __init__(
         self, prompts: Sequence[Prompt], stops: Sequence[StopTexts], section: Section, *, room: int
     ) -> None:
-        self._prompts, self._stops, self._section, self._room = prompts, stops, section, room
+        self.prompts, self.stops, self.section, self.room = prompts, stops, section, room
 
     def run(self, network: PreTrainedModel, slots: int) -> dict[int, Generated]:
         """Returns each prompt's continuation by its number.
@@ -90,7 +90,7 @@ class GreedyDecoder:
         Raises:
             BadScoreError: Logits are NaN.
         """
-        return _Run(self, network, min(slots, len(self._prompts))).finished()
+        return _Run(self, network, min(slots, len(self.prompts))).finished()
 
     def waiting(
         self, network: PreTrainedModel, section: Section, before: Beginning | None
@@ -100,7 +100,7 @@ class GreedyDecoder:
             tokens = torch.tensor([section.tokens], device=network.device)
             before = read_beginning(network, tokens, before)
         numbers = [row for tree in section.trees for row in tree.rows]
-        numbers.sort(key=lambda number: -len(self._prompts[number].tokens))
+        numbers.sort(key=lambda number: -len(self.prompts[number].tokens))
         if numbers:
             yield before, section.depth, deque(numbers)
         for below in section.sections:
@@ -112,7 +112,7 @@ class _Run:
 
     def __init__(self, decoder: GreedyDecoder, network: PreTrainedModel, slots: int) -> None:
         self._decoder, self._network, self._slots = decoder, network, slots
-        self._prompts, self._stops = decoder._prompts, decoder._stops
+        self._prompts, self._stops = decoder.prompts, decoder.stops
         columns = max(len(prompt.tokens) + prompt.settings.new_tokens for prompt in self._prompts)
         layers = network.config.get_text_config().num_hidden_layers
         self._cache = SlotCache(layers, slots=slots, columns=columns)
@@ -123,7 +123,7 @@ class _Run:
 
     def finished(self) -> dict[int, Generated]:
         """Reads and continues until nothing waits."""
-        for before, depth, numbers in self._decoder.waiting(self._network, self._decoder._section, None):
+        for before, depth, numbers in self._decoder.waiting(self._network, self._decoder.section, None):
             while numbers:
                 free = self._slots - len(self._rows)
                 if free and (free * _REFILL >= self._slots or free >= len(numbers)):
@@ -137,7 +137,7 @@ class _Run:
     def _next(self, numbers: deque[int], depth: int, free: int) -> list[int]:
         """Takes the prompts that one pass may read."""
         longest = len(self._prompts[numbers[0]].tokens) - depth
-        count = min(free, len(numbers), max(self._decoder._room // longest, 1))
+        count = min(free, len(numbers), max(self._decoder.room // longest, 1))
         return [numbers.popleft() for _ in range(count)]
 
     def _admit(self, before: Beginning | None, depth: int, numbers: Sequence[int]) -> None:

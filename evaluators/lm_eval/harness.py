@@ -36,6 +36,7 @@ from evaluators.lm_eval.metric_discovery import aggregation_of
 from evaluators.lm_eval.notes import notes_of
 from evaluators.lm_eval.question_set import Part, QuestionSet, Selection
 from evaluators.lm_eval.task_building import BuiltBenchmark, build_benchmark, is_mean
+from evaluators.lm_eval.task_filters import apply_filters, filters_of
 from evaluators.lm_eval.task_questions import Question, Subtask, Task
 from evaluators.scores import Score
 from evaluators.splits import Split
@@ -133,7 +134,7 @@ def _marks(built: BuiltBenchmark, subtask: Subtask, questions: Sequence[Question
     task, config = subtask.task, subtask.task.config
     own = all(getattr(type(task), name) is getattr(ConfigurableTask, name) for name in _MARKING)
     functions = (config.process_results, config.doc_to_choice, config.doc_to_target)
-    chosen = next(one for one in task._filters if one.name == built.filter)
+    chosen = next(one for one in filters_of(task) if one.name == built.filter)
     if (
         own
         and config.output_type == "multiple_choice"
@@ -214,8 +215,7 @@ def _margins(
 def _results(subtask: Subtask, questions: Sequence[Question], kind: str) -> list[Mapping[str, Any]]:
     """Returns all metrics on each item, by lm-eval's own filters and marks."""
     task = subtask.task
-    task._instances = [request for question in questions for request in question.requests]
-    task.apply_filters()
+    apply_filters(task, (request for question in questions for request in question.requests))
     return [_marked(task, question, kind) for question in questions]
 
 
@@ -240,7 +240,7 @@ def _size(subtask: Subtask, questions: Sequence[Question], results: Sequence[Map
     """Returns how many items a group counts for a task: those that the most frequent metric was given on."""
     counts = Counter(name for result in results for name in result)
     if max(counts.values()) < len(questions):
-        for ensemble in subtask.task._filters:
+        for ensemble in filters_of(subtask.task):
             others = (_marked(subtask.task, question, ensemble.name) for question in questions)
             counts |= Counter(name for result in others for name in result)
     return max(counts.values())

@@ -17,6 +17,7 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from evaluators.errors import EvaluationError
+from evaluators.lm_eval.task_filters import apply_filters, filters_of, metric_functions
 from evaluators.lm_eval.task_questions import Item, Task, foreign_code
 
 _MOST_ITEMS = 3  # that made-up answers are marked on
@@ -46,7 +47,7 @@ class Offer:
 def offer_of(task: Task) -> Offer:
     """Returns what a task can be scored by."""
     declared = tuple(name for name in task.aggregation() if isinstance(name, str))
-    filters = tuple(ensemble.name for ensemble in task._filters)
+    filters = tuple(ensemble.name for ensemble in filters_of(task))
     if not _has_own_code(task):
         return Offer(declared, filters)
     given = tuple(dict.fromkeys(name for result in _results(task) for name in result))
@@ -65,7 +66,7 @@ def aggregation_of(task: Task, metric: str) -> Callable[[Sequence[Any]], Any]:
 
 
 def _has_own_code(task: Task) -> bool:
-    metrics = getattr(task, "_metric_fn_list", {}).values()
+    metrics = metric_functions(task)
     return (
         type(task).process_results is not ConfigurableTask.process_results
         or callable(task.config.process_results)
@@ -92,9 +93,8 @@ def _tried(run: Callable[..., Iterable[Any]], task: Task, *others: object) -> li
 
 def _marked(task: Task, item: Item, answers: Sequence[Any]) -> list[dict[str, Any]]:
     requests = [_answered(task, item, index, answer) for index, answer in enumerate(answers)]
-    task._instances = requests
-    task.apply_filters()
-    kinds = [ensemble.name for ensemble in task._filters]
+    apply_filters(task, requests)
+    kinds = [ensemble.name for ensemble in filters_of(task)]
     return [
         dict(task.process_results(item, [request.filtered_resps[kind] for request in requests]))
         for kind in kinds

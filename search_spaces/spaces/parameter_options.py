@@ -58,7 +58,7 @@ class ParameterSpaceOptions(BaseModel):
         return [round(i * layers / self.layer_groups) for i in range(self.layer_groups + 1)]
 
 
-def fixed_number(parameter: MethodParameter, value: float | bool | str) -> float:
+def fixed_number(parameter: MethodParameter, value: float | bool | str) -> float:  # noqa: FBT001 - no switch
     """Returns a fixed value as recipes hold it: a choice is the number of its word.
 
     Raises:

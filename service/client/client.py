@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from evaluators import Split
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.experiment.candidate import CandidateStatus
+from service.experiment.spec import ExperimentSpec
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.views import (
     CandidateDetail,
@@ -90,16 +91,20 @@ class Client:
         """Returns the service's name and version."""
         return dict(self._ask("GET", "/version").json())
 
-    def validate(self, spec: Mapping[str, Any]) -> ValidationView:
+    def validate(self, spec: Mapping[str, Any] | ExperimentSpec) -> ValidationView:
         """Checks a spec without storing anything; finds all mistakes at once."""
         path = "/api/v1/experiments/validate"
-        return self._view(ValidationView, "POST", path, json=dict(spec), timeout=UNHURRIED)
+        return self._view(ValidationView, "POST", path, json=_body(spec), timeout=UNHURRIED)
 
-    def create(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> ExperimentDetail:
+    def create(
+        self, spec: Mapping[str, Any] | ExperimentSpec, *, idempotency_key: str | None = None
+    ) -> ExperimentDetail:
         """Submits an experiment; sending it twice by accident creates one."""
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         path = "/api/v1/experiments"
-        return self._view(ExperimentDetail, "POST", path, json=dict(spec), headers=headers, timeout=UNHURRIED)
+        return self._view(
+            ExperimentDetail, "POST", path, json=_body(spec), headers=headers, timeout=UNHURRIED
+        )
 
     def experiments(self, *, page_size: int = 50, page_token: str | None = None) -> ExperimentPage:
         """Returns experiments, newest first."""
@@ -225,9 +230,28 @@ class Client:
         target: str | None = None,
         private: bool = True,
         replace: bool = False,
+        verify: bool = True,
     ) -> ExportView:
-        """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`."""
-        body = {"candidate": candidate, "target": target, "private": private, "replace": replace}
+        """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`.
+
+        Args:
+            key: The experiment's name or id.
+            candidate: A number, or `winner`.
+            target: None takes the experiment's own folder.
+            private: Whether a new repository is private.
+            replace: An earlier export there, or a model that the repository holds, may be replaced.
+            verify: Have transformers load it before it gets its name.
+
+        Raises:
+            ApiError: There is no such candidate, or it cannot be exported so.
+        """
+        body = {
+            "candidate": candidate,
+            "target": target,
+            "private": private,
+            "replace": replace,
+            "verify": verify,
+        }
         headers = {"Idempotency-Key": uuid4().hex}
         return self._view(ExportView, "POST", f"{_address(key)}/exports", json=body, headers=headers)
 
@@ -261,6 +285,12 @@ class Client:
         if response.is_error:
             raise ApiError.of(response)
         return response
+
+
+def _body(spec: Mapping[str, Any] | ExperimentSpec) -> dict[str, Any]:
+    return (
+        spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, ExperimentSpec) else dict(spec)
+    )
 
 
 def usual_url() -> str:

@@ -79,4 +79,5 @@ class Exporter(PollingThread):
             "url": exported.url,
             "bytes": exported.bytes,
             "digest": exported.digest,
+            "options": {**row.options, "notes": list(exported.notes), "verified": exported.verified},
         }

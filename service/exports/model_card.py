@@ -38,6 +38,7 @@ class Subject:
         recipe: As mergekit YAML.
         address: What `from_pretrained` is called with: a repository or a folder's name.
         version: Of evomerge.
+        verified: It is loaded by transformers before it gets its name.
     """
 
     experiment: ExperimentDetail
@@ -46,6 +47,7 @@ class Subject:
     recipe: str
     address: str
     version: str
+    verified: bool = True
 
 
 def model_card(subject: Subject) -> str:
@@ -54,6 +56,7 @@ def model_card(subject: Subject) -> str:
         _front_matter(subject),
         f"# {escape(subject.experiment.name)}, candidate {subject.candidate.number}",
         _origin(subject),
+        _unverified(subject),
         _parents(subject.experiment),
         _results(subject),
         _examination(subject),
@@ -78,6 +81,12 @@ def _front_matter(subject: Subject) -> str:
 def _hub_name(reference: str) -> str | None:
     name = Parent.model_validate(reference).model
     return name if "/" in name and _HUB_NAME.fullmatch(name) else None
+
+
+def _unverified(subject: Subject) -> str:
+    if subject.verified:
+        return ""
+    return "This checkpoint was written without being loaded once: its export was told not to verify it."
 
 
 def _origin(subject: Subject) -> str:

@@ -33,13 +33,15 @@ class Wanted:
 
     Attributes:
         target: An absolute folder, or `hub:org/name`; None takes the experiment's own folder.
-        replace: An earlier export in that folder may go.
+        replace: An earlier export in that folder may go, or a model that the repository holds.
+        verify: The checkpoint is loaded by transformers before it gets its name.
     """
 
     candidate: int | Literal["winner"] = "winner"
     target: str | None = None
     private: bool = True
     replace: bool = False
+    verify: bool = True
 
 
 def request_export(
@@ -64,7 +66,7 @@ def request_export(
         _check_repository(target)
     else:
         target = _checked_folder(target, replace=wanted.replace)
-    options = {"private": wanted.private, "replace": wanted.replace}
+    options = {"private": wanted.private, "replace": wanted.replace, "verify": wanted.verify}
     return repository.create_export(experiment.id, number, target, options)
 
 
@@ -138,6 +140,7 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
     repository_name = row.target.removeprefix(HUB)
     folder = default_folder(settings, experiment, candidate.number) if to_hub else Path(row.target)
     text = write_recipe(recipe)
+    verify = bool(row.options.get("verify", True))
     subject = Subject(
         experiment=experiment_detail(repository, experiment),
         candidate=candidate_detail(repository, experiment, candidate),
@@ -145,6 +148,7 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         recipe=without_local_paths(text, recipe) if to_hub else text,
         address=repository_name if to_hub else folder.name,
         version=version("evomerge"),
+        verified=verify,
     )
     return ExportOrder(
         recipe=recipe,
@@ -152,7 +156,10 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         card=model_card(subject),
         extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
         replace=row.options["replace"] or to_hub or _was_written_for(folder, row),
-        hub=HubTarget(repository_name, private=row.options["private"]) if to_hub else None,
+        hub=HubTarget(repository_name, private=row.options["private"], replace=row.options["replace"])
+        if to_hub
+        else None,
+        verify=verify,
     )
 
 

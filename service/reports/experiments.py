@@ -339,4 +339,6 @@ def export_view(row: ExportRow) -> ExportView:
         failure=failure_view(row.failure),
         created_at=row.created_at,
         ended_at=row.ended_at,
+        notes=row.options.get("notes", []),
+        verified=row.options.get("verified") or None,
     )

@@ -221,7 +221,12 @@ class EventView(View):
 
 
 class ExportView(View):
-    """A checkpoint being written, or written."""
+    """A checkpoint being written, or written.
+
+    Attributes:
+        notes: What must be said of it: in what a parent is not as its files say, what a push changed.
+        verified: What loading it in a fresh process showed; None until it is written, and without that.
+    """
 
     id: UUID
     experiment: UUID
@@ -235,6 +240,8 @@ class ExportView(View):
     failure: FailureView | None
     created_at: datetime
     ended_at: datetime | None
+    notes: list[str] = []
+    verified: str | None = None
 
 
 class MistakeView(View):

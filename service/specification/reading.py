@@ -26,7 +26,7 @@ from service.experiment.spec import ExperimentSpec
 T = TypeVar("T")
 Location = tuple[int | str, ...]
 
-_CODES = {"extra_forbidden": "unknown_key", "literal_error": "unknown_name", "value_error": "bad_value"}
+CODES = {"extra_forbidden": "unknown_key", "literal_error": "unknown_name", "value_error": "bad_value"}
 _HINTS = {
     "missing": "add it",
     "literal_error": "use {expected}",
@@ -259,7 +259,7 @@ def _mistake(error: ErrorDetails, place: _Spot) -> Mistake:
     cause = context.get("error")
     if isinstance(cause, SpaceError):
         return from_space_error(cause, pointer)
-    code, remedy = _CODES.get(kind, kind), hint_for(error)
+    code, remedy = CODES.get(kind, kind), hint_for(error)
     if kind == "extra_forbidden":
         key = str(place.path[-1])
         return Mistake(pointer, code, f"unknown key {key!r}", did_you_mean(key, place.known))

@@ -270,7 +270,8 @@ class ExportRow(Base):
 
     Attributes:
         status: `queued`, `running`, `succeeded` or `failed`.
-        options: `{"private": bool, "replace": bool}`.
+        options: `private`, `replace` and `verify`, as they were asked for; and, once it is written, `notes`
+            and `verified`.
         lease_until: Until when the controller that writes it is trusted to be alive.
     """
 

@@ -24,7 +24,7 @@ def stages() -> dict[str, str]:
 
 
 def test_every_part_of_an_installation_is_there(compose: dict[str, Any]) -> None:
-    wanted = {"postgres", "migrations", "controller", "ray-head", "worker-cpu", "worker-gpu"}
+    wanted = {"postgres", "controller", "ray-head", "worker-cpu", "worker-gpu"}
     assert set(compose["services"]) == wanted
 
 
@@ -50,6 +50,11 @@ def test_the_controller_has_no_torch(compose: dict[str, Any]) -> None:
 def test_only_the_controller_is_published_and_only_on_loopback(compose: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert ports == {"controller": ["127.0.0.1:8000:8000"]}
+
+
+def test_what_waits_for_the_database_waits_until_it_answers(compose: dict[str, Any]) -> None:
+    assert compose["services"]["controller"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+    assert [s for s in compose["services"].values() if "alembic" in s.get("command", ())] == []
 
 
 def test_gpus_are_asked_for_in_their_profile_alone(compose: dict[str, Any]) -> None:

@@ -53,7 +53,8 @@ def test_groups_need_not_divide_the_layers() -> None:
     pool = ParentPool((LEFT, RIGHT), BASE, layers=5)
     recipe = decoded(space(pool, layer_groups=3), (0.1, 0.2, 0.3, 0.0, 0.0, 0.0))
     ranges = [part.sources[0].layers for part in recipe.slices]
-    assert ranges[0] is not None and ranges[-1] is not None
+    assert ranges[0] is not None
+    assert ranges[-1] is not None
     assert (ranges[0][0], ranges[-1][1]) == (0, 5)
     assert all(r is not None and r[0] < r[1] for r in ranges)
 

@@ -61,7 +61,8 @@ class SteeredWorkforce(ScriptedWorkforce):
         for name, text in {"README.md": order.card, **order.extra_files}.items():
             (folder / name).write_text(text, encoding="utf-8")
         url = f"https://hub.test/{order.hub.repository}" if order.hub else None
-        return Exported(order.folder, ("README.md",), 1000, order.recipe.digest, url)
+        verified = "loaded" if order.verify else ""
+        return Exported(order.folder, ("README.md",), 1000, order.recipe.digest, url, verified=verified)
 
 
 class Steps:

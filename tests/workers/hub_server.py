@@ -7,11 +7,11 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 WRITER = "hf_canary-that-may-write"
@@ -41,19 +41,39 @@ class Repository:
         """The files of the newest commit."""
         return self.commits[-1].files if self.commits else {}
 
-    def commit(self, message: str, changes: dict[str, bytes]) -> Commit:
-        """Adds a commit on top."""
+    def commit(self, message: str, changes: Mapping[str, bytes | None]) -> Commit:
+        """Adds a commit on top; what is changed to None is deleted."""
         parent = self.commits[-1].oid if self.commits else None
-        files = self.files | changes
+        changed = {**self.files, **changes}
+        files = {name: content for name, content in changed.items() if content is not None}
         text = json.dumps([parent, message, {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}])
         self.commits.append(Commit(hashlib.sha1(text.encode()).hexdigest(), message, parent, files))
         return self.commits[-1]
+
+
+@dataclass(slots=True)
+class Fault:
+    """Something that goes wrong some times and then no more.
+
+    Attributes:
+        pattern: Regular expression of a request (`POST /api/repos/create`).
+        kind: A status to answer with; `cut` ends the connection before the request is carried out,
+            `lost` after it.
+        times: How often.
+        headers: Of the answer.
+    """
+
+    pattern: str
+    kind: int | Literal["cut", "lost"]
+    times: int = 1
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class HubServer:
     """A Hub for tests: repositories in memory, two tokens, and switches for what goes wrong.
 
     Attributes:
+        faults: What goes wrong at first.
         refusals: Regular expression of a request (`POST /api/repos/create`) -> status to answer with.
         requests: What was asked, as `METHOD path`, in order.
     """
@@ -62,6 +82,7 @@ class HubServer:
         self.repositories: dict[str, Repository] = {}
         self.blobs: dict[str, bytes] = {}
         self.refusals: dict[str, int] = {}
+        self.faults: list[Fault] = []
         self.requests: list[str] = []
         hub = self
 
@@ -101,13 +122,18 @@ class HubServer:
 
 
 class _RefusalError(Exception):
-    def __init__(self, status: int, code: str = "") -> None:
+    def __init__(self, status: int, code: str = "", headers: dict[str, str] | None = None) -> None:
         super().__init__(status)
-        self.status, self.code = status, code
+        self.status, self.code, self.headers = status, code, headers or {}
+
+
+class _CutError(Exception):
+    """The connection ends here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server_state: HubServer
+    answer_is_lost = False
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -135,10 +161,26 @@ class _Handler(BaseHTTPRequestHandler):
             for pattern, status in self.server_state.refusals.items():
                 if re.search(pattern, asked):
                     raise _RefusalError(status)
+            self.answer_is_lost = False
+            self._meet_fault(asked)
             self._route()
+        except _CutError:
+            self.close_connection = True
         except _RefusalError as refusal:
-            headers = {"X-Error-Code": refusal.code} if refusal.code else {}
+            headers = refusal.headers | ({"X-Error-Code": refusal.code} if refusal.code else {})
             self._send(refusal.status, b'{"error": "refused"}', headers=headers)
+
+    def _meet_fault(self, asked: str) -> None:
+        for fault in self.server_state.faults:
+            if fault.times > 0 and re.search(fault.pattern, asked):
+                fault.times -= 1
+                if fault.kind == "cut":
+                    raise _CutError
+                if fault.kind == "lost":
+                    self.answer_is_lost = True
+                else:
+                    raise _RefusalError(fault.kind, headers=fault.headers)
+                return
 
     def _route(self) -> None:
         for command, pattern, method in _ROUTES:
@@ -231,11 +273,13 @@ class _Handler(BaseHTTPRequestHandler):
         parent = head["value"].get("parentCommit")
         if parent not in (None, self._commit_at(name, revision).oid):
             raise _RefusalError(412)
-        changes = {}
+        changes: dict[str, bytes | None] = {}
         for line in lines:
             value = line["value"]
             if line["key"] == "lfsFile":
                 changes[value["path"]] = self.server_state.blobs[value["oid"]]
+            elif line["key"] == "deletedFile":
+                changes[value["path"]] = None
             else:
                 changes[value["path"]] = base64.b64decode(value["content"])
         made = self._repository(name).commit(head["value"]["summary"], changes)
@@ -260,6 +304,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(value).encode(), headers={"Content-Type": "application/json"})
 
     def _send(self, status: int, content: bytes, *, headers: dict[str, str] | None = None) -> None:
+        if self.answer_is_lost:
+            raise _CutError
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoTokenizer
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.utils import logging
 
@@ -115,7 +115,7 @@ def open_network(layout: Layout, device: torch.device, dtype: torch.dtype | None
 def _model(layout: Layout, weights: Mapping[str, Tensor], dtype: torch.dtype) -> Any:  # noqa: ANN401
     try:
         config = AutoConfig.from_pretrained(layout.folder, local_files_only=True, trust_remote_code=False)
-        network = AutoModelForCausalLM._model_mapping[type(config)]
+        network = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
         with _no_bars():
             model, report = network.from_pretrained(
                 None, config=config, state_dict=dict(weights), dtype=dtype, output_loading_info=True

@@ -142,7 +142,7 @@ class _Adapted:
         """Enters what is added to a module's weight, and to its bias."""
         name = self._tensor_of(f"{module}.weight")
         change = self._fitted(
-            name, _change(self.adapter, module, keys, _lies_input_first(self.layout, module))
+            name, _change(self.adapter, module, keys, input_first=_lies_input_first(self.layout, module))
         )
         self._enter(name, replace(self.layout.tensors[name], change=change))
         if bool(self.adapter.config.get("lora_bias")) != (keys.bias is not None):
@@ -198,7 +198,7 @@ class _Adapted:
         )
 
 
-def _change(adapter: AdapterFiles, module: str, keys: ModuleKeys, input_first: bool) -> LowRankChange:
+def _change(adapter: AdapterFiles, module: str, keys: ModuleKeys, *, input_first: bool) -> LowRankChange:
     field = str(adapter.parent)
     if keys.factors.keys() != {"A", "B"}:
         lacking = "B" if "A" in keys.factors else "A"

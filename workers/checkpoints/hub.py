@@ -15,8 +15,7 @@ from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout
 from workers.errors import CheckpointError, WorkerError
 
-DESCRIPTIONS = ("*.json", "tokenizer.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.jinja")
-WEIGHTS = ("*.safetensors",)
+DESCRIPTIONS = ("*.json", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.jinja")
 LARGEST_TEXT = 2**20  # bytes
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
 
@@ -94,7 +93,9 @@ def fetch_parent(parent: Parent) -> Path:
     folder = local_folder(parent)
     if folder is not None:
         return folder
-    return _download(parent, DESCRIPTIONS + WEIGHTS)
+    from workers.checkpoints.hub_client import download_model
+
+    return download_model(parent)
 
 
 def local_folder(parent: Parent) -> Path | None:

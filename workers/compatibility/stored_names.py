@@ -22,6 +22,7 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
+from workers.checkpoints.architecture.load_patterns import not_required
 from workers.checkpoints.architecture.promised_network import PromisedNetwork, promised_network
 from workers.checkpoints.layer_stacks import FURTHER_LAYERS, find_layers, is_sense, is_unread
 from workers.checkpoints.layout import (
@@ -194,7 +195,7 @@ class _Loading:
         covered |= {target for target, source in groups.items() if source in covered}
         covered |= {source for target, source in groups.items() if target in covered}
         covered |= {target for target, source in groups.items() if source in covered}
-        allowed = [re.compile(pattern) for pattern in self._model._keys_to_ignore_on_load_missing or ()]
+        allowed = [re.compile(pattern) for pattern in not_required(self._model)]
         missing = [
             place
             for place in self._shapes

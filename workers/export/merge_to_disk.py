@@ -18,19 +18,17 @@ from search_spaces.recipes.mergekit_yaml import write_recipe
 from workers.calibration.records import Records
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.architecture.loading import check_loadable
+from workers.checkpoints.companions import companions_of
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.number_formats import SAFETENSORS_NAMES
 from workers.checkpoints.parents import CheckpointReader
-from workers.checkpoints.writing.checkpoint import (
-    Contents,
-    StoredTensor,
-    continue_checkpoint,
-    tokenizer_files,
-)
+from workers.checkpoints.verification.loading_check import check_loads, get_ready
+from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, continue_checkpoint
 from workers.compatibility.fitted_reader import FittedReader
-from workers.compatibility.fitting import fit_parents
+from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError, ExportError
+from workers.export.finished import FinishedFolder, forget
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
@@ -53,7 +51,14 @@ def export(
         return exported
     from workers.checkpoints.hub_client import push_folder  # slow to import, and most merges stay here
 
-    return replace(exported, url=push_folder(Path(exported.folder), order.hub).url)
+    folder = Path(exported.folder)
+    try:
+        pushed = push_folder(folder, order.hub)
+    except ExportError as error:
+        kept = f"the merged model is kept in {folder}, and the same export goes on with its upload"
+        raise ExportError(error.field, error.detail, f"{error.remedy}; {kept}") from error
+    forget(folder)
+    return replace(exported, url=pushed.url, notes=(*exported.notes, f"on the Hub it {pushed.plan.text()}"))
 
 
 def merge_to_disk(
@@ -61,11 +66,12 @@ def merge_to_disk(
 ) -> Exported:
     """Writes a recipe's checkpoint into the order's folder.
 
-    Where an earlier process was killed at the same order, its tensors are kept.
+    Where an earlier process was killed at the same order, its tensors are kept.  Where the same order
+    was finished and only its upload failed, its folder is used.
 
     Raises:
-        WorkerError: A parent cannot be read, the merge fails, nothing can be written, or the memory
-            limit is too low.
+        WorkerError: A parent cannot be read, the merge fails, nothing can be written, transformers does
+            not load what was written, or the memory limit is too low.
     """
     device = device_named(order.device)
     stored = find_parents(order.recipe)
@@ -76,28 +82,27 @@ def merge_to_disk(
     if order.strict:
         check_no_idle_filter(order.recipe, layouts)
     plan = fold_scales(plan_merge(order.recipe, layouts))
-    contents = Contents(
-        config=merged_config(plan.owner, order.recipe, layouts),
-        tensors=stored_tensors(plan, layouts),
-        copied=[p for p in tokenizer_files(plan.owner.folder) if p.name not in fitted.tokenizer.left_out],
-        texts={
-            **fitted.tokenizer.texts,
-            RECIPE_FILE: write_recipe(order.recipe),
-            **({CARD_FILE: order.card} if order.card else {}),
-            **order.extra_files,
-        },
-        shard_bytes=order.shard_bytes,
-    )
+    contents = contents_of(order, plan, fitted)
     check_loadable(contents.config, {tensor.name: tensor.shape for tensor in contents.tensors})
     files = fingerprints(layouts)
+    notes = tuple(note for layout in stored.values() for note in layout.notes)
+    key = key_of(order, contents, files)
+    finished = FinishedFolder.of(Path(order.folder), f"{key} {order.verify}", contents)
+    if order.hub is not None and not order.restart and (found := finished.find()) is not None:
+        return replace(found, notes=notes)
     with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
         budget = within_limit(order.memory_limit)
+        if order.verify:
+            get_ready()  # it takes seconds, and goes on beside the merge
         stream = TensorStream(plan, layouts, parents, budget, records.record, device=device)
         contents = replace(contents, queued=budget.queued)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
+
+        def loads(folder: Path) -> str:
+            return check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
 
         def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
             yield from stream.tensors_from(number)
@@ -107,12 +112,31 @@ def merge_to_disk(
             contents,
             tensors_from,
             Path(order.folder),
-            key=key_of(order, contents, files),
+            key=key,
             restart=order.restart,
             replace=order.replace,
             progress=progress,
+            check=loads if order.verify else None,
         )
-    return replace(exported, notes=tuple(note for layout in stored.values() for note in layout.notes))
+    if order.hub is not None:
+        finished.note(exported)
+    return replace(exported, notes=notes)
+
+
+def contents_of(order: ExportOrder, plan: MergePlan, fitted: FittedParents) -> Contents:
+    """Returns what an order's folder will hold."""
+    return Contents(
+        config=merged_config(plan.owner, order.recipe, fitted.layouts),
+        tensors=stored_tensors(plan, fitted.layouts),
+        copied=fitted.tokenizer.kept_of(companions_of(plan.owner.folder)),
+        texts={
+            **fitted.tokenizer.texts,
+            RECIPE_FILE: write_recipe(order.recipe),
+            **({CARD_FILE: order.card} if order.card else {}),
+            **order.extra_files,
+        },
+        shard_bytes=order.shard_bytes,
+    )
 
 
 def check_no_idle_filter(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> None:

@@ -156,7 +156,7 @@ def merge_tensor(
         target: torch.dtype = _dtype(plan.out_dtype)
         unfolded = replace(plan, fold=None, out_dtype="float64" if target == torch.float64 else "float32")
         folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings, work, caches), target)
-        _check(plan, sources, is_finite(folded))
+        _check(plan, sources, finite=is_finite(folded))
         return folded
     return _merged(plan, sources, findings, caches, work)
 
@@ -188,7 +188,7 @@ def merge_into(
         with _naming(plan):
             finite = merge_fast(plan, load(plan, sources, findings), target, caches, work)
         if finite is not None:
-            _check(plan, sources, finite)
+            _check(plan, sources, finite=finite)
             return
     target.copy_(_merged(plan, sources, findings, caches, work))
 
@@ -199,7 +199,7 @@ def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches
     if source is not None:
         result = _cast(plan, source, sources)
         result = result if plan.out_dtype is None else result.to(_dtype(plan.out_dtype))
-        _check(plan, sources, plan.kernel is None or is_finite(result))
+        _check(plan, sources, finite=plan.kernel is None or is_finite(result))
         return result
     with _naming(plan):
         ingredients = load(plan, sources, findings)
@@ -208,7 +208,7 @@ def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches
         if finite is None:
             result = KERNELS[plan.kernel or ""](ingredients).to(result.dtype)
             finite = is_finite(result)
-    _check(plan, sources, finite)
+    _check(plan, sources, finite=finite)
     return result
 
 
@@ -229,7 +229,7 @@ def _naming(plan: TensorPlan) -> Iterator[None]:
         raise MergeError(plan.name, f"{error.field}: {error.detail}", error.remedy) from error
 
 
-def _check(plan: TensorPlan, sources: Sources, finite: bool) -> None:
+def _check(plan: TensorPlan, sources: Sources, *, finite: bool) -> None:
     """Refuses a merged tensor that holds NaN or infinity."""
     if finite:
         return

@@ -81,6 +81,7 @@ def align(order: WeightMatchingOrder) -> Transformed:
             stored_as(parent),
             tensors(),
             report=report,
+            owner=parent,
             copied=files_beside(parent),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from workers.checkpoints.companions import is_of_tokenizer
 from workers.checkpoints.inspection import HEADS, is_tied
 from workers.checkpoints.layout import Layout, text_config
 from workers.checkpoints.tensor_table import read_json
@@ -80,9 +81,8 @@ def transplant(order: TransplantOrder) -> Transformed:
             stored_as(instruct, shapes),
             tensors(),
             report=report,
-            copied=[
-                path for path in files_beside(adapted) if path.name not in (GENERATION_FILE, TEMPLATE_FILE)
-            ],
+            owner=instruct,
+            copied=_files(instruct, adapted),
             texts=_texts(instruct, adapted, old, new),
         )
 
@@ -188,6 +188,13 @@ def _new_ids(
         else:
             found[key] = kept if isinstance(instruct[key], list) else kept[0]
     return found
+
+
+def _files(instruct: Layout, adapted: Layout) -> dict[str, Path]:
+    """Returns the adapted model's tokenizer, and what else goes with the instruct model's body."""
+    tokens = {name: path for name, path in files_beside(adapted).items() if is_of_tokenizer(name)}
+    others = {name: path for name, path in files_beside(instruct).items() if not is_of_tokenizer(name)}
+    return {name: path for name, path in (others | tokens).items() if name != TEMPLATE_FILE}
 
 
 def _texts(instruct: Layout, adapted: Layout, old: Vocabulary, new: Vocabulary) -> dict[str, str]:

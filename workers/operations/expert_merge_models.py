@@ -99,7 +99,13 @@ def merge_experts(order: ExpertMergeOrder) -> Transformed:
 
         report.results.update({name: found.groups.tolist() for name, found in groupings.items()})
         return write_result(
-            order.place, _config(layout, order), stored, tensors(), report=report, copied=files_beside(layout)
+            order.place,
+            _config(layout, order),
+            stored,
+            tensors(),
+            report=report,
+            owner=layout,
+            copied=files_beside(layout),
         )
 
 

@@ -15,9 +15,11 @@ import numpy as np
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.checkpoints.companions import companions_of
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader, check_finite
-from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, tokenizer_files, write_checkpoint
+from workers.checkpoints.verification.loading_check import check_loads
+from workers.checkpoints.writing.checkpoint import Contents, StoredTensor, write_checkpoint
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError
 from workers.operations.blocks import Read
@@ -95,13 +97,25 @@ def write_result(
     tensors: Iterable[tuple[str, Tensor]],
     *,
     report: Report,
-    copied: Sequence[Path],
+    owner: Layout,
+    copied: Mapping[str, Path],
     texts: Mapping[str, str] | None = None,
 ) -> Transformed:
     """Writes the folder, complete or not at all, with the operation's report beside the weights.
 
+    Args:
+        place: Where to.
+        config: For config.json.
+        stored: What `tensors` will yield.
+        tensors: The weights.
+        report: What the operation did.
+        owner: The checkpoint that the configuration comes from.
+        copied: Files taken over, by path.
+        texts: Files given as text, by path.
+
     Raises:
-        ExportError: The folder exists already, the disk is full, or nothing can be written there.
+        ExportError: The folder exists already, the disk is full, nothing can be written there, or
+            transformers cannot load what was written.
     """
     texts = dict(texts or {})
 
@@ -109,16 +123,23 @@ def write_result(
         yield from tensors
         texts[REPORT_FILE] = report.text()  # complete only now; texts are written after the weights
 
+    def loads(folder: Path) -> str:
+        return check_loads(folder, place.folder, owner=owner.folder)
+
     contents = Contents(config, stored, copied=copied, texts=texts, shard_bytes=place.shard_bytes)
     exported: Exported = write_checkpoint(
-        contents, and_then_the_report(), Path(place.folder), replace=place.replace
+        contents,
+        and_then_the_report(),
+        Path(place.folder),
+        replace=place.replace,
+        check=loads if place.verify else None,
     )
     return Transformed(exported, report.text())
 
 
-def files_beside(layout: Layout) -> list[Path]:
-    """Returns the tokenizer and generation files that go with a checkpoint."""
-    return tokenizer_files(layout.folder)
+def files_beside(layout: Layout) -> dict[str, Path]:
+    """Returns the files that go with a checkpoint's weights, by path from its folder."""
+    return companions_of(layout.folder)
 
 
 def rng_for(seed: int, name: str) -> np.random.Generator:

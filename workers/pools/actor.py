@@ -111,7 +111,9 @@ class Worker:
         set_num_threads(self._threads)
 
 
-def merge_here(order: ExportOrder, progress: Progress, announce: Announce) -> Exported:
+def merge_here(
+    order: ExportOrder, progress: Progress | None = None, announce: Announce | None = None
+) -> Exported:
     """Carries out an export order in this process, and tells how far it is.
 
     Unlike an job it imports nothing but what a merge needs: who merges waits for no evaluator.

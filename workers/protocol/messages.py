@@ -110,11 +110,16 @@ Announce = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class HubTarget:
-    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here."""
+    """A repository on the Hugging Face Hub.  The token comes from the environment, never from here.
+
+    Attributes:
+        replace: A model that the repository holds may be replaced.
+    """
 
     repository: str
     private: bool = True
     message: str = "Add a model merged by evomerge"
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class ExportOrder:
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
         strict: Refuse filters that choose no tensor, whatever they are.
+        verify: Have it loaded by transformers in a fresh process before it gets its name.
     """
 
     recipe: Recipe
@@ -143,11 +149,17 @@ class ExportOrder:
     restart: bool = False
     device: str = "cpu"
     strict: bool = False
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A checkpoint that now exists; `notes` say in what a parent is not as its files say."""
+    """A checkpoint that now exists.
+
+    Attributes:
+        notes: In what a parent is not as its files say, and what a push changed in a repository.
+        verified: What loading it in a fresh process showed; empty where that was not asked for.
+    """
 
     folder: str
     files: tuple[str, ...]
@@ -155,6 +167,7 @@ class Exported:
     digest: str
     url: str | None = None
     notes: tuple[str, ...] = ()
+    verified: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,16 @@ from search_spaces import Parent
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a checkpoint is written; the folder appears complete or not at all."""
+    """Where a checkpoint is written; the folder appears complete or not at all.
+
+    Attributes:
+        verify: Have it loaded by transformers in a fresh process before it gets its name.
+    """
 
     folder: str
     replace: bool = False
     shard_bytes: int = 5_000_000_000
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
 
+from workers.checkpoints.architecture.load_patterns import not_loaded
 from workers.checkpoints.architecture.meta_model import read_configuration
 from workers.errors import MergeError, PreparationError
 
@@ -70,7 +71,7 @@ class Network:
         self._hollow = _let_go_of_memory(self.model, device)
         self._parameters: dict[str, Tensor] = self.model.state_dict(keep_vars=True)
         self._tied: Mapping[str, str] = getattr(self.model, "all_tied_weights_keys", None) or {}
-        self._ignored = [re.compile(p) for p in (self.model._keys_to_ignore_on_load_unexpected or ())]
+        self._ignored = [re.compile(p) for p in not_loaded(self.model)]
         self._prefix = f"{self.model.base_model_prefix}."
         self._scaled: list[RemovableHandle] = []
 
@@ -217,13 +218,11 @@ def _let_go_of_memory(model: Any, device: str) -> set[int]:  # noqa: ANN401 - tr
     """Replaces every parameter by an empty one on the device; returns their `id`s.  Tied ones stay one."""
     empty: dict[int, torch.nn.Parameter] = {}
     for module in model.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is None:
-                continue
+        for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
             if id(parameter) not in empty:
                 hollow = torch.empty(0, dtype=parameter.dtype, device=device)
                 empty[id(parameter)] = torch.nn.Parameter(hollow, requires_grad=False)
-            module._parameters[name] = empty[id(parameter)]
+            module.register_parameter(name, empty[id(parameter)])
     return {id(parameter) for parameter in empty.values()}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search_spaces import Parent, Recipe
+from workers.checkpoints.companions import TEMPLATES_FOLDER, companions_of, lists_tokens
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.tensor_table import read_json
 from workers.checkpoints.vocabulary import TOKENIZER_FILE, read_vocabulary
@@ -20,8 +20,6 @@ from workers.tokenizers.union import union_tokenizer
 CONFIG_FILE = "tokenizer_config.json"
 TEMPLATE_FILE = "chat_template.jinja"
 _OLD_TEMPLATE_FILE = "chat_template.json"
-# They list one parent's tokens, and would contradict a union.
-_OF_ONE_PARENT = ("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "added_tokens.json")
 _LARGEST_TEMPLATE = 2**20  # bytes
 
 
@@ -30,12 +28,16 @@ class TokenizerFiles:
     """What stands in for files of the tokenizer's owner.
 
     Attributes:
-        texts: Name -> content.
-        left_out: The owner's files that must not be copied.
+        texts: Path from the folder, with slashes -> content.
+        left_out: The owner's files that must not be copied, likewise.
     """
 
     texts: Mapping[str, str]
     left_out: frozenset[str] = frozenset()
+
+    def kept_of(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        """Returns those of the owner's files that are copied."""
+        return {name: path for name, path in files.items() if name not in self.left_out}
 
 
 def tokenizer_files_for(
@@ -53,14 +55,15 @@ def tokenizer_files_for(
     union = _extended(recipe, layouts, alignment)
     if union is not None:
         texts[TOKENIZER_FILE] = _text(union)
-        left_out |= {name for name in _OF_ONE_PARENT if (owner / name).is_file()}
+        # They list one parent's tokens, and would contradict a union.
+        left_out |= {name for name in companions_of(owner) if lists_tokens(name)}
         if "added_tokens_decoder" in config:
             config["added_tokens_decoder"] = _decoder(union)
             texts[CONFIG_FILE] = _text(config)
     template = _chosen_template(recipe, layouts)
     if template is not None:
-        texts[TEMPLATE_FILE] = template
-        left_out.add(_OLD_TEMPLATE_FILE)
+        texts |= template
+        left_out |= {_OLD_TEMPLATE_FILE, *_additional(owner)}
         if config.pop("chat_template", None) is not None:
             texts[CONFIG_FILE] = _text(config)
     return TokenizerFiles(texts, frozenset(left_out | texts.keys()))
@@ -100,15 +103,15 @@ def chat_template_of(folder: Path) -> str | None:
     return None
 
 
-def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
-    """Returns the template that replaces the owner's, None where that stays."""
+def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> dict[str, str] | None:
+    """Returns the templates that replace the owner's, by path, None where those stay."""
     wanted = recipe.chat_template
     if recipe.chat_template_text is not None:
-        return recipe.chat_template_text
+        return {TEMPLATE_FILE: recipe.chat_template_text}
     if wanted is None or wanted == recipe.tokenizer_owner:
         return None
     if isinstance(wanted, Parent):
-        found = chat_template_of(layouts[wanted].folder)
+        found = _templates(layouts[wanted].folder)
         if found is None:
             raise MismatchError(
                 str(wanted), "has no chat template", "name a model that has one, or leave chat_template out"
@@ -117,15 +120,34 @@ def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | 
     return _most_common(recipe, layouts)
 
 
-def _most_common(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
-    """Returns the template that most of the merged models have, None where it is the owner's."""
+def _most_common(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> dict[str, str] | None:
+    """Returns the templates of the first merged model with the template that most have, by path.
+
+    None where it is the owner's.
+    """
     own = (chat_template_of(layouts[recipe.tokenizer_owner].folder) or "").strip()
-    found = [(chat_template_of(layouts[p].folder) or "").strip() for p in recipe.merged_parents]
-    counted = Counter({own: 0})  # the first of those that are equally common is taken
-    counted.update(found)
-    del counted[""]
-    chosen = max(counted, key=counted.__getitem__, default=own)
-    return None if chosen == own else chosen
+    owners: dict[str, list[Path]] = {own: []}  # the first of those that are equally common is taken
+    for parent in recipe.merged_parents:
+        folder = layouts[parent].folder
+        owners.setdefault((chat_template_of(folder) or "").strip(), []).append(folder)
+    owners.pop("", None)
+    chosen = max(owners, key=lambda template: len(owners[template]), default=own)
+    return None if chosen == own else _templates(owners[chosen][0])
+
+
+def _templates(folder: Path) -> dict[str, str] | None:
+    """Returns a model's chat template and those beside it (`tool_use`), by path; None without the first."""
+    template = chat_template_of(folder)
+    if template is None:
+        return None
+    return {TEMPLATE_FILE: template} | {
+        name: path.read_text(encoding="utf-8") for name, path in _additional(folder).items()
+    }
+
+
+def _additional(folder: Path) -> dict[str, Path]:
+    start = f"{TEMPLATES_FOLDER}/"
+    return {name: path for name, path in companions_of(folder).items() if name.startswith(start)}
 
 
 def _config(folder: Path) -> dict[str, Any]:

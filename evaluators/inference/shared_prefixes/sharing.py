@@ -69,7 +69,7 @@ def sharing_of(network: PreTrainedModel) -> Sharing | str:
     if attention not in _ATTENTION:
         return f"attention {attention} takes no masks of its own"
     if kinds & set(_GROWING_ROPE):
-        return f"positions of kind {sorted(kinds & set(_GROWING_ROPE))[0]} depend on the batch"
+        return f"positions of kind {min(kinds & set(_GROWING_ROPE))} depend on the batch"
     if (number := _number_of_two_layers(network)) is not None:
         return f"two layers write into place {number} of the key-value cache"
     windows = [getattr(config, "sliding_window", None)]

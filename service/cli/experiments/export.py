@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from service.cli.connection import NameArgument, Place, finds_experiments, number_or_winner
-from service.cli.output import CommandError, Exit, note, note_console, say
+from service.cli.output import CommandError, Exit, clean, note, note_console, say
 from service.cli.reaching import Need, reach
 from service.cli.units import size
 from service.client.client import Client
@@ -31,7 +31,13 @@ def export(
         ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace an earlier export there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an earlier export there, or a repository's model.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
+    ] = True,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
@@ -40,7 +46,9 @@ def export(
     """
     wanted = number_or_winner(candidate)
     with reach(place, Need.EXPORT) as (client, own):
-        view = client.export(name, wanted, target=_target(target), private=not public, replace=replace)
+        view = client.export(
+            name, wanted, target=_target(target), private=not public, replace=replace, verify=verify
+        )
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:
             view = wait_until_written(client, view)
@@ -51,6 +59,8 @@ def export(
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
+    for remark in (view.verified or "not verified: transformers was not asked to load it", *view.notes):
+        note(clean(remark))
     say(view.url or view.folder or view.target)
     return Exit.OK
 

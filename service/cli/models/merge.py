@@ -24,8 +24,10 @@ from workers.protocol.messages import Exported, ExportOrder
 
 SHARD_GIGABYTES = 5.0
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-_SIZE = re.compile(r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.I | re.A)
-_NUMBERS = re.compile(r"(?P<number>\d{1,15})(?P<unit>[kmb]?)", re.I | re.A)
+_SIZE = re.compile(
+    r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.IGNORECASE | re.ASCII
+)
+_NUMBERS = re.compile(r"(?P<number>\d{1,15})(?P<unit>[kmb]?)", re.IGNORECASE | re.ASCII)
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, None: 2}
 
@@ -50,6 +52,10 @@ def merge(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where the same merge was killed before.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
+    ] = True,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a recipe that says what nobody reads.")
     ] = False,
@@ -75,8 +81,9 @@ def merge(
     """Merge one recipe to disk, without a service: what mergekit-yaml does, with the same files.
 
     Relative paths in the recipe are taken from the recipe's folder. Parents are read as they are
-    needed, one tensor or some rows at a time. OUT appears when it is complete; a merge that was
-    killed goes on where it stopped when the same command is given again.
+    needed, one tensor or some rows at a time. OUT appears when it is complete and transformers has
+    loaded it in a fresh process; a merge that was killed goes on where it stopped when the same
+    command is given again.
 
     A file may hold several recipes, divided by ---, with a name each: where one recipe's model is
     another's name, that is merged first. The flags of mergekit-yaml and mergekit-multi are accepted.
@@ -91,6 +98,7 @@ def merge(
         restart=restart,
         device=_device(device, cuda=cuda),
         strict=strict,
+        verify=verify,
     )
     if verbosity:
         note("Note: -v is mergekit's, and changes nothing here")
@@ -143,6 +151,7 @@ def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool)
         raise
     except WorkerError as error:
         raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+    note(exported.verified or "not verified: transformers was not asked to load it (--no-verify)")
     for remark in exported.notes:
         note(remark)
     return exported

@@ -33,6 +33,9 @@ MOST_RESULTS = 8  # lines of the report that are shown
 
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write the result.")]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace a folder that exists.")]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name.")
+]
 ShardOption = Annotated[
     float, typer.Option("--shard-size", min=0.001, metavar="GB", help="Largest file of weights.")
 ]
@@ -46,13 +49,14 @@ def align(
     seed: SeedOption = 0,
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
+    verify: VerifyOption = True,
 ) -> None:
     """Reorder a model's hidden units, heads and experts so that they match another model's.
 
     The result computes what PARENT does, but its weights can be merged with those of a model of other
     origin. Models that were trained from one base are aligned already.
     """
-    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes)
+    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     _carry_out(WeightMatchingOrder(parent_named(parent), parent_named(reference), place, seed))
 
 
@@ -72,6 +76,7 @@ def partial_merge(
     seed: SeedOption = 0,
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
+    verify: VerifyOption = True,
 ) -> None:
     """Merge two models of different origin, and keep the MLP units that match worst (PLeaS).
 
@@ -81,7 +86,7 @@ def partial_merge(
     order = PartialMergeOrder(
         first=parent_named(first),
         second=parent_named(second),
-        place=_place(out, replace=replace, shard_gigabytes=shard_gigabytes),
+        place=_place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify),
         ratio=ratio,
         seed=seed,
         texts=None if texts is None else str(texts.expanduser().absolute()),
@@ -111,12 +116,13 @@ def merge_experts(
     ] = None,
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
+    verify: VerifyOption = True,
 ) -> None:
     """Merge a mixture's experts into fewer, guided by how often each is used (M-SMoE).
 
     Needs a routing record: evomerge calibrate MODEL --texts FILE --record routing.
     """
-    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes)
+    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     file = None if routing is None else str(routing.expanduser().absolute())
     _carry_out(ExpertMergeOrder(parent_named(parent), place, experts, keep, similarity, file))
 
@@ -153,7 +159,7 @@ def merge_adapters(
     """Merge LoRA adapters of one base into one adapter: rank by rank (LoRA-LEGO), or by TIES (GENOME)."""
     order = AdapterMergeOrder(
         adapters=tuple(str(folder.expanduser().absolute()) for folder in adapters),
-        place=_place(out, replace=replace, shard_gigabytes=5.0),
+        place=_place(out, replace=replace, shard_gigabytes=5.0, verify=False),
         rank=rank,
         seed=seed,
         parameter_reweighting=parameter_reweighting,
@@ -182,15 +188,16 @@ def transplant(
     ] = "overlap",
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
+    verify: VerifyOption = True,
 ) -> None:
     """Give an instruct model the vocabulary that its base learned in continued pre-training (LEP)."""
-    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes)
+    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     origin = None if base is None else parent_named(base)
     _carry_out(TransplantOrder(parent_named(instruct), parent_named(adapted), place, origin, method))
 
 
-def _place(out: Path, *, replace: bool, shard_gigabytes: float) -> Place:
-    return Place(str(out.expanduser().absolute()), replace, int(shard_gigabytes * 1e9))
+def _place(out: Path, *, replace: bool, shard_gigabytes: float, verify: bool) -> Place:
+    return Place(str(out.expanduser().absolute()), replace, int(shard_gigabytes * 1e9), verify)
 
 
 def _carry_out(order: TransformOrder) -> None:
@@ -202,6 +209,8 @@ def _carry_out(order: TransformOrder) -> None:
     for name, value in list(results.items())[:MOST_RESULTS]:
         note(f"{name}: {json.dumps(value)}")
     note(f"Written ({size(done.exported.bytes)}); digest {done.exported.digest}")
+    if done.exported.verified:
+        note(done.exported.verified)
     say(done.exported.folder)
 
 

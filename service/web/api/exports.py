@@ -49,9 +49,17 @@ class ExportRequest(BaseModel):
         ),
     ] = None
     private: Annotated[bool, Field(strict=True, description="Whether a Hub repository is private.")] = True
-    replace: Annotated[bool, Field(strict=True, description="An earlier export there may be replaced.")] = (
-        False
-    )
+    replace: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="An earlier export there, or a model that the Hub repository holds, may be replaced.",
+        ),
+    ] = False
+    verify: Annotated[
+        bool,
+        Field(strict=True, description="The checkpoint is loaded by transformers before it gets its name."),
+    ] = True
 
 
 @router.post(

@@ -18,7 +18,7 @@ from workers.errors import WorkerError
 
 logger = structlog.get_logger(__name__)
 
-_CODES = {
+CODES = {
     HTTPStatus.NOT_FOUND: ("not_found", "see /docs for the addresses there are"),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "see /docs for what this address answers to"),
 }
@@ -63,7 +63,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else str(error)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    code, remedy = _CODES.get(HTTPStatus(status), (HTTPStatus(status).name.lower(), ""))
+    code, remedy = CODES.get(HTTPStatus(status), (HTTPStatus(status).name.lower(), ""))
     if status == HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path}"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -132,6 +132,26 @@ def test_there_is_no_winner_before_the_end(
     assert "no winner yet" in answer.json()["detail"]
 
 
+def test_what_a_worker_found_when_it_loaded_the_checkpoint_is_told(
+    steps: Steps, workforce: SteeredWorkforce
+) -> None:
+    done = export(steps, candidate=7)
+    assert done["verified"] == "loaded"
+    assert done["notes"] == []
+    unverified = export(steps, candidate=6, verify=False)
+    assert unverified["verified"] is None
+    assert [order.verify for order in orders(workforce)] == [True, False]
+    assert "was written without being loaded" in orders(workforce)[1].card
+
+
+def test_a_repository_that_holds_a_model_is_replaced_only_when_asked(
+    steps: Steps, workforce: SteeredWorkforce
+) -> None:
+    export(steps, candidate=7, target="hub:me/merged")
+    export(steps, candidate=7, target="hub:me/merged", replace=True)
+    assert [order.hub.replace for order in orders(workforce) if order.hub] == [False, True]
+
+
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
     workforce.errand_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
     failed = export(steps, candidate=7)

@@ -127,6 +127,11 @@ def test_the_card_tells_how_the_model_was_found() -> None:
     assert 'from_pretrained("me/skills")' in section(card, "Usage")
 
 
+def test_a_checkpoint_that_was_never_loaded_says_so() -> None:
+    assert "without being loaded" in model_card(subject(verified=False))
+    assert "without being loaded" not in model_card(subject())
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

@@ -11,11 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from search_spaces import Parent
-from tests.workers.hub_server import READER, WRITER, HubServer, Repository
+from tests.workers.hub_server import READER, WRITER, Fault, HubServer, Repository
+from tests.workers.recipes import linear_recipe
 from workers.checkpoints.hub import local_folder
 from workers.errors import CheckpointError
 
@@ -25,9 +29,11 @@ logging.basicConfig(level=logging.DEBUG)
 from pathlib import Path
 from workers.errors import ExportError
 from workers.checkpoints.hub_client import push_folder
+from workers.checkpoints.hub_patience import Patience
 from workers.protocol.messages import HubTarget
+patience = Patience(first=0.01)
 try:
-    pushed = push_folder(Path(sys.argv[1]), HubTarget(**json.loads(sys.argv[2])))
+    pushed = push_folder(Path(sys.argv[1]), HubTarget(**json.loads(sys.argv[2])), patience)
     print("PUSHED", json.dumps([pushed.url, pushed.commit]))
 except ExportError as error:
     print("REFUSED", error)
@@ -143,6 +149,163 @@ def test_a_push_that_breaks_off_leaves_nothing_visible(
     hub.refusals[step] = 403
     assert "REFUSED" in push(hub, export_folder)
     assert list(hub.repositories["lab/winner"].files) == [".gitattributes"]
+
+
+# What passes by itself
+
+CALLS = (
+    "POST /api/repos/create",
+    "GET /api/models/lab/winner$",
+    "GET /api/models/lab/winner/tree/",
+    "POST /api/models/lab/winner/preupload/",
+    "POST /lab/winner.git/info/lfs/objects/batch",
+    "PUT /blobs/",
+    "POST /api/models/lab/winner/commit/",
+)
+
+
+@pytest.mark.parametrize("kind", [503, "cut", "lost"])
+def test_a_hiccup_at_every_call_changes_nothing_in_the_end(
+    hub: HubServer, export_folder: Path, kind: int | Literal["cut", "lost"]
+) -> None:
+    hub.faults += [Fault(call, kind) for call in CALLS]
+    assert "PUSHED" in push(hub, export_folder)
+    assert [fault.times for fault in hub.faults] == [0] * len(CALLS)
+    repository = hub.repositories["lab/winner"]
+    assert len(repository.commits) == 2
+    assert repository.files["model.safetensors"] == (export_folder / "model.safetensors").read_bytes()
+
+
+def test_a_hub_that_asks_for_time_is_given_it_and_not_more_than_there_is(
+    hub: HubServer, export_folder: Path
+) -> None:
+    hub.faults += [Fault(call, 429, headers={"Retry-After": "0"}) for call in CALLS[:3]]
+    hub.faults += [Fault(CALLS[0], 429, headers={"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"})]
+    assert "PUSHED" in push(hub, export_folder)
+    hub.faults += [Fault(CALLS[0], 429, headers={"Retry-After": "100000"})]
+    assert "takes no more requests for now (status 429" in push(hub, export_folder)
+
+
+def test_a_hub_in_lasting_trouble_ends_the_push(hub: HubServer, export_folder: Path) -> None:
+    hub.refusals[CALLS[1]] = 503
+    assert "the Hub is in trouble (status 503" in push(hub, export_folder)
+    assert hub.requests.count("GET /api/models/lab/winner") == 6
+
+
+def test_what_is_there_is_not_uploaded_again(hub: HubServer, export_folder: Path) -> None:
+    hub.refusals[CALLS[-1]] = 403
+    assert "REFUSED" in push(hub, export_folder)
+    hub.refusals.clear()
+    assert "PUSHED" in push(hub, export_folder)
+    assert sum(request.startswith("PUT /blobs/") for request in hub.requests) == 1
+    seen = len(hub.repositories["lab/winner"].commits)
+    assert "PUSHED" in push(hub, export_folder)
+    assert len(hub.repositories["lab/winner"].commits) == seen
+
+
+def test_a_commit_that_comes_in_between_is_looked_at(hub: HubServer, export_folder: Path) -> None:
+    push(hub, export_folder)
+    (export_folder / "README.md").write_text("another card\n")
+    hub.faults.append(Fault(CALLS[-1], 412))
+    assert "PUSHED" in push(hub, export_folder)
+    assert hub.repositories["lab/winner"].files["README.md"] == b"another card\n"
+
+
+EXPORT = """
+import json, sys
+from search_spaces import Recipe
+from workers.errors import ExportError
+from workers.export.merge_to_disk import export
+from workers.protocol.messages import ExportOrder, HubTarget
+order = ExportOrder(Recipe.model_validate_json(sys.argv[1]), sys.argv[2], replace=True, verify=False,
+                    hub=HubTarget("lab/winner"))
+for _ in range(2):
+    heard = []
+    try:
+        exported = export(order, lambda tensors, _: heard.append(tensors))
+        print("PUSHED", len(heard), exported.notes)
+    except ExportError as error:
+        print("REFUSED", len(heard), error)
+"""
+
+
+def test_an_upload_that_failed_is_done_again_without_merging_again(
+    hub: HubServer, tiny_parents: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = linear_recipe([tiny_parents["left"], tiny_parents["right"]], (0.5, 0.5))
+    hub.faults.append(Fault(CALLS[-1], 403))
+    arguments = (recipe.model_dump_json(), str(tmp_path / "out"))
+    said = converse(EXPORT, *arguments, environment=hub.environment(), home=tmp_path / "home").stdout
+    first, second = said.splitlines()
+    assert first.startswith("REFUSED 21 lab/winner")
+    assert f"kept in {tmp_path / 'out'}" in first
+    assert second.startswith("PUSHED 0")
+    assert "adds README.md" not in second
+    assert "model.safetensors" in second
+    assert not list(tmp_path.glob(".out*"))
+
+
+# A repository that holds another model
+
+
+@pytest.fixture
+def occupied(hub: HubServer) -> Repository:
+    """A repository with one file of weights, and what else an old model left behind."""
+    hub.repositories["lab/winner"] = repository = Repository(private=True)
+    names = (
+        "model.safetensors",
+        "pytorch_model.bin",
+        "adapter_config.json",
+        "tokenizer.model",
+        "config.json",
+    )
+    others = ("notes.txt", "logo.png", "gguf/old.gguf", "LICENSE")
+    repository.commit("an old model", {name: name.encode() for name in (*names, *others, ".gitattributes")})
+    return repository
+
+
+@pytest.fixture
+def sharded(tmp_path: Path, tiny_parents: dict[str, Path]) -> Path:
+    folder = tmp_path / "sharded"
+    model = AutoModelForCausalLM.from_pretrained(tiny_parents["left"])
+    model.save_pretrained(folder, max_shard_size="10KB")
+    return folder
+
+
+def test_a_sharded_model_is_not_put_beside_a_single_file_that_would_be_loaded_instead(
+    hub: HubServer, occupied: Repository, sharded: Path
+) -> None:
+    answer = push(hub, sharded)
+    assert "REFUSED lab/winner: holds another model" in answer
+    gone = "adapter_config.json, model.safetensors, pytorch_model.bin, tokenizer.model"
+    assert f"changes config.json; deletes {gone}; leaves alone LICENSE, gguf/old.gguf, logo.png" in answer
+    assert "--replace" in answer
+    assert len(occupied.commits) == 1
+
+
+def test_a_model_that_may_be_replaced_goes_in_the_same_commit_and_nothing_else_does(
+    hub: HubServer, occupied: Repository, sharded: Path, tmp_path: Path
+) -> None:
+    before = occupied.files
+    assert "PUSHED" in push(hub, sharded, replace=True)
+    assert len(occupied.commits) == 2
+    kept = {".gitattributes", "notes.txt", "logo.png", "gguf/old.gguf", "LICENSE"}
+    assert set(occupied.files) == kept | {path.name for path in sharded.iterdir()}
+    assert all(occupied.files[name] == before[name] for name in kept)
+    for name, content in occupied.files.items():
+        (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clone" / name).write_bytes(content)
+    mine, theirs = (
+        AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (sharded, tmp_path / "clone")
+    )
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_a_card_alone_is_no_other_model(hub: HubServer, export_folder: Path) -> None:
+    hub.repositories["lab/winner"] = repository = Repository(private=True)
+    repository.commit("begin", {"README.md": b"soon", "LICENSE": b"mit"})
+    assert "PUSHED" in push(hub, export_folder)
+    assert repository.files["LICENSE"] == b"mit"
 
 
 def test_a_hub_that_does_not_answer_is_named(export_folder: Path, tmp_path: Path) -> None:

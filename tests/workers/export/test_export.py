@@ -35,7 +35,7 @@ def slowly(tensors, size):
         print("ten", flush=True)
         time.sleep(60)
 
-order = ExportOrder(Recipe.model_validate_json(sys.argv[1]), sys.argv[2], shard_bytes=5000)
+order = ExportOrder(Recipe.model_validate_json(sys.argv[1]), sys.argv[2], shard_bytes=5000, verify=False)
 if sys.argv[3] == "no room":
     resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
 merge_to_disk(order, slowly if sys.argv[3] == "slowly" else None)
@@ -50,11 +50,11 @@ from search_spaces import Recipe
 
 import workers.merging.fast.backends.numba_backend  # what is loaded at a merge belongs to the program
 recipe = Recipe.model_validate_json(sys.argv[1])
-merge_to_disk(ExportOrder(recipe, sys.argv[2]))
+merge_to_disk(ExportOrder(recipe, sys.argv[2], verify=False))
 Path("/proc/self/clear_refs").write_text("5")  # the most it has resident is counted from now on
 limit = resident_bytes() + int(sys.argv[4])
 large = Recipe.model_validate_json(sys.argv[3])
-merge_to_disk(ExportOrder(large, sys.argv[2] + "-large", memory_limit=limit))
+merge_to_disk(ExportOrder(large, sys.argv[2] + "-large", memory_limit=limit, verify=False))
 most = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
 print(limit, int(most[1]) * 1024)
 """
@@ -67,7 +67,7 @@ def order(tiny_parents: dict[str, Path], tmp_path: Path) -> ExportOrder:
         shutil.copytree(tiny_parents[name], tmp_path / "parents" / name)
         folders.append(tmp_path / "parents" / name)
     recipe = linear_recipe(folders, (0.25, 0.75))
-    return ExportOrder(recipe, str(tmp_path / "out" / "merged"), shard_bytes=5000)
+    return ExportOrder(recipe, str(tmp_path / "out" / "merged"), shard_bytes=5000, verify=False)
 
 
 @pytest.fixture
@@ -258,9 +258,9 @@ def test_the_bytes_to_come_are_announced(order: ExportOrder) -> None:
 
 
 @pytest.fixture
-def large(tmp_path: Path) -> Iterator[list[Path]]:
+def large(tmp_path: Path) -> list[Path]:
     """Three parents of 160 MB each."""
-    yield [write_zeros(tmp_path / f"large{i}", tokens=80_000, hidden=1000) for i in range(3)]
+    return [write_zeros(tmp_path / f"large{i}", tokens=80_000, hidden=1000) for i in range(3)]
 
 
 def test_a_merge_of_models_larger_than_the_limit_stays_below_it(
@@ -289,7 +289,8 @@ def test_a_tensor_too_large_for_the_limit_is_refused_before_anything_is_written(
 ) -> None:
     from workers.export.tensor_stream import resident_bytes
 
-    order = ExportOrder(slerp_of(large), str(tmp_path / "out"), memory_limit=resident_bytes() + 200 * 2**20)
+    limit = resident_bytes() + 200 * 2**20
+    order = ExportOrder(slerp_of(large), str(tmp_path / "out"), memory_limit=limit, verify=False)
     with pytest.raises(ExportError, match=r"embed_tokens.*takes about") as caught:
         merge_to_disk(order)
     assert not list(tmp_path.glob("*out*"))

@@ -19,7 +19,12 @@ from transformers.initialization import no_init_weights
 from workers.errors import PreparationError
 
 # Tried in this order where a configuration does not name its class.
-_AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM", "AutoModel")
+AUTO_CLASSES = {
+    "AutoModelForCausalLM": "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "AutoModelForImageTextToText": "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
+    "AutoModelForSeq2SeqLM": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING",
+    "AutoModel": "MODEL_MAPPING",
+}
 # What describes how weights are stored is no matter of the network's shape.
 _NOT_SHAPE = ("torch_dtype", "dtype")
 
@@ -79,10 +84,9 @@ def _built(read: Any, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - trans
         if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
             takes = isinstance(read, named.config_class)  # type: ignore[attr-defined]
             return named(read if takes else read.get_text_config(decoder=True))
-    for name in _AUTO_CLASSES:
-        automatic = getattr(transformers, name)
-        if type(read) in automatic._model_mapping:
-            return automatic.from_config(read, trust_remote_code=False)
+    for name, mapping in AUTO_CLASSES.items():
+        if type(read) in getattr(transformers, mapping):
+            return getattr(transformers, name).from_config(read, trust_remote_code=False)
     raise PreparationError(
         "model_type",
         f"transformers {transformers.__version__} has no language model for {config.get('model_type')!r}",

@@ -13,6 +13,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
+from workers.checkpoints.architecture.load_patterns import not_loaded
 from workers.checkpoints.architecture.meta_model import meta_model, read_configuration
 from workers.errors import PreparationError
 
@@ -64,7 +65,7 @@ class PromisedNetwork:
     @property
     def ignored(self) -> re.Pattern[str] | None:
         """What of a file is not loaded, and not missed."""
-        patterns = list(self.model._keys_to_ignore_on_load_unexpected or ())
+        patterns = list(not_loaded(self.model))
         buffers = [name for name, _ in self.model.named_buffers()]
         patterns += [p for p, end in _COMPUTED if any(name.endswith(end) for name in buffers)]
         return re.compile("|".join(f"({pattern})" for pattern in patterns)) if patterns else None

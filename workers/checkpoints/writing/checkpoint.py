@@ -13,57 +13,48 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workers.checkpoints.tensor_table import INDEX_FILE, check_inside
+from workers.checkpoints.tensor_table import INDEX_FILE
 from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
 from workers.checkpoints.writing.shards import Shard, StoredTensor, cut_into_shards
 from workers.checkpoints.writing.staging import (
     dispose_of_leftovers,
+    files_in,
     name_of_partial,
     put_in_place,
     shared_partial,
     sync,
 )
-from workers.errors import CheckpointError, ExportError, WorkerError
+from workers.errors import ExportError, WorkerError
 from workers.protocol.messages import Exported, Progress
 
 __all__ = [
+    "Check",
     "Contents",
     "Progress",
     "StoredTensor",
     "continue_checkpoint",
-    "tokenizer_files",
     "write_checkpoint",
 ]
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-)
 STORED_NAMES: Mapping[str, str] = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3",
     "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0", "int64": "I64", "int32": "I32", "int16": "I16",
     "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
-LARGEST_COPIED = 256 * 2**20  # bytes
 ROOM_TO_SPARE = 64 * 2**20  # bytes
 
 _FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
 
+Check = Callable[[Path], str]
+"""Looks at a folder that is complete but has no name yet; returns what was found right, or raises."""
 Tensors = Iterable[tuple[str, Tensor]]
 """In the announced order; a tensor may come in several pieces, each some of its rows."""
 
@@ -75,15 +66,15 @@ class Contents:
     Attributes:
         config: For config.json.
         tensors: What `write_checkpoint` will be given, in this order.
-        copied: Files taken over as they are (tokenizer, generation settings).
-        texts: Files given as text, by name (`README.md`).
+        copied: Files taken over as they are (tokenizer, processor), by path from the folder, with slashes.
+        texts: Files given as text, likewise (`README.md`); they stand in for copied ones.
         shard_bytes: The most that one safetensors file holds.
         queued: Bytes that may wait for the disk, or one piece of any size.
     """
 
     config: Mapping[str, Any]
     tensors: Sequence[StoredTensor]
-    copied: Sequence[Path] = ()
+    copied: Mapping[str, Path] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     shard_bytes: int = 5_000_000_000
     queued: int = QUEUED
@@ -96,11 +87,13 @@ def write_checkpoint(
     *,
     replace: bool = False,
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Exported:
-    """Writes a checkpoint folder; the name appears when it is complete.
+    """Writes a checkpoint folder; the name appears when it is complete and was checked.
 
     Raises:
-        ExportError: The folder exists already, the disk is full, or nothing can be written there.
+        ExportError: The folder exists already, the disk is full, nothing can be written there, or the
+            check found something wrong.
         MergeError: The tensors are not those that were announced.
     """
     with _explained(folder):
@@ -112,7 +105,7 @@ def write_checkpoint(
             shards = cut_into_shards(contents.tensors, contents.shard_bytes)
             told = progress or (lambda *_: None)
             writer = ShardWriter(partial, shards, MergeJournal.none(), Written(), told, contents.queued)
-            return _fill(writer, contents, shards, tensors, _Places(partial, folder))
+            return _fill(writer, contents, shards, tensors, _Places(partial, folder, check))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -126,6 +119,7 @@ def continue_checkpoint(
     restart: bool = False,
     replace: bool = False,
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Exported:
     """Writes a checkpoint folder, after the last tensor that a killed process completed under this key.
 
@@ -140,10 +134,11 @@ def continue_checkpoint(
         restart: Begin anew, whatever is there.
         replace: Replace a folder that exists.
         progress: Called for every tensor, at first of the last one that was there.
+        check: Looks at the folder before it gets its name.
 
     Raises:
         ExportError: The folder exists already or is being written by another process, the disk is
-            full, or nothing can be written there.
+            full, nothing can be written there, or the check found something wrong.
         MergeError: The tensors are not those that were announced.
     """
     with _explained(folder):
@@ -161,7 +156,8 @@ def continue_checkpoint(
                 if written.tensors:
                     told(written.tensors, writer.bytes)
                 tensors = tensors_from(written.tensors)
-                exported = _fill(writer, contents, shards, tensors, _Places(partial / _FILES, folder))
+                places = _Places(partial / _FILES, folder, check)
+                exported = _fill(writer, contents, shards, tensors, places)
             except BaseException as error:
                 if isinstance(error, WorkerError) or not written.tensors:
                     shutil.rmtree(partial, ignore_errors=True)
@@ -174,10 +170,11 @@ def continue_checkpoint(
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where a folder is made, and where it will be."""
+    """Where a folder is made, and where it will be once it was checked."""
 
     partial: Path
     final: Path
+    check: Check | None
 
 
 def _place(folder: Path, *, replace: bool) -> Path:
@@ -209,27 +206,11 @@ def _fill(
     _write_index(contents, shards, places.partial)
     _write_descriptions(contents, places.partial)
     exported = _describe(places, writer.digests)
+    if places.check is not None:
+        exported = replaced(exported, verified=places.check(places.partial))
     sync(places.partial)
     put_in_place(places.partial, places.final)
     return exported
-
-
-def tokenizer_files(folder: Path) -> list[Path]:
-    """Returns a checkpoint's tokenizer and generation files.
-
-    Raises:
-        CheckpointError: One is too large for what it is, or a link out of the folder.
-    """
-    found = [folder / n for n in (*TOKENIZER_FILES, "generation_config.json") if (folder / n).is_file()]
-    for path in found:
-        check_inside(path)
-        if path.stat().st_size > LARGEST_COPIED:
-            raise CheckpointError(
-                str(path),
-                f"{path.stat().st_size} bytes, more than {LARGEST_COPIED} for a tokenizer's file",
-                "download or save the checkpoint again",
-            )
-    return found
 
 
 def _piece(name: str, tensor: Tensor) -> Piece:
@@ -248,12 +229,24 @@ def _write_index(contents: Contents, shards: Sequence[Shard], partial: Path) -> 
 
 def _write_descriptions(contents: Contents, partial: Path) -> None:
     _write_json(partial / "config.json", contents.config)
-    for path in contents.copied:
-        shutil.copyfile(path, partial / path.name)
+    for name, source in contents.copied.items():
+        shutil.copyfile(source, _new_file(partial, name))
     for name, text in contents.texts.items():
-        if Path(name).name != name or name.startswith("."):
-            raise ExportError(name, "is no plain file name", "give a name without folders")
-        (partial / name).write_text(text, encoding="utf-8")
+        _new_file(partial, name).write_text(text, encoding="utf-8")
+
+
+def _new_file(partial: Path, name: str) -> Path:
+    """Returns where a file goes; its sub-folder is made.
+
+    Raises:
+        ExportError: It would lie outside the checkpoint's folder, or be hidden.
+    """
+    parts = name.split("/")
+    if any(part == "" or part.startswith(".") or not part.isprintable() for part in parts):
+        raise ExportError(repr(name), "is no plain file name", "give a name without .. and leading dots")
+    path = partial.joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -262,13 +255,17 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _describe(places: _Places, known: Mapping[str, str]) -> Exported:
     """Names the files, their size, and one digest over all of them."""
-    paths = sorted(places.partial.iterdir())
+    paths = files_in(places.partial)
     digest = hashlib.sha256()
-    for path in paths:
-        content = known.get(path.name) or hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{content}  {path.name}\n".encode())
-    size = sum(path.stat().st_size for path in paths)
-    return Exported(str(places.final), tuple(path.name for path in paths), size, digest.hexdigest())
+    for name, path in paths.items():
+        digest.update(f"{known.get(name) or _sha256(path)}  {name}\n".encode())
+    size = sum(path.stat().st_size for path in paths.values())
+    return Exported(str(places.final), tuple(paths), size, digest.hexdigest())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_place(folder: Path, *, replace: bool) -> None:

@@ -69,9 +69,15 @@ def dispose_of_leftovers(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def files_in(folder: Path) -> dict[str, Path]:
+    """Returns a folder's files, those of its sub-folders too, by path from it with slashes, sorted."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
 def sync(folder: Path) -> None:
-    """Waits until a folder's files are on the disk."""
-    for path in folder.iterdir():
+    """Waits until a folder's files are on the disk, those of its sub-folders too."""
+    for path in folder.rglob("*"):
         _sync(path)
     _sync(folder)
 

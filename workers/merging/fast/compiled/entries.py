@@ -46,7 +46,7 @@ def sign_of(total: np.float32, at_zero: np.float32) -> np.float32:
 @inlined
 def not_against(value: np.float32) -> np.float32:
     """Returns what is not below zero, and zero for what is; NaN stays."""
-    return ZERO if value < ZERO else value
+    return ZERO if value < ZERO else value  # noqa: FURB136 - max() may lose NaN
 
 
 @inlined

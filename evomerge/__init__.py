@@ -1,0 +1,82 @@
+"""evomerge's public names: what programs import.
+
+    from evomerge import Client, ExperimentSpec, Recipe, merge
+
+A name's module is imported when the name is first asked for.  Importing the package imports nothing else;
+`merge` alone, when it is called, imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evomerge.merging import merge as merge
+    from search_spaces.errors import RecipeFileError as RecipeFileError
+    from search_spaces.recipes.mergekit_yaml import read_recipe as read_recipe
+    from search_spaces.recipes.mergekit_yaml import write_recipe as write_recipe
+    from search_spaces.recipes.parent import Parent as Parent
+    from search_spaces.recipes.recipe import Recipe as Recipe
+    from search_spaces.recipes.recipe import Slice as Slice
+    from search_spaces.recipes.recipe import Source as Source
+    from service.client.client import Client as Client
+    from service.client.errors import ApiError as ApiError
+    from service.client.errors import ClientError as ClientError
+    from service.client.errors import ServerUnreachableError as ServerUnreachableError
+    from service.experiment.spec import ExperimentSpec as ExperimentSpec
+    from workers.errors import WorkerError as WorkerError
+    from workers.protocol.messages import Exported as Exported
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ClientError",
+    "ExperimentSpec",
+    "Exported",
+    "Parent",
+    "Recipe",
+    "RecipeFileError",
+    "ServerUnreachableError",
+    "Slice",
+    "Source",
+    "WorkerError",
+    "merge",
+    "read_recipe",
+    "write_recipe",
+]
+
+_MODULES: Mapping[str, str] = {
+    "ApiError": "service.client.errors",
+    "Client": "service.client.client",
+    "ClientError": "service.client.errors",
+    "ExperimentSpec": "service.experiment.spec",
+    "Exported": "workers.protocol.messages",
+    "Parent": "search_spaces.recipes.parent",
+    "Recipe": "search_spaces.recipes.recipe",
+    "RecipeFileError": "search_spaces.errors",
+    "ServerUnreachableError": "service.client.errors",
+    "Slice": "search_spaces.recipes.recipe",
+    "Source": "search_spaces.recipes.recipe",
+    "WorkerError": "workers.errors",
+    "merge": "evomerge.merging",
+    "read_recipe": "search_spaces.recipes.mergekit_yaml",
+    "write_recipe": "search_spaces.recipes.mergekit_yaml",
+}
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would believe every misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Imports the module of a public name, and keeps what the name stands for."""
+        if name not in _MODULES:
+            raise AttributeError(f"evomerge has no {name!r}; it has: {', '.join(_MODULES)}")
+        found = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    """Names what can be imported."""
+    return sorted({*globals(), *_MODULES})

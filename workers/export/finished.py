@@ -1,0 +1,107 @@
+"""Finished folders that wait for their upload: a push that failed is tried again without merging again.
+
+A note beside the folder, hidden, says what was merged and the SHA-256 of every file that it wrote.  The
+folder is used again for the same merge where each file still has its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.checkpoints.writing.checkpoint import Contents
+from workers.checkpoints.writing.staging import files_in, sync
+from workers.protocol.messages import Exported
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedFolder:
+    """A folder that holds, or will hold, what one order asks for.
+
+    Attributes:
+        folder: The checkpoint's final place.
+        key: Changes with everything that its files depend on, but for `texts`.
+        texts: Written anew when the folder is used again: a card may have changed.
+    """
+
+    folder: Path
+    key: str
+    texts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, folder: Path, key: str, contents: Contents) -> FinishedFolder:
+        """Returns the folder of a merge with this key."""
+        copied = {name: _state(path) for name, path in contents.copied.items()}
+        told = json.dumps([key, contents.config, copied], sort_keys=True, default=str)
+        return cls(folder.expanduser().absolute(), hashlib.sha256(told.encode()).hexdigest(), contents.texts)
+
+    def find(self) -> Exported | None:
+        """Returns the checkpoint that is there already, with its texts as they shall be; None without it."""
+        try:
+            known = json.loads(self._note.read_text(encoding="utf-8"))
+            if known["key"] != self.key or not self.folder.is_dir():
+                return None
+            files, digests = files_in(self.folder), known["digests"]
+            if files.keys() - self.texts.keys() != digests.keys():
+                return None
+            if any(sha256_of(files[name]) != digest for name, digest in digests.items()):
+                return None
+            self._write_texts()
+            return self._described(digests, str(known["verified"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def note(self, exported: Exported) -> None:
+        """Notes that the folder is finished."""
+        files = files_in(self.folder)
+        digests = {name: sha256_of(path) for name, path in files.items() if name not in self.texts}
+        content = {"key": self.key, "digests": digests, "verified": exported.verified}
+        _replace(self._note, json.dumps(content))
+
+    @property
+    def _note(self) -> Path:
+        return _note_of(self.folder)
+
+    def _write_texts(self) -> None:
+        for name, text in self.texts.items():
+            _replace(self.folder / name, text)
+        sync(self.folder)
+
+    def _described(self, digests: Mapping[str, str], verified: str) -> Exported:
+        files, digest = files_in(self.folder), hashlib.sha256()
+        for name, path in files.items():
+            digest.update(f"{digests.get(name) or sha256_of(path)}  {name}\n".encode())
+        size = sum(path.stat().st_size for path in files.values())
+        return Exported(str(self.folder), tuple(files), size, digest.hexdigest(), verified=verified)
+
+
+def forget(folder: Path) -> None:
+    """Deletes the note of a folder: its upload has ended."""
+    _note_of(folder).unlink(missing_ok=True)
+
+
+def _note_of(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.finished.json"
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
