@@ -87,6 +87,8 @@ class Cluster:
             "logging_level": logging.ERROR,
             "configure_logging": False,
         }
+        # It warns that it leaves SIGTERM alone on this thread, which is as it should be.
+        logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
         try:
             if self.address is not None:
                 self._ray.init(address=self.address, **quiet)

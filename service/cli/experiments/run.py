@@ -12,11 +12,12 @@ import typer
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.evolve_flags import EvolveFlags, flags_of, takes_evolve_flags
 from service.cli.experiments.evolve_results import deliver
-from service.cli.experiments.stages import Stage, begin, check_stages, read_stages, refuse
+from service.cli.experiments.stages import Stage, begin, check_stages, checking, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
 from service.cli.output import CommandError, Exit, data_console, note, say, say_json
 from service.cli.reaching import Need, reach
 from service.cli.spec_file import read_spec_file
+from service.cli.still import still
 from service.cli.tables import front_table
 from service.cli.units import size
 from service.client.client import Client
@@ -47,7 +48,7 @@ def check(
     """Check an experiment without running it: parents, search space, tasks; no weights are read."""
     flags = flags_of(context)
     spec = read_spec_file(file, changes or (), name=name, flags=flags, strict=strict)
-    with reach(_stored(place, flags), Need.CHECK) as (client, _):
+    with reach(_stored(place, flags), Need.CHECK) as (client, _), still(checking([spec])):
         found = client.validate(spec.content)
     if as_json:
         say_json(found)
@@ -106,7 +107,12 @@ def run(
         raise CommandError("--detach submits one experiment", hint, code=Exit.USAGE)
     need = Need.STAY if detach else Need.RUN
     with reach(_stored(place, flags), need, workers=flags.workers) as (client, own):
-        stages = check_stages(client, specs)
+        try:
+            with still(checking(specs)):
+                stages = check_stages(client, specs)
+        except KeyboardInterrupt:
+            note("\nStopped while checking; nothing was submitted.")
+            return Exit.INTERRUPTED
         if detach:
             view = begin(client, stages[0])
             say(view.name)

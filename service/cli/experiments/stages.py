@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from service.cli.evolve_flags import EvolveFlags
 from service.cli.output import CommandError, Exit, note
 from service.cli.spec_file import SpecFile, read_spec_file
+from service.cli.still import still
 from service.client.client import ApiError, Client
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
@@ -44,6 +45,12 @@ class Stage:
 def name_of(spec: SpecFile) -> str:
     """Returns the name that a file gives its experiment."""
     return str(spec.content["name"])
+
+
+def checking(specs: Sequence[SpecFile]) -> str:
+    """Returns what is said while experiments are checked, for as long as that takes."""
+    files = ", ".join(str(spec.path) for spec in specs)
+    return f"checking {files}: models are inspected, tasks are built and their data sets fetched"
 
 
 def read_stages(
@@ -100,7 +107,8 @@ def begin(client: Client, stage: Stage) -> ExperimentView:
             note(f"{found.name} was begun already; it goes on where it is.")
         return client.resume(found.id) if "resume" in found.may else found
     try:
-        return client.create(stage.spec.content)
+        with still(checking([stage.spec])):
+            return client.create(stage.spec.content)
     except ApiError as error:
         if error.mistakes:
             raise CommandError(stage.spec.explain(error.mistakes), code=Exit.INVALID) from error

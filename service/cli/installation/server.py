@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
@@ -21,6 +22,7 @@ from service.settings import Settings, url_of
 
 START_SECONDS = 120.0  # a cold Ray may take this long
 STOP_SECONDS = 10  # that open answers get before they are cut off
+LAST_SECONDS = 1  # the same, where who asked has gone: the command itself
 
 Build = Callable[[Settings], FastAPI]
 
@@ -61,7 +63,7 @@ def build_app(settings: Settings, duties: frozenset[Duty] = ALL_DUTIES) -> FastA
     return create_app(settings, duties=duties)
 
 
-def server_for(settings: Settings, build: Build = build_app) -> Server:
+def server_for(settings: Settings, build: Build = build_app, *, stop_seconds: int = STOP_SECONDS) -> Server:
     """Returns a server that is ready to listen."""
     app = build(settings)
     config = uvicorn.Config(
@@ -69,7 +71,7 @@ def server_for(settings: Settings, build: Build = build_app) -> Server:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=stop_seconds,
         h11_max_incomplete_event_size=64 * 1024,
     )
     return Server(config, app.state.stopping)
@@ -130,7 +132,7 @@ def embedded_server(
     except CommandError:
         listener = listen(settings.host, 0)  # another program; any port will do for this one
     url = url_of(settings, listener.getsockname()[1])
-    server = server_for(settings, build)
+    server = server_for(settings, build, stop_seconds=LAST_SECONDS)
     failure: list[BaseException] = []
 
     def serve() -> None:
@@ -146,6 +148,8 @@ def embedded_server(
             _wait_until_started(server, thread, failure)
             yield Embedded(url, server, thread, failure)
     finally:
+        # What is still being answered was asked by this command, which is going.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.leave()
         thread.join(STOP_SECONDS * 3)
         listener.close()

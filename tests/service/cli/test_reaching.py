@@ -28,11 +28,16 @@ Parents = dict[str, Path]
 def left_home(tmp_path_factory: pytest.TempPathFactory, paper_parents: Parents) -> Path:
     """The home of a service that has gone: `small` has succeeded in it, `waiting` is paused."""
     home = tmp_path_factory.mktemp("left")
-    with serving(home, SteeredWorkforce()) as url, Client(url) as client:
+    workforce = SteeredWorkforce()
+    with serving(home, workforce) as url, Client(url) as client:
         client.create(spec_over(paper_parents))
         ended(client, "small")
-        client.create(spec_over(paper_parents, name="waiting", budget={"candidates": 5000, "failures": 3}))
+        workforce.gate.clear()
+        client.create(spec_over(paper_parents, name="waiting"))
+        reached(client, "waiting", ExperimentStatus.RUNNING)
         client.pause("waiting")
+        workforce.pace = 0.1
+        workforce.gate.set()  # what is on a worker finishes first
         reached(client, "waiting", ExperimentStatus.PAUSED)
     return home
 
