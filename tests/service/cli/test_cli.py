@@ -199,6 +199,28 @@ def test_mistakes_are_told_with_their_lines(evomerge: Command, file: Path) -> No
     assert evomerge("run", file, code=Exit.INVALID).count(f"{file}:") == said.count(f"{file}:")
 
 
+def test_what_no_request_can_say_is_told_with_its_line(evomerge: Command, file: Path) -> None:
+    file.write_text(file.read_text() + "evaluation_timeout: .inf\nnotes: 2024-01-01\nbudgte: {}\n")
+    last = len(file.read_text().splitlines())
+    said = evomerge("check", file, "--set", "seed=.nan", code=Exit.INVALID)
+    assert f"{file}:{last - 2}: /evaluation_timeout: inf is no finite number" in said
+    assert f"{file}:{last - 1}: /notes: 2024-01-01 is a date" in said
+    assert f"{file}:{last}: /budgte" in said
+    assert "--set seed=.nan: /seed: nan is no finite number" in said
+    assert evomerge("run", file, "--set", "seed=.nan", code=Exit.INVALID) == said
+    assert "--name a/b: /name" in evomerge(
+        "check",
+        file,
+        "--set",
+        "evaluation_timeout=9",
+        "--set",
+        "notes=''",
+        "--name",
+        "a/b",
+        code=Exit.INVALID,
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -266,7 +288,7 @@ def test_without_a_service_the_command_starts_its_own(
             "check", file, "--home", tmp_path / "own", "--set", "objectives=[]", code=Exit.INVALID
         )
         assert "starting one" in said
-        assert f"{file}:" in said
+        assert f"{file} has" in said
         assert (tmp_path / "own" / "evomerge.db").exists()
         assert "--detach" in evomerge(
             "run", file, "--detach", "--home", tmp_path / "own", code=Exit.UNREACHABLE

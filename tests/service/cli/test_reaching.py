@@ -16,7 +16,8 @@ from service.cli.installation.announcement import ANNOUNCEMENT, announced, annou
 from service.cli.installation.server import listen
 from service.cli.output import Exit
 from service.cli.reaching import Need, connect, reach
-from service.client.client import Client, ServerUnreachableError, SlowAnswerError, usual_url
+from service.client.addresses import usual_url
+from service.client.client import Client, ServerUnreachableError, SlowAnswerError
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
 from tests.service.running import SteeredWorkforce, ended, reached, serving, spec_over
