@@ -59,7 +59,8 @@ def status_table(view: ExperimentDetail) -> Table:
         rows["asked"] = asked
     if view.winner is not None:
         gaps = ", ".join(f"{name} {gap:+.3f}" for name, gap in view.winner.optimism.items())
-        rows["winner"] = f"candidate {view.winner.number}; optimism: {gaps}"
+        said = f"; {view.winner.unbeaten}" if view.winner.unbeaten else ""
+        rows["winner"] = f"candidate {view.winner.number}{said}; optimism: {gaps}"
     if view.failure is not None:
         rows["failure"] = f"{view.failure.cause}; {view.failure.remedy}"
     for name, text in rows.items():

@@ -235,6 +235,7 @@ class Client:
         private: bool = True,
         replace: bool = False,
         verify: bool = True,
+        even_a_parent: bool = False,
     ) -> ExportView:
         """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`.
 
@@ -245,6 +246,7 @@ class Client:
             private: Whether a new repository is private.
             replace: An earlier export there, or a model that the repository holds, may be replaced.
             verify: Have transformers load it before it gets its name.
+            even_a_parent: Copy even a candidate that is one of the parents as it is.
 
         Raises:
             ApiError: There is no such candidate, or it cannot be exported so.
@@ -255,6 +257,7 @@ class Client:
             "private": private,
             "replace": replace,
             "verify": verify,
+            "even_a_parent": even_a_parent,
         }
         headers = {"Idempotency-Key": uuid4().hex}
         return self._view(ExportView, "POST", f"{experiment_at(key)}/exports", json=body, headers=headers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evaluators import Score, Split
 from evaluators.sampling.statistics import chances_on_front, paired_test
+from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import Candidate, CandidateKind
 from service.experiment.findings import (
     ChanceFinding,
@@ -62,7 +63,7 @@ def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
         comparisons=tuple(_comparisons(evidence, objectives)),
         sensitivity=tuple(evidence.sensitivity),
         chances_on_front=tuple(_chances(evidence)),
-        warnings=(*_lasting_warnings(objectives), *_warnings(found)),
+        warnings=(*_unbeaten(evidence), *_lasting_warnings(objectives), *_warnings(found)),
     )
 
 
@@ -186,6 +187,13 @@ def _chances(evidence: Evidence) -> Iterator[ChanceFinding]:
     chances = dict(zip(answers, chances_on_front(list(answers.values())), strict=True))
     for number in sorted(chances, key=lambda n: (n != evidence.winner, -chances[n], n)):
         yield ChanceFinding(number=number, label=labels[number], chance=chances[number])
+
+
+def _unbeaten(evidence: Evidence) -> Iterator[str]:
+    """Yields that no merge beat a baseline, where one of them won."""
+    for each in evidence.finalists:
+        if each.number == evidence.winner and (said := unbeaten(each.kind, each.label)):
+            yield said
 
 
 def _lasting_warnings(objectives: Objectives) -> Iterator[str]:

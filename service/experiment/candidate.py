@@ -29,6 +29,11 @@ class CandidateKind(StrEnum):
         """Says whether no optimizer had a part in it."""
         return self not in (CandidateKind.EVOLVED, CandidateKind.MEAN)
 
+    @property
+    def is_bare(self) -> bool:
+        """Says whether it is one of the models as it is, and no merge."""
+        return self in (CandidateKind.PARENT, CandidateKind.BASE)
+
 
 MEAN_LABEL = "distribution's mean"
 """What the candidate is called that the middle of the optimizer's distribution makes."""

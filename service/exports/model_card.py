@@ -38,6 +38,7 @@ class Subject:
         recipe: As mergekit YAML.
         address: What `from_pretrained` is called with: a repository or a folder's name.
         version: Of evomerge.
+        copy_of: The parent that the candidate is as it is, None for a merge.
         verified: It is loaded by transformers before it gets its name.
     """
 
@@ -47,6 +48,7 @@ class Subject:
     recipe: str
     address: str
     version: str
+    copy_of: Parent | None = None
     verified: bool = True
 
 
@@ -54,8 +56,8 @@ def model_card(subject: Subject) -> str:
     """Returns the text of README.md."""
     parts = (
         _front_matter(subject),
-        f"# {escape(subject.experiment.name)}, candidate {subject.candidate.number}",
-        _origin(subject),
+        f"# {_title(subject)}",
+        _origin(subject) if subject.copy_of is None else _copy(subject, subject.copy_of),
         _unverified(subject),
         _parents(subject.experiment),
         _results(subject),
@@ -68,19 +70,42 @@ def model_card(subject: Subject) -> str:
 
 
 def _front_matter(subject: Subject) -> str:
-    experiment = subject.experiment
+    experiment, copied = subject.experiment, subject.copy_of
     references = [*experiment.parents, *([experiment.base] if experiment.base else [])]
+    if copied is not None:
+        references = [str(copied)]
     parents = list(dict.fromkeys(name for name in map(_hub_name, references) if name))
     content: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
     if parents:  # local folders have no page on the Hub that a link could lead to
-        content |= {"base_model": parents, "base_model_relation": "merge"}
-    content["tags"] = ["merge", "mergekit", "evomerge"]
+        content["base_model"] = parents
+        if copied is None:  # the Hub has no word for a copy
+            content["base_model_relation"] = "merge"
+    content["tags"] = ["merge", "mergekit", "evomerge"] if copied is None else ["evomerge"]
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
 
 
 def _hub_name(reference: str) -> str | None:
     name = Parent.model_validate(reference).model
     return name if "/" in name and _HUB_NAME.fullmatch(name) else None
+
+
+def _title(subject: Subject) -> str:
+    title = f"{escape(subject.experiment.name)}, candidate {subject.candidate.number}"
+    return title if subject.copy_of is None else f"{title}: a copy of {escape(label_of(subject.copy_of))}"
+
+
+def _copy(subject: Subject, parent: Parent) -> str:
+    """Says of a bare parent that it is one."""
+    experiment, candidate = subject.experiment, subject.candidate
+    won = experiment.winner is not None and experiment.winner.number == candidate.number
+    standing = (
+        f"In the experiment “{escape(experiment.name)}” of evomerge {escape(subject.version)} no merge beat "
+        f"this parent on the selection split, of {experiment.progress.settled} candidates tried."
+        if won
+        else f"It took part in the experiment “{escape(experiment.name)}” of evomerge "
+        f"{escape(subject.version)} as candidate {candidate.number}, for comparison."
+    )
+    return f"A copy of {_link(str(parent))}, not a merge: its weights are that model's. {standing}"
 
 
 def _unverified(subject: Subject) -> str:

@@ -13,12 +13,13 @@ from typing import Literal
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.errors import ConflictError, InvalidSpecError, Mistake
+from service.experiment.bare_parent import bare_parent, unbeaten
 from service.experiment.names import folder_name
 from service.experiment.spec import label_of
 from service.exports.model_card import Subject, model_card
 from service.reports.experiments import candidate_detail, experiment_detail, front_view
 from service.settings import Settings
-from service.store.models import ExperimentRow, ExportRow
+from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
 from workers.protocol.messages import ExportOrder, HubTarget
 
@@ -36,6 +37,7 @@ class Wanted:
         target: An absolute folder, or `hub:org/name`; None takes the experiment's own folder.
         replace: An earlier export in that folder may go, or a model that the repository holds.
         verify: The checkpoint is loaded by transformers before it gets its name.
+        even_a_parent: A candidate that is one of the parents as it is may be exported too.
     """
 
     candidate: int | Literal["winner"] = "winner"
@@ -43,6 +45,7 @@ class Wanted:
     private: bool = True
     replace: bool = False
     verify: bool = True
+    even_a_parent: bool = False
 
 
 def request_export(
@@ -52,7 +55,8 @@ def request_export(
 
     Raises:
         NotFoundError: There is no such candidate.
-        ConflictError: There is no winner yet, no recipe, or the folder exists.
+        ConflictError: There is no winner yet, no recipe, the folder exists, or the candidate is a bare
+            parent.
         BadTargetError: The target is no absolute folder and no Hub repository.
     """
     number = _number(experiment, wanted.candidate)
@@ -62,13 +66,33 @@ def request_export(
             f"candidate {number} is {candidate.status} and has no recipe",
             "choose a candidate that was scored",
         )
+    if not wanted.even_a_parent:
+        _check_is_merge(experiment, candidate, wanted)
     target = wanted.target or str(default_folder(settings, experiment, number))
     if target.startswith(HUB):
         _check_repository(target)
     else:
         target = _checked_folder(target, replace=wanted.replace)
-    options = {"private": wanted.private, "replace": wanted.replace, "verify": wanted.verify}
+    options = {
+        "private": wanted.private,
+        "replace": wanted.replace,
+        "verify": wanted.verify,
+        "even_a_parent": wanted.even_a_parent,
+    }
     return repository.create_export(experiment.id, number, target, options)
+
+
+def _check_is_merge(experiment: ExperimentRow, candidate: CandidateRow, wanted: Wanted) -> None:
+    copied = bare_parent(Recipe.model_validate(candidate.recipe), experiment.facts["layers"])
+    if copied is None:
+        return
+    said = unbeaten(candidate.kind, candidate.label) if wanted.candidate == "winner" else None
+    raise ConflictError(
+        f"candidate {candidate.number} is {label_of(copied)} as it is, no merge"
+        + (f": {said}" if said else ""),
+        "choose a merge by its number, use that parent itself, or ask for its copy (--even-a-parent, "
+        "`even_a_parent: true`)",
+    )
 
 
 def _number(experiment: ExperimentRow, wanted: int | Literal["winner"]) -> int:
@@ -146,6 +170,7 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         recipe=without_local_paths(text, recipe) if to_hub else text,
         address=repository_name if to_hub else folder.name,
         version=version("evomerge"),
+        copy_of=bare_parent(recipe, experiment.facts["layers"]),
         verified=verify,
     )
     return ExportOrder(
@@ -179,6 +204,7 @@ def scores_json(subject: Subject, row: ExportRow) -> str:
         "candidate": candidate.number,
         "label": candidate.label,
         "recipe_digest": candidate.digest,
+        "copy_of": None if subject.copy_of is None else label_of(subject.copy_of),
         "winner": experiment.winner is not None and experiment.winner.number == candidate.number,
         "scores": {
             split: [score.model_dump(mode="json") for score in scores]

@@ -15,6 +15,7 @@ from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.archives.pareto import ParetoArchive
 from service.errors import InvalidSpecError
+from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
@@ -102,6 +103,7 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
         optimism=row.winner["optimism"],
         examination=row.winner.get("examination") or None,
         test_opened_at=row.test_opened_at,
+        unbeaten=unbeaten(candidate.kind, candidate.label),
     )
 
 

@@ -147,6 +147,8 @@ class WinnerView(View):
         optimism: Search score minus test score, per objective.
         examination: All that was found out; None for experiments of earlier versions.
         test_opened_at: When the sealed test split was read, which happens once.
+        unbeaten: What must be said where the winner is no merge that the search found: `no merge beat
+            parent left`.
     """
 
     number: int
@@ -155,6 +157,7 @@ class WinnerView(View):
     optimism: dict[str, float]
     examination: ExaminationFindings | None = None
     test_opened_at: datetime | None = None
+    unbeaten: str | None = None
 
 
 class ExperimentView(View):

@@ -270,8 +270,8 @@ class ExportRow(Base):
 
     Attributes:
         status: `queued`, `running`, `succeeded` or `failed`.
-        options: `private`, `replace` and `verify`, as they were asked for; and, once it is written, `notes`
-            and `verified`.
+        options: `private`, `replace`, `verify` and `even_a_parent`, as they were asked for; and, once it is
+            written, `notes` and `verified`.
         lease_until: Until when the controller that writes it is trusted to be alive.
     """
 

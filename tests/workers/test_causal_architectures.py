@@ -35,10 +35,10 @@ PERMUTED: Order = (("left", 0), ("left", 3), ("right", 2), ("left", 1))
 WILD: Order = (("left", 3), ("left", 0), ("right", 0), ("right", 1), ("left", 2))
 
 SAMPLE = (
-    "bamba", "deepseek_v3", "diffllama", "ernie4_5_moe", "falcon_h1", "gemma3_text", "gpt_neo", "jamba",
-    "lfm2_moe", "llama", "llama4_text", "mamba2", "qwen3_5", "qwen3_moe", "recurrent_gemma",
+    "bamba", "bart", "deepseek_v3", "diffllama", "ernie4_5_moe", "falcon_h1", "gemma3_text", "gpt_neo",
+    "jamba", "lfm2_moe", "llama", "llama4_text", "mamba2", "qwen3_5", "qwen3_moe", "recurrent_gemma",
 )  # fmt: skip
-_TABLE = "gives each layer the part of its embeddings that has the layer's number"
+_TABLE = "gives each layer the part of its embeddings with the layer's number"
 NOT_STACKED: Mapping[str, str] = {
     **NUMBERED,
     "gemma3n_text": _TABLE,
@@ -250,7 +250,7 @@ def _config_of(parent: Path, *layers: int) -> dict[str, Any]:
         ("nemotron_h", {}, (1, 0), {"layers_block_type": ["full_attention", "linear_attention"]}),
         ("llama", {"eos_token_id": [2, 3, 4, 5]}, (3, 0, 1), {"eos_token_id": [2, 3, 4, 5]}),
         ("mamba2", {"num_hidden_layers": 2}, (1, 0, 0), {"time_step_limit": [0.0, _INFINITY]}),
-        ("bart", {}, (1, 0, 2, 3, 3), {"decoder_layers": 5, "encoder_layers": 4}),
+        ("bart", {}, (1, 0, 2, 3, 3), {"decoder_layers": 5, "encoder_layers": 5}),
     ],
 )
 def test_a_stacks_configuration_follows_its_layers(

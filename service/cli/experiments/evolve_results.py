@@ -43,7 +43,8 @@ def deliver(client: Client, spec: SpecFile, flags: EvolveFlags, home: Path | Non
 
 
 def _save_model(client: Client, name: str, folder: Path) -> None:
-    view = client.export(name, "winner", target=str(folder.absolute()), replace=True)
+    target = str(folder.absolute())
+    view = client.export(name, "winner", target=target, replace=True, even_a_parent=True)
     view = wait_until_written(client, view)
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)

@@ -38,6 +38,9 @@ def export(
         bool,
         typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
     ] = True,
+    even_a_parent: Annotated[
+        bool, typer.Option("--even-a-parent", help="Copy even a candidate that is a parent as it is.")
+    ] = False,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
@@ -47,7 +50,13 @@ def export(
     wanted = number_or_winner(candidate)
     with reach(place, Need.EXPORT) as (client, own):
         view = client.export(
-            name, wanted, target=_target(target), private=not public, replace=replace, verify=verify
+            name,
+            wanted,
+            target=_target(target),
+            private=not public,
+            replace=replace,
+            verify=verify,
+            even_a_parent=even_a_parent,
         )
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:

@@ -14,7 +14,7 @@ from service.cli.evolve_flags import EvolveFlags, flags_of, takes_evolve_flags
 from service.cli.experiments.evolve_results import deliver
 from service.cli.experiments.stages import Stage, begin, check_stages, checking, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
-from service.cli.output import CommandError, Exit, data_console, note, say, say_json
+from service.cli.output import CommandError, Exit, clean, data_console, note, say, say_json
 from service.cli.reaching import Need, reach
 from service.cli.spec_file import read_spec_file
 from service.cli.still import still
@@ -162,4 +162,9 @@ def _show_front(client: Client, view: ExperimentView) -> None:
     console = data_console()
     front = client.front(view.id, "search" if view.winner is None else "test")
     console.print(front_table(front, width=console.width))
-    note(f"Export the winner with `evomerge export {view.name} winner --to FOLDER`.")
+    winner = view.winner
+    if winner is not None and winner.unbeaten:
+        note(clean(f"Mind: {winner.unbeaten}."))
+    copied = winner is not None and winner.kind.is_bare
+    which, number = ("a merge by its number", "N") if copied else ("the winner", "winner")
+    note(f"Export {which} with `evomerge export {view.name} {number} --to FOLDER`.")

@@ -18,6 +18,7 @@ from service.cli.output import CommandError, clean, data_console, note, say, say
 from service.cli.reaching import connect
 from service.cli.tables import experiments_table, front_csv, front_table, status_table
 from service.examination.sentences import sentences
+from service.experiment.bare_parent import unbeaten
 
 
 @finds_experiments
@@ -72,6 +73,9 @@ def front(
     elif view.front:
         console = data_console()
         console.print(front_table(view, width=console.width))
+        for point in view.baselines:
+            if point.number == view.winner:
+                note(clean(f"mind: {unbeaten(point.kind, point.label)}"))
         note(f"hypervolume {view.hypervolume:.4f} on the {view.split} split")
     else:
         note(f"Nothing was scored on the {view.split} split yet.")
@@ -93,7 +97,8 @@ def examination(name: NameArgument, place: Place, as_json: JsonOption = False) -
         say_json(winner.examination)
         return
     opened = winner.test_opened_at
-    say(clean(f"winner: {winner.label or f'candidate {winner.number}'}"))
+    said = f" ({winner.unbeaten})" if winner.unbeaten else ""
+    say(clean(f"winner: {winner.label or f'candidate {winner.number}'}{said}"))
     for sentence in sentences(winner.examination):
         say(clean(sentence))
     for warning in winner.examination.warnings:

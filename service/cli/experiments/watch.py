@@ -140,7 +140,8 @@ def conclude(view: ExperimentView) -> Exit:
         note(f"{view.name} finished, but no candidate could be scored")
         return Exit.NOTHING_FEASIBLE
     if view.winner is not None:
-        note(f"{view.name} finished; the winner is candidate {view.winner.number}")
+        said = f": {view.winner.unbeaten}" if view.winner.unbeaten else ""
+        note(clean(f"{view.name} finished; the winner is candidate {view.winner.number}{said}"))
     else:
         note(f"{view.name} finished")
     return Exit.OK

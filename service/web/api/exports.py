@@ -60,6 +60,13 @@ class ExportRequest(BaseModel):
         bool,
         Field(strict=True, description="The checkpoint is loaded by transformers before it gets its name."),
     ] = True
+    even_a_parent: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="A candidate that is one of the parents as it is, and no merge, is copied too.",
+        ),
+    ] = False
 
 
 @router.post(

@@ -71,6 +71,11 @@ class Verdict:
         return self.winner.point.kind.is_baseline
 
     @property
+    def is_bare(self) -> bool:
+        """Whether a model that the search began with won as it is."""
+        return self.winner.point.kind.is_bare
+
+    @property
     def winner(self) -> VerdictRow:
         """The row of the winner."""
         return self.rows[0]

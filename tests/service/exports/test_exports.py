@@ -132,6 +132,21 @@ def test_there_is_no_winner_before_the_end(
     assert "no winner yet" in answer.json()["detail"]
 
 
+def test_a_parent_as_it_is_takes_a_word_and_its_card_says_that_it_is_a_copy(
+    steps: Steps, workforce: SteeredWorkforce
+) -> None:
+    refused = steps.http.post(ADDRESS, json={"candidate": 0})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert "as it is, no merge" in refused.json()["detail"]
+    assert "--even-a-parent" in refused.text
+    assert orders(workforce) == []
+    assert export(steps, candidate=0, even_a_parent=True)["status"] == "succeeded"
+    (order,) = orders(workforce)
+    assert "A copy of left, not a merge" in order.card
+    assert "A merge of" not in order.card
+    assert json.loads(order.extra_files["evomerge.json"])["copy_of"] == "left"
+
+
 def test_what_a_worker_found_when_it_loaded_the_checkpoint_is_told(
     steps: Steps, workforce: SteeredWorkforce
 ) -> None:
@@ -170,7 +185,7 @@ def test_names_cannot_lead_out_of_the_exports_folder(
     for name in ("....", "a?b", "a:b", "...", "ärger"):
         row = steps.create(spec_over(paper_parents, name=name))
         steps.wait(row["id"], "succeeded")
-        answer = steps.http.post(f"/api/v1/experiments/{row['id']}/exports", json={"candidate": 0})
+        answer = steps.http.post(f"/api/v1/experiments/{row['id']}/exports", json={"candidate": 7})
         places.add(Path(steps.exported(answer.json()["id"])["folder"]))
     assert len(places) == 5
     exports = tmp_path / "home" / "exports"

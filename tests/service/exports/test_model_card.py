@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from evaluators import Split
+from search_spaces import Parent
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.findings import ComparisonFinding, ExaminationFindings, ObjectiveFinding, SplitFinding
 from service.experiment.objectives import ObjectiveFacts
@@ -125,6 +126,21 @@ def test_the_card_tells_how_the_model_was_found() -> None:
         assert fact in card
     assert RECIPE.strip() in section(card, "Recipe")
     assert 'from_pretrained("me/skills")' in section(card, "Usage")
+
+
+def test_the_card_of_a_parent_that_won_says_that_no_merge_beat_it() -> None:
+    winner = WinnerView(number=0, kind=CandidateKind.PARENT, label="parent: left", optimism={})
+    one = candidate({"test": [score(0.9)]}, number=0, kind=CandidateKind.PARENT, label="parent: left")
+    parent = Parent(model="org/left")
+    card = model_card(subject(experiment=experiment(winner=winner), candidate=one, copy_of=parent))
+    found = metadata(card)
+    assert found["base_model"] == ["org/left"]
+    assert "base_model_relation" not in found
+    assert found["tags"] == ["evomerge"]
+    assert "# skills, candidate 0: a copy of left" in card
+    assert "not a merge" in card
+    assert "no merge beat this parent on the selection split, of 12 candidates tried" in card
+    assert "A merge of" not in card
 
 
 def test_a_checkpoint_that_was_never_loaded_says_so() -> None:

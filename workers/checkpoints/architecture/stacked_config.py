@@ -187,7 +187,10 @@ def _depth_keys(meant: Mapping[str, Any], prefix: str) -> Sequence[str]:
     decoders = [name for name in _DECODER_DEPTHS if name in meant]
     if not decoders:
         return (*DEPTH_KEYS, "num_blocks")
-    return _ENCODER_DEPTHS if "encoder" in prefix else decoders
+    if "encoder" in prefix:
+        return _ENCODER_DEPTHS
+    # A decoder alone: transformers reads the room for its keys and values from the encoder's depth.
+    return decoders if meant.get("is_encoder_decoder") else (*decoders, *_ENCODER_DEPTHS)
 
 
 def _text(config: Mapping[str, Any]) -> str:

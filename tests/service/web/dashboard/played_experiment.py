@@ -122,8 +122,12 @@ class PlayedExperiment:
         self.journal.settled(candidate, failed, Timings())
         return candidate.number
 
-    def examine(self) -> int:
-        """Scores the front and the baselines on unseen items, and names the winner; returns its number."""
+    def examine(self, winner: int | None = None) -> int:
+        """Scores the front and the baselines on unseen items, and names the winner; returns its number.
+
+        Args:
+            winner: Its number; None takes the best that was evolved.
+        """
         self.move(ExperimentStatus.EXAMINING)
         chosen = {*self.archive.front, *range(len(BASELINES))}
         splits: tuple[Split, ...] = ("selection", "test")
@@ -132,7 +136,8 @@ class PlayedExperiment:
             for number in sorted(chosen):
                 record.settled(self.played[number], self._scored(self.played[number], split), Timings())
         evolved = [number for number in self.archive.front if number >= len(BASELINES)]
-        winner = max(evolved, key=lambda number: sum(self._values(self.played[number])))
+        if winner is None:
+            winner = max(evolved, key=lambda number: sum(self._values(self.played[number])))
         search, test = (self._scored(self.played[winner], split) for split in ("search", "test"))
         gaps = {s.benchmark: s.value - t.value for s, t in zip(search.scores, test.scores, strict=True)}
         varied = [

@@ -43,6 +43,22 @@ def test_the_winner_is_compared_with_its_parents_item_by_item(
     assert trust.index("plain average") < trust.index("Other baselines") < trust.index("TIES (density 0.5)")
 
 
+def test_a_parent_that_won_is_not_shown_as_a_merge(client: httpx.Client, served: Served) -> None:
+    beaten = PlayedExperiment(served.database, "unbeaten")
+    beaten.play_baselines()
+    beaten.play(4)
+    beaten.examine(winner=0)
+    page, candidate = (client.get(f"/e/unbeaten{path}").text for path in ("", "/c/0"))
+
+    assert re.search(r"No merge beat <a [^>]*>parent maths</a>", page)
+    assert "the best other parent" in page
+    assert "There is no winning merge to export: no merge beat parent maths" in page
+    assert "evomerge export unbeaten 0 --even-a-parent --to" in candidate
+    shown = client.get("/api/v1/experiments/unbeaten").json()["winner"]
+    assert (shown["unbeaten"], shown["kind"]) == ("no merge beat parent maths", "parent")
+    assert "no merge beat parent maths" in shown["examination"]["warnings"]
+
+
 def test_who_answered_a_part_of_the_items_says_so(client: httpx.Client, served: Served) -> None:
     rotation = {"items": 50, "elites": 2}
     rotated = PlayedExperiment(served.database, "rotated", candidates=12, rotation=rotation)

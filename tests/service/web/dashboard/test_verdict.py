@@ -100,6 +100,19 @@ def test_the_best_parent_has_the_highest_mean() -> None:
     assert parent.point.label == "parent: left"
 
 
+def test_a_parent_that_won_is_compared_to_the_best_other_parent() -> None:
+    verdict = verdict_of(experiment(winner=0), two_skills(split="test", winner=0))
+
+    assert verdict is not None
+    assert verdict.is_bare
+    assert verdict.over_parent is not None
+    assert verdict.over_parent.rival == "parent: right"
+    other = verdict_of(experiment(winner=2), two_skills(split="test", winner=2))
+    assert other is not None
+    assert other.is_baseline
+    assert not other.is_bare
+
+
 def test_the_mean_of_the_search_is_no_baseline() -> None:
     view = two_skills(split="test", winner=3)
     renamed = [
