@@ -147,7 +147,8 @@ def verdict(front: FrontView) -> None:
 
 def export(client: Client, experiment: ExperimentView) -> ExportView:
     """Has the winner written as a checkpoint and waits for it."""
-    state = client.export(experiment.id, "winner", replace=True)
+    # A quick search may find nothing better than a parent; what was printed above says so then.
+    state = client.export(experiment.id, "winner", replace=True, even_a_parent=True)
     while state.status in ("queued", "running"):
         time.sleep(0.2)
         state = client.export_state(state.id)
