@@ -140,7 +140,7 @@ def test_an_empty_service_says_what_to_do(evomerge: Command) -> None:
 
 def test_the_status_is_shown(finished: Command) -> None:
     text = finished("status", "small")
-    for word in ("succeeded", "12 of 12", "12 scored", "winner", "optimism", "hypervolume"):
+    for word in ("finished", "12 of 12", "12 scored", "winner", "optimism", "hypervolume"):
         assert word in text
     assert json.loads(finished("status", "small", "--json"))["progress"]["settled"] == 12
 
@@ -247,7 +247,12 @@ def test_an_experiment_is_run_to_its_end(evomerge: Command, file: Path, client: 
     text = evomerge("run", file)
     assert "parent: left" in text
     assert client.experiment("small").status is ExperimentStatus.SUCCEEDED
-    assert "--name" in evomerge("run", file, code=Exit.CONFLICT)
+    assert "was run already" in evomerge.notes("run", file)
+    assert evomerge("run", file) == text
+    assert "evomerge extend small" in evomerge(
+        "run", file, "--set", "budget.candidates=9", code=Exit.CONFLICT
+    )
+    assert "--name" in evomerge("run", file, "--set", "seed=8", code=Exit.CONFLICT)
     assert "12/12" in evomerge.notes("run", file, "--name", "second")
 
 
@@ -304,11 +309,11 @@ def test_an_experiment_is_steered(
     workforce.gate.clear()
     client.create(spec_over(paper_parents))
     reached(client, "small", ExperimentStatus.RUNNING)
-    assert "small is pausing" in evomerge.notes("pause", "small")
-    assert "small is running" in evomerge.notes("resume", "small")
-    assert "small is cancelling" in evomerge.notes("cancel", "small")
+    assert "small is being paused" in evomerge.notes("pause", "small")
+    assert "small is searching" in evomerge.notes("resume", "small")
+    assert "small is being cancelled" in evomerge.notes("cancel", "small")
     reached(client, "small", ExperimentStatus.CANCELLED)
-    assert "cannot become" in evomerge("resume", "small", code=Exit.CONFLICT)
+    assert "is cancelled; it cannot go on" in evomerge("resume", "small", code=Exit.CONFLICT)
     evomerge("watch", "small", code=Exit.FAILED)
 
 
@@ -321,7 +326,9 @@ def test_a_finished_experiment_is_extended(
     workforce.gate.set()
     ended(client, "small")
     assert "extend" in evomerge("status", "small")
-    assert "small is queued" in evomerge.notes("extend", "small", "--candidates", 13, "--lift", "stagnation")
+    assert "small is waiting to start" in evomerge.notes(
+        "extend", "small", "--candidates", 13, "--lift", "stagnation"
+    )
     done = ended(client, "small")
     assert (done.progress.settled, done.spec["budget"]["stagnation"]) == (17, None)
     assert "use 13 or more" in evomerge("extend", "small", "--candidates", 9, code=Exit.INVALID)
@@ -340,7 +347,7 @@ def test_a_failed_experiment_ends_the_watch_with_its_cause(
 
 def test_progress_is_shown_line_by_line_where_there_is_no_terminal(finished: Command) -> None:
     said = finished.notes("watch", "small")
-    assert "small: 12/12 candidates, succeeded" in said
+    assert "small: 12/12 candidates, finished" in said
     assert "hypervolume" in said
     assert "the winner is candidate" in said
 
@@ -364,7 +371,7 @@ def test_progress_is_a_bar_on_a_terminal(finished: Command) -> None:
     text = said.decode()
     assert "12/12" in text
     assert "━" in text
-    assert "succeeded" in text
+    assert "finished" in text
 
 
 # Checkpoints
