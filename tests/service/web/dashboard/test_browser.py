@@ -40,7 +40,7 @@ def status_of(served: Served, experiment: PlayedExperiment) -> ExperimentStatus:
 def test_the_list_shows_an_experiment_and_how_far_it_is(page: Watched, running: PlayedExperiment) -> None:
     row = page.open("/").get_by_role("row", name=running.spec.name)
 
-    expect(row).to_contain_text("running")
+    expect(row).to_contain_text("searching")
     expect(row).to_contain_text("11 / 205")
 
     running.play(4)
