@@ -20,7 +20,7 @@ from tests.service.web.dashboard.watched import Watched
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium here; scripts/install_browser.sh installs one"
 )
-EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+EVIL = "<img src=x onerror=alert(1)><script>alert(2)<script>"
 
 
 @pytest.fixture
@@ -136,11 +136,11 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
     view = page.open(f"/e/{running.id}")
 
     view.get_by_role("button", name="Pause").click()
-    expect(view.locator("h1 .badge")).to_have_text("pausing")
+    expect(view.locator("h1 .badge")).to_have_text("being paused")
     assert status_of(served, running) is ExperimentStatus.PAUSING
 
     view.get_by_role("button", name="Resume").click()
-    expect(view.locator("h1 .badge")).to_have_text("running")
+    expect(view.locator("h1 .badge")).to_have_text("searching")
 
     view.once("dialog", lambda dialog: dialog.dismiss())
     view.get_by_role("button", name="Cancel").click()
@@ -148,7 +148,7 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
 
     view.once("dialog", lambda dialog: dialog.accept())
     view.get_by_role("button", name="Cancel").click()
-    expect(view.locator("h1 .badge")).to_have_text("cancelling")
+    expect(view.locator("h1 .badge")).to_have_text("being cancelled")
 
 
 def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tmp_path: Path) -> None:
