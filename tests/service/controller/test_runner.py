@@ -211,68 +211,6 @@ def test_killed_again_and_again_a_run_still_ends_as_if_nothing_had_happened(
     assert final_state(sqlite_database, row) == final_state(sqlite_database, undisturbed)
 
 
-class Deadly(ScriptedWorkforce):
-    """Takes the controller along whenever it is handed this candidate on this split."""
-
-    def __init__(self, number: int, split: str, *, in_process: bool) -> None:
-        super().__init__(benchmarks=OBJECTIVES)
-        self.number, self.split, self.in_process = number, split, in_process
-
-    def submit(self, assignment: Assignment) -> None:
-        super().submit(assignment)
-        if (assignment.number, assignment.split) == (self.number, self.split):
-            raise Killed
-
-
-def deaths_by(database: Database, force: ScriptedWorkforce, *, most: int = 4) -> int:
-    """Starts one controller after the other until one does not die; returns how many did."""
-    for deaths in range(most):
-        try:
-            drive(database, force)
-        except Killed:
-            end_all_leases(database)
-        else:
-            return deaths
-    return most
-
-
-def test_a_candidate_with_which_two_controllers_died_fails_and_the_search_goes_on(database: Database) -> None:
-    undisturbed = add_experiment(database, name="undisturbed")
-    drive(database, workforce(script={5: Mishap()}))
-    row = add_experiment(database)
-    assert deaths_by(database, Deadly(5, "search", in_process=True)) == 2
-    with database.reading() as session:
-        failed = Repository(session).candidate(row.id, 5)
-    assert (failed.status, failed.failure and failed.failure["code"]) == (CandidateStatus.FAILED, "poison")
-    assert final_state(database, row) == final_state(database, undisturbed)
-
-
-def test_a_finalist_with_which_two_controllers_died_is_examined_no_more(sqlite_database: Database) -> None:
-    row = add_experiment(sqlite_database)
-    assert deaths_by(sqlite_database, Deadly(0, "selection", in_process=True)) == 2
-    assert reload(sqlite_database, row).status is _S.SUCCEEDED
-
-
-def test_workers_of_their_own_processes_are_not_blamed_for_a_controllers_death(
-    sqlite_database: Database,
-) -> None:
-    row = add_experiment(sqlite_database)
-    assert deaths_by(sqlite_database, Deadly(5, "search", in_process=False)) == 4
-    with sqlite_database.reading() as session:
-        assert Repository(session).candidate(row.id, 5).status is CandidateStatus.PROPOSED
-
-
-def test_a_controller_that_steps_back_leaves_nothing_out(sqlite_database: Database) -> None:
-    add_experiment(sqlite_database)
-    force = Interfering(6, lambda: None)
-    runner = Runner(sqlite_database, force, SETTINGS)
-    force.slots, force.deed = 2, lambda: runner.stop(0.0)
-    runner.run_next()
-    with sqlite_database.reading() as session:
-        endings = session.execute(text("SELECT DISTINCT ending FROM attempts")).scalars()
-        assert set(endings) == {"answered", "dropped"}
-
-
 def test_a_failed_candidate_does_not_stop_an_experiment(database: Database) -> None:
     row = add_experiment(database)
     drive(database, workforce(script={5: Mishap("merge_failed"), (6, 1): LOST}))
