@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing torch (the build that your package index gives for the version in constraints.txt) ..."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	@echo "Installing evomerge and its tools ..."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable ".[worker,postgres,qd]"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable ".[worker,nevergrad,postgres,qd]"
 	@touch $@
 
 install: $(VENV)/.installed  ## Create .venv and install everything into it

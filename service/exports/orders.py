@@ -14,6 +14,7 @@ from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.bare_parent import bare_parent, unbeaten
+from service.experiment.names import folder_name
 from service.experiment.spec import label_of
 from service.exports.model_card import Subject, model_card
 from service.reports.experiments import candidate_detail, experiment_detail, front_view
@@ -149,10 +150,7 @@ def _checked_folder(target: str, *, replace: bool) -> str:
 
 def default_folder(settings: Settings, experiment: ExperimentRow, number: int) -> Path:
     """Returns where a candidate is written when no target is given."""
-    plain = re.sub(r"[^\w.-]+", "-", experiment.name, flags=re.ASCII).strip(".-")
-    if plain != experiment.name:  # two names may look alike without their special characters
-        plain = f"{plain}-{experiment.id.hex[-8:]}".lstrip("-")
-    return settings.exports / plain / str(number)
+    return settings.exports / folder_name(experiment.name, experiment.id.hex[-8:]) / str(number)
 
 
 def order_for(repository: Repository, row: ExportRow, settings: Settings) -> ExportOrder:

@@ -77,7 +77,7 @@ class LineDisplay:
 def facts_line(view: ExperimentView) -> str:
     """Returns rate, time left, best score beside the best baseline's, and hypervolume."""
     progress = view.progress
-    parts = [str(view.status)]
+    parts = [view.status.words]
     if progress.rate is not None:
         parts.append(f"{progress.rate:.2f}/s")
     if progress.eta_seconds is not None:
