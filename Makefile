@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Whatever the caller's shell says, the suite and the demo keep to the machine's cores.
 export TOKENIZERS_PARALLELISM := false
+# The suite runs in two processes; each takes tests from the other when it has none left.
+IN_PARALLEL := --numprocesses 2 --dist worksteal
 
 .PHONY: help install demo test test-all check format serve bench browser lock clean
 
@@ -28,10 +30,10 @@ demo: install  ## Evolve merges of real tiny models and export the winner (5 min
 	@$(BIN)/python -m examples.demo
 
 test: install browser  ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 test-all: install browser  ## Run the tests, the slow ones too
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "slow or not slow"
 
 check: install  ## Formatting, lint, types, layers, migrations, documents
 	@$(BIN)/ruff format --check .
