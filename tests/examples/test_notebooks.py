@@ -29,6 +29,8 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert list(tmp_path.glob("*/*/model.safetensors"))
-    shown = [data for cell in notebook.cells for output in cell.get("outputs", ()) if (data := output.get("data"))]
+    shown = [
+        data for cell in notebook.cells for output in cell.get("outputs", ()) if (data := output.get("data"))
+    ]
     assert any("application/vnd.plotly.v1+json" in data for data in shown)
     assert any("★" in data.get("text/html", "") for data in shown)
