@@ -56,8 +56,8 @@ bench: install  ## Run the benchmarks in their quick form
 browser:  ## Find or install the browser that the dashboard's tests drive
 	@bash scripts/install_browser.sh $(BIN)/python
 
-lock: install  ## Write constraints.txt anew from what is installed
-	@$(BIN)/python scripts/write_constraints.py > constraints.txt.new && mv constraints.txt.new constraints.txt
+lock: install  ## Resolve pyproject.toml into constraints.txt; LOCK=--upgrade takes the newest versions
+	@$(BIN)/python scripts/write_constraints.py $(LOCK)
 
 clean:  ## Remove the environment and everything that was made
 	rm -rf $(VENV) evomerge-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
