@@ -32,7 +32,8 @@ from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from workers.checkpoints.hub import local_folder
-from workers.errors import CheckpointError, WorkerError
+from workers.errors import CheckpointError, WorkerError, WorkInterruptedError
+from workers.pools.listening import listening
 from workers.protocol.failure import LONGEST_CAUSE, Failure
 from workers.protocol.messages import Workforce, Workload
 
@@ -61,8 +62,11 @@ class ExperimentRun:
         else:
             spec = ExperimentSpec.model_validate(row.spec)
             self.journal.take_over()
-            self.workforce.prepare(workload_for(row, spec, self.settings))
-            self.journal.models = self._models(spec)
+            try:
+                self._get_ready(row, spec)
+            except WorkInterruptedError:
+                self._give_way()
+                return
             if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
                 self._examine(spec, row)
 
@@ -91,6 +95,28 @@ class ExperimentRun:
                 repository.add_event(self.key, "examination.done", {"winner": row.winner})
             repository.move(row, wanted, reason=reason, failure=failure)
             return wanted
+
+    def _get_ready(self, row: ExperimentRow, spec: ExperimentSpec) -> None:
+        """Readies the workers and hashes the parents, either of which may take hours.
+
+        Raises:
+            WorkInterruptedError: The experiment is to be paused or cancelled, or the controller shuts down.
+        """
+        self.workforce.prepare(workload_for(row, spec, self.settings), self._is_interrupted)
+        self.journal.models = listening(lambda: self._models(spec), self._is_interrupted)
+
+    def _is_interrupted(self) -> bool:
+        return self.journal.control_request() is not None
+
+    def _give_way(self) -> None:
+        """Does what was asked for while the workers got ready."""
+        match self.journal.control_request():
+            case ControlRequest.PAUSE:
+                self.end(_S.PAUSED, reason=BY_REQUEST)
+            case ControlRequest.CANCEL:
+                self.end(_S.CANCELLED, reason=BY_REQUEST)
+            case _:  # the controller shuts down, or people changed their mind: the runner takes it up again
+                self.journal.let_go()
 
     def _search(self, row: ExperimentRow, spec: ExperimentSpec) -> ExperimentStatus:
         """Turns the search loop; returns the experiment's status after it."""

@@ -296,7 +296,7 @@ class ExportRow(Base):
     """A checkpoint to be written, or written.
 
     Attributes:
-        status: `queued`, `running`, `succeeded` or `failed`.
+        status: `queued`, `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
         options: `private`, `replace`, `verify` and `even_a_parent`, as they were asked for; and, once it is
             written, `notes` and `verified`.
         lease_until: Until when the controller that writes it is trusted to be alive.

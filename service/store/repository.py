@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
 from evaluators import Score, Split
-from service.errors import ConflictError, NameTakenError, NotFoundError
+from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
 from service.search.journal import GenerationSummary
@@ -255,6 +255,23 @@ class Repository:
         if before is not None:
             query = query.where(ExportRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
+
+    def cancel_export(self, row: ExportRow) -> None:
+        """Ends an export that waits; one that is under way is ended by its controller.
+
+        Raises:
+            IllegalTransitionError: It has ended already.
+        """
+        self.session.refresh(row, with_for_update=True)
+        if row.status in ("cancelling", "cancelled"):
+            return
+        if row.status == "queued":
+            self.end_export(row, "cancelled")
+            return
+        if row.status != "running":
+            raise IllegalTransitionError(f"export {row.id}", row.status, "cancelled")
+        row.status = "cancelling"
+        self.note_export(row)
 
     def end_export(self, row: ExportRow, status: str, **result: Any) -> None:  # noqa: ANN401 - any column
         """Notes how an export ended: `folder`, `url`, `bytes`, `digest` or `failure`."""
