@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.cli.program import COMMANDS
 from service.settings import Settings
 from service.specification import reading
@@ -51,9 +51,8 @@ def test_every_code_of_the_source_is_in_the_page_and_no_other() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_command_line() -> None:
-    assert {name: int(value) for value, name in re.findall(r"`(\d+)` ([A-Z_]+)", PAGE)} == {
-        each.name: each.value for each in Exit
-    }
+    rows = re.findall(r"^\| `(\d+)` \| `([A-Z_]+)` \| (.+) \|$", PAGE, flags=re.MULTILINE)
+    assert rows == [(str(int(each)), each.name, each.meaning) for each in Exit]
 
 
 def test_every_setting_and_command_that_is_named_exists() -> None:
