@@ -45,10 +45,17 @@ def data_console() -> Console:
 
 
 def note_console() -> Console:
-    """Returns the console for progress and remarks."""
+    """Returns the console for progress and remarks; in a notebook it is a plain stream, not a widget."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, quiet=LOUDNESS.is_quiet)
+    return Console(
+        stderr=True,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_jupyter=False,
+        quiet=LOUDNESS.is_quiet,
+    )
 
 
 def say(text: str) -> None:
