@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from evaluators import EvaluationError
 from search_spaces import Parent
@@ -229,9 +230,17 @@ def failure_of(error: Exception) -> Failure:
         return Failure.of(error)
     return Failure(
         "internal_error",
-        f"{type(error).__name__}: {error}"[:LONGEST_CAUSE],
+        f"{type(error).__name__}: {_told(error)}"[:LONGEST_CAUSE],
         "this is a mistake in evomerge: the service's log tells where; resume to try again",
     )
+
+
+def _told(error: Exception) -> str:
+    """Returns what an error says; of the database's neither its statement nor what was stored."""
+    if isinstance(error, SQLAlchemyError):
+        said = str(getattr(error, "orig", None) or "").splitlines()
+        return said[0] if said else "the database refused a statement"
+    return str(error)
 
 
 def _nothing_scored(cause: str) -> Failure:

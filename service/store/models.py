@@ -279,11 +279,11 @@ class SensitivityRow(Base):
 class EventRow(Base):
     """Something that happened, for those who follow live: nothing reads its own past from here.
 
-    Ids grow in the order in which events became visible.
+    An experiment's ids grow in the order in which its events became visible.
     """
 
     __tablename__ = "events"
-    __table_args__ = (Index(None, "experiment_id", "kind", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (Index(None, "experiment_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     experiment_id: Mapped[UUID | None] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
