@@ -111,6 +111,11 @@ class FileJudgeRunner:
             additive=self.additive,
         )
 
+    def item_set(self, split: Split) -> ItemSet:
+        """Returns what is asked on a split."""
+        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
+
     def fingerprint(self, split: Split) -> str:
         """Returns a hash of all that an answer depends on besides the model."""
         if split not in self._fingerprints:
@@ -139,11 +144,6 @@ class Answers(FileJudgeRunner):
             marking=kind.marking(benchmark),
         )
 
-    def item_set(self, split: Split) -> ItemSet:
-        """Returns what is asked on a split."""
-        size, fingerprint = len(self.items[split]), self.fingerprint(split)
-        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
-
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
     ) -> Score:
@@ -164,11 +164,6 @@ class Perplexity(FileJudgeRunner):
 
     def __init__(self, benchmark: Benchmark) -> None:
         super().__init__(benchmark, "text", "perplexity", higher_is_better=False)
-
-    def item_set(self, split: Split) -> ItemSet:
-        """Returns what is asked on a split."""
-        size, fingerprint = len(self.items[split]), self.fingerprint(split)
-        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
