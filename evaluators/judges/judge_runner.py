@@ -55,7 +55,7 @@ class NetworkCost:
 
     def facts(self) -> BenchmarkFacts:
         """Returns one item per split."""
-        higher = self._benchmark.direction == "maximize"
+        higher = self._benchmark.higher_is_better()
         kind, items = self._benchmark.kind, dict.fromkeys(SPLITS, 1)
         return BenchmarkFacts(self._benchmark.name, items, (kind,), higher, additive=False)
 
@@ -91,8 +91,7 @@ class FileJudgeRunner:
         self.benchmark, self._marking = benchmark, marking
         self.items = items_of(benchmark, field=field)
         self._field = field
-        wanted = benchmark.direction
-        higher = wanted == "maximize" if wanted else higher_is_better
+        higher = benchmark.higher_is_better(otherwise=higher_is_better)
         self._like = Score(benchmark.name, metric, 0.0, 0.0, higher)
         self._fingerprints: dict[Split, str] = {}
 
