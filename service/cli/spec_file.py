@@ -26,6 +26,7 @@ from service.specification.other_tools import (
     translate,
     with_small_population,
 )
+from service.specification.template_files import with_template_files
 
 RECIPE_ENDINGS = (".yml", ".yaml")
 
@@ -194,7 +195,7 @@ def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]
     if isinstance(baselines, dict) and isinstance(recipes := baselines.get("recipes"), dict):
         read = {name: _recipe(text, folder) for name, text in recipes.items()}
         found["baselines"] = baselines | {"recipes": read}
-    return found
+    return with_template_files(found, lambda name: str(_absolute(name, folder)))
 
 
 def _stacks(space: dict[str, Any], folder: Path) -> dict[str, Any]:
