@@ -1,5 +1,6 @@
 # One file, three images:
 #   docker build --target controller .    API, dashboard, search: no torch, starts in seconds
+#          --build-arg EXTRAS=ray,postgres,nevergrad    with nevergrad's optimizers, as docker-compose.yml builds it
 #   docker build --target worker-cpu .    merges and scores on CPU
 #   docker build --target worker-gpu .    the same with a CUDA build of torch
 FROM python:3.11-slim-bookworm AS source
@@ -13,7 +14,8 @@ COPY service service
 COPY migrations migrations
 
 FROM source AS controller
-RUN pip install --no-cache-dir --constraint constraints.txt ".[ray,postgres]" \
+ARG EXTRAS=ray,postgres
+RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]" \
     && useradd --create-home --uid 10001 evomerge && mkdir /data && chown evomerge /data
 USER evomerge
 ENV EVOMERGE_HOME=/data EVOMERGE_HOST=0.0.0.0

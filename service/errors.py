@@ -71,7 +71,7 @@ class IllegalTransitionError(ConflictError):
     code = "illegal_transition"
 
     def __init__(self, what: str, current: str, wanted: str) -> None:
-        super().__init__(f"{what} is {current}; it cannot become {wanted}")
+        super().__init__(f"{what} is {current}; it cannot {wanted}")
 
 
 class NameTakenError(ConflictError):

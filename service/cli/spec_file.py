@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import Loader, load_yaml
 from service.cli.evolve_flags import EvolveFlags
 from service.cli.output import CommandError, Exit, note
+from service.cli.spec_changes import apply_change
 from service.errors import Mistake
 from service.specification.other_tools import (
     Translation,
@@ -26,6 +27,7 @@ from service.specification.other_tools import (
     translate,
     with_small_population,
 )
+from service.specification.reading import not_json, pointer_to, read_spec
 from service.specification.template_files import with_template_files
 
 RECIPE_ENDINGS = (".yml", ".yaml")
@@ -39,15 +41,20 @@ class SpecFile:
         content: What it says, with absolute paths.
         root: Its YAML, to find the lines of mistakes.
         translation: Where the file is another tool's: how it was read.
+        changes: The options of the command line, by the place that each set.
     """
 
     path: Path
     content: dict[str, Any]
     root: yaml.Node
     translation: Translation | None = None
+    changes: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, pointer: str) -> str:
-        """Returns file and line of what a JSON pointer points to, or of what it should be in."""
+        """Returns file and line of what a JSON pointer points to, or the option that set it."""
+        for changed, text in self.changes.items():
+            if pointer == changed or pointer.startswith(f"{changed}/"):
+                return text
         pointer = self.origin_of(pointer)
         parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
         return f"{self.path}:{_line(self.root, parts)}"
@@ -80,8 +87,8 @@ def read_spec_file(
     Files of mergekit-evolve and mergenetic are read as the experiments that they describe.
 
     Raises:
-        CommandError: The file cannot be read, is no YAML, or a change has no place; `strict`: it is
-            another tool's, and says something in vain.
+        CommandError: The file cannot be read, is no YAML, holds NaN or infinity, or a change has no
+            place; `strict`: it is another tool's, and says something in vain.
     """
     content, root = _read(path)
     flags, folder = flags or EvolveFlags(), path.absolute().parent
@@ -89,12 +96,19 @@ def read_spec_file(
     if translation is not None:
         content = dict(translation.content)
         folder = _folder_of(content, folder)
-    for change in (*flags.changes(genome_file=translation is not None), *changes):
+    changes = (*flags.changes(genome_file=translation is not None), *changes)
+    for change in changes:
         apply_change(content, change)
     if translation is not None:
         content = with_small_population(content)
     content["name"] = content.get("name", path.stem) if name is None else name
-    return SpecFile(path, with_absolute_paths(content, folder), root, translation)
+    places = {pointer_to(*change.partition("=")[0].split(".")): f"--set {change}" for change in changes}
+    if name is not None:
+        places["/name"] = f"--name {name}"
+    spec = SpecFile(path, with_absolute_paths(content, folder), root, translation, places)
+    if any(not_json(spec.content)):  # no request can say it, so it is told here, with all else
+        raise CommandError(spec.explain(read_spec(spec.content)[1]), code=Exit.INVALID)
+    return spec
 
 
 def _read(path: Path) -> tuple[dict[str, Any], yaml.Node]:
@@ -147,37 +161,6 @@ def _folder_of(content: Mapping[str, Any], beside: Path) -> Path:
     named = [*content["parents"], *([content["base"]] if "base" in content else [])]
     models = [one["model"] if isinstance(one, dict) else one for one in named]
     return here if any(_absolute(model, here).is_dir() for model in models) else beside
-
-
-def apply_change(content: dict[str, Any], change: str) -> None:
-    """Sets one value: `budget.candidates=50`, `objectives.0.weight=2`.
-
-    Raises:
-        CommandError: There is no such place, or the value is no YAML.
-    """
-    key, equals, text = change.partition("=")
-    if not equals or not key:
-        raise CommandError(f"--set {change!r} sets nothing", "write --set key=value", code=Exit.USAGE)
-    try:
-        value = load_yaml(text)
-    except SpaceError as error:
-        raise CommandError(f"--set {change!r}: {error}", code=Exit.USAGE) from error
-    *path, last = key.split(".")
-    place: Any = content
-    for part in path:
-        place = place.setdefault(part, {}) if isinstance(place, dict) else _item(place, part, change)
-    if isinstance(place, dict):
-        place[last] = value
-    else:
-        _item(place, last, change)
-        place[int(last)] = value
-
-
-def _item(place: object, part: str, change: str) -> Any:  # noqa: ANN401 - YAML holds anything
-    if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
-        return place[int(part)]
-    hint = "use the keys of the file, joined by dots; positions in lists begin at 0"
-    raise CommandError(f"--set {change!r}: there is no {part!r}", hint, code=Exit.USAGE)
 
 
 def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def experiments_table(views: Sequence[ExperimentView]) -> Table:
         done = f"{progress.settled}/{progress.total}"
         created = view.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         scores = (number(progress.best), number(progress.best_baseline))
-        table.add_row(clean(view.name), view.status, done, *scores, view.algorithm, created)
+        table.add_row(clean(view.name), view.status.words, done, *scores, view.algorithm, created)
     return table
 
 
@@ -44,7 +44,7 @@ def status_table(view: ExperimentDetail) -> Table:
     rows = {
         "name": view.name,
         "id": str(view.id),
-        "status": f"{view.status}{reason}",
+        "status": f"{view.status.words}{reason}",
         "candidates": f"{progress.settled} of {progress.total}" + (f": {counts}" if counts else ""),
         "rate": "–" if progress.rate is None else f"{progress.rate:.2f} per second",
         "time left": duration(progress.eta_seconds),

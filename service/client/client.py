@@ -14,7 +14,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from evaluators import Split
+from service.client.addresses import DEFAULT_URL, experiment_at, usual_url
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
+from service.client.event_stream import events_in
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
 from service.reports.search_views import ArchiveView, LineageView
@@ -32,9 +34,9 @@ from service.reports.views import (
     FrontView,
     ValidationView,
 )
-from service.settings import DEFAULT_HOST, DEFAULT_PORT, address_of, is_loopback
+from service.settings import is_loopback
+from service.specification.reading import not_json
 
-DEFAULT_URL = address_of(DEFAULT_HOST, DEFAULT_PORT)
 CONNECT_SECONDS = 5.0
 # A check may import libraries, build tasks and fetch their data sets: it takes as long as it takes.
 UNHURRIED = httpx.Timeout(None, connect=CONNECT_SECONDS)
@@ -112,19 +114,19 @@ class Client:
 
     def experiment(self, key: str | UUID) -> ExperimentDetail:
         """Returns one experiment, by name or id."""
-        return self._view(ExperimentDetail, "GET", _address(key))
+        return self._view(ExperimentDetail, "GET", experiment_at(key))
 
     def pause(self, key: str | UUID) -> ExperimentView:
         """Has an experiment stop proposing; candidates on a worker finish."""
-        return self._view(ExperimentView, "POST", f"{_address(key)}/pause")
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/pause")
 
     def resume(self, key: str | UUID) -> ExperimentView:
         """Has a paused or failed experiment go on where it stopped."""
-        return self._view(ExperimentView, "POST", f"{_address(key)}/resume")
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/resume")
 
     def cancel(self, key: str | UUID) -> ExperimentView:
         """Ends an experiment for good; what was scored stays."""
-        return self._view(ExperimentView, "POST", f"{_address(key)}/cancel")
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/cancel")
 
     def extend(self, key: str | UUID, **budget: float | None) -> ExperimentView:
         """Has an experiment that ended go on with a larger budget.
@@ -134,7 +136,7 @@ class Client:
             budget: Members of the spec's `budget` (`candidates`, `seconds` ...) with their new totals;
                 None lifts a limit.
         """
-        return self._view(ExperimentView, "POST", f"{_address(key)}/extend", json=budget)
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/extend", json=budget)
 
     def candidates(
         self,
@@ -146,7 +148,7 @@ class Client:
     ) -> CandidatePage:
         """Returns candidates by number."""
         params = _page(page_size, page_token) | ({"status": status.value} if status else {})
-        return self._view(CandidatePage, "GET", f"{_address(key)}/candidates", params=params)
+        return self._view(CandidatePage, "GET", f"{experiment_at(key)}/candidates", params=params)
 
     def all_candidates(self, key: str | UUID) -> Iterator[CandidateView]:
         """Yields every candidate by number, a page at a time."""
@@ -160,31 +162,33 @@ class Client:
 
     def candidates_csv(self, key: str | UUID) -> str:
         """Returns every candidate as CSV."""
-        return self._ask("GET", f"{_address(key)}/candidates", headers={"Accept": "text/csv"}).text
+        return self._ask("GET", f"{experiment_at(key)}/candidates", headers={"Accept": "text/csv"}).text
 
     def candidate(self, key: str | UUID, number: int) -> CandidateDetail:
         """Returns a candidate with its recipe and genome."""
-        return self._view(CandidateDetail, "GET", f"{_address(key)}/candidates/{number}")
+        return self._view(CandidateDetail, "GET", f"{experiment_at(key)}/candidates/{number}")
 
     def recipe(self, key: str | UUID, number: int) -> str:
         """Returns a candidate's recipe as mergekit YAML."""
-        return self._ask("GET", f"{_address(key)}/candidates/{number}/recipe").text
+        return self._ask("GET", f"{experiment_at(key)}/candidates/{number}/recipe").text
 
     def lineage(self, key: str | UUID, number: int) -> LineageView:
         """Returns a candidate and all its ancestors."""
-        return self._view(LineageView, "GET", f"{_address(key)}/candidates/{number}/lineage")
+        return self._view(LineageView, "GET", f"{experiment_at(key)}/candidates/{number}/lineage")
 
     def archive(self, key: str | UUID) -> ArchiveView:
         """Returns the best candidate of every cell over the experiment's measures."""
-        return self._view(ArchiveView, "GET", f"{_address(key)}/archive")
+        return self._view(ArchiveView, "GET", f"{experiment_at(key)}/archive")
 
     def front(self, key: str | UUID, split: Split = "search") -> FrontView:
         """Returns the front on one split, and what it is compared to."""
-        return self._view(FrontView, "GET", f"{_address(key)}/front", params={"split": split})
+        return self._view(FrontView, "GET", f"{experiment_at(key)}/front", params={"split": split})
 
     def events(self, key: str | UUID, *, page_size: int = 500, page_token: str | None = None) -> EventPage:
         """Returns what happened so far, oldest first."""
-        return self._view(EventPage, "GET", f"{_address(key)}/events", params=_page(page_size, page_token))
+        return self._view(
+            EventPage, "GET", f"{experiment_at(key)}/events", params=_page(page_size, page_token)
+        )
 
     def follow(self, key: str | UUID, *, after: int = 0) -> Iterator[EventView]:
         """Yields what happens, as it happens, until the experiment has ended.
@@ -212,14 +216,14 @@ class Client:
         """Yields the events of one connection; None at the end of the experiment."""
         with self._http.stream(
             "GET",
-            f"{_address(key)}/events/stream",
+            f"{experiment_at(key)}/events/stream",
             headers={"Last-Event-ID": str(after), "Accept": "text/event-stream"},
             timeout=httpx.Timeout(CONNECT_SECONDS, read=3 * HEARTBEAT),
         ) as response:
             if response.status_code != httpx.codes.OK:
                 response.read()
                 raise ApiError.of(response)
-            for name, data in _events(response.iter_lines()):
+            for name, data in events_in(response.iter_lines()):
                 yield None if name == "stream.ended" else EventView.model_validate(json.loads(data))
 
     def export(
@@ -256,7 +260,7 @@ class Client:
             "even_a_parent": even_a_parent,
         }
         headers = {"Idempotency-Key": uuid4().hex}
-        return self._view(ExportView, "POST", f"{_address(key)}/exports", json=body, headers=headers)
+        return self._view(ExportView, "POST", f"{experiment_at(key)}/exports", json=body, headers=headers)
 
     def exports(self, *, page_size: int = 50, page_token: str | None = None) -> ExportPage:
         """Returns exports, newest first."""
@@ -291,30 +295,17 @@ class Client:
 
 
 def _body(spec: Mapping[str, Any] | ExperimentSpec) -> dict[str, Any]:
-    return (
-        spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, ExperimentSpec) else dict(spec)
-    )
+    """Returns a spec as a request's body.
 
-
-def usual_url() -> str:
-    """Returns the address that the environment names; without one, where a service of this machine listens.
-
-    EVOMERGE_HOST and EVOMERGE_PORT mean what they mean to the service.
+    Raises:
+        ApiError: It holds what no JSON can say (NaN, infinity, dates); what the service would answer.
     """
-    port = os.environ.get("EVOMERGE_PORT", "")
-    host = os.environ.get("EVOMERGE_HOST") or DEFAULT_HOST
-    # With 0 the service takes any free port, which nothing here can tell.
-    local = address_of(host, int(port) if port.isdecimal() and int(port) else DEFAULT_PORT)
-    return os.environ.get("EVOMERGE_URL") or local
-
-
-def _address(key: str | UUID) -> str:
-    quoted = "".join(c if (c.isalnum() and c.isascii()) or c in "-_" else _percent(c) for c in str(key))
-    return f"/api/v1/experiments/{quoted}"
-
-
-def _percent(letter: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "replace"))
+    if isinstance(spec, ExperimentSpec):
+        return spec.model_dump(mode="json", exclude_unset=True)
+    if mistakes := tuple(not_json(spec)):
+        said = "; ".join(map(str, mistakes))
+        raise ApiError(422, "invalid_spec", f"the experiment cannot be sent: {said}", mistakes=mistakes)
+    return dict(spec)
 
 
 def _page(page_size: int, page_token: str | None) -> dict[str, str]:
@@ -323,17 +314,3 @@ def _page(page_size: int, page_token: str | None) -> dict[str, str]:
 
 def _cause(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _events(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
-    """Yields name and data of each event of a stream; comments are heartbeats and pass by."""
-    name, data = "message", [""][:0]
-    for line in lines:
-        if not line:
-            if data:
-                yield name, "\n".join(data)
-            name, data = "message", []
-        elif line.startswith("event:"):
-            name = line[6:].strip()
-        elif line.startswith("data:"):
-            data.append(line[5:].removeprefix(" "))

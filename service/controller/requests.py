@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.errors import ConflictError, IllegalTransitionError, InvalidSpecError, Mistake
+from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.spec import Budget
-from service.experiment.status import ExperimentStatus, allows
+from service.experiment.status import ExperimentStatus, allows, illegal
 from service.specification.reading import hint_for, pointer_to
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -45,7 +45,7 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     if experiment.status in (_S.QUEUED, _S.RUNNING):
         return False
     if not allows(experiment.status, "resume"):
-        raise IllegalTransitionError(f"experiment {experiment.name}", experiment.status, _S.QUEUED)
+        raise illegal(f"experiment {experiment.name}", experiment.status, _S.QUEUED)
     wanted = _S.RUNNING if experiment.status is _S.PAUSING else _S.QUEUED
     repository.move(experiment, wanted, reason=BY_REQUEST)
     return True
@@ -68,7 +68,7 @@ def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[s
     repository.lock(experiment)
     if not allows(experiment.status, "extend"):
         remedy = "pause it first, or wait for its end" if experiment.status is not _S.CANCELLED else ""
-        raise ConflictError(f"experiment {experiment.name} is {experiment.status}", remedy)
+        raise ConflictError(f"experiment {experiment.name} is {experiment.status.words}", remedy)
     before = experiment.spec["budget"]
     after = _budget(before, changes)
     if after == before:

@@ -19,6 +19,7 @@ from search_spaces.recipes.recipe import DType
 from service.experiment.chat_options import ChatOptions, Chatting
 from service.experiment.criteria import Constraint, Measure, Name, Spec
 from service.experiment.criteria import label_of as label_of
+from service.experiment.names import ExperimentName
 
 MOST_PARENTS = 32
 SMALLEST_WINDOW = 2  # candidates out at once in a steady state
@@ -226,7 +227,7 @@ class ExperimentSpec(Spec):
     """
 
     schema_version: Literal[1] = 1
-    name: Name
+    name: ExperimentName
     parents: Annotated[tuple[Parent, ...], Field(min_length=1, max_length=MOST_PARENTS)]
     base: Parent | None = None
     space: SpaceOptions = ParameterSpaceOptions()

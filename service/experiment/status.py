@@ -25,6 +25,11 @@ class ExperimentStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def words(self) -> str:
+        """What people are told: how the experiment is."""
+        return _WORDS[self]
+
 
 _S = ExperimentStatus
 _MAY_BECOME: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
@@ -37,6 +42,26 @@ _MAY_BECOME: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
     _S.SUCCEEDED: frozenset({_S.QUEUED}),  # when it is extended
     _S.FAILED: frozenset({_S.QUEUED}),  # after the cause was mended, `resume` goes on where it stopped
     _S.CANCELLED: frozenset(),
+}
+
+_WORDS: Mapping[ExperimentStatus, str] = {
+    _S.QUEUED: "waiting to start",
+    _S.RUNNING: "searching",
+    _S.PAUSING: "being paused",
+    _S.PAUSED: "paused",
+    _S.EXAMINING: "examining its winner",
+    _S.CANCELLING: "being cancelled",
+    _S.SUCCEEDED: "finished",
+    _S.FAILED: "failed",
+    _S.CANCELLED: "cancelled",
+}
+_WANTED: Mapping[ExperimentStatus, str] = {  # what was asked of an experiment that cannot become this
+    _S.QUEUED: "go on",
+    _S.RUNNING: "go on",
+    _S.PAUSING: "be paused",
+    _S.PAUSED: "be paused",
+    _S.CANCELLING: "be cancelled",
+    _S.CANCELLED: "be cancelled",
 }
 
 UNDER_WAY = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.EXAMINING, _S.CANCELLING})
@@ -68,4 +93,9 @@ def check_move(what: str, current: ExperimentStatus, wanted: ExperimentStatus) -
         IllegalTransitionError: It may not.
     """
     if wanted not in _MAY_BECOME[current]:
-        raise IllegalTransitionError(what, current, wanted)
+        raise illegal(what, current, wanted)
+
+
+def illegal(what: str, current: ExperimentStatus, wanted: ExperimentStatus) -> IllegalTransitionError:
+    """Returns the refusal of a status that may not follow the present one, in users' words."""
+    return IllegalTransitionError(what, current.words, _WANTED.get(wanted, f"become {wanted}"))

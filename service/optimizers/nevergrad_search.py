@@ -40,8 +40,9 @@ class NevergradSearch(Optimizer):
         name: One of nevergrad's registry.
 
     Raises:
-        SpaceError: nevergrad has none of this name, or this one does not suit: it keeps threads or
-            other things that cannot be copied, refuses the budget, or breaks with the libraries here.
+        SpaceError: nevergrad is not installed, has none of this name, or this one does not suit: it keeps
+            threads or other things that cannot be copied, refuses the budget, or breaks with the libraries
+            here.
     """
 
     def __init__(self, setup: OptimizerSetup, name: str) -> None:
@@ -107,8 +108,7 @@ class NevergradSearch(Optimizer):
         return self._floor - max(abs(self._floor), 1.0) * (1 + violation / (1 + violation))
 
     def _built(self) -> Any:  # noqa: ANN401
-        import nevergrad
-
+        nevergrad = _loaded()
         known = nevergrad.optimizers.registry
         if self.name not in known:
             near = get_close_matches(self.name, known, n=5, cutoff=0.5) or USUAL
@@ -137,6 +137,23 @@ class NevergradSearch(Optimizer):
         said = " ".join(str(error).split())[:200]
         detail = f"nevergrad's {self.name} cannot search here ({type(error).__name__}: {said})"
         return SpaceError("optimizer.algorithm", detail, f"use another, such as {', '.join(USUAL[:4])}")
+
+
+def _loaded() -> Any:  # noqa: ANN401
+    """Returns nevergrad, which takes seconds to import the first time.
+
+    Raises:
+        SpaceError: It is not installed.
+    """
+    try:
+        import nevergrad  # here, not above: it takes seconds, and may not be installed
+    except ImportError as error:
+        detail = f"nevergrad cannot be imported ({error})"
+        remedy = (
+            "install it with `pip install 'evomerge[nevergrad]'`, or use an optimizer without this prefix"
+        )
+        raise SpaceError("optimizer.algorithm", detail, remedy) from error
+    return nevergrad
 
 
 class _Chain:

@@ -131,23 +131,26 @@ def is_folder(path: str) -> bool:
 
 def read_spec(raw: Mapping[str, Any]) -> tuple[ExperimentSpec | None, list[Mistake]]:
     """Returns the spec, or what keeps the content from being one.  Types are taken strictly."""
-    infinite = list(_not_finite(raw))
+    unsayable = list(not_json(raw))
     try:
-        spec = ExperimentSpec.model_validate_json(json.dumps(raw), strict=True)
+        spec = ExperimentSpec.model_validate_json(json.dumps(raw, default=str), strict=True)
     except ValidationError as error:
-        told = {mistake.pointer for mistake in infinite}
-        return None, [*infinite, *(m for m in mistakes_in(error, raw) if m.pointer not in told)]
-    return (None, infinite) if infinite else (spec, [])
+        told = {mistake.pointer for mistake in unsayable}
+        return None, [*unsayable, *(m for m in mistakes_in(error, raw) if m.pointer not in told)]
+    return (None, unsayable) if unsayable else (spec, [])
 
 
-def _not_finite(value: object, *path: int | str) -> Iterator[Mistake]:
-    """Yields the numbers of YAML that no JSON can say, wherever they stand."""
+def not_json(value: object, *path: int | str) -> Iterator[Mistake]:
+    """Yields the values of YAML that no JSON can say, wherever they stand: NaN, infinity, dates."""
     if isinstance(value, float) and not math.isfinite(value):
         yield Mistake(pointer_to(*path), "finite_number", f"{value} is no finite number", "write a number")
-    elif isinstance(value, Mapping | list):
+    elif isinstance(value, Mapping | list | tuple):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, inner in items:
-            yield from _not_finite(inner, *path, key)
+            yield from not_json(inner, *path, key)
+    elif value is not None and not isinstance(value, str | int | float):
+        kind = type(value).__name__
+        yield Mistake(pointer_to(*path), "no_json", f"{value} is a {kind}", "write it in quotes, as text")
 
 
 def read_part(kind: type[T], raw: object) -> T | None:

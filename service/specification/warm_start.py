@@ -43,7 +43,7 @@ def winner_of(repository: Repository, name: str) -> Recipe:
     """
     experiment = repository.experiment(name)
     if experiment.winner is None:
-        raise ConflictError(f"{name} is {experiment.status} and has no winner", "wait for its end")
+        raise ConflictError(f"{name} is {experiment.status.words} and has no winner", "wait for its end")
     row = repository.candidate(experiment.id, int(experiment.winner["number"]))
     return Recipe.model_validate(row.recipe)
 

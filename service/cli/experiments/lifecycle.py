@@ -71,6 +71,6 @@ def cancel(name: NameArgument, place: Place) -> None:
 
 def _say(view: ExperimentView, *, own: bool) -> None:
     """Says where it stands now; and, where this command opened the home itself, who carries it out."""
-    note(f"{view.name} is {view.status}")
+    note(f"{view.name} is {view.status.words}")
     if own and view.status in UNDER_WAY:
         note("No service is running: it is carried out by the next `evomerge serve` or `evomerge run`.")

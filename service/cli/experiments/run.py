@@ -99,7 +99,7 @@ def run(
     Without a running service one is started for the length of the command. Paths in a file are
     relative to the file. Each experiment begins when the one before has succeeded, and may take over
     what that one found: `space: {winner: NAME}`, `warm_start: [NAME]`. The same command goes on where
-    a run was stopped.
+    a run was stopped, and shows again what a finished one found.
     """
     flags = flags_of(context)
     specs = read_stages(files, changes or (), name=name, flags=flags, strict=strict)

@@ -20,10 +20,12 @@ from service.cli.still import still
 from service.client.client import ApiError, Client
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
-from service.experiment.status import ENDED, ExperimentStatus
+from service.experiment.status import ExperimentStatus
 from service.reports.views import ExperimentDetail, ExperimentView, ValidationView
 from service.specification.lm_eval_names import with_own_names
 from service.specification.reading import average_of, names_an_experiment, read_spec, with_absolute_paths
+
+_GOES_ON = "begun already; it goes on where it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def check_stages(client: Client, specs: Sequence[SpecFile]) -> list[Stage]:
     """
     stages: list[Stage] = []
     for spec in specs:
-        found = _found(client, spec, alone=len(specs) == 1)
+        found = _found(client, spec)
         if found is None:
             to_come = {stage.name for stage in stages}
             refuse(spec, client.validate(_with_stand_ins(spec.content, to_come)))
@@ -104,8 +106,8 @@ def begin(client: Client, stage: Stage) -> ExperimentView:
     """
     found = stage.found
     if found is not None:
-        if found.status is not ExperimentStatus.SUCCEEDED:
-            note(f"{found.name} was begun already; it goes on where it is.")
+        over = found.status is ExperimentStatus.SUCCEEDED
+        note(f"{found.name} was {'run already; this is what it found' if over else _GOES_ON}.")
         return client.resume(found.id) if "resume" in found.may else found
     try:
         with still(checking([stage.spec])):
@@ -131,11 +133,11 @@ def refuse(spec: SpecFile, found: ValidationView) -> None:
         raise CommandError(spec.explain(mistakes), code=Exit.INVALID)
 
 
-def _found(client: Client, spec: SpecFile, *, alone: bool) -> ExperimentView | None:
-    """Returns the experiment of this name, if it can be taken up; None where there is none.
+def _found(client: Client, spec: SpecFile) -> ExperimentView | None:
+    """Returns the experiment of this name, where it stands; None where there is none.
 
     Raises:
-        CommandError: It is another one, or is over and nothing comes after it.
+        CommandError: It is another one, or was cancelled.
     """
     name = name_of(spec)
     try:
@@ -147,14 +149,13 @@ def _found(client: Client, spec: SpecFile, *, alone: bool) -> ExperimentView | N
     wanted, _ = read_spec(with_absolute_paths(with_own_names(_with_winner_of(spec.content, found))))
     if wanted is None:  # it has mistakes, which say more than that its name is taken
         return None
-    over = (found.status in ENDED and alone) or found.status is ExperimentStatus.CANCELLED
     others = _differences(wanted, found)
-    if not over and not others:
+    if not others and found.status is not ExperimentStatus.CANCELLED:
         return found
-    why = f" with another {', '.join(others)}" if others else f" ({found.status})"
-    hint = "give this one another name with --name" if alone else "give this one another `name`"
-    if found.status is ExperimentStatus.FAILED and not others:
-        hint = f"`evomerge resume {name}` has it go on; or {hint}"
+    why = f" with another {', '.join(others)}" if others else f" ({found.status.words})"
+    hint = "give this one another name: `name` in the file, or --name"
+    if others == ["budget"] and "extend" in found.may:
+        hint = f"`evomerge extend {name} --candidates N` has it go on with a larger budget; or {hint}"
     detail = f"{spec.path}: there is already an experiment called {name!r}{why}"
     raise CommandError(detail, hint, code=Exit.CONFLICT)
 

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from service.cli.connection import NameArgument, Place, finds_experiments
+from service.cli.notebook_display import NotebookDisplay, in_notebook
 from service.cli.output import CommandError, Exit, clean, note, note_console
 from service.cli.reaching import reach
 from service.cli.units import duration, number
@@ -76,7 +77,7 @@ class LineDisplay:
 def facts_line(view: ExperimentView) -> str:
     """Returns rate, time left, best score beside the best baseline's, and hypervolume."""
     progress = view.progress
-    parts = [str(view.status)]
+    parts = [view.status.words]
     if progress.rate is not None:
         parts.append(f"{progress.rate:.2f}/s")
     if progress.eta_seconds is not None:
@@ -90,7 +91,10 @@ def facts_line(view: ExperimentView) -> str:
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """Opens a bar on a terminal, and lines elsewhere."""
+    """Opens a bar on a terminal, a line that changes in a notebook, and lines elsewhere."""
+    if in_notebook():
+        yield NotebookDisplay(facts_line)
+        return
     console = note_console()
     if not console.is_terminal:
         yield LineDisplay()

@@ -1,23 +1,21 @@
+"""What every command has; checkpoints; the service as a process; doctor."""
+
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
 from service.cli.output import Exit, clean
 from service.cli.program import COMMANDS, app
 from service.client.client import Client
@@ -28,48 +26,6 @@ from workers.errors import ExportError
 
 REPOSITORY = Path(__file__).parents[3]
 Parents = dict[str, Path]
-
-
-@pytest.fixture
-def workforce() -> SteeredWorkforce:
-    return SteeredWorkforce()
-
-
-@pytest.fixture
-def url(tmp_path: Path, workforce: SteeredWorkforce) -> Iterator[str]:
-    with serving(tmp_path / "home", workforce) as found:
-        yield found
-
-
-@pytest.fixture
-def evomerge(url: str) -> Command:
-    return Command(url)
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    with Client(url) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, paper_parents: Parents) -> Iterator[Command]:
-    """A service with the experiment `small`, which has succeeded."""
-    with serving(tmp_path_factory.mktemp("finished"), SteeredWorkforce()) as url, Client(url) as client:
-        client.create(spec_over(paper_parents))
-        ended(client, "small")
-        yield Command(url)
-
-
-@pytest.fixture
-def file(tmp_path: Path, paper_parents: Parents) -> Path:
-    """An experiment's file whose parents are given relative to it."""
-    for name, folder in paper_parents.items():
-        shutil.copytree(folder, tmp_path / "models" / name)
-    spec = spec_over(paper_parents, parents=["models/left", "./models/right"], base="models/base")
-    path = tmp_path / "experiment.yml"
-    path.write_text(yaml.safe_dump(spec, sort_keys=False))
-    return path
 
 
 # What every command has
@@ -123,226 +79,6 @@ def test_a_wrong_key_is_told(tmp_path: Path, workforce: SteeredWorkforce) -> Non
 
 def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
     assert clean("a\x1b]8;;http://evil\x07b\u202ec\x9bd\te\nf") == "a�]8;;http://evil�b�c�d\te\nf"
-
-
-# Looking
-
-
-def test_experiments_are_listed(finished: Command) -> None:
-    assert "small" in finished("list")
-    assert json.loads(finished("list", "--json"))["items"][0]["name"] == "small"
-
-
-def test_an_empty_service_says_what_to_do(evomerge: Command) -> None:
-    assert "evomerge run" in evomerge.notes("list")
-    assert evomerge("list") == ""
-
-
-def test_the_status_is_shown(finished: Command) -> None:
-    text = finished("status", "small")
-    for word in ("succeeded", "12 of 12", "12 scored", "winner", "optimism", "hypervolume"):
-        assert word in text
-    assert json.loads(finished("status", "small", "--json"))["progress"]["settled"] == 12
-
-
-def test_the_front_is_shown_beside_the_baselines(finished: Command) -> None:
-    text = finished("front", "small", "--split", "test")
-    assert "parent: left" in text
-    assert "plain average" in text
-    assert "±" in text
-    view = json.loads(finished("front", "small", "--json"))
-    rows = finished("front", "small", "--csv").splitlines()
-    assert rows[0].startswith("number,label,on_front,winner,search:words,search:words:stderr,search:sums")
-    labels = {row.split(",")[1] for row in rows[1:]}
-    assert labels >= {point["label"] for point in view["baselines"]}
-    assert "no split" in finished("front", "small", "--split", "train", code=Exit.USAGE)
-
-
-def test_what_was_found_out_about_the_winner_is_shown(finished: Command) -> None:
-    text = finished("examination", "small")
-    for words in ("winner:", "words: test", "optimism", "against parent: left", "p = ", "chance of being"):
-        assert words in text
-    found = json.loads(finished("examination", "small", "--json"))
-    assert [objective["name"] for objective in found["objectives"]] == ["words", "sums"]
-
-
-def test_a_recipe_is_written_as_it_is(finished: Command) -> None:
-    assert read_recipe(finished("recipe", "small", 7)).method == "task_arithmetic"
-    assert read_recipe(finished("recipe", "small", "winner")).all_parents
-
-
-# Submitting
-
-
-def test_a_file_is_checked(evomerge: Command, file: Path, client: Client) -> None:
-    text = evomerge("check", file)
-    assert "genes: 4" in text
-    assert "plain average" in text
-    assert json.loads(evomerge("check", file, "--json"))["valid"] is True
-    assert client.experiments().items == []
-
-
-def test_mistakes_are_told_with_their_lines(evomerge: Command, file: Path) -> None:
-    lines = file.read_text().splitlines()
-    lines += ["evaluation_timeout: 0", "dtpye: float32"]
-    file.write_text(
-        "\n".join(lines).replace("models/right", "models/wrong").replace("task: sums", "task: smus")
-    )
-    said = evomerge("check", file, code=Exit.INVALID)
-
-    def line_of(text: str) -> int:
-        return next(i for i, line in enumerate(file.read_text().splitlines(), 1) if text in line)
-
-    for text in ("models/wrong", "task: smus", "evaluation_timeout", "dtpye"):
-        assert f"{file}:{line_of(text)}: " in said
-    assert "did you mean 'dtype'?" in said
-    assert evomerge("run", file, code=Exit.INVALID).count(f"{file}:") == said.count(f"{file}:")
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("name: [", "line"),
-        ("a: 1\na: 2\n", "twice"),
-        ("a: 1\nb: *x\n", "alias"),
-        ("!!python/object/apply:os.system [ls]", "could not determine a constructor"),
-        ("- a\n- b\n", "no experiment"),
-        ("", "no experiment"),
-    ],
-)
-def test_a_file_that_is_no_experiment_is_refused(
-    evomerge: Command, tmp_path: Path, text: str, told: str
-) -> None:
-    path = tmp_path / "bad.yml"
-    path.write_text(text)
-    said = evomerge("run", path, code=Exit.INVALID)
-    assert told in said
-    assert str(path) in said
-    assert "No such file" in evomerge("run", tmp_path / "missing.yml", code=Exit.INVALID)
-
-
-def test_an_experiment_is_run_to_its_end(evomerge: Command, file: Path, client: Client) -> None:
-    text = evomerge("run", file)
-    assert "parent: left" in text
-    assert client.experiment("small").status is ExperimentStatus.SUCCEEDED
-    assert "--name" in evomerge("run", file, code=Exit.CONFLICT)
-    assert "12/12" in evomerge.notes("run", file, "--name", "second")
-
-
-def test_values_are_changed_on_the_way(evomerge: Command, file: Path, client: Client) -> None:
-    changes = ["budget.candidates=4", "objectives.1.weight=0.5", "notes=hello", "optimizer.algorithm=random"]
-    options = [option for change in changes for option in ("--set", change)]
-    assert evomerge("run", file, "--detach", *options) == "small\n"
-    spec = ended(client, "small").spec
-    assert spec["budget"]["candidates"] == 4
-    assert [objective["weight"] for objective in spec["objectives"]] == [1.0, 0.5]
-    assert (spec["notes"], spec["optimizer"]["algorithm"]) == ("hello", "random")
-    for change in ("budget", "objectives.7.weight=1", "name.x=1", "=1"):
-        assert "--set" in evomerge("run", file, "--set", change, code=Exit.USAGE)
-
-
-def test_a_recipe_may_be_a_file_beside_the_experiment(
-    evomerge: Command, file: Path, client: Client, tmp_path: Path
-) -> None:
-    (tmp_path / "mine.yml").write_text(
-        "merge_method: linear\nmodels:\n- {model: models/left, parameters: {weight: 1}}\n"
-        "- {model: models/right, parameters: {weight: 3}}\n"
-    )
-    evomerge("run", file, "--set", "baselines.recipes={mine: mine.yml}")
-    assert "mine" in [candidate.label for candidate in client.all_candidates("small")]
-
-
-def test_without_a_service_the_command_starts_its_own(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as taken:  # another program has the usual port
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        monkeypatch.setenv("EVOMERGE_PORT", str(taken.getsockname()[1]))
-        monkeypatch.setenv("EVOMERGE_WORKFORCE", "inline")
-        evomerge = Command(None)
-        # No worker's libraries are loaded for this: there is no task to ask about.
-        said = evomerge(
-            "check", file, "--home", tmp_path / "own", "--set", "objectives=[]", code=Exit.INVALID
-        )
-        assert "starting one" in said
-        assert f"{file}:" in said
-        assert (tmp_path / "own" / "evomerge.db").exists()
-        assert "--detach" in evomerge(
-            "run", file, "--detach", "--home", tmp_path / "own", code=Exit.UNREACHABLE
-        )
-
-
-# Steering and watching
-
-
-def test_an_experiment_is_steered(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
-) -> None:
-    workforce.gate.clear()
-    client.create(spec_over(paper_parents))
-    reached(client, "small", ExperimentStatus.RUNNING)
-    assert "small is pausing" in evomerge.notes("pause", "small")
-    assert "small is running" in evomerge.notes("resume", "small")
-    assert "small is cancelling" in evomerge.notes("cancel", "small")
-    reached(client, "small", ExperimentStatus.CANCELLED)
-    assert "cannot become" in evomerge("resume", "small", code=Exit.CONFLICT)
-    evomerge("watch", "small", code=Exit.FAILED)
-
-
-def test_a_finished_experiment_is_extended(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
-) -> None:
-    workforce.gate.clear()
-    client.create(spec_over(paper_parents, budget={"candidates": 8, "stagnation": 300}))
-    assert "wait for its end" in evomerge("extend", "small", "--candidates", 50, code=Exit.CONFLICT)
-    workforce.gate.set()
-    ended(client, "small")
-    assert "extend" in evomerge("status", "small")
-    assert "small is queued" in evomerge.notes("extend", "small", "--candidates", 13, "--lift", "stagnation")
-    done = ended(client, "small")
-    assert (done.progress.settled, done.spec["budget"]["stagnation"]) == (17, None)
-    assert "use 13 or more" in evomerge("extend", "small", "--candidates", 9, code=Exit.INVALID)
-    assert "--candidates" in evomerge("extend", "small", code=Exit.USAGE)
-    assert "'failures' is no limit" in evomerge("extend", "small", "--lift", "failures", code=Exit.USAGE)
-
-
-def test_a_failed_experiment_ends_the_watch_with_its_cause(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
-) -> None:
-    workforce.prepare_error = MemoryError("no room")
-    client.create(spec_over(paper_parents))
-    said = evomerge("watch", "small", code=Exit.FAILED)
-    assert "evomerge resume small" in said
-
-
-def test_progress_is_shown_line_by_line_where_there_is_no_terminal(finished: Command) -> None:
-    said = finished.notes("watch", "small")
-    assert "small: 12/12 candidates, succeeded" in said
-    assert "hypervolume" in said
-    assert "the winner is candidate" in said
-
-
-def test_progress_is_a_bar_on_a_terminal(finished: Command) -> None:
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from service.cli.program import main; main()", "watch", "small"],
-        cwd=REPOSITORY, env=os.environ | {"EVOMERGE_URL": str(finished.environment["EVOMERGE_URL"]),
-                                          "TERM": "xterm", "COLUMNS": "200"},
-        stdout=subprocess.PIPE, stderr=child,
-    )  # fmt: skip
-    os.close(child)
-    said = b""
-    with contextlib.suppress(OSError):  # the terminal is gone when the process is
-        while chunk := os.read(parent, 4096):
-            said += chunk
-    os.close(parent)
-    assert process.wait(20) == Exit.OK
-    process.communicate()
-    text = said.decode()
-    assert "12/12" in text
-    assert "━" in text
-    assert "succeeded" in text
 
 
 # Checkpoints

@@ -16,7 +16,8 @@ from service.cli.installation.announcement import ANNOUNCEMENT, announced, annou
 from service.cli.installation.server import listen
 from service.cli.output import Exit
 from service.cli.reaching import Need, connect, reach
-from service.client.client import Client, ServerUnreachableError, SlowAnswerError, usual_url
+from service.client.addresses import usual_url
+from service.client.client import Client, ServerUnreachableError, SlowAnswerError
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
 from tests.service.running import SteeredWorkforce, ended, reached, serving, spec_over
@@ -55,7 +56,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     ("arguments", "told"),
     [
         (("list",), "waiting"),
-        (("status", "small"), "succeeded"),
+        (("status", "small"), "finished"),
         (("front", "small"), "parent: left"),
         (("examination", "small"), "winner:"),
         (("recipe", "small", "winner"), "merge_method"),
@@ -76,7 +77,7 @@ def test_the_home_of_the_environment_is_meant_as_the_service_means_it(
 
 
 def test_what_is_asked_of_an_experiment_waits_for_a_service(alone: Command, left_home: Path) -> None:
-    for command, state in (("resume", "queued"), ("pause", "paused")):
+    for command, state in (("resume", "waiting to start"), ("pause", "paused")):
         assert f"waiting is {state}" in alone.notes(command, "waiting", "--home", left_home)
     assert "stands still" in alone("watch", "waiting", "--home", left_home, code=Exit.UNREACHABLE)
     assert "small finished" in alone.notes("watch", "small", "--home", left_home)

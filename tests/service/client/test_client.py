@@ -93,6 +93,13 @@ def test_a_refusal_tells_all_mistakes_and_what_to_do(client: Client, paper_paren
     assert "dtype" in next(m.remedy for m in refused.value.mistakes if m.pointer == "/dtpye")
 
 
+def test_what_no_request_can_say_is_refused_like_any_mistake(client: Client, paper_parents: Parents) -> None:
+    for ask in (client.validate, client.create):
+        with pytest.raises(ApiError) as refused:
+            ask(spec_over(paper_parents, seed=float("nan")))
+        assert (refused.value.status, refused.value.mistakes[0].pointer) == (422, "/seed")
+
+
 def test_names_with_strange_characters_are_found(client: Client, paper_parents: Parents) -> None:
     name = "ärger & 100 % ?x=#1"
     client.create(spec_over(paper_parents, name=name))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from statistics import median
 
 import numpy as np
@@ -56,3 +57,9 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_one_that_keeps_threads_is_refused() -> None:
     with pytest.raises(SpaceError, match=r"nevergrad's Cobyla cannot search here .* use another"):
         optimizer_named("nevergrad:Cobyla")(OptimizerSetup(TEN, 0))
+
+
+def test_without_nevergrad_its_optimizers_say_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nevergrad", None)
+    with pytest.raises(SpaceError, match=r"nevergrad cannot be imported .*evomerge\[nevergrad\]"):
+        optimizer_named("nevergrad:DE")(OptimizerSetup(TEN, 0))

@@ -109,7 +109,7 @@ def test_a_move_is_judged_by_what_is_true_now(database: Database) -> None:
     with database.session() as session:
         repository = Repository(session)
         repository.move(repository.experiment(row.id), _S.CANCELLED)
-    problem = pytest.raises(IllegalTransitionError, match="is cancelled; it cannot become running")
+    problem = pytest.raises(IllegalTransitionError, match="is cancelled; it cannot go on")
     with problem, database.session() as session:
         Repository(session).move(session.merge(row), _S.RUNNING)
 

@@ -20,7 +20,7 @@ from tests.service.web.dashboard.watched import Watched
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium here; scripts/install_browser.sh installs one"
 )
-EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+EVIL = "<img src=x onerror=alert(1)><script>alert(2)<script>"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def status_of(served: Served, experiment: PlayedExperiment) -> ExperimentStatus:
 def test_the_list_shows_an_experiment_and_how_far_it_is(page: Watched, running: PlayedExperiment) -> None:
     row = page.open("/").get_by_role("row", name=running.spec.name)
 
-    expect(row).to_contain_text("running")
+    expect(row).to_contain_text("searching")
     expect(row).to_contain_text("11 / 205")
 
     running.play(4)
@@ -89,11 +89,11 @@ def test_a_real_search_is_followed_from_its_start_to_the_verdict(
         row = add_experiment(service.database, small_spec(budget={"candidates": 40}))
         page = Watched(context.new_page(), service.url)
         view = page.open(f"/e/{row.id}")
-        expect(view.locator("h1 .badge")).to_have_text(re.compile("queued|running"))
+        expect(view.locator("h1 .badge")).to_have_text(re.compile("waiting to start|searching"))
 
         workforce.gate.set()
 
-        expect(view.locator("h1 .badge")).to_have_text("succeeded")
+        expect(view.locator("h1 .badge")).to_have_text("finished")
         expect(view.locator("#verdict")).to_contain_text("on items that the search never saw")
         page.wait_for("document.getElementById('front').data.some((t) => t.name === 'Winner')", True)
         view.close()
@@ -120,7 +120,7 @@ def test_the_verdict_appears_when_the_examination_is_done(page: Watched, running
     expect(view.locator("#verdict")).to_contain_text(f"candidate {winner}")
     expect(view.locator("#verdict")).to_contain_text("the best parent")
     expect(view.locator("#verdict")).to_contain_text("Optimism")
-    expect(view.locator("h1 .badge")).to_have_text("succeeded")
+    expect(view.locator("h1 .badge")).to_have_text("finished")
     expect(view.locator("#live")).to_have_text("ended")
     page.wait_for("document.getElementById('front').data.some((t) => t.name === 'Winner')", True)
     expect(view.locator("#choose-split option[value=test]")).to_be_enabled()
@@ -136,11 +136,11 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
     view = page.open(f"/e/{running.id}")
 
     view.get_by_role("button", name="Pause").click()
-    expect(view.locator("h1 .badge")).to_have_text("pausing")
+    expect(view.locator("h1 .badge")).to_have_text("being paused")
     assert status_of(served, running) is ExperimentStatus.PAUSING
 
     view.get_by_role("button", name="Resume").click()
-    expect(view.locator("h1 .badge")).to_have_text("running")
+    expect(view.locator("h1 .badge")).to_have_text("searching")
 
     view.once("dialog", lambda dialog: dialog.dismiss())
     view.get_by_role("button", name="Cancel").click()
@@ -148,7 +148,7 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
 
     view.once("dialog", lambda dialog: dialog.accept())
     view.get_by_role("button", name="Cancel").click()
-    expect(view.locator("h1 .badge")).to_have_text("cancelling")
+    expect(view.locator("h1 .badge")).to_have_text("being cancelled")
 
 
 def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tm
         row = add_experiment(service.database, small_spec(budget=budget))
         page = Watched(context.new_page(), service.url)
         view = page.open(f"/e/{row.id}")
-        expect(view.locator("h1 .badge")).to_have_text("succeeded")
+        expect(view.locator("h1 .badge")).to_have_text("finished")
         view.get_by_role("button", name="Extend").click()
         dialog = view.get_by_role("dialog")
         expect(dialog).to_contain_text("Candidates on top of 8")
@@ -175,7 +175,7 @@ def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tm
         dialog.get_by_role("button", name="Extend").click()
         expect(dialog).to_be_hidden()
         expect(view.locator("#progress")).to_contain_text("17 of 17")
-        expect(view.locator("h1 .badge")).to_have_text("succeeded")
+        expect(view.locator("h1 .badge")).to_have_text("finished")
         view.get_by_role("button", name="Extend").click()
         expect(dialog).to_contain_text("Candidates on top of 13")
         expect(dialog).not_to_contain_text("without progress")
