@@ -229,7 +229,7 @@ def test_a_point_opens_the_candidate(page: Watched, finished: PlayedExperiment) 
 
 def test_a_table_stays_sorted_while_rows_come_in(page: Watched, running: PlayedExperiment) -> None:
     view = page.open(f"/e/{running.id}")
-    cells = "document.querySelectorAll('tr[data-number] td:nth-child(3)')"
+    cells = "document.querySelectorAll('tr[data-number] td:nth-child(2)')"
     scores = f"[...{cells}].map((cell) => parseFloat(cell.textContent)).filter((score) => !isNaN(score))"
 
     view.get_by_role("link", name="arithmetic").focus()
@@ -327,7 +327,7 @@ def test_a_script_in_a_name_is_shown_as_text(page: Watched, served: Served) -> N
     view = page.open(f"/e/{evil.id}")
     expect(view.get_by_role("heading", level=1)).to_contain_text(EVIL)
     expect(view.locator("#front .xtitle")).to_contain_text("<img src=x onerror")
-    view.locator("tr[data-status=failed]").click()
+    view.locator("tr[data-number]", has=view.locator(".state[data-status=failed]")).click()
     expect(view.get_by_role("dialog")).to_contain_text(EVIL)
     assert view.locator("img[src=x]").count() == 0
 
