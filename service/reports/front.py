@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces import Recipe
 from service.archives.pareto import hypervolume_of
+from service.reports.recipe_words import in_few_words
 from service.reports.score_columns import ScoreColumns
 from service.reports.views import FrontPoint, FrontView, ScoreView
 from service.store.models import ExperimentRow
 
 MOST_DOMINATED = 1_000
+Recipes = Callable[[Sequence[int]], Mapping[int, Recipe]]
+"""Candidates' numbers -> the recipes of those that have one."""
 
 
 def front_view(
-    columns: ScoreColumns, experiment: ExperimentRow, *, dominated: int = MOST_DOMINATED
+    columns: ScoreColumns,
+    experiment: ExperimentRow,
+    *,
+    dominated: int = MOST_DOMINATED,
+    recipes: Recipes | None = None,
 ) -> FrontView:
     """Returns the front, measured from the worst baseline in each objective.
 
@@ -23,6 +33,8 @@ def front_view(
         experiment: Whose front it is.
         dominated: How many of the candidates off the front are listed: the newest, the winner, and with
             one objective those that were the best when they came.
+        recipes: Where the recipes of the front, the baselines and the winner are read, to be told in a
+            few words; None leaves the words out.
     """
     objectives = columns.objectives
     reference = columns.worst_baseline()
@@ -32,14 +44,18 @@ def front_view(
     front = columns.front()
     others = np.setdiff1d(np.flatnonzero(columns.complete & ~columns.is_baseline), front)
     shown = others[max(len(others) - dominated, 0) :]
-    told = np.concatenate((others[columns.numbers[others] == winner], columns.records()))
+    won = np.flatnonzero(columns.numbers == winner) if winner is not None else front[:0]
+    told = np.concatenate((won, columns.records()))
+    base = np.flatnonzero(columns.complete & columns.is_baseline)
+    worded = np.union1d(np.union1d(front, base), won)
+    words = {} if recipes is None else _words(recipes(columns.numbers[worded].tolist()), experiment)
     fitness = columns.values[front] * columns.signs
     return FrontView(
         split=columns.split,
         objectives=list(objectives),
-        front=_points(columns, front),
-        baselines=_points(columns, np.flatnonzero(columns.complete & columns.is_baseline)),
-        dominated=_points(columns, np.union1d(shown, np.intersect1d(others, told))),
+        front=_points(columns, front, words),
+        baselines=_points(columns, base, words),
+        dominated=_points(columns, np.union1d(shown, np.intersect1d(others, told)), words),
         dominated_total=len(others),
         reference=objectives.in_own_units(reference),
         hypervolume=hypervolume_of(fitness, reference),
@@ -47,11 +63,15 @@ def front_view(
     )
 
 
-def _points(columns: ScoreColumns, rows: NDArray[np.int64]) -> list[FrontPoint]:
-    return [_point(columns, row) for row in rows.tolist()]
+def _words(recipes: Mapping[int, Recipe], experiment: ExperimentRow) -> dict[int, str]:
+    return {number: in_few_words(recipe, experiment.facts["layers"]) for number, recipe in recipes.items()}
 
 
-def _point(columns: ScoreColumns, row: int) -> FrontPoint:
+def _points(columns: ScoreColumns, rows: NDArray[np.int64], words: Mapping[int, str]) -> list[FrontPoint]:
+    return [_point(columns, row, words) for row in rows.tolist()]
+
+
+def _point(columns: ScoreColumns, row: int, words: Mapping[int, str]) -> FrontPoint:
     scores = [
         ScoreView(
             benchmark=objective.name,
@@ -68,5 +88,6 @@ def _point(columns: ScoreColumns, row: int) -> FrontPoint:
         number=int(columns.numbers[row]),
         kind=columns.kinds[row],
         label=columns.labels[row],
+        words=words.get(int(columns.numbers[row]), ""),
         scores={columns.split: scores},
     )

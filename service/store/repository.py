@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
 from evaluators import Score, Split
+from search_spaces import Recipe
 from service.errors import ConflictError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
@@ -75,6 +76,20 @@ class Repository:
         if before is not None:
             query = query.where(ExperimentRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
+
+    def delete_experiment(self, experiment: ExperimentRow) -> None:
+        """Deletes an experiment and all rows that belong to it."""
+        key, name = experiment.id, experiment.name
+        self.session.expunge(experiment)
+        self.session.execute(delete(ExperimentRow).where(ExperimentRow.id == key))
+        self.add_event(None, "experiment.deleted", {"id": str(key), "name": name})
+
+    def is_exported(self, experiment_id: UUID) -> bool:
+        """Says whether a candidate of an experiment waits to be written, or is being written."""
+        query = select(ExportRow.id).where(
+            ExportRow.experiment_id == experiment_id, ExportRow.status.in_(("queued", "running"))
+        )
+        return self.session.scalar(query.limit(1)) is not None
 
     def lock(self, experiment: ExperimentRow) -> None:
         """Reads an experiment as it is now, and keeps others from changing it in this transaction."""
@@ -157,6 +172,16 @@ class Repository:
         # The same rows may be here already, without their items.
         fresh = query.execution_options(populate_existing=True)
         return [score_of(row) for row in self.session.scalars(fresh)]
+
+    def recipes(self, experiment_id: UUID, numbers: Sequence[int]) -> dict[int, Recipe]:
+        """Returns the recipes of the candidates with these numbers, as far as they have one."""
+        query = select(CandidateRow.number, CandidateRow.recipe).where(
+            CandidateRow.experiment_id == experiment_id,
+            CandidateRow.number.in_(numbers),
+            CandidateRow.recipe.is_not(None),
+        )
+        found = self.session.execute(query)
+        return {number: Recipe.model_validate(recipe) for number, recipe in found}
 
     def counts(self, experiment_id: UUID) -> dict[CandidateStatus, int]:
         """Returns how many candidates have each status; statuses without candidates are left out."""

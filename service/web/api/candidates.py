@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -159,4 +160,5 @@ def get_front(
     """Gives the non-dominated candidates on a split, the baselines and the newest of what they dominate."""
     experiment = repository.experiment(key)
     columns = services.columns.columns(repository.session, experiment, split)
-    return front_view(columns, experiment, dominated=dominated)
+    recipes = partial(repository.recipes, experiment.id)
+    return front_view(columns, experiment, dominated=dominated, recipes=recipes)

@@ -21,6 +21,7 @@ from service.errors import NotFoundError
 from service.reports import experiments as reports
 from service.reports.archive import archive_view
 from service.reports.front import front_view
+from service.reports.layer_weights import LayerWeights, layer_weights
 from service.reports.lineage import lineage_view
 from service.reports.views import CandidateView, ExperimentDetail
 from service.store.candidate_order import NOT_PROPOSED_BY_A_SEARCH, WITHOUT_SCORES, numbers_in_order
@@ -42,7 +43,6 @@ from service.web.dashboard.lineage import lineage_picture
 from service.web.dashboard.plane import MOST_POINTS
 from service.web.dashboard.stacking import StackingPicture, stacking_picture
 from service.web.dashboard.verdict import Verdict, verdict_of
-from service.web.dashboard.weights import LayerWeights, layer_weights
 from service.web.dependencies import Reading, Services, ServicesHere
 
 LIST_ROWS = 50
