@@ -23,6 +23,12 @@ def tensorboard_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
+def text_of(value: object) -> str:
+    """Returns what a text summary holds."""
+    assert isinstance(value, bytes)
+    return value.decode()
+
+
 def wandb_history(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Returns steps and values by name of all offline runs in a folder, in the order of their files."""
     from wandb.proto import wandb_internal_pb2
