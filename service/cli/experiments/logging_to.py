@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from service.cli.chosen_settings import settings_from
-from service.cli.output import CommandError, Exit, note
+from service.cli.exits import Exit
+from service.cli.output import CommandError, note
 from service.client.client import Client
 from service.trackers import Target, TrackerTargetError, read_targets, tracked
 
