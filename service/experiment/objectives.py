@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from evaluators import Split
 
@@ -22,6 +22,7 @@ class ObjectiveFacts(BaseModel):
         items: How many items each split has.
         overlap: Share of the test items that have a long passage in common with a search item.
         warnings: What a reader of its scores must know, wherever they are shown.
+        prompts: How it is put to models, in words, by the parent whose tokenizer they have.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,11 +35,27 @@ class ObjectiveFacts(BaseModel):
     items: dict[Split, int]
     overlap: float | None = None
     warnings: tuple[str, ...] = ()
+    prompts: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def asked(self) -> str:
+        """Says how it is put to models, those that are asked otherwise last; "" where that is not known."""
+        if not self.prompts:
+            return ""
+        (merged, usual), *others = self.prompts.items()
+        told = [usual.replace("its chat template", f"chat template of {_short(merged)}")]
+        told += [f"{_short(name)}: {how}" for name, how in others if how != usual]
+        return "; ".join(told)
 
     @property
     def sign(self) -> float:
         """1 where larger scores are better, -1 where smaller ones are."""
         return 1.0 if self.higher_is_better else -1.0
+
+
+def _short(parent: str) -> str:
+    """Returns a folder's own name; names of the Hub stay whole."""
+    return parent.rpartition("/")[2] if parent.startswith("/") else parent
 
 
 @dataclass(frozen=True, slots=True)
