@@ -85,6 +85,10 @@ class Benchmark(BaseModel):
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
     chat: Chat = Chat()
 
+    def higher_is_better(self, *, otherwise: bool = False) -> bool:
+        """Whether larger values are better: as `direction` says, or `otherwise` where it says nothing."""
+        return otherwise if self.direction is None else self.direction == "maximize"
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if missing := missing_fields(self.kind, self):
