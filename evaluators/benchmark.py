@@ -90,6 +90,10 @@ class Benchmark(BaseModel):
     generation: dict[str, Any] = Field(default_factory=dict)
     filter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
+    def higher_is_better(self, *, otherwise: bool = False) -> bool:
+        """Whether larger values are better: as `direction` says, or `otherwise` where it says nothing."""
+        return otherwise if self.direction is None else self.direction == "maximize"
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if missing := missing_fields(self.kind, self):

@@ -126,10 +126,9 @@ class CompositeEvaluator:
                 f"there are no answers of {benchmark.parent} to compare those of {benchmark.name} with",
                 "name one of the experiment's parents, and a metric that is a mean over items",
             )
-        sign = 1.0 if score.higher_is_better else -1.0
-        before = reference.answers
-        flips = {index: float(sign * before[index] > sign * value) for index, value in score.answers.items()}
-        higher = benchmark.direction == "maximize"
+        before = reference.fitness_by_index
+        flips = {index: float(before[index] > fitness) for index, fitness in score.fitness_by_index.items()}
+        higher = benchmark.higher_is_better()
         like = replace(score, metric="negative_flips", higher_is_better=higher, notes=())
         like = replace(like, item_set=self._flips_fingerprint(benchmark, split, score.item_set))
         return mean_score(like, flips, size=len(before))
@@ -183,7 +182,7 @@ def _as_flips(
 ) -> BenchmarkFacts | EvaluationError:
     if benchmark.kind == "lm_eval" or isinstance(found, EvaluationError):
         return found
-    higher = benchmark.direction == "maximize"
+    higher = benchmark.higher_is_better()
     return replace(found, metrics=("negative_flips", *found.metrics), higher_is_better=higher)
 
 

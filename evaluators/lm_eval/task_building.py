@@ -83,8 +83,8 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     metrics, tasks = choose_metric(benchmark, tasks, group)
     for task in tasks:
         check_repeats(task, metrics[0].partition(",")[2])
-    wanted = benchmark.direction
-    higher_is_better = wanted == "maximize" if wanted else _direction(tasks[0], metrics[0].partition(",")[0])
+    declared = benchmark.direction is None and _direction(tasks[0], metrics[0].partition(",")[0])
+    higher_is_better = benchmark.higher_is_better(otherwise=declared)
     public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)
     items = limit(benchmark, tasks, [divide(benchmark, task) for task in tasks])
     subtasks = tuple(

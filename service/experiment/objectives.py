@@ -1,7 +1,7 @@
 """Objectives: what an experiment improves, and how scores on it become fitness and one number.
 
-The only place that knows directions and weights: fitness is larger the better a score is, and the
-scalar is the mean of the fitness weighted by the objectives' weights.
+The only place that knows directions and weights, but for a `Score`'s own direction: fitness is larger the
+better a score is, and the scalar is the mean of the fitness weighted by the objectives' weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluators import Split
+from evaluators.scores import sign_of
 
 
 class ObjectiveFacts(BaseModel):
@@ -50,7 +51,7 @@ class ObjectiveFacts(BaseModel):
     @property
     def sign(self) -> float:
         """1 where larger scores are better, -1 where smaller ones are."""
-        return 1.0 if self.higher_is_better else -1.0
+        return sign_of(higher_is_better=self.higher_is_better)
 
 
 def _short(parent: str) -> str:
@@ -93,6 +94,12 @@ class Objectives:
     def scalar(self, fitness: Sequence[float]) -> float:
         """Returns the weighted mean that single-objective optimizers climb."""
         return weighted_mean(fitness, self.weights)
+
+    def scalar_stderr(self, stderrs: Sequence[float]) -> float:
+        """Returns the standard error of the scalar, the objectives' errors being independent."""
+        return math.hypot(*(w * e for w, e in zip(self.weights, stderrs, strict=True))) / math.fsum(
+            self.weights
+        )
 
     def in_own_units(self, fitness: Sequence[float] | None) -> list[float] | None:
         """Turns a point of fitness back into one of scores."""
