@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Whatever the caller's shell says, the suite and the demo keep to the machine's cores.
 export TOKENIZERS_PARALLELISM := false
+# The suite runs in two processes; each takes tests from the other when it has none left.
+IN_PARALLEL := --numprocesses 2 --dist worksteal
 
 .PHONY: help install demo test test-all check format serve bench browser lock clean
 
@@ -28,10 +30,10 @@ demo: install  ## Evolve merges of real tiny models and export the winner (5 min
 	@$(BIN)/python -m examples.demo
 
 test: install browser  ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 test-all: install browser  ## Run the tests, the slow ones too
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "slow or not slow"
 
 check: install  ## Formatting, lint, types, layers, migrations, documents
 	@$(BIN)/ruff format --check .
@@ -54,8 +56,8 @@ bench: install  ## Run the benchmarks in their quick form
 browser:  ## Find or install the browser that the dashboard's tests drive
 	@bash scripts/install_browser.sh $(BIN)/python
 
-lock: install  ## Write constraints.txt anew from what is installed
-	@$(BIN)/python scripts/write_constraints.py > constraints.txt.new && mv constraints.txt.new constraints.txt
+lock: install  ## Resolve pyproject.toml into constraints.txt; LOCK=--upgrade takes the newest versions
+	@$(BIN)/python scripts/write_constraints.py $(LOCK)
 
 clean:  ## Remove the environment and everything that was made
 	rm -rf $(VENV) evomerge-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

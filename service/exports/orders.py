@@ -15,13 +15,15 @@ from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.bare_parent import bare_parent, unbeaten
 from service.experiment.names import folder_name
-from service.experiment.spec import label_of
+from service.experiment.spec import ExperimentSpec, label_of
 from service.exports.model_card import Subject, model_card
+from service.exports.remembered_answers import remembered_answers
 from service.reports.experiments import candidate_detail, experiment_detail, front_view
 from service.settings import Settings
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
 from workers.protocol.messages import ExportOrder, HubTarget
+from workers.protocol.stored_answers import StoredAnswers
 
 HUB = "hub:"
 RECIPE_FILE = "mergekit_config.yml"
@@ -183,7 +185,16 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
         if to_hub
         else None,
         verify=verify,
+        answers=_answers(repository, experiment, candidate) if verify else None,
     )
+
+
+def _answers(
+    repository: Repository, experiment: ExperimentRow, candidate: CandidateRow
+) -> StoredAnswers | None:
+    """Returns what the checkpoint must answer as the candidate did."""
+    spec = ExperimentSpec.model_validate(experiment.spec)
+    return remembered_answers(repository.answers(candidate, "search"), spec)
 
 
 def without_local_paths(text: str, recipe: Recipe) -> str:

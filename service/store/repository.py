@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
+from evaluators import Score, Split
 from service.errors import ConflictError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
@@ -25,7 +26,7 @@ from service.store.models import (
     IdempotencyKeyRow,
     Json,
 )
-from service.store.rows import summary_of
+from service.store.rows import score_of, summary_of
 from service.store.types import now
 from workers.protocol.failure import Failure
 
@@ -148,6 +149,14 @@ class Repository:
         """Returns the candidates with these numbers, with their evaluations (but not each item's result)."""
         query = _with_scores(experiment_id).where(CandidateRow.number.in_(numbers))
         return list(self.session.scalars(query.order_by(CandidateRow.number)))
+
+    def answers(self, candidate: CandidateRow, split: Split) -> list[Score]:
+        """Returns a candidate's scores on a split with each item's result, by the benchmarks' order."""
+        of_candidate = (EvaluationRow.candidate_id == candidate.id, EvaluationRow.split == split)
+        query = select(EvaluationRow).where(*of_candidate).order_by(EvaluationRow.position)
+        # The same rows may be here already, without their items.
+        fresh = query.execution_options(populate_existing=True)
+        return [score_of(row) for row in self.session.scalars(fresh)]
 
     def counts(self, experiment_id: UUID) -> dict[CandidateStatus, int]:
         """Returns how many candidates have each status; statuses without candidates are left out."""

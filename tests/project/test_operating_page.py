@@ -50,10 +50,15 @@ def test_every_code_of_the_source_is_in_the_page_and_no_other() -> None:
     assert set(listed) == codes()
 
 
+def test_every_code_has_a_cause_and_a_remedy() -> None:
+    rows = re.findall(r"^\| `[a-z_`, ]+` \|(.*)\|$", PAGE, flags=re.MULTILINE)
+    told = [[cell.strip() for cell in row.split("|")] for row in rows]
+    assert [cells for cells in told if len(cells) != 2 or not all(cells)] == []
+
+
 def test_the_exit_codes_are_those_of_the_command_line() -> None:
-    assert {name: int(value) for value, name in re.findall(r"`(\d+)` ([A-Z_]+)", PAGE)} == {
-        each.name: each.value for each in Exit
-    }
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", PAGE, flags=re.MULTILINE)
+    assert {name: int(value) for value, name in rows} == {each.name: each.value for each in Exit}
 
 
 def test_every_setting_and_command_that_is_named_exists() -> None:

@@ -29,6 +29,7 @@ from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError, ExportError
 from workers.export.finished import FinishedFolder, forget
+from workers.export.rescoring import Rescoring
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
@@ -90,7 +91,11 @@ def merge_to_disk(
     finished = FinishedFolder.of(Path(order.folder), f"{key} {order.verify}", contents)
     if order.hub is not None and not order.restart and (found := finished.find()) is not None:
         return replace(found, notes=notes)
-    with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
+    with (
+        FittedReader(CheckpointReader(stored), fitted) as parents,
+        Records(stored) as records,
+        Rescoring(order.answers if order.verify else None, order.folder) as rescoring,
+    ):
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
         budget = within_limit(order.memory_limit)
@@ -101,8 +106,9 @@ def merge_to_disk(
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
 
-        def loads(folder: Path) -> str:
-            return check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
+        def check(folder: Path) -> str:
+            loaded = check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
+            return "; ".join(said for said in (loaded, rescoring.check(folder)) if said)
 
         def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
             yield from stream.tensors_from(number)
@@ -116,7 +122,7 @@ def merge_to_disk(
             restart=order.restart,
             replace=order.replace,
             progress=progress,
-            check=loads if order.verify else None,
+            check=check if order.verify else None,
         )
     if order.hub is not None:
         finished.note(exported)

@@ -18,6 +18,7 @@ from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.stored_answers import StoredAnswers
 from workers.protocol.transform_orders import TransformOrder
 
 
@@ -136,6 +137,7 @@ class ExportOrder:
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
         strict: Refuse filters that choose no tensor, whatever they are.
         verify: Have it loaded by transformers in a fresh process before it gets its name.
+        answers: What it must answer then as its candidate did; None asks nothing.
     """
 
     recipe: Recipe
@@ -150,6 +152,7 @@ class ExportOrder:
     device: str = "cpu"
     strict: bool = False
     verify: bool = True
+    answers: StoredAnswers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,11 @@ class Workforce(Protocol):
     @property
     def slots(self) -> int:
         """How many assignments can be worked on at once."""
+        ...
+
+    @property
+    def in_process(self) -> bool:
+        """Says whether the workers share this process, and take it along when they crash."""
         ...
 
     def prepare(self, workload: Workload) -> None:

@@ -30,6 +30,7 @@ from workers.protocol.messages import Assignment
 
 OBJECTIVES = ("words", "sums")
 SETTINGS = Settings(lease_seconds=600.0)  # so that no heartbeat comes in between
+OFTEN_USED = ("cma_es", "item_surrogate", "map_elites", "nsga2")
 ONE_OBJECTIVE = {"objectives": [{"task": "words"}]}
 _S = ExperimentStatus
 
@@ -126,7 +127,13 @@ def test_what_a_candidate_cost_is_noted(sqlite_database: Database) -> None:
         assert all(seconds >= 0 for seconds in candidate.seconds.values())
 
 
-@pytest.mark.parametrize("algorithm", sorted(OPTIMIZERS))
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        name if name in OFTEN_USED else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(OPTIMIZERS)
+    ],
+)
 def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
     sqlite_database: Database, algorithm: str
 ) -> None:

@@ -1,0 +1,60 @@
+"""Examiner: a checkpoint on disk and an evaluator, in the process that scores it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from evaluators import ItemIndices, Score
+from evaluators.registry import EVALUATORS
+from workers.checkpoints.verification.load_checkpoint import SHARE, free_memory, load
+from workers.protocol.stored_answers import StoredAnswers
+
+ROOM_ON_GPU = 1.5  # times the weights' bytes: activations need some too
+Json = dict[str, Any]
+
+
+class Examiner:
+    """Asks a checkpoint what its candidate was asked.  The tasks are built by the constructor."""
+
+    def __init__(self, asked: StoredAnswers) -> None:
+        self._asked = asked
+        self._evaluator = EVALUATORS["lm_eval"](asked.benchmarks, batch_size=asked.batch_size)
+
+    def answer(self, folder: Path) -> Json:
+        """Returns `{"scores": [...], "dtype": ...}`, or `{"skipped": why}` where it cannot be asked."""
+        changed = self._changed()
+        if changed:
+            return {"skipped": f"the items of {', '.join(changed)} are no longer those that were asked"}
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        free = free_memory()
+        if size > SHARE * free:
+            return {
+                "skipped": f"weights of {size / 1e9:.2f} GB are more than {SHARE:.0%} of {free / 1e9:.2f} GB "
+                "free memory"
+            }
+        network = load(folder, whole=True).model
+        if self._asked.dtype is not None:
+            network = network.to(getattr(torch, self._asked.dtype))
+        network = network.to(_device(size))
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        items: ItemIndices = tuple(score.item_indices for score in self._asked.scores)
+        with torch.inference_mode():
+            found: tuple[Score, ...] = self._evaluator.evaluate(network, tokenizer, self._asked.split, items)
+        told = [[score.benchmark, list(score.per_item)] for score in found]
+        return {"scores": told, "dtype": str(network.dtype).removeprefix("torch.")}
+
+    def _changed(self) -> list[str]:
+        """Returns the benchmarks whose items, or how they are marked, are others than those stored."""
+        now = self._evaluator.item_sets(self._asked.split)
+        pairs = zip(self._asked.scores, now, strict=True)
+        return [score.benchmark for score, items in pairs if score.item_set != items.fingerprint]
+
+
+def _device(size: int) -> str:
+    if not torch.cuda.is_available():
+        return "cpu"
+    return "cuda" if torch.cuda.mem_get_info()[0] > ROOM_ON_GPU * size else "cpu"
