@@ -69,8 +69,7 @@ def test_questions_become_a_task_that_lm_eval_reads(
         ('{"text": "a"}\n', ":1: its keys are text; one of question, prompt"),
         ('{"question": "a", "answer": "b"}\n\n{"question": "c"}\n', ":3: there is no 'answer'"),
         (
-            '{"question": "a", "choices": ["x", "y"], "answer": "y"}\n'
-            '{"question": "b", "choices": ["x", "y"], "answer": "z"}\n',
+            '{"question": "a", "choices": ["x"], "answer": "x"}\n{"question": "b", "choices": ["x"], "answer": "z"}',
             ":2: the answer 'z' is none of its choices",
         ),
     ],
