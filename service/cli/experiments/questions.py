@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from service.cli.output import CommandError, Exit
+from service.cli.exits import Exit
+from service.cli.output import CommandError
 
 QUESTIONS_ENDING = ".jsonl"
 QUESTION_KEYS = ("question", "prompt", "instruction", "input")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from tests.service.command import Command
 
 evomerge = Command("http://127.0.0.1:9")  # asks no service
@@ -69,8 +69,8 @@ def test_questions_become_a_task_that_lm_eval_reads(
         ('{"text": "a"}\n', ":1: its keys are text; one of question, prompt"),
         ('{"question": "a", "answer": "b"}\n\n{"question": "c"}\n', ":3: there is no 'answer'"),
         (
-            '{"question": "a", "choices": ["x"], "answer": "x"}\n{"question": "b", "choices": ["x"], "answer": "z"}',
-            ":2: the answer 'z' is none of its choices",
+            '{"question": "a", "options": ["x"], "answer": "x"}\n{"question": "b", "options": "x", "answer": 1}',
+            ":2: the answer 1 is none of its options",
         ),
     ],
 )
