@@ -79,9 +79,7 @@ def read_questions(path: Path) -> Questions:
     question, answer = keys
     choices = next((key for key in CHOICES_KEYS if isinstance(first.get(key), list)), None)
     for number, row in rows.items():
-        for key in [*keys, *([] if choices is None else [choices])]:
-            if row.get(key) in (None, "", []):
-                raise _wrong(path, number, f"there is no {key!r}")
+        _check_row(path, number, row, keys, choices)
     if choices is not None:
         right = _right_choice(path, rows, answer, choices)
         return Questions(path, question, choices, (), right, len(rows))
@@ -151,6 +149,16 @@ def _key(path: Path, line: int, row: Row, known: Sequence[str]) -> str:
             path, line, f"its keys are {', '.join(row) or 'none'}; one of {', '.join(known)} is needed"
         )
     return found
+
+
+def _check_row(path: Path, line: int, row: Row, texts: Sequence[str], choices: str | None) -> None:
+    for key in texts:
+        if key not in row:
+            raise _wrong(path, line, f"there is no {key!r}")
+        if not isinstance(row[key], str | int | float) or row[key] == "":
+            raise _wrong(path, line, f"its {key!r} is {json.dumps(row[key])}")
+    if choices is not None and not (isinstance(row.get(choices), list) and row[choices]):
+        raise _wrong(path, line, f"its {choices!r} are no list")
 
 
 def _offered(answers: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from tests.service.command import Command
 evomerge = Command("http://127.0.0.1:9")  # asks no service
 Rows = Sequence[Mapping[str, Any]]
 MODELS = ("--models", "org/left", "org/right")
+START = '{"question": "a", "options": ["x"], "answer": "x"}\n{"question": "b", '
 FREELY: Rows = [{"question": f"w{n} w{n + 1}", "answer": f"w{n}"} for n in range(24)]
 FEW: Rows = [{"prompt": f"w{n} w{n}", "target": 3 + n % 2} for n in range(24)]
 TEXTS: Rows = [{"question": f"w{n}", "choices": ["4", "7", "1"], "answer": "1"} for n in range(24)]
@@ -68,10 +69,9 @@ def test_questions_become_a_task_that_lm_eval_reads(
         ("[1]\n", ":1: it is no object"),
         ('{"text": "a"}\n', ":1: its keys are text; one of question, prompt"),
         ('{"question": "a", "answer": "b"}\n\n{"question": "c"}\n', ":3: there is no 'answer'"),
-        (
-            '{"question": "a", "options": ["x"], "answer": "x"}\n{"question": "b", "options": "x", "answer": 1}',
-            ":2: the answer 1 is none of its options",
-        ),
+        (START + '"options": ["x"], "answer": 3}', ":2: the answer 3 is none of its options"),
+        (START + '"answer": 1}', ":2: its 'options' are no list"),
+        ('{"question": "a", "answer": ["x"]}\n', """:1: its 'answer' is ["x"]"""),
     ],
 )
 def test_a_line_that_is_no_question_is_told(tmp_path: Path, text: str, told: str) -> None:
