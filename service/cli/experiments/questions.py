@@ -1,4 +1,4 @@
-"""A JSONL file of questions as an lm-eval task: `evomerge init --questions FILE.jsonl`."""
+"""A JSONL file of questions as an lm-eval task: `evomerge init --tasks FILE.jsonl`."""
 
 from __future__ import annotations
 
