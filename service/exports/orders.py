@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.bare_parent import bare_parent, unbeaten
 from service.experiment.names import folder_name

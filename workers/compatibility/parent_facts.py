@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from search_spaces import Parent
-from workers.checkpoints.hub import description_folder, read_description
+from workers.checkpoints.hub.parent_files import description_folder, read_description
 from workers.checkpoints.inspection import is_tied
 from workers.checkpoints.language_part import is_multimodal
 from workers.checkpoints.layout import Layout, text_config
