@@ -56,7 +56,9 @@ class Choice:
             x=x,
             y=y,
             show=cast("Show", show) if show in get_args(Show) else "all",
-            rows=min(max(int(rows), FEWEST_ROWS), MOST_ROWS) if rows.isdecimal() else FEWEST_ROWS,
+            rows=min(max(int(rows), FEWEST_ROWS), MOST_ROWS)
+            if rows.isdecimal() and len(rows) < 10
+            else FEWEST_ROWS,
         )
 
     def query(self, **changes: str | int) -> str:
