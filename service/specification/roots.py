@@ -10,8 +10,6 @@ from search_spaces import Parent
 from service.errors import Mistake
 from service.specification.reading import pointer_to, read_part
 
-CODE = "not_allowed"
-
 
 def is_below(path: str | Path, roots: Sequence[Path] | None) -> bool:
     """Says whether a path is, behind all links, inside one of the folders; None allows everything."""
@@ -37,7 +35,7 @@ def forbidden_parents(raw: Mapping[str, Any], roots: Sequence[Path] | None) -> I
             if path is not None and path.startswith(("/", "~")) and not is_below(path, roots):
                 yield Mistake(
                     pointer_to(*place),
-                    CODE,
+                    "not_allowed",
                     f"{path} is in no folder that this service may read models from",
                     "put it below one of them, or add its folder to EVOMERGE_MODEL_ROOTS",
                 )

@@ -168,13 +168,13 @@ def test_a_repository_that_holds_a_model_is_replaced_only_when_asked(
 
 
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
-    workforce.errand_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
+    workforce.job_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
     failed = export(steps, candidate=7)
     assert failed["status"] == "failed"
     assert failed["failure"]["code"] == "export_failed"
     assert failed["failure"]["cause"] == "disk: 2 GB are needed, 1 GB is free"
     assert failed["failure"]["remedy"] == "make room"
-    workforce.errand_error = None
+    workforce.job_error = None
     assert export(steps, candidate=7)["status"] == "succeeded"
 
 
@@ -224,13 +224,13 @@ def test_a_long_export_keeps_its_lease(
         repository = Repository(session)
         options = {"private": True, "replace": False}
         repository.create_export(repository.experiment("small").id, 0, str(tmp_path / "out"), options)
-    workforce.errand_gate.clear()
+    workforce.job_gate.clear()
     exporter = Exporter(sqlite_database, workforce, settings_in(tmp_path, lease_seconds=2.0))
     thread = threading.Thread(target=exporter.run_next)
     thread.start()
     threading.Event().wait(3.0)
     assert not Exporter(sqlite_database, workforce, settings_in(tmp_path)).run_next()
-    workforce.errand_gate.set()
+    workforce.job_gate.set()
     thread.join(SLOW)
     assert len(orders(workforce)) == 1
 
@@ -238,7 +238,7 @@ def test_a_long_export_keeps_its_lease(
 def test_an_export_that_stalls_keeps_no_other_waiting_and_can_be_cancelled(
     steps: Steps, workforce: SteeredWorkforce, tmp_path: Path, paper_parents: dict[str, Path]
 ) -> None:
-    workforce.errand_gate.clear()
+    workforce.job_gate.clear()
     stalled = steps.http.post(ADDRESS, json={"candidate": 0, "even_a_parent": True}).json()["id"]
     wait_for(lambda: steps.get(f"/api/v1/exports/{stalled}")["status"] == "running", "the export to begin")
     assert steps.create(spec_over(paper_parents, name="other"))["status"] == "queued"
@@ -246,7 +246,7 @@ def test_an_export_that_stalls_keeps_no_other_waiting_and_can_be_cancelled(
     wait_for(lambda: steps.get(f"/api/v1/exports/{waiting}")["status"] == "running", "the other to begin")
     assert steps.http.post(f"/api/v1/exports/{stalled}/cancel").status_code == 202
     wait_for(lambda: steps.get(f"/api/v1/exports/{stalled}")["status"] == "cancelled", "the cancel")
-    workforce.errand_gate.set()
+    workforce.job_gate.set()
     assert steps.exported(waiting)["status"] == "succeeded"
     again = steps.http.post(f"/api/v1/exports/{waiting}/cancel")
     assert (again.status_code, again.json()["code"]) == (409, "illegal_transition")

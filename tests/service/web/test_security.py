@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -96,7 +97,9 @@ def test_without_the_key_nothing_is_shown(
     locked_service: TestClient, authorization: bytes, path: str
 ) -> None:
     headers = {b"Authorization": authorization} if authorization else {}
-    answer = locked_service.get(path, headers=headers)
+    # Each from an address of its own: wrong keys are counted.
+    someone = TestClient(locked_service.app, client=(uuid4().hex, 1), base_url="http://localhost:8000")
+    answer = someone.get(path, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 

@@ -13,7 +13,7 @@ from service.web.dashboard import assets
 from tests.service.web.dashboard.played_experiment import ITEMS, PlayedExperiment
 from tests.service.web.dashboard.served import Served
 
-EVIL = "<script>alert('evil')</script>"
+EVIL = "<script>alert('evil')<script>"
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,8 @@ def test_numbers_that_no_candidate_has_are_not_found(
     assert client.get(f"/api/v1/experiments/{finished.id}/candidates/{number}").status_code in (404, 422)
 
 
-def test_as_many_rows_as_a_number_of_five_thousand_digits_are_as_many_as_there_may_be(
-    client: httpx.Client, finished: PlayedExperiment
+@pytest.mark.parametrize("name", ["rows", "page"])
+def test_a_number_of_five_thousand_digits_asks_for_the_first_page(
+    client: httpx.Client, finished: PlayedExperiment, name: str
 ) -> None:
-    assert client.get(f"/e/{finished.id}?rows={'9' * 5000}").status_code == 200
+    assert client.get(f"/e/{finished.id}?{name}={'9' * 5000}").status_code == 200
