@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Parent
-from service.errors import Mistake
-from service.specification.reading import pointer_to, read_part
+from service.errors import InvalidSpecError, Mistake
+from service.specification.reading import pointer_to, read_part, with_absolute_paths
 
 
 def is_below(path: str | Path, roots: Sequence[Path] | None) -> bool:
@@ -22,11 +22,17 @@ def is_below(path: str | Path, roots: Sequence[Path] | None) -> bool:
     return any(real.is_relative_to(root.expanduser().resolve()) for root in roots)
 
 
-def forbidden_parents(raw: Mapping[str, Any], roots: Sequence[Path] | None) -> Iterator[Mistake]:
-    """Yields one mistake per parent in a folder that is not below a root.
+def check_roots(raw: Mapping[str, Any], roots: Sequence[Path] | None) -> None:
+    """Refuses a spec with parents in folders that are not below a root; names of the Hub are no paths.
 
-    `raw` has absolute local paths; names of the Hub are no paths.
+    Raises:
+        InvalidSpecError: Holds one mistake per such parent.
     """
+    if forbidden := tuple(_forbidden_parents(with_absolute_paths(raw), roots)):
+        raise InvalidSpecError(forbidden)
+
+
+def _forbidden_parents(raw: Mapping[str, Any], roots: Sequence[Path] | None) -> Iterator[Mistake]:
     listed = raw.get("parents")
     named = [(("parents", i), each) for i, each in enumerate(listed if isinstance(listed, list) else ())]
     for place, each in [*named, (("base",), raw.get("base"))]:

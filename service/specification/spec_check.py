@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from evaluators import BenchmarkFacts
@@ -41,7 +40,6 @@ from service.specification.reading import (
     read_spec,
     with_absolute_paths,
 )
-from service.specification.roots import forbidden_parents
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
@@ -92,8 +90,6 @@ def check_spec(
     workforce: Workforce,
     earlier: Earlier = lambda _: None,
     winner_of: WinnerOf = _nobody,
-    *,
-    model_roots: Sequence[Path] | None = None,
 ) -> Checked:
     """Returns the spec with absolute paths, and what was found out on the way.
 
@@ -102,14 +98,11 @@ def check_spec(
         workforce: Who can say whether the tasks exist.
         earlier: Finds what a warm start takes over.
         winner_of: Finds the merged model that a space of stacked layers begins with.
-        model_roots: The folders below which local parents must be; None allows all.
 
     Raises:
         InvalidSpecError: The spec has mistakes; holds all of them.
     """
     written, raw = raw, with_absolute_paths(with_own_names(raw))
-    if forbidden := tuple(forbidden_parents(raw, model_roots)):
-        raise InvalidSpecError(forbidden)  # before any of them is looked at
     raw, no_winner = _with_winner(raw, winner_of)
     spec, mistakes = read_spec(raw)
     mistakes += no_winner

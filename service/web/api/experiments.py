@@ -15,6 +15,7 @@ from service.errors import ConflictError, InvalidSpecError
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
 from service.specification.baselines import PlannedBaseline
+from service.specification.roots import check_roots
 from service.specification.spec_check import Checked, check_spec
 from service.specification.warm_start import best_recipes, winner_of
 from service.store.models import ExperimentRow
@@ -79,8 +80,8 @@ def _check(raw: dict[str, Any], services: Services) -> Checked:
         with services.database.reading() as session:
             return winner_of(Repository(session), name)
 
-    roots = services.settings.model_roots
-    return check_spec(raw, services.workforce, earlier, winner, model_roots=roots)
+    check_roots(raw, services.settings.model_roots)  # before any parent is looked at
+    return check_spec(raw, services.workforce, earlier, winner)
 
 
 def _earlier(services: Services, attempt: Attempt) -> JSONResponse | None:
