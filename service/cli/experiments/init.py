@@ -16,6 +16,7 @@ from search_spaces.recipes.mergekit_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import load_yaml
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit
+from service.cli.experiments.own_questions import FOLDER, take_questions, write_task_files
 from service.cli.experiments.schema import write_schema_beside
 from service.cli.output import CommandError, note, say
 from service.cli.reaching import connect
@@ -62,7 +63,12 @@ def init(
         list[str] | None, typer.Option("--models", metavar="MODEL...", help="The models to merge.")
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", metavar="TASK...", help="The lm-eval tasks to improve.")
+        list[str] | None,
+        typer.Option(
+            "--tasks",
+            metavar="TASK...",
+            help="What to improve: lm-eval tasks, or files of questions (.jsonl).",
+        ),
     ] = None,
     base: Annotated[str | None, typer.Option("--base", help="The models' common ancestor.")] = None,
     tasks_path: TasksPathOption = None,
@@ -83,6 +89,8 @@ def init(
     """Write an experiment's file with comments; asks for what is not said.
 
     Its first line names the JSON Schema, which is written beside it, so that editors complete its keys.
+    A file of questions has a JSON object per line: `question` and `answer`, and `choices` where answers
+    are chosen; a task file that asks it is written beside the experiment's.
     """
     if out.exists() and not replace:
         raise CommandError(
@@ -96,12 +104,17 @@ def init(
     else:
         content, remarks = _from_answers(models or [], tasks or [], base)
         content = _beside(content, out.absolute().parent)
+    own = tasks_path or out.parent / FOLDER
+    written = take_questions(content["objectives"], own, replace=replace)
+    if written and tasks_path is None:
+        content["tasks_path"] = FOLDER
     if front is None:
         content["name"] = out.stem
     if tasks_path is not None:
         content["tasks_path"] = str(tasks_path.absolute())
     _check(content)
     out.parent.mkdir(parents=True, exist_ok=True)
+    write_task_files(written)
     text = commented(content, schema=write_schema_beside(out), remarks=remarks)
     out.write_text(text, encoding="utf-8")
     say(json.dumps({"file": str(out), "experiment": content}, indent=2) if as_json else str(out))
@@ -165,7 +178,10 @@ def _from_answers(
     models = models or _ask("Models to merge (folders or org/name, with spaces between)").split()
     if base is None and asks_base and asked:
         base = _ask("Their common ancestor (empty: none)", default="") or None
-    tasks = tasks or _ask("lm-eval tasks to improve (with spaces between)").split()
+    tasks = (
+        tasks
+        or _ask("lm-eval tasks, or files of questions (.jsonl), to improve (with spaces between)").split()
+    )
     content: dict[str, Any] = {"parents": list(models)}
     if base is not None:
         content["base"] = base

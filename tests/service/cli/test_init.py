@@ -128,3 +128,57 @@ def test_the_schema_describes_what_editors_show() -> None:
     assert "name" not in schema["required"]
     jsonschema.validate({"parents": ["a", "b"], "objectives": [{"task": "t"}], "budget": {"candidates": 3},
                          "space": {"frozen": {}}}, schema)  # fmt: skip
+
+
+MODELS = ("--models", "models/left", "models/right", "--base", "models/base")
+
+
+def questions(folder: Path, *items: dict[str, Any], count: int = 40) -> Path:
+    path = folder / "my questions.jsonl"
+    path.write_text("".join(json.dumps(items[i % len(items)] | {"n": i}) + "\n" for i in range(count)))
+    return path
+
+
+def test_a_file_of_questions_becomes_a_task_beside_the_experiment(folder: Path) -> None:
+    file = questions(folder, {"question": "2 + 3 =", "answer": "5"}, {"question": "2 + 9 =", "answer": "11"})
+    alone("init", *MODELS, "--tasks", file, "words")
+    content = read(folder / "experiment.yml")
+    first, second = content["objectives"]
+    assert (first, second) == ({"task": "my_questions", "allow_few_items": True}, {"task": "words"})
+    task = yaml.safe_load((folder / content["tasks_path"] / "my_questions.yaml").read_text())
+    assert (task["output_type"], task["doc_to_text"]) == ("generate_until", "{{question}}")
+    assert task["dataset_kwargs"]["data_files"]["test"] == str(file)
+
+
+@pytest.mark.parametrize(("answer", "target"), [("b", "{{choices.index(label)}}"), (1, "{{label}}")])
+def test_questions_with_choices_are_weighed(folder: Path, answer: object, target: str) -> None:
+    file = questions(folder, {"prompt": "which?", "choices": ["a", "b"], "label": answer})
+    alone("init", *MODELS, "--tasks", file)
+    task = yaml.safe_load((folder / "tasks" / "my_questions.yaml").read_text())
+    assert (task["output_type"], task["doc_to_target"]) == ("multiple_choice", target)
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        (({"question": "a"},), ":1: there is no answer or target"),
+        (({"question": "a", "answer": "b"}, {"ask": "a", "answer": "b"}), ":2: there is no question, but"),
+        (({"question": "a", "answer": "c", "choices": ["a", "b"]},), ":1: 'c' is none of ['a', 'b']"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_questions_is_told_with_its_line(
+    folder: Path, items: tuple[dict[str, Any], ...], told: str
+) -> None:
+    file = questions(folder, *items)
+    assert f"{file}{told}" in alone("init", *MODELS, "--tasks", file, code=Exit.INVALID)
+    assert not (folder / "experiment.yml").exists()
+
+
+def test_too_few_questions_and_another_task_file_of_the_name_are_refused(folder: Path) -> None:
+    file = questions(folder, {"question": "a", "answer": "b"}, count=5)
+    assert "holds 5 questions" in alone("init", *MODELS, "--tasks", file, code=Exit.INVALID)
+    questions(folder, {"question": "a", "answer": "b"})
+    (folder / "tasks").mkdir()
+    (folder / "tasks" / "my_questions.yaml").write_text("task: another\n")
+    assert "--replace" in alone("init", *MODELS, "--tasks", file, code=Exit.CONFLICT)
+    alone("init", *MODELS, "--tasks", file, "--replace")
