@@ -69,13 +69,14 @@ def write_experiments(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_readmes_commands_succeed_in_order_without_a_service(folder: Path) -> None:
     assert len(COMMANDS) > 8
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
     environment = {key: value for key, value in os.environ.items() if not key.startswith("EVOMERGE_")}
-    environment |= {"PYTHONPATH": str(REPOSITORY), "EVOMERGE_PORT": port, "EVOMERGE_WORKERS": "1"}
+    environment |= {"PYTHONPATH": str(REPOSITORY), "EVOMERGE_PORT": port, "EVOMERGE_WORKFORCE": "inline"}
     begin = "import sys; sys.argv[0] = 'evomerge'; from service.cli.program import main; main()"
     for command in COMMANDS:
         words = shlex.split(command, comments=True)[1:]
