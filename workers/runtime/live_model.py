@@ -13,19 +13,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
-from workers.errors import MergeError, PreparationError
+from workers.errors import MergeError
 from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.held_inputs import HeldInputs
 from workers.merging.fast.preparations.countdown import Countdown
 from workers.merging.fast.preparations.prepared_tensors import side_by_side, values_of
 from workers.merging.fast.threads import Map, one_by_one, together
 from workers.merging.methods import PREPARATIONS, SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey
+from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
 from workers.runtime.network import Network, ParameterPlace, key_of
 
 MOST_NETWORKS = 8  # of different depths, kept for candidates to come; they share their weights' memory
@@ -34,10 +36,11 @@ _LARGE = 1 << 23  # entries of a tensor that all threads make together
 
 @dataclass(slots=True)
 class _Slot:
-    """Memory for one tensor, and what was last written there: (plan, the number of the survey)."""
+    """Memory for one tensor, what was last written there (plan, the number of the survey), and of what."""
 
     tensor: Tensor
     made_by: tuple[TensorPlan, int] | None = None
+    held: HeldInputs | None = None
 
 
 class LiveModel:
@@ -67,7 +70,8 @@ class LiveModel:
         """
         self.owner, self.device = owner, device
         self.dtype: torch.dtype = getattr(torch, dtype or own_dtype(owner))
-        self.tokenizer = _load_tokenizer(owner)
+        self.tokenizer = load_tokenizer(owner)
+        self._spoken: dict[str, Any] = {}
         self.made = self.shared = 0
         self._caches = caches
         self._networks: OrderedDict[str, Network] = OrderedDict()
@@ -76,6 +80,14 @@ class LiveModel:
         self._survey_key: Hashable = None
         self._survey_number = 0
         self._findings: object = None
+
+    def tokenizer_with(self, template: str | None) -> Any:  # noqa: ANN401 - transformers
+        """Returns the tokenizer with another chat template, the same for the same one; None keeps its own."""
+        if template is None:
+            return self.tokenizer
+        if template not in self._spoken:
+            self._spoken[template] = with_template(self.tokenizer, template)
+        return self._spoken[template]
 
     @torch.no_grad()
     def overwrite(self, config: Mapping[str, Any], plan: MergePlan, sources: Sources) -> Any:  # noqa: ANN401
@@ -129,14 +141,17 @@ class LiveModel:
             divisible = self.device == "cpu" and (small or item[0].kernel in PREPARATIONS)
             (several if divisible else alone).append(item)
 
-        countdown = Countdown("merging:", len(changed))
+        countdown = Countdown(
+            "merging:", len(changed), entries=sum(slot.tensor.numel() for _, slot in changed)
+        )
 
         def make(item: tuple[TensorPlan, _Slot], work: Map) -> None:
             tensor, slot = item
             slot.made_by = None  # until it is wholly written
-            merge_into(slot.tensor, tensor, sources, findings, self._caches, work)
+            held = slot.held
+            slot.held = merge_into(slot.tensor, tensor, sources, findings, self._caches, work, held=held)
             slot.made_by = (tensor, self._survey_number)
-            countdown.step()
+            countdown.step(slot.tensor.numel())
 
         for item in alone:
             make(item, together)
@@ -222,14 +237,3 @@ def _survey_key(plan: MergePlan) -> Hashable:
         return ()
     names = SURVEYS[kernel].depends_on
     return kernel, tuple((t.name, t.inputs, t.base, t.dtype, values_of(t, names)) for t in computed)
-
-
-def _load_tokenizer(owner: Layout) -> Any:  # noqa: ANN401 - transformers
-    try:
-        return AutoTokenizer.from_pretrained(owner.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise PreparationError(
-            str(owner.parent),
-            f"its tokenizer cannot be loaded ({str(error).splitlines()[0]})",
-            "add the tokenizer's files to the folder",
-        ) from error
