@@ -18,7 +18,9 @@ from service.experiment.names import folder_name
 from service.experiment.spec import ExperimentSpec, label_of
 from service.exports.model_card import Subject, model_card
 from service.exports.remembered_answers import remembered_answers
-from service.reports.experiments import candidate_detail, experiment_detail, front_view
+from service.reports.experiments import candidate_detail, experiment_detail
+from service.reports.front import front_view
+from service.reports.score_columns import read_columns
 from service.settings import Settings
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
@@ -170,7 +172,7 @@ def order_for(repository: Repository, row: ExportRow, settings: Settings) -> Exp
     subject = Subject(
         experiment=experiment_detail(repository, experiment),
         candidate=candidate_detail(repository, experiment, candidate),
-        baselines=front_view(repository, experiment, "search").baselines,
+        baselines=front_view(read_columns(repository.session, experiment, "search"), experiment).baselines,
         recipe=without_local_paths(text, recipe) if to_hub else text,
         address=repository_name if to_hub else folder.name,
         version=version("evomerge"),

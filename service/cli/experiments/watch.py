@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -113,11 +113,22 @@ def open_display() -> Iterator[Display]:
         yield BarDisplay(progress)
 
 
-def follow(client: Client, name: str) -> ExperimentView:
-    """Shows an experiment's progress until it has ended; returns it as it is then."""
+def _nothing(view: ExperimentView) -> None:
+    """Does nothing with a view."""
+
+
+def follow(client: Client, name: str, also: Callable[[ExperimentView], None] = _nothing) -> ExperimentView:
+    """Shows an experiment's progress until it has ended; returns it as it is then.
+
+    Args:
+        client: Of the service that has it.
+        name: Its name or id.
+        also: Called with every view that is shown.
+    """
     view: ExperimentView = client.experiment(name)
     with open_display() as display, ExitStack() as getting_ready:
         display.show(view)
+        also(view)
         if isinstance(display, LineDisplay) and not view.progress.settled and view.status not in ENDED:
             getting_ready.enter_context(still(f"getting {view.name}'s workers ready: they load its models"))
         asked = time.monotonic()
@@ -126,12 +137,14 @@ def follow(client: Client, name: str) -> ExperimentView:
                 continue
             view, asked = client.experiment(view.id), time.monotonic()
             display.show(view)
+            also(view)
             if view.progress.settled or view.status in ENDED:
                 getting_ready.close()
             if view.status in ENDED:
                 break
         view = client.experiment(view.id)
         display.show(view)
+        also(view)
     return view
 
 
