@@ -137,6 +137,11 @@ COMMANDS: Mapping[str, Command] = {
         "Say what a merge's parents are, and what will not work.",
         ("evomerge preflight recipe.yml", "evomerge preflight org/base org/math@v2 ./code+./adapter --json"),
     ),
+    "licences": Command(
+        "models.licences:licences",
+        "Say under which licence a merge of models would stand, and what it asks.",
+        ("evomerge licences experiment.yml", "evomerge licences org/base org/math ./code"),
+    ),
     "kinship": Command(
         "models.kinship:kinship",
         "Say how alike fine-tuned models are.",

@@ -98,6 +98,16 @@ def inspect_adapter_repository(adapter: Parent) -> AdapterFiles:
     return AdapterFiles(adapter, read_json(folder / ADAPTER_CONFIG), tensors)
 
 
+def is_gated(parent: Parent) -> bool:
+    """Says whether a repository lets people in one by one.
+
+    Raises:
+        CheckpointError: It is missing or cannot be reached.
+    """
+    with _translated(CheckpointError, str(parent), NO_FOLDER):
+        return bool(READING.call(lambda: _api().model_info(parent.model, revision=parent.revision)).gated)
+
+
 def download(parent: Parent, patterns: tuple[str, ...]) -> Path:
     """Returns the folder with a repository's files of these names; what is here already is not fetched again.
 

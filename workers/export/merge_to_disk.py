@@ -29,10 +29,14 @@ from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError, ExportError
 from workers.export.finished import FinishedFolder, forget
+from workers.export.gguf import convert_to_gguf, find_converter
+from workers.export.object_store import copy_to_store
+from workers.export.recipe_folder import write_recipe_folder
 from workers.export.rescoring import Rescoring
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
+from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
 
 RECIPE_FILE = "mergekit_config.yml"
@@ -47,7 +51,16 @@ def export(
     Raises:
         WorkerError: A parent cannot be read, the merge fails, or nothing can be written or pushed.
     """
-    exported = merge_to_disk(order, progress, announce)
+    if order.format == "gguf":
+        find_converter()  # before anything is merged
+    if order.format == "mergekit":
+        exported = write_recipe_folder(order)
+    else:
+        exported = merge_to_disk(order, progress, announce)
+    if order.format == "gguf":
+        exported = convert_to_gguf(exported)
+    if order.remote is not None:
+        return copy_to_store(exported, order.remote, replace=order.replace_remote)
     if order.hub is None:
         return exported
     from workers.checkpoints.hub_client import push_folder  # slow to import, and most merges stay here
@@ -77,7 +90,7 @@ def merge_to_disk(
     device = device_named(order.device)
     stored = find_parents(order.recipe)
     check_apart(stored, Path(order.folder))
-    check_names(order.extra_files)
+    check_names((*order.extra_files, *order.pictures))
     fitted = fit_parents(order.recipe, stored)
     layouts = fitted.layouts
     if order.strict:
@@ -108,7 +121,9 @@ def merge_to_disk(
 
         def check(folder: Path) -> str:
             loaded = check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
-            return "; ".join(said for said in (loaded, rescoring.check(folder)) if said)
+            verified = "; ".join(said for said in (loaded, rescoring.check(folder)) if said)
+            fill_in_card(folder, verified)
+            return verified
 
         def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
             yield from stream.tensors_from(number)
@@ -129,6 +144,13 @@ def merge_to_disk(
     return replace(exported, notes=notes)
 
 
+def fill_in_card(folder: Path, verified: str) -> None:
+    """Writes what was found of a checkpoint into its card, where there is one."""
+    card = folder / CARD_FILE
+    if card.is_file():
+        card.write_text(filled_in(card.read_text(encoding="utf-8"), verified), encoding="utf-8")
+
+
 def contents_of(order: ExportOrder, plan: MergePlan, fitted: FittedParents) -> Contents:
     """Returns what an order's folder will hold."""
     return Contents(
@@ -140,6 +162,7 @@ def contents_of(order: ExportOrder, plan: MergePlan, fitted: FittedParents) -> C
             RECIPE_FILE: write_recipe(order.recipe),
             **({CARD_FILE: order.card} if order.card else {}),
             **order.extra_files,
+            **order.pictures,
         },
         shard_bytes=order.shard_bytes,
     )

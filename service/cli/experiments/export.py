@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from service.cli.connection import NameArgument, Place, finds_experiments, number_or_winner
 from service.cli.output import CommandError, Exit, clean, note, note_console, say
 from service.cli.reaching import Need, reach
-from service.cli.units import size
+from service.cli.units import bytes_in, size
 from service.client.client import Client
 from service.reports.views import ExportView
 
@@ -27,7 +27,10 @@ def export(
     target: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="FOLDER|hub:ORG/NAME", help="Where to.", show_default="the service's home"
+            "--to",
+            metavar="FOLDER|hub:ORG/NAME|s3://...",
+            help="Where to.",
+            show_default="the service's home",
         ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
@@ -41,6 +44,26 @@ def export(
     even_a_parent: Annotated[
         bool, typer.Option("--even-a-parent", help="Copy even a candidate that is a parent as it is.")
     ] = False,
+    accept_licences: Annotated[
+        bool,
+        typer.Option("--accept-licences", help="Publish although licences are in the way; the card says so."),
+    ] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request on the Hub.")] = False,
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"] | None,
+        typer.Option("--dtype", help="Number format of the weights.", show_default="the recipe's"),
+    ] = None,
+    shard_gigabytes: Annotated[
+        float, typer.Option("--shard-size", min=0.001, metavar="GB", help="Largest file of weights.")
+    ] = 5.0,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option("--memory-limit", metavar="SIZE", help="Most memory to use, such as 4GB."),
+    ] = None,
+    file_format: Annotated[
+        Literal["hf", "mergekit", "gguf"],
+        typer.Option("--format", help="A checkpoint, its recipe alone, or a checkpoint and a GGUF file."),
+    ] = "hf",
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
@@ -57,6 +80,12 @@ def export(
             replace=replace,
             verify=verify,
             even_a_parent=even_a_parent,
+            accept_licences=accept_licences,
+            create_pr=create_pr,
+            dtype=dtype,
+            shard_gigabytes=shard_gigabytes,
+            memory_limit=bytes_in(memory_limit) if memory_limit is not None else None,
+            format=file_format,
         )
         note(f"Exporting candidate {view.candidate} to {view.target}")
         try:
@@ -75,7 +104,7 @@ def export(
 
 
 def _target(text: str | None) -> str | None:
-    if text is None or text.startswith(HUB):
+    if text is None or text.startswith(HUB) or "://" in text:
         return text
     return str(Path(text).expanduser().absolute())
 

@@ -94,7 +94,9 @@ def test_a_candidate_is_exported_and_waited_for(
     assert "exists already" in evomerge("export", "small", 7, "--to", out, code=Exit.CONFLICT)
     evomerge("export", "small", 7, "--to", out, "--replace")
     assert json.loads((out / "evomerge.json").read_text())["candidate"] == 7
-    assert evomerge("export", "small", 7, "--to", "hub:me/it", "--public").strip() == "https://hub.test/me/it"
+    to_hub = ("export", "small", 7, "--to", "hub:me/it", "--public")
+    assert "names no licence" in evomerge(*to_hub, code=Exit.CONFLICT)
+    assert evomerge(*to_hub, "--accept-licences").strip() == "https://hub.test/me/it"
     assert "neither" in evomerge("export", "small", "best", code=Exit.USAGE)
 
 

@@ -54,7 +54,8 @@ ROOM_TO_SPARE = 64 * 2**20  # bytes
 _FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
 
 Check = Callable[[Path], str]
-"""Looks at a folder that is complete but has no name yet; returns what was found right, or raises."""
+"""Looks at a folder that is complete but has no name yet; returns what was found right, or raises.  It may
+write into the folder's descriptions."""
 Tensors = Iterable[tuple[str, Tensor]]
 """In the announced order; a tensor may come in several pieces, each some of its rows."""
 
@@ -67,7 +68,7 @@ class Contents:
         config: For config.json.
         tensors: What `write_checkpoint` will be given, in this order.
         copied: Files taken over as they are (tokenizer, processor), by path from the folder, with slashes.
-        texts: Files given as text, likewise (`README.md`); they stand in for copied ones.
+        texts: Files given as text or as bytes, likewise (`README.md`); they stand in for copied ones.
         shard_bytes: The most that one safetensors file holds.
         queued: Bytes that may wait for the disk, or one piece of any size.
     """
@@ -75,7 +76,7 @@ class Contents:
     config: Mapping[str, Any]
     tensors: Sequence[StoredTensor]
     copied: Mapping[str, Path] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str | bytes] = field(default_factory=dict)
     shard_bytes: int = 5_000_000_000
     queued: int = QUEUED
 
@@ -205,9 +206,8 @@ def _fill(
         writer.finish()
     _write_index(contents, shards, places.partial)
     _write_descriptions(contents, places.partial)
-    exported = _describe(places, writer.digests)
-    if places.check is not None:
-        exported = replaced(exported, verified=places.check(places.partial))
+    verified = places.check(places.partial) if places.check is not None else ""
+    exported = replaced(_describe(places, writer.digests), verified=verified)
     sync(places.partial)
     put_in_place(places.partial, places.final)
     return exported
@@ -232,7 +232,7 @@ def _write_descriptions(contents: Contents, partial: Path) -> None:
     for name, source in contents.copied.items():
         shutil.copyfile(source, _new_file(partial, name))
     for name, text in contents.texts.items():
-        _new_file(partial, name).write_text(text, encoding="utf-8")
+        _new_file(partial, name).write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 def _new_file(partial: Path, name: str) -> Path:
