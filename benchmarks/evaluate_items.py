@@ -109,7 +109,7 @@ class GenomeSpace:
 class Desk:
     """Asks models items as a worker would, and counts."""
 
-    slots = 1
+    slots, in_process = 1, False
 
     def __init__(self, problem: Experts, space: GenomeSpace) -> None:
         self.problem, self.space, self.asked = problem, space, 0

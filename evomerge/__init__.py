@@ -1,6 +1,6 @@
 """evomerge's public names: what programs import.
 
-    from evomerge import Client, ExperimentSpec, Recipe, merge
+    from evomerge import Client, ExperimentSpec, Recipe, merge, optimize
 
 A name's module is imported when the name is first asked for.  Importing the package imports nothing else;
 `merge` alone, when it is called, imports torch.
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from service.client.errors import ClientError as ClientError
     from service.client.errors import ServerUnreachableError as ServerUnreachableError
     from service.experiment.spec import ExperimentSpec as ExperimentSpec
+    from service.inprocess.errors import UnsuccessfulError as UnsuccessfulError
+    from service.inprocess.front import Front as Front
+    from service.inprocess.optimize import optimize as optimize
+    from service.inprocess.result import Result as Result
     from workers.errors import WorkerError as WorkerError
     from workers.protocol.messages import Exported as Exported
 
@@ -35,14 +39,18 @@ __all__ = [
     "ClientError",
     "ExperimentSpec",
     "Exported",
+    "Front",
     "Parent",
     "Recipe",
     "RecipeFileError",
+    "Result",
     "ServerUnreachableError",
     "Slice",
     "Source",
+    "UnsuccessfulError",
     "WorkerError",
     "merge",
+    "optimize",
     "read_recipe",
     "write_recipe",
 ]
@@ -53,14 +61,18 @@ _MODULES: Mapping[str, str] = {
     "ClientError": "service.client.errors",
     "ExperimentSpec": "service.experiment.spec",
     "Exported": "workers.protocol.messages",
+    "Front": "service.inprocess.front",
     "Parent": "search_spaces.recipes.parent",
     "Recipe": "search_spaces.recipes.recipe",
     "RecipeFileError": "search_spaces.errors",
+    "Result": "service.inprocess.result",
     "ServerUnreachableError": "service.client.errors",
     "Slice": "search_spaces.recipes.recipe",
     "Source": "search_spaces.recipes.recipe",
+    "UnsuccessfulError": "service.inprocess.errors",
     "WorkerError": "workers.errors",
     "merge": "evomerge.merging",
+    "optimize": "service.inprocess.optimize",
     "read_recipe": "search_spaces.recipes.mergekit_yaml",
     "write_recipe": "search_spaces.recipes.mergekit_yaml",
 }

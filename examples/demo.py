@@ -46,11 +46,13 @@ class DemoOptions:
 
     Attributes:
         home: The service's home; `evomerge serve --home` shows it again later.
+        seed: Decides the questions that are held out, the parents' training and the search.
         quick: Smaller parents and a shorter search, for tests: it shows the way, not the result.
     """
 
     home: Path
     port: int = 8000
+    seed: int = 0
     quick: bool = False
     candidates: int | None = None
     workers: int | None = None
@@ -61,9 +63,9 @@ def step(number: int, title: str) -> None:
     console.print(f"\n[bold]{number}. {title}[/bold]")
 
 
-def make_parents(files: Path, *, quick: bool) -> None:
+def make_parents(files: Path, *, seed: int = 0, quick: bool) -> None:
     """Trains the base and the experts and writes the tasks, unless they are there already."""
-    command = [sys.executable, "-m", "examples.language_and_arithmetic", str(files)]
+    command = [sys.executable, "-m", "examples.language_and_arithmetic", str(files), "--seed", str(seed)]
     if subprocess.run([*command, *(["--quick"] if quick else [])], check=False).returncode:
         raise DemoError("the parents could not be made; the lines above say why")
 
@@ -73,7 +75,7 @@ def submit(client: Client, files: Path, options: DemoOptions) -> ExperimentView:
     for example in EXPERIMENT.parent.glob("*.yml"):  # the others to be tried later
         (files / example.name).write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
     spec_path = files / EXPERIMENT.name
-    changes = []
+    changes = [f"seed={options.seed}"]
     if options.quick:
         changes += ["budget.candidates=8", "optimizer.population=4", "examination.finalists=2"]
     if options.candidates:
@@ -214,9 +216,10 @@ def demo(options: DemoOptions) -> None:
     """
     started = time.monotonic()
     home = options.home.absolute()
-    files = home / ("demo-quick" if options.quick else "demo")
+    kind = "demo-quick" if options.quick else "demo"
+    files = home / (f"{kind}-seed-{options.seed}" if options.seed else kind)
     step(1, "Make real parents: a tiny Llama base and experts fine-tuned from it")
-    make_parents(files, quick=options.quick)
+    make_parents(files, seed=options.seed, quick=options.quick)
     step(2, "Start the service: SQLite, local Ray, loopback")
     service = start_service(home, port=options.port, workers=options.workers)
     console.print(f"  {service.url}")
@@ -243,6 +246,9 @@ def main() -> int:
     )
     parser.add_argument("--home", type=Path, default=Path("evomerge-runs"), help="where everything is kept")
     parser.add_argument("--port", type=int, default=8000, help="another one is taken where this is in use")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another training, other questions, another search"
+    )
     parser.add_argument("--quick", action="store_true", help="reduced size: shows the way, not the result")
     parser.add_argument("--candidates", type=int, help="how many to evolve")
     parser.add_argument("--workers", type=int, help="how many workers; fills the machine by default")

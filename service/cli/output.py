@@ -58,10 +58,10 @@ def data_console() -> Console:
 
 
 def note_console() -> Console:
-    """Returns the console for progress and remarks."""
+    """Returns the console for progress and remarks; in a notebook it is a plain stream, not a widget."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, force_jupyter=False)
 
 
 def say(text: str) -> None:

@@ -70,7 +70,9 @@ def connect(place: Place) -> Iterator[Client]:
 
 
 @contextmanager
-def reach(place: Place, need: Need = Need.LOOK, *, workers: int | None = None) -> Iterator[Reached]:
+def reach(
+    place: Place, need: Need = Need.LOOK, *, workers: int | None = None, workforce: str | None = None
+) -> Iterator[Reached]:
     """Yields a client of the service that the options name, or of one for the length of the block.
 
     Raises:
@@ -82,7 +84,7 @@ def reach(place: Place, need: Need = Need.LOOK, *, workers: int | None = None) -
             client.version()
             yield Reached(client, own=False)
         return
-    settings = settings_from(home=place.home, workers=workers)
+    settings = settings_from(home=place.home, workers=workers, workforce=workforce)
     url = _running(settings, place)
     if url is not None:
         with Client(url, place.api_key) as client:

@@ -60,6 +60,7 @@ class ExperimentRun:
             self.end(_S.CANCELLED, reason=BY_REQUEST)
         else:
             spec = ExperimentSpec.model_validate(row.spec)
+            self.journal.take_over()
             self.workforce.prepare(workload_for(row, spec, self.settings))
             self.journal.models = self._models(spec)
             if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
@@ -75,6 +76,7 @@ class ExperimentRun:
     ) -> ExperimentStatus:
         """Gives the experiment a status, and returns it: a request that came in between goes first."""
         with self.journal.writing() as session:
+            self.journal.attempts.let_go(session)
             repository = Repository(session)
             row = repository.experiment(self.key)
             if row.status is _S.CANCELLING:
@@ -104,6 +106,7 @@ class ExperimentRun:
         ).run()
         match ending:
             case Ending.STOPPED:
+                self.journal.let_go()
                 return _S.RUNNING
             case Ending.PAUSED:
                 return self.end(_S.PAUSED, reason=BY_REQUEST)
@@ -160,7 +163,7 @@ class ExperimentRun:
             case None:
                 self.end(_S.FAILED, failure=_nothing_scored("no finalist has scores on the selection split"))
             case _:  # the controller shuts down: the next one goes on
-                return
+                self.journal.let_go()
 
     def _evolved_something(self) -> bool:
         with self.journal.database.reading() as session:

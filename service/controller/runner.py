@@ -79,7 +79,7 @@ class Runner(PollingThread):
     def _run_safely(self, key: UUID, epoch: int) -> None:
         """Runs an experiment; every error ends in a sentence that people can read."""
         log = logger.bind(experiment=str(key))
-        journal = DatabaseJournal(self.database, key, epoch, stopping=self._stopping.is_set)
+        journal = DatabaseJournal(self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner)
         run = ExperimentRun(journal, self.workforce, self.settings)
         try:
             try:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 from evaluators import Split
 from evaluators.conditions import Conditions
@@ -28,6 +28,7 @@ from service.search.dispatcher import PATIENCE, Dispatcher
 from service.search.journal import ControlRequest
 from service.store.journal import DatabaseJournal, ExaminationRecord
 from workers.protocol.messages import Assignment, Outcome, Scored, Workforce
+from workers.protocol.outcomes import poison
 
 CONDITIONS = (Conditions(seed=1), Conditions(seed=2), Conditions(length=2.0), Conditions(length=0.5))
 
@@ -125,18 +126,37 @@ def _under_other_conditions(
         if name in found:
             continue
         order = Assignment(
-            uuid4(), winner.number, winner.recipe, "selection", timeout=timeout, conditions=conditions
+            uuid5(winner.id, name),
+            winner.number,
+            winner.recipe,
+            "selection",
+            timeout=timeout,
+            conditions=conditions,
         )
-        workforce.submit(order)
-        outcome = None
-        while outcome is None or outcome.candidate != order.candidate:
-            if (control_request := journal.control_request()) is not None:
-                workforce.drop()
-                return control_request
-            outcome = workforce.next_outcome(PATIENCE)
+        outcome = _answer_to(order, record, workforce)
+        if isinstance(outcome, ControlRequest):
+            return outcome
         found[name] = list(sensitivity(name, before, outcome))
         record.varied(winner.number, name, found[name])
     return [finding for each in found.values() for finding in each]
+
+
+def _answer_to(
+    order: Assignment, record: ExaminationRecord, workforce: Workforce
+) -> Outcome | ControlRequest:
+    """Returns how one assignment ended, or the request that came in between."""
+    poisonous = record.dispatched([order], in_process=workforce.in_process)
+    if order.candidate in poisonous:
+        return poison(order, poisonous[order.candidate])
+    workforce.submit(order)
+    outcome = None
+    while outcome is None or outcome.candidate != order.candidate:
+        if (control_request := record.control_request()) is not None:
+            workforce.drop()
+            return control_request
+        outcome = workforce.next_outcome(PATIENCE)
+    record.answered(order.candidate, order.split)
+    return outcome
 
 
 def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:

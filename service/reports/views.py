@@ -16,6 +16,7 @@ from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.findings import EstimatorFinding, ExaminationFindings
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.status import ExperimentStatus
+from service.reports.notebook_tables import experiment_html, experiments_html, front_html
 
 
 class View(BaseModel):
@@ -180,6 +181,9 @@ class ExperimentView(View):
     failure: FailureView | None
     may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
 
+    def _repr_html_(self) -> str:
+        return experiment_html(self)
+
 
 class ExperimentDetail(ExperimentView):
     """An experiment with the spec as it was submitted, defaults filled in."""
@@ -211,6 +215,9 @@ class FrontView(View):
     reference: list[float] | None
     hypervolume: float
     winner: int | None
+
+    def _repr_html_(self) -> str:
+        return front_html(self)
 
 
 class EventView(View):
@@ -288,6 +295,9 @@ class ExperimentPage(Page):
     """Experiments, newest first."""
 
     items: list[ExperimentView]
+
+    def _repr_html_(self) -> str:
+        return experiments_html(self)
 
 
 class CandidatePage(Page):

@@ -16,6 +16,7 @@ from service.experiment.candidate import Candidate, Reevaluation, Timings
 from service.search.journal import ControlRequest
 from workers.protocol.failure import Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workforce
+from workers.protocol.outcomes import poison
 
 MOST_ATTEMPTS = 3
 PATIENCE = 0.2  # seconds between two looks for a control request
@@ -30,6 +31,18 @@ class Record(Protocol):
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         """Returns what the same model is known to score on this split."""
+        ...
+
+    def dispatched(self, assignments: Sequence[Assignment], *, in_process: bool) -> Mapping[UUID, int]:
+        """Notes assignments before they are handed out; in this process they may be its end.
+
+        Returns those that must not be handed out, by their candidates' ids: how many controllers died
+        while they were out.
+        """
+        ...
+
+    def answered(self, assignment: UUID, split: Split) -> None:
+        """Takes in that a worker has answered."""
         ...
 
     def control_request(self) -> ControlRequest | None:
@@ -172,8 +185,9 @@ class Dispatcher:
     def _hand_out(self) -> None:
         """Submits as many as there are free workers; candidates whose scores are known need none."""
         under_way = {request.key for request, _ in self._out.values()}
-        held_back = []
-        while self._queue and len(self._out) < self.workforce.slots:
+        held_back: list[EvaluationRequest] = []
+        chosen: list[EvaluationRequest] = []
+        while self._queue and len(self._out) + len(chosen) < self.workforce.slots:
             request = self._queue.popleft()
             if (scored := self._scored.get(request.key)) is not None:
                 twin = replace(scored, candidate=request.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0)
@@ -181,13 +195,27 @@ class Dispatcher:
             elif request.key in under_way:
                 held_back.append(request)  # its twin's scores will do
             else:
-                self._submit(request)
+                chosen.append(request)
                 under_way.add(request.key)
         self._queue.extendleft(reversed(held_back))
+        if chosen:
+            self._submit(chosen)
 
-    def _submit(self, request: EvaluationRequest) -> None:
+    def _submit(self, requests: Sequence[EvaluationRequest]) -> None:
+        """Hands requests out, but for those that have been the end of controllers."""
+        assignments = [self._assignment(request) for request in requests]
+        in_process = self.workforce.in_process
+        poisonous = self.record.dispatched(assignments, in_process=in_process)
+        for request, assignment in zip(requests, assignments, strict=True):
+            if (crashes := poisonous.get(request.id)) is not None:
+                self._write(request, poison(assignment, crashes))
+                continue
+            self.workforce.submit(assignment)
+            self._out[request.id] = (request, monotonic())
+
+    def _assignment(self, request: EvaluationRequest) -> Assignment:
         candidate = request.candidate
-        assignment = Assignment(
+        return Assignment(
             request.id,
             candidate.number,
             request.recipe,
@@ -198,8 +226,6 @@ class Dispatcher:
             race=request.race,
             known=(*self.record.known(candidate), *request.known),
         )
-        self.workforce.submit(assignment)
-        self._out[request.id] = (request, monotonic())
 
     def _collect(self) -> None:
         """Waits a moment for an answer and writes it down, or queues a lost candidate again."""
@@ -208,6 +234,7 @@ class Dispatcher:
         if outcome is None or outcome.candidate not in self._out:
             return
         request, handed_out = self._out.pop(outcome.candidate)
+        self.record.answered(request.id, self.split)
         seconds = monotonic() - handed_out
         worked = outcome.merge_seconds + outcome.evaluate_seconds if isinstance(outcome, Scored) else seconds
         request = replace(request, worked=request.worked + worked)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
-from evaluators import Score
+from evaluators import Score, Split
 from service.experiment.candidate import Candidate, FitnessRecord, Reevaluation, Remembered, Timings
 from service.experiment.findings import EstimatorFinding
-from workers.protocol.messages import Outcome, Scored
+from workers.protocol.messages import Assignment, Outcome, Scored
 
 
 class ControlRequest(StrEnum):
@@ -82,6 +83,17 @@ class Journal(Protocol):
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         """Returns what the same model scored on the search split in other experiments."""
+        ...
+
+    def dispatched(self, assignments: Sequence[Assignment], *, in_process: bool) -> Mapping[UUID, int]:
+        """Notes assignments before they are handed out; returns those that must not be, as they kill.
+
+        By their candidates' ids: how many controllers died while they were out.
+        """
+        ...
+
+    def answered(self, assignment: UUID, split: Split) -> None:
+        """Takes in that a worker has answered."""
         ...
 
     def control_request(self) -> ControlRequest | None:
@@ -156,6 +168,18 @@ class ListJournal:
     def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
         """Returns nothing: a list knows one experiment."""
         return ()
+
+    def dispatched(
+        self,
+        assignments: Sequence[Assignment],  # noqa: ARG002
+        *,
+        in_process: bool,  # noqa: ARG002
+    ) -> Mapping[UUID, int]:
+        """Returns nothing: a list dies with its process."""
+        return {}
+
+    def answered(self, assignment: UUID, split: Split) -> None:
+        """Notes nothing: no later process will ask."""
 
     def control_request(self) -> ControlRequest | None:
         """Returns what was asked by setting `requested`."""

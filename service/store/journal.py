@@ -18,6 +18,7 @@ from service.experiment.candidate import Candidate, CandidateStatus, FitnessReco
 from service.experiment.findings import SensitivityFinding
 from service.experiment.status import ExperimentStatus
 from service.search.journal import ControlRequest, GenerationSummary
+from service.store.attempts import Attempts
 from service.store.database import Database
 from service.store.leases import prove_lease
 from service.store.model_keys import ModelKeys, known_scores
@@ -25,7 +26,7 @@ from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, Ope
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
 from service.store.types import now
-from workers.protocol.messages import Failed, Outcome, Scored
+from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 
 TEST_OPENED = "test_split.opened"
 VARIED = "winner.varied"
@@ -41,6 +42,7 @@ class DatabaseJournal:
 
     Attributes:
         stopping: Says whether this controller shuts down.
+        attempts: What this controller, and those before it, handed to workers.
         models: Names models by their weights, once the parents are hashed; until then nothing that
             other experiments know is used.
     """
@@ -52,9 +54,10 @@ class DatabaseJournal:
         epoch: int,
         *,
         stopping: Callable[[], bool] = lambda: False,
+        owner: str = "",
     ) -> None:
         self.database, self.experiment_id, self.epoch = database, experiment_id, epoch
-        self.stopping = stopping
+        self.stopping, self.attempts = stopping, Attempts(experiment_id, owner)
         self.models: ModelKeys | None = None
         self._looked = float("-inf")
         self._control_request: ControlRequest | None = None
@@ -72,6 +75,32 @@ class DatabaseJournal:
         with self.database.session() as session:
             prove_lease(session, self.experiment_id, self.epoch)
             yield session
+
+    def take_over(self) -> None:
+        """Takes in what earlier controllers had handed out; call it before anything is."""
+        with self.writing() as session:
+            self.attempts.inherit(session)
+
+    def let_go(self) -> None:
+        """Notes that nothing is out any more, by this controller's own decision."""
+        with self.writing() as session:
+            self.attempts.let_go(session)
+
+    def dispatched(self, assignments: Sequence[Assignment], *, in_process: bool) -> Mapping[UUID, int]:
+        """Notes assignments before they are handed out; returns those that must not be, as they kill.
+
+        By their candidates' ids: how many controllers died while they were out.
+        """
+        poisonous = self.attempts.poison(assignments) if in_process else {}
+        harmless = [a for a in assignments if a.candidate not in poisonous]
+        if harmless:
+            with self.writing() as session:
+                self.attempts.begin(session, harmless, in_process=in_process)
+        return poisonous
+
+    def answered(self, assignment: UUID, split: Split) -> None:
+        """Takes in that a worker has answered."""
+        self.attempts.answered(assignment, split)
 
     def recall(self) -> list[Remembered]:
         """Returns every candidate proposed so far, by number."""
@@ -118,6 +147,7 @@ class DatabaseJournal:
                 session.execute(
                     insert(EvaluationRow), evaluation_rows(candidate.id, "search", outcome.scores)
                 )
+            self.attempts.flush(session)
             payload = {"number": candidate.number, "status": found.value}
             Repository(session).add_event(self.experiment_id, "candidate.settled", payload)
         self._store_seconds[candidate.number] = (
@@ -193,6 +223,7 @@ class DatabaseJournal:
             if isinstance(outcome, Scored):
                 changes = evaluation_rows(candidate.id, "search", outcome.scores)
                 session.execute(update(EvaluationRow), changes)
+            self.attempts.flush(session)
             payload = {"number": candidate.number, "generation": generation, "answered": answered}
             Repository(session).add_event(self.experiment_id, "candidate.reevaluated", payload)
 
@@ -239,6 +270,7 @@ class ExaminationRecord:
         """Notes the candidate's scores on this split, or why it has none."""
         key, payload = self.journal.experiment_id, {"number": candidate.number, "split": self.split}
         with self.journal.writing() as session:
+            self.journal.attempts.flush(session)
             if isinstance(outcome, Scored):
                 rows = evaluation_rows(candidate.id, self.split, outcome.scores)
                 session.execute(insert(EvaluationRow), rows)
@@ -271,6 +303,7 @@ class ExaminationRecord:
         """Notes what other conditions did to the winner's scores."""
         key, found = self.journal.experiment_id, [one.model_dump(mode="json") for one in findings]
         with self.journal.writing() as session:
+            self.journal.attempts.flush(session)
             session.add(
                 SensitivityRow(experiment_id=key, number=number, conditions=conditions, findings=found)
             )
@@ -292,6 +325,14 @@ class ExaminationRecord:
     def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
         """Returns nothing: what is held out is asked afresh."""
         return ()
+
+    def dispatched(self, assignments: Sequence[Assignment], *, in_process: bool) -> Mapping[UUID, int]:
+        """Notes assignments before they are handed out; returns those that must not be, as they kill."""
+        return self.journal.dispatched(assignments, in_process=in_process)
+
+    def answered(self, assignment: UUID, split: Split) -> None:
+        """Takes in that a worker has answered."""
+        self.journal.answered(assignment, split)
 
     def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now."""

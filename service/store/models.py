@@ -156,6 +156,33 @@ class CandidateRow(Base):
     )
 
 
+class AttemptRow(Base):
+    """That something was handed to a worker, written before it was.
+
+    Attributes:
+        assignment: The candidate's id, or what names it in a later generation or under other conditions.
+        attempt: Counts within one controller's life.
+        owner: The controller that handed it out.
+        in_process: The worker shares the controller's process: its crash is the controller's.
+        ending: `answered`, `dropped` (the controller stepped back) or `crashed` (it died); None while out.
+    """
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index(None, "experiment_id", "ending"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    assignment: Mapped[UUID]
+    number: Mapped[int] = mapped_column(Integer)
+    split: Mapped[str] = mapped_column(String(20))
+    attempt: Mapped[int] = mapped_column(Integer)
+    owner: Mapped[str] = mapped_column(String(200))
+    in_process: Mapped[bool]
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+    ending: Mapped[str | None] = mapped_column(String(20))
+
+
 class EvaluationRow(Base):
     """A candidate's score on one split of one benchmark.
 

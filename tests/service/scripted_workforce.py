@@ -52,6 +52,7 @@ class ScriptedWorkforce:
     Attributes:
         script: Mishaps by candidate number and attempt, or by number alone for every attempt.
         order: Which of several assignments under way is answered first: `first`, `last` or `any`.
+        in_process: It claims to share the controller's process.
         submitted: All assignments, in order.
         prepared: All workloads, in order.
         jobs: All jobs, in order.
@@ -67,6 +68,7 @@ class ScriptedWorkforce:
     ) -> None:
         self.slots, self.script, self.order = slots, dict(script or {}), order
         self.known_tasks = set(benchmarks)
+        self.in_process = False
         self.submitted: list[Assignment] = []
         self.prepared: list[Workload] = []
         self.jobs: list[Job] = []

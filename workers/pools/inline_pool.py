@@ -47,6 +47,11 @@ class InlinePool:
         """One."""
         return 1
 
+    @property
+    def in_process(self) -> bool:
+        """Yes."""
+        return True
+
     def prepare(self, workload: Workload) -> None:
         """Readies the worker, unless it is ready for this workload already."""
         if self._lane is not None and self._workload == workload:

@@ -65,6 +65,11 @@ class RayPool:
         return len(self._slots) or int(self._workload is not None)
 
     @property
+    def in_process(self) -> bool:
+        """No: a worker's crash is its own."""
+        return False
+
+    @property
     def process_ids(self) -> tuple[int, ...]:
         """The processes of the workers that are ready."""
         return tuple(slot.worker.pid for slot in self._slots if slot.ready and slot.worker.pid is not None)

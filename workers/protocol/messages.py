@@ -236,6 +236,11 @@ class Workforce(Protocol):
         """How many assignments can be worked on at once."""
         ...
 
+    @property
+    def in_process(self) -> bool:
+        """Says whether the workers share this process, and take it along when they crash."""
+        ...
+
     def prepare(self, workload: Workload) -> None:
         """Readies the workers for an experiment; the previous one's parents are let go.
 

@@ -36,6 +36,17 @@ def worker_lost(assignment: Assignment, worker: str, excerpt: str = "") -> Faile
     return Failed(*key_of(assignment), failure, worker)
 
 
+def poison(assignment: Assignment, crashes: int) -> Failed:
+    """Returns the outcome of an assignment with which the controller's own process ended, again and again."""
+    failure = Failure(
+        code="poison",
+        cause=f"the controller's process ended {crashes} times while it merged or scored this candidate",
+        remedy="look at the kernel's log (`dmesg`) for the cause, often memory; workers of Ray "
+        "(`EVOMERGE_WORKFORCE=ray`) end without the controller",
+    )
+    return Failed(assignment.candidate, crashes, failure)
+
+
 def worker_broke(assignment: Assignment, worker: str, error: Exception) -> Failed:
     """Returns the outcome of an assignment that a worker answered with an error of its own."""
     failure = Failure(

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from service.cli.connection import NameArgument, Place, finds_experiments
+from service.cli.notebook_display import NotebookDisplay, in_notebook
 from service.cli.output import CommandError, Exit, clean, note, note_console
 from service.cli.reaching import reach
 from service.cli.units import duration, number
@@ -90,7 +91,10 @@ def facts_line(view: ExperimentView) -> str:
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """Opens a bar on a terminal, and lines elsewhere."""
+    """Opens a bar on a terminal, a line that changes in a notebook, and lines elsewhere."""
+    if in_notebook():
+        yield NotebookDisplay(facts_line)
+        return
     console = note_console()
     if not console.is_terminal:
         yield LineDisplay()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from uuid import uuid4
+from collections.abc import Mapping, Sequence
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -28,6 +29,12 @@ class Notes:
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         return ()
+
+    def dispatched(self, assignments: Sequence[Assignment], *, in_process: bool) -> Mapping[UUID, int]:
+        return {}
+
+    def answered(self, assignment: UUID, split: str) -> None:
+        pass
 
     def control_request(self) -> ControlRequest | None:
         return self.requested
