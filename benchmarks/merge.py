@@ -28,7 +28,7 @@ from benchmarks.instruction_sets import instruction_set, run_again_with
 from benchmarks.lapack import svd_seconds
 from benchmarks.merge_disk import DiskBench, Pair, memory_ratio, print_disk
 from benchmarks.merge_gpu import measure_gpu
-from benchmarks.merge_live import LiveBench, Timing, first_figures, live_figures, measure_live
+from benchmarks.merge_live import LiveBench, Timing, first_figures, live_figures, measure_live, print_markdown
 from benchmarks.merge_models import CASES, LARGE, SMALL, TINY, Case, make_models, recipe_text
 from benchmarks.mergekit_client import Mergekit
 from benchmarks.peers import ENVIRONMENTS, PeerUnavailableError
@@ -100,10 +100,14 @@ def measure_all_live(arguments: argparse.Namespace, mergekit: Mergekit | None) -
     for small in (False, True):
         cases = [case for case in cases_of(arguments) if case.small == small]
         if cases:
-            bench = LiveBench(_models(small=small or arguments.quick), mergekit)
+            # What takes minutes to prepare loads its machine code with a model of a few rows.
+            warm_up = make_models(ENVIRONMENTS / "models" / "tiny", TINY) if small else _models(small=True)
+            bench = LiveBench(_models(small=small or arguments.quick), mergekit, warm_up)
             print(f"parents checked and in memory after {bench.seconds_to_load:.2f} s")
             repeats = QUICK_REPEATS if arguments.quick else REPEATS
-            found += measure_live(bench, cases, repeats, theirs_once=arguments.quick)
+            timings = measure_live(bench, cases, repeats, theirs_once=arguments.quick)
+            print_markdown(timings, bench.owner.bytes // 2, instruction_set())
+            found += timings
             del bench  # its memory is for the next one
     return found
 

@@ -29,8 +29,8 @@ CANDIDATES = 5  # that are merged per repeat, each after a copy
 
 
 _HEADER = (
-    *("method", "ms", "x copy", "worst", "goal", "GB/s", "mergekit s", "ratio", "goal"),
-    *("plan ms", "first s", "ms over 100"),
+    *("method", "ms", "x copy", "goal", "worst", "GB/s", "mergekit s", "ratio", "goal"),
+    *("plan ms", "code s", "first s", "first x copy", "ms over 100"),
 )
 
 
@@ -39,7 +39,8 @@ class Timing:
     """What one method took.
 
     Attributes:
-        first: Seconds of the first candidate, in which everything is found and compiled.
+        code: Seconds in which the method's machine code was loaded, or compiled where it was in no cache.
+        first: Of the first candidate after that, in which everything is found.
         merge: Of those after it.
         plan: Of reading the recipe and planning.
         copy: Of copying the bytes that the method reads and writes.
@@ -47,6 +48,7 @@ class Timing:
     """
 
     case: Case
+    code: float
     first: float
     merge: Samples
     plan: Samples
@@ -60,8 +62,13 @@ class Timing:
 
     @property
     def worst(self) -> float:
-        """The slowest candidate over the median copy."""
-        return max(self.merge.seconds) / self.copy.median
+        """The slowest candidate over the median one."""
+        return max(self.merge.seconds) / self.merge.median
+
+    @property
+    def first_of_copy(self) -> float:
+        """How many times the copy the first candidate takes."""
+        return self.first / self.copy.median
 
     @property
     def of_theirs(self) -> float | None:
@@ -77,8 +84,18 @@ class Timing:
 class LiveBench:
     """A live model and its parents, as a worker has them."""
 
-    def __init__(self, folders: Sequence[Path], mergekit: Mergekit | None = None) -> None:
+    def __init__(
+        self, folders: Sequence[Path], mergekit: Mergekit | None = None, warm_up: Sequence[Path] = ()
+    ) -> None:
+        """Reads the parents.
+
+        Args:
+            folders: Of the base and the parents.
+            mergekit: To compare with.
+            warm_up: Of smaller ones, with which machine code is loaded before anything is timed.
+        """
         self.folders, self._mergekit = list(folders), mergekit
+        self._warm_up = LiveBench(warm_up) if warm_up else None
         self.layouts: dict[Parent, Layout] = {}
         for folder in folders:
             parent = Parent(model=str(folder))
@@ -121,6 +138,10 @@ class LiveBench:
         """Returns the recipe of a candidate of this number."""
         return recipe_text(case, self.folders, number)
 
+    def recipe(self, case: Case, number: int = 0) -> Recipe:
+        """Returns the recipe of a candidate of this number."""
+        return read_recipe(self.text(case, number))
+
     def time(self, case: Case, repeats: int, *, theirs_once: bool = False) -> Timing:
         """Measures a method: copy, merge, copy, merge, ..., mergekit, and again.
 
@@ -134,14 +155,15 @@ class LiveBench:
         Raises:
             ValueError: mergekit's result is another one.
         """
+        code = 0.0 if self._warm_up is None else sum(self._warm_up.merge(self._warm_up.recipe(case)))
         self._restart()
-        first = sum(self.merge(read_recipe(self.text(case, 0))))
+        first = sum(self.merge(self.recipe(case)))
         theirs = [] if self._mergekit is None or case.against_mergekit is None else [self._compare(case)]
         number, merged, planned, copied = 1, [], [], []
         for repeat in range(repeats):
             for _ in range(CANDIDATES):
                 copied.append(self.copy(case.inputs))
-                seconds = self.merge(read_recipe(self.text(case, number)))
+                seconds = self.merge(self.recipe(case, number))
                 planned.append(seconds[0])
                 merged.append(seconds[1])
                 number += 1
@@ -151,6 +173,7 @@ class LiveBench:
                 theirs.append(self._mergekit.merge(self.text(case, number)))
         return Timing(
             case,
+            code,
             first,
             merge=Samples(tuple(merged)),
             plan=Samples(tuple(planned)),
@@ -184,20 +207,38 @@ def measure_live(
     return found
 
 
+def print_markdown(found: Sequence[Timing], parameters: int, instructions: str) -> None:
+    """Prints the rows of the README's table, ready to be pasted.
+
+    Args:
+        found: The timings of one model.
+        parameters: How many it has.
+        instructions: The name of the vector instructions that were used.
+    """
+    title = f"{instructions}, {parameters / 1e6:.0f} M"
+    print(f"\n| {title} | a candidate | over copying the same bytes | worst over median | first over copy |")
+    print("|---|---|---|---|---|")
+    for one in found:
+        cells = (f"{one.merge.median * 1e3:.0f} ms", f"{one.of_copy:.2f}", f"{one.worst:.2f}")
+        print(f"| {one.case.method} | {' | '.join(cells)} | {one.first_of_copy:.0f} |")
+
+
 def _row(one: Timing, size: int) -> tuple[str, ...]:
     moved = size * (one.case.inputs + 1)
     return (
         one.case.method,
         f"{one.merge.median * 1e3:.1f}",
         f"{one.of_copy:.2f}",
-        f"{one.worst:.2f}",
         "" if one.case.goal is None else f"{one.case.goal:g}",
+        f"{one.worst:.2f}",
         f"{moved / one.merge.median / 1e9:.1f}",
         "" if one.theirs is None else f"{one.theirs.median:.2f}",
         "" if one.of_theirs is None else f"{one.of_theirs:.1f}",
         "" if one.case.against_mergekit is None else f"{one.case.against_mergekit:g}",
         f"{one.plan.median * 1e3:.1f}",
+        f"{one.code:.2f}",
         f"{one.first:.2f}",
+        f"{one.first_of_copy:.1f}",
         f"{one.amortised * 1e3:.1f}",
     )
 
@@ -211,7 +252,7 @@ def first_figures(found: Sequence[Timing], lapack: Mapping[str, float]) -> Mappi
     """
     return {
         "first_seconds": {one.case.method: round(one.first, 3) for one in found},
-        "first_of_copy": {one.case.method: round(one.first / one.copy.median, 1) for one in found},
+        "first_of_copy": {one.case.method: round(one.first_of_copy, 1) for one in found},
         "first_of_lapack": {
             one.case.method: round(one.first / lapack[one.case.method], 2)
             for one in found

@@ -147,12 +147,12 @@ class Case:
 
 _SPARSE = ("weight", "density")
 CASES = (
-    Case("linear", inputs=3, goal=1.5, against_mergekit=8.0),
+    Case("linear", inputs=3, goal=1.3, against_mergekit=8.0),
     Case("task_arithmetic", goal=1.5, against_mergekit=8.0),
-    Case("slerp", inputs=2, goal=1.5, per_parent=(), shared={"t": 0.3}, against_mergekit=50.0),
-    Case("ties", per_parent=_SPARSE, may_differ=0.05, against_mergekit=150.0),
+    Case("slerp", inputs=2, goal=1.3, per_parent=(), shared={"t": 0.3}, against_mergekit=50.0),
+    Case("ties", goal=2.5, per_parent=_SPARSE, may_differ=0.05, against_mergekit=150.0),
     Case("dare_linear", per_parent=_SPARSE, draws=True, against_mergekit=60.0),
-    Case("dare_ties", per_parent=_SPARSE, draws=True, against_mergekit=60.0),
+    Case("dare_ties", goal=2.5, per_parent=_SPARSE, draws=True, against_mergekit=60.0),
     Case("della", per_parent=_SPARSE, draws=True, against_mergekit=60.0),
     Case("della_linear", per_parent=_SPARSE, draws=True),
     Case("breadcrumbs", per_parent=_SPARSE, may_differ=0.05, against_mergekit=60.0),

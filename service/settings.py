@@ -18,13 +18,14 @@ class Settings(BaseSettings):
     """All that may differ between two installations.
 
     Attributes:
-        home: Folder of the embedded database, the exports and the logs.
+        home: Folder of the embedded database and the exports.
         database_url: An SQLAlchemy URL; None is an SQLite file in the home.
         api_key: Asked of every request once it is set; without it the service stays on loopback.  Never
             empty; at least 20 characters where other machines can reach the service.
         allowed_hosts: Names under which the service may be reached, beside loopback's.
         workforce: `ray`, or `inline` to merge and score inside the controller (needs torch there).
         workers: How many workers; None fills the machine.
+        log_level: What the log tells: this and what weighs more.
         lease_seconds: How long another controller waits before it takes over a silent one's work.
     """
 
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     workforce: Literal["ray", "inline"] = "ray"
     workers: Annotated[int, Field(ge=1)] | None = None
     gpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: Annotated[float, Field(ge=2)] = 10.0
 
     @field_validator("api_key")

@@ -6,6 +6,7 @@
   * MergeError             a merge that gives no usable weights
   * PreparationError       a worker cannot get ready for an experiment
   * ExportError            a checkpoint cannot be written or pushed
+    * FolderTakenError     its folder exists already
   * EngineError            an inference engine cannot answer for a model
 """
 
@@ -60,6 +61,17 @@ class ExportError(WorkerError):
     """A checkpoint cannot be written or pushed."""
 
     code = "export_failed"
+
+
+class FolderTakenError(ExportError):
+    """A checkpoint's folder exists already."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, "exists already", "choose another folder, or add --replace")
+
+    def __reduce__(self) -> tuple[type[FolderTakenError], tuple[str]]:  # type: ignore[override]
+        """Lets the error cross a process border unchanged."""
+        return type(self), (self.field,)
 
 
 class EngineError(WorkerError):

@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.cli.output import CommandError, Exit
+from service.cli.exits import Exit
+from service.cli.loudness import LOUDNESS
+from service.cli.output import CommandError
 from service.settings import Settings
 
 
@@ -17,6 +19,7 @@ def settings_from(**given: Any) -> Settings:  # noqa: ANN401 - Settings checks t
         CommandError: They contradict each other.
     """
     try:
+        given = {"log_level": LOUDNESS.log_level, **given}
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.output import CommandError, Exit
+from evaluators import Split
+from service.cli.completion import names_that_begin, winner_that_begins
+from service.cli.exits import Exit
+from service.cli.output import CommandError
 
 ServerOption = Annotated[
     str | None,
@@ -43,8 +46,21 @@ HomeOption = Annotated[
         show_default="evomerge-runs",
     ),
 ]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment's name or id.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The experiment's name or id.", autocompletion=names_that_begin),
+]
+CandidateArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="N|winner", help="A candidate's number, or `winner`.", autocompletion=winner_that_begins
+    ),
+]
+SplitOption = Annotated[Split, typer.Option("--split", help="The items whose scores are meant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
+
+if TYPE_CHECKING:
+    from service.client.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,6 +105,23 @@ def finds_experiments(function: F) -> F:
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command  # type: ignore[return-value]
+
+
+def numbered(client: Client, name: str, text: str) -> int:
+    """Returns the number of the candidate that a word of the command line means.
+
+    Raises:
+        BadParameter: It is neither a number nor `winner`.
+        CommandError: There is no winner yet.
+    """
+    wanted = number_or_winner(text)
+    if isinstance(wanted, int):
+        return wanted
+    winner = client.experiment(name).winner
+    if winner is None:
+        hint = f"name a candidate's number: `evomerge candidates {name}` lists them"
+        raise CommandError(f"{name} has no winner yet", hint, code=Exit.CONFLICT)
+    return winner.number
 
 
 def number_or_winner(text: str) -> int | str:

@@ -14,7 +14,8 @@ from search_spaces.recipes.problems import Notice
 from search_spaces.recipes.recipe_file import NamedMerge, read_merges
 from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import LARGEST_TEXT
-from service.cli.output import CommandError, Exit, note
+from service.cli.exits import Exit
+from service.cli.output import CommandError, note
 from service.cli.spec_file import with_absolute_path
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from service.client.errors import ApiError, ClientError, ServerUnreachableError
+from service.cli.exits import Exit
+from service.cli.loudness import LOUDNESS
+from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
+from workers.errors import CheckpointError, FolderTakenError, MismatchError, WorkerError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -18,21 +20,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 
 
 WIDE = 240  # characters
-
-
-class Exit(IntEnum):
-    """How a command ended."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    INVALID = 3
-    NOT_FOUND = 4
-    UNAUTHORIZED = 5
-    CONFLICT = 6
-    UNREACHABLE = 7
-    NOTHING_FEASIBLE = 8
-    INTERRUPTED = 130
 
 
 _BY_STATUS = {401: Exit.UNAUTHORIZED, 403: Exit.UNAUTHORIZED, 404: Exit.NOT_FOUND, 409: Exit.CONFLICT}
@@ -61,7 +48,14 @@ def note_console() -> Console:
     """Returns the console for progress and remarks; in a notebook it is a plain stream, not a widget."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, force_jupyter=False)
+    return Console(
+        stderr=True,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_jupyter=False,
+        quiet=LOUDNESS.is_quiet,
+    )
 
 
 def say(text: str) -> None:
@@ -71,7 +65,18 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Writes a remark on stderr."""
+    """Writes a remark on stderr; nothing where errors alone are wanted."""
+    if not LOUDNESS.is_quiet:
+        _complain(text)
+
+
+def detail(text: str) -> None:
+    """Writes what is told only where more than usual is wanted."""
+    if LOUDNESS.is_verbose:
+        _complain(text)
+
+
+def _complain(text: str) -> None:
     sys.stderr.write(clean(text) + "\n")
     sys.stderr.flush()
 
@@ -81,30 +86,50 @@ def say_json(view: BaseModel) -> None:
     say(view.model_dump_json(indent=2))
 
 
+def say_recipe(text: str, *, as_json: bool) -> None:
+    """Writes a recipe's YAML as it is, or as JSON."""
+    if not as_json:
+        say(text)
+        return
+    import json
+
+    import yaml
+
+    say(json.dumps(yaml.safe_load(text), indent=2, ensure_ascii=False))
+
+
 def clean(text: str) -> str:
     """Returns text without characters that would steer the terminal."""
     return _CONTROL.sub("�", text)
 
 
-def exit_code(error: ClientError) -> Exit:
+def exit_code(error: ClientError | WorkerError) -> Exit:
     """Returns the code that a command ends with after an error."""
     if isinstance(error, CommandError):
         return error.code
-    if isinstance(error, ServerUnreachableError):
+    if isinstance(error, (ServerUnreachableError, SlowAnswerError)):
         return Exit.UNREACHABLE
+    if isinstance(error, (CheckpointError, MismatchError)):
+        return Exit.INVALID
+    if isinstance(error, FolderTakenError):
+        return Exit.CONFLICT
     if isinstance(error, ApiError):
         return Exit.INVALID if error.status in _INVALID else _BY_STATUS.get(error.status, Exit.FAILED)
     return Exit.FAILED
 
 
-def report(error: ClientError) -> None:
+def report(error: ClientError | WorkerError) -> None:
     """Writes an error and what to do about it; of several mistakes, one per line."""
     mistakes = error.mistakes if isinstance(error, ApiError) else ()
     if mistakes:
-        note(f"Error: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}")
+        _complain(f"Error: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}")
         for mistake in mistakes:
-            note(f"  {mistake}")
+            _complain(f"  {mistake}")
         return
-    note(f"Error: {error.message}")
-    if error.hint:
-        note(f"       {error.hint}")
+    if isinstance(error, WorkerError):
+        message, hint = f"{error.field}: {error.detail}", error.remedy
+    else:
+        message, hint = error.message, error.hint
+    _complain(f"Error: {message}")
+    if hint:
+        _complain(f"       {hint}")

@@ -15,8 +15,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli.output import Exit, exit_code, note, report, say
+from service.cli.exits import Exit
+from service.cli.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
+from service.cli.output import exit_code, note, report, say
 from service.client.errors import ClientError
+from workers.errors import WorkerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,30 @@ COMMANDS: Mapping[str, Command] = {
         "Show the best candidate of every cell over the measures.",
         ("evomerge archive skills",),
     ),
+    "candidates": Command(
+        "experiments.candidates:candidates",
+        "List an experiment's candidates with their scores.",
+        (
+            "evomerge candidates skills --sort score --limit 10",
+            "evomerge candidates skills --status failed",
+            "evomerge candidates skills --csv > candidates.csv",
+        ),
+    ),
+    "show": Command(
+        "experiments.candidates:show",
+        "Show all of a candidate: scores, recipe, origin; why it failed.",
+        ("evomerge show skills 17", "evomerge show skills winner --json"),
+    ),
+    "events": Command(
+        "experiments.happenings:events",
+        "Show what happened in an experiment, a line each.",
+        ("evomerge events skills", "evomerge events skills --follow --json"),
+    ),
+    "logs": Command(
+        "experiments.happenings:logs",
+        "Show what went wrong in an experiment, and what to do.",
+        ("evomerge logs skills", "evomerge logs skills --limit 5"),
+    ),
     "pause": Command(
         "experiments.lifecycle:pause", "Have an experiment stop proposing.", ("evomerge pause skills",)
     ),
@@ -112,6 +139,11 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "cancel": Command(
         "experiments.lifecycle:cancel", "End an experiment for good.", ("evomerge cancel skills",)
+    ),
+    "delete": Command(
+        "experiments.lifecycle:delete",
+        "Delete an experiment; what was exported stays.",
+        ("evomerge delete skills", "evomerge delete skills --yes"),
     ),
     "recipe": Command(
         "experiments.show:recipe",
@@ -205,12 +237,20 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
+ENDINGS = "The exit code is 0 where all went well; `evomerge --help` lists the others."
+
+
 class FriendlyGroup(TyperGroup):
     """Runs commands; an error becomes two lines and an exit code, a traceback only on demand."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - the framework's
         super().__init__(**attributes)
         self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names alone, for what was misspelt
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - the framework's
+        """Begins a call: it says as much as usual, unless told otherwise."""
+        LOUDNESS.reset()
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - the framework's
         """Returns the commands' names, in the order of the help."""
@@ -226,11 +266,17 @@ class FriendlyGroup(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - the framework's
+        """Says how commands end, after what to begin with."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), code.meaning) for code in Exit])
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the framework's
         """Runs the chosen command; what it returns is the exit code."""
         try:
             code = super().invoke(ctx)
-        except ClientError as error:
+        except (ClientError, WorkerError) as error:
             if ctx.params.get("debug"):
                 raise
             report(error)
@@ -245,13 +291,17 @@ class FriendlyGroup(TyperGroup):
 
 def _load(name: str, command: Command) -> Any:  # noqa: ANN401 - the framework's
     module, function = command.place.split(":")
-    epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in command.examples)
+    examples = "\n".join(f"  {example}" for example in command.examples)
+    epilog = f"\b\nExamples:\n{examples}\n\n{ENDINGS}"
     found = getattr(import_module(f"service.cli.{module}"), function)
     if isinstance(found, typer.Typer):  # a group of commands
         found.info.name, found.info.epilog = name, epilog
+        for each in found.registered_commands:
+            if each.callback is not None and not hasattr(each.callback, "__wrapped__"):  # once per process
+                each.callback = with_loudness(each.callback)
         return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, epilog=epilog, cls=getattr(found, "command_class", None))(found)
+    alone.command(name, epilog=epilog, cls=getattr(found, "command_class", None))(with_loudness(found))
     return typer.main.get_command(alone)
 
 
@@ -276,12 +326,17 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", envvar="EVOMERGE_DEBUG", help="Show tracebacks.")] = False,
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
+    debug: Annotated[  # noqa: ARG001 - `invoke` reads it
+        bool, typer.Option("--debug", envvar="EVOMERGE_DEBUG", help="Show tracebacks.")
     ] = False,
+    show_version: Annotated[  # noqa: ARG001 - its callback has answered
+        bool, typer.Option("--version", "-V", callback=_say_version, is_eager=True, help="Show the version.")
+    ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Takes what all commands share."""
+    LOUDNESS.heed(quiet=quiet, verbose=verbose)
 
 
 def main() -> None:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from service.background.duties import ALL_DUTIES, EXPORTS_ALONE, NO_DUTIES, Duty
 from service.cli.chosen_settings import settings_from
 from service.cli.connection import Place
+from service.cli.exits import Exit
 from service.cli.installation.announcement import announced_url
-from service.cli.output import CommandError, Exit, note
+from service.cli.output import CommandError, detail, note
 from service.cli.still import still
 from service.client.client import Client
 from service.client.errors import ApiError, ClientError
@@ -82,14 +83,17 @@ def reach(
     if place.named_url is not None:
         with Client(place.named_url, place.api_key) as client:
             client.version()
+            detail(f"Asking the service at {place.named_url}.")
             yield Reached(client, own=False)
         return
     settings = settings_from(home=place.home, workers=workers, workforce=workforce)
     url = _running(settings, place)
     if url is not None:
+        detail(f"Asking the service at {url}, which serves {settings.home.resolve()}.")
         with Client(url, place.api_key) as client:
             yield Reached(client, own=False)
         return
+    detail(f"No service answers at {address(settings)}; opening {settings.home.resolve()}.")
     with _opened(settings, place, need) as client:
         yield Reached(client, own=True)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.box import Box
 from rich.table import Table
 
 from evaluators import SPLITS, Split
@@ -25,7 +26,7 @@ def with_error(score: ScoreView | None) -> str:
 
 def experiments_table(views: Sequence[ExperimentView]) -> Table:
     """Returns the table of `evomerge list`."""
-    table = _table("NAME", "STATUS", "DONE", "BEST", "BASELINE", "ALGORITHM", "CREATED")
+    table = plain_table("NAME", "STATUS", "DONE", "BEST", "BASELINE", "ALGORITHM", "CREATED")
     for view in views:
         progress = view.progress
         done = f"{progress.settled}/{progress.total}"
@@ -73,37 +74,59 @@ def _by(candidate: int | None) -> str:
 
 
 def front_table(view: FrontView, *, width: int) -> Table:
-    """Returns the table of `evomerge front`: the front, then the baselines; a star marks the winner.
+    """Returns the table of `evomerge front`: the front, a rule, and what it is compared to.
 
-    As many splits are shown as fit into `width` characters, the asked one first.
+    As many splits are shown as fit into `width` characters, the asked one first; each is named once, over
+    its columns.
     """
-    fitting = max((width - LABEL_WIDTH) // SCORE_WIDTH, len(view.objectives))
-    columns = _columns(view)[: fitting - fitting % len(view.objectives)]
-    table = _table("", "LABEL", *(clean(f"{objective.name}\n{split}") for split, objective in columns))
-    for point in (*view.front, *_others(view)):
-        mark = "*" if point.number == view.winner else ""
-        cells = [with_error(_score(point, column)) for column in columns]
-        table.add_row(f"{point.number}{mark}", clean(point.label or "candidate"), *cells)
+    columns = _fitting(view, width)
+    table = Table(box=_RULED, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("\nNO.", justify="right")
+    table.add_column("\nRECIPE", overflow="fold")
+    named = ""
+    for split, objective in columns:
+        over = split.upper() if split != named else ""
+        table.add_column(clean(f"{over}\n{objective.name}"), overflow="fold", min_width=SCORE_WIDTH)
+        named = split
+    for points in (view.front, _others(view)):
+        for point in points:
+            cells = [with_error(_score(point, column)) for column in columns]
+            style = "bold" if point.number == view.winner else None
+            table.add_row(str(point.number), clean(_called(point, view.winner)), *cells, style=style)
+        table.add_section()
     return table
+
+
+def _called(point: FrontPoint, winner: int | None) -> str:
+    """Returns a baseline's name, or a recipe in a few words; and that it is the winner."""
+    mark = "winner: " if point.number == winner else ""
+    return mark + (point.label or point.words or "candidate")
 
 
 def front_csv(view: FrontView) -> str:
     """Returns the front and the baselines as CSV."""
     columns = _columns(view)
     heads = [f"{split}:{o.name}{part}" for split, o in columns for part in ("", ":stderr")]
-    rows: list[list[object]] = [["number", "label", "on_front", "winner", *heads]]
+    rows: list[list[object]] = [["number", "label", "recipe", "on_front", "winner", *heads]]
     for on_front, points in ((True, view.front), (False, _others(view))):
         for point in points:
             scores = [_score(point, column) for column in columns]
             cells = [cell for s in scores for cell in ((s.value, s.stderr) if s else (None, None))]
-            label = point.label
-            rows.append([point.number, label, on_front, point.number == view.winner, *cells])
+            said = [point.number, point.label, point.words, on_front, point.number == view.winner]
+            rows.append([*said, *cells])
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
 
 
-LABEL_WIDTH, SCORE_WIDTH = 30, 15  # characters in the table of the front
+WORDS_WIDTH, SCORE_WIDTH, GAP = (
+    45,
+    13,
+    3,
+)  # characters in the table of the front: what rows begin with, a score
+_RULED = Box(
+    "    \n    \n ── \n    \n ── \n ── \n    \n    \n"
+)  # a rule below the heads, and between sections
 _Column = tuple[Split, ObjectiveFacts]
 
 
@@ -114,7 +137,14 @@ def _columns(view: FrontView) -> list[_Column]:
     return [(split, objective) for split in splits for objective in view.objectives]
 
 
-def _others(view: FrontView) -> Iterable[FrontPoint]:
+def _fitting(view: FrontView, width: int) -> list[_Column]:
+    """Returns the columns of as many splits as fit beside the recipes, at least those of the asked one."""
+    of_a_split = sum(max(SCORE_WIDTH, len(objective.name)) + GAP for objective in view.objectives)
+    splits = max((width - WORDS_WIDTH) // of_a_split, 1)
+    return _columns(view)[: splits * len(view.objectives)]
+
+
+def _others(view: FrontView) -> list[FrontPoint]:
     """Returns what the front is compared to: the baselines, and a winner that is behind it on this split."""
     front = {point.number for point in view.front}
     winner = [point for point in view.dominated if point.number == view.winner]
@@ -123,11 +153,17 @@ def _others(view: FrontView) -> Iterable[FrontPoint]:
 
 def _score(point: FrontPoint, column: _Column) -> ScoreView | None:
     split, objective = column
-    return next((s for s in point.scores.get(split, ()) if s.benchmark == objective.name), None)
+    return score_of(point.scores, split, objective.name)
 
 
-def _table(*heads: str) -> Table:
+def score_of(scores: Mapping[Split, Sequence[ScoreView]], split: Split, objective: str) -> ScoreView | None:
+    """Returns the score on one split of one objective; None where there is none."""
+    return next((score for score in scores.get(split, ()) if score.benchmark == objective), None)
+
+
+def plain_table(*heads: str) -> Table:
+    """Returns an empty table with these heads."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
-        table.add_column(head, overflow="fold", no_wrap=head not in ("LABEL", "NAME", ""))
+        table.add_column(head, overflow="fold", no_wrap=head not in ("LABEL", "NAME", "MADE BY", ""))
     return table

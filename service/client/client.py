@@ -128,6 +128,10 @@ class Client:
         """Ends an experiment for good; what was scored stays."""
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/cancel")
 
+    def delete(self, key: str | UUID) -> None:
+        """Deletes an experiment that is not under way, with all that was found out; exports stay on disk."""
+        self._ask("DELETE", experiment_at(key))
+
     def extend(self, key: str | UUID, **budget: float | None) -> ExperimentView:
         """Has an experiment that ended go on with a larger budget.
 

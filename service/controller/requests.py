@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.spec import Budget
-from service.experiment.status import ExperimentStatus, allows, illegal
+from service.experiment.status import UNDER_WAY, ExperimentStatus, allows, illegal
 from service.specification.reading import hint_for, pointer_to
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -49,6 +49,23 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     wanted = _S.RUNNING if experiment.status is _S.PAUSING else _S.QUEUED
     repository.move(experiment, wanted, reason=BY_REQUEST)
     return True
+
+
+def delete(repository: Repository, experiment: ExperimentRow) -> None:
+    """Deletes an experiment with all that was found out; checkpoints that were exported stay.
+
+    Raises:
+        ConflictError: It is under way, or one of its candidates is being exported.
+    """
+    repository.lock(experiment)
+    if experiment.status in UNDER_WAY:
+        detail = f"experiment {experiment.name} is {experiment.status.words}"
+        raise ConflictError(
+            detail, f"cancel it first (`evomerge cancel {experiment.name}`), or wait for its end"
+        )
+    if repository.is_exported(experiment.id):
+        raise ConflictError(f"a candidate of {experiment.name} is being exported", "wait until it is written")
+    repository.delete_experiment(experiment)
 
 
 def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[str, object]) -> bool:

@@ -87,7 +87,9 @@ def _checked_folder(target: str, *, replace: bool) -> str:
     if not place.is_dir():
         raise BadTargetError(f"{place} is a file, not a folder", "choose another folder")
     if taken and not replace:
-        raise ConflictError(f"{folder} exists already", "choose another folder, or ask to replace it")
+        raise ConflictError(
+            f"{folder} exists already", "choose another folder, or replace it (--replace, `replace: true`)"
+        )
     if taken and not (folder / SCORES_FILE).is_file():
         raise ConflictError(
             f"{folder} exists and was not written by evomerge, so it is not replaced", "choose another folder"

@@ -20,6 +20,7 @@ from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
+from service.reports.recipe_words import in_few_words
 from service.reports.views import (
     CandidateDetail,
     CandidateView,
@@ -243,12 +244,19 @@ def front_view(repository: Repository, row: ExperimentRow, split: Split) -> Fron
     archive = _archive(objectives, scored, split)
     if split == "search" and row.reference is not None:
         archive.reference = tuple(row.reference)
+    front = set(archive.front)
+    told = front | ({row.winner["number"]} if row.winner else set())
     points = {
-        c.number: FrontPoint(number=c.number, kind=c.kind, label=c.label, scores=score_views(c.evaluations))
+        c.number: FrontPoint(
+            number=c.number,
+            kind=c.kind,
+            label=c.label,
+            words=_words(row, c) if c.number in told or c.kind.is_baseline else "",
+            scores=score_views(c.evaluations),
+        )
         for c in scored
         if objectives.fitness(values_on(split, c.evaluations)) is not None
     }
-    front = set(archive.front)
     return FrontView(
         split=split,
         objectives=list(objectives),
@@ -259,6 +267,12 @@ def front_view(repository: Repository, row: ExperimentRow, split: Split) -> Fron
         hypervolume=archive.hypervolume,
         winner=row.winner["number"] if row.winner else None,
     )
+
+
+def _words(experiment: ExperimentRow, candidate: CandidateRow) -> str:
+    if candidate.recipe is None:
+        return ""
+    return in_few_words(Recipe.model_validate(candidate.recipe), experiment.facts["layers"])
 
 
 def _archive(objectives: Objectives, scored: Iterable[CandidateRow], split: Split) -> ParetoArchive:

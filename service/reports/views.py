@@ -192,11 +192,16 @@ class ExperimentDetail(ExperimentView):
 
 
 class FrontPoint(View):
-    """One candidate on a front, with its scores on all splits that were evaluated."""
+    """One candidate on a front, with its scores on all splits that were evaluated.
+
+    Attributes:
+        words: Its recipe in a few words; empty for those that are dominated, but the winner.
+    """
 
     number: int
     kind: CandidateKind = CandidateKind.EVOLVED
     label: str | None
+    words: str = ""
     scores: dict[Split, list[ScoreView]]
 
 

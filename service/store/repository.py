@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
@@ -75,6 +75,20 @@ class Repository:
         if before is not None:
             query = query.where(ExperimentRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
+
+    def delete_experiment(self, experiment: ExperimentRow) -> None:
+        """Deletes an experiment and all rows that belong to it."""
+        key, name = experiment.id, experiment.name
+        self.session.expunge(experiment)
+        self.session.execute(delete(ExperimentRow).where(ExperimentRow.id == key))
+        self.add_event(None, "experiment.deleted", {"id": str(key), "name": name})
+
+    def is_exported(self, experiment_id: UUID) -> bool:
+        """Says whether a candidate of an experiment waits to be written, or is being written."""
+        query = select(ExportRow.id).where(
+            ExportRow.experiment_id == experiment_id, ExportRow.status.in_(("queued", "running"))
+        )
+        return self.session.scalar(query.limit(1)) is not None
 
     def lock(self, experiment: ExperimentRow) -> None:
         """Reads an experiment as it is now, and keeps others from changing it in this transaction."""

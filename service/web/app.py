@@ -74,7 +74,7 @@ def open_services(
     cleanup: ExitStack,
 ) -> Services:
     """Builds the parts, and starts those that have a duty; `cleanup` stops them in the opposite order."""
-    configure_logging()
+    configure_logging(settings.log_level)
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     cleanup.callback(database.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.cli.program import app
 
 

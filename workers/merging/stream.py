@@ -16,6 +16,7 @@ from workers.merging.arithmetic.precision import check_finite, is_finite
 from workers.merging.arithmetic.recorded import missing_record
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.dispatch import merge_fast
+from workers.merging.fast.held_inputs import HeldInputs
 from workers.merging.fast.preparations.countdown import Countdown
 from workers.merging.fast.preparations.prepared_tensors import prepared, side_by_side
 from workers.merging.fast.threads import Map, together
@@ -169,8 +170,10 @@ def merge_into(
     findings: object = None,
     caches: Caches | None = None,
     work: Map = together,
-) -> None:
-    """Writes one tensor of the merged model in place.
+    *,
+    held: HeldInputs | None = None,
+) -> HeldInputs | None:
+    """Writes one tensor of the merged model in place; returns what may be held for the next candidate's.
 
     Args:
         target: Of the plan's shape; where its format is not the plan's `out_dtype`, the tensor is
@@ -180,17 +183,21 @@ def merge_into(
         findings: What the survey found.
         caches: What is remembered between candidates.
         work: How to go through the stretches of the tensor.
+        held: What was returned of the last candidate's tensor in the same target.
 
     Raises:
         MergeError: As `merge_tensor`; the target holds no usable numbers then.
     """
     if copied_from(plan) is None and target.dtype == _dtype(plan.out_dtype):
+        if held is None or not held.serve(plan, sources):
+            held = hold(plan, sources)
         with _naming(plan):
-            finite = merge_fast(plan, load(plan, sources, findings), target, caches, work)
+            finite = merge_fast(plan, load(plan, sources, findings, held), target, caches, work, held)
         if finite is not None:
             _check(plan, sources, finite=finite)
-            return
+            return held if held.lasting else None
     target.copy_(_merged(plan, sources, findings, caches, work))
+    return None
 
 
 def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches | None, work: Map) -> Tensor:
@@ -247,8 +254,21 @@ def _dtype(name: str | None) -> torch.dtype:
     return found
 
 
-def load(plan: TensorPlan, sources: Sources, findings: object = None) -> Ingredients:
-    """Reads what a tensor is made of, in the precision that the plan asks for."""
+def hold(plan: TensorPlan, sources: Sources) -> HeldInputs:
+    """Reads the weights that a tensor is made of, in the precision that the plan asks for."""
+    items = plan.inputs if plan.base is None else (*plan.inputs, plan.base)
+    stored = [sources.read(item.parent, item.tensor) for item in items]
+    read = tuple(_in_precision(plan, tensor, sources) for tensor in stored)
+    lasting = all(mine is its for mine, its in zip(read, stored, strict=True))
+    count = len(plan.inputs)
+    return HeldInputs(sources, plan, read[:count], None if plan.base is None else read[count], lasting)
+
+
+def load(
+    plan: TensorPlan, sources: Sources, findings: object = None, held: HeldInputs | None = None
+) -> Ingredients:
+    """Returns what a tensor is made of: weights that are held or read, and records."""
+    held = held or hold(plan, sources)
     kinds = METHODS[plan.kernel].records if plan.kernel is not None else ()
 
     def recorded(item: Input, kind: str) -> Tensor | None:
@@ -256,8 +276,8 @@ def load(plan: TensorPlan, sources: Sources, findings: object = None) -> Ingredi
         return None if found is None else found.to(sources.device)
 
     return Ingredients(
-        parents=tuple(_cast(plan, item, sources) for item in plan.inputs),
-        base=_cast(plan, plan.base, sources) if plan.base is not None else None,
+        parents=held.parents,
+        base=held.base,
         per_parent=plan.per_parent,
         shared=plan.shared,
         choices=plan.choices,
@@ -270,5 +290,8 @@ def load(plan: TensorPlan, sources: Sources, findings: object = None) -> Ingredi
 
 
 def _cast(plan: TensorPlan, item: Input, sources: Sources) -> Tensor:
-    tensor = sources.read(item.parent, item.tensor)
+    return _in_precision(plan, sources.read(item.parent, item.tensor), sources)
+
+
+def _in_precision(plan: TensorPlan, tensor: Tensor, sources: Sources) -> Tensor:
     return tensor.to(device=sources.device, dtype=getattr(torch, plan.dtype) if plan.dtype else tensor.dtype)

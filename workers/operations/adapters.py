@@ -20,7 +20,7 @@ from workers.checkpoints.peft_format.adapter_kinds import check_kind
 from workers.checkpoints.peft_format.adapter_patterns import UnsafeExpressionError, number_of
 from workers.checkpoints.tensor_table import read_header, read_json
 from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
-from workers.errors import CheckpointError, ExportError
+from workers.errors import CheckpointError, ExportError, FolderTakenError
 from workers.protocol.messages import Exported
 from workers.protocol.transform_orders import Place
 
@@ -82,7 +82,7 @@ def write_adapter(
     folder = Path(place.folder).expanduser().absolute()
     occupied = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
     if occupied and not place.replace:
-        raise ExportError(str(folder), "exists already", "choose another folder, or ask to replace it")
+        raise FolderTakenError(str(folder))
     partial = name_of_partial(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from workers.checkpoints.layout import Layout
 from workers.errors import MergeError, PreparationError
 from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.held_inputs import HeldInputs
 from workers.merging.fast.preparations.countdown import Countdown
 from workers.merging.fast.preparations.prepared_tensors import side_by_side, values_of
 from workers.merging.fast.threads import Map, one_by_one, together
@@ -34,10 +35,11 @@ _LARGE = 1 << 23  # entries of a tensor that all threads make together
 
 @dataclass(slots=True)
 class _Slot:
-    """Memory for one tensor, and what was last written there: (plan, the number of the survey)."""
+    """Memory for one tensor, what was last written there (plan, the number of the survey), and of what."""
 
     tensor: Tensor
     made_by: tuple[TensorPlan, int] | None = None
+    held: HeldInputs | None = None
 
 
 class LiveModel:
@@ -134,7 +136,8 @@ class LiveModel:
         def make(item: tuple[TensorPlan, _Slot], work: Map) -> None:
             tensor, slot = item
             slot.made_by = None  # until it is wholly written
-            merge_into(slot.tensor, tensor, sources, findings, self._caches, work)
+            held = slot.held
+            slot.held = merge_into(slot.tensor, tensor, sources, findings, self._caches, work, held=held)
             slot.made_by = (tensor, self._survey_number)
             countdown.step()
 

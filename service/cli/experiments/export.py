@@ -8,8 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli.connection import NameArgument, Place, finds_experiments, number_or_winner
-from service.cli.output import CommandError, Exit, clean, note, note_console, say
+from service.cli.connection import (
+    CandidateArgument,
+    JsonOption,
+    NameArgument,
+    Place,
+    finds_experiments,
+    number_or_winner,
+)
+from service.cli.exits import Exit
+from service.cli.output import CommandError, clean, note, note_console, say, say_json
 from service.cli.reaching import Need, reach
 from service.cli.units import bytes_in, size
 from service.client.client import Client
@@ -23,7 +31,7 @@ GLANCE = 0.5  # seconds between two looks at how far it is
 def export(
     name: NameArgument,
     place: Place,
-    candidate: Annotated[str, typer.Argument(metavar="[N|winner]", help="A number, or `winner`.")] = "winner",
+    candidate: CandidateArgument = "winner",
     target: Annotated[
         str | None,
         typer.Option(
@@ -64,6 +72,7 @@ def export(
         Literal["hf", "mergekit", "gguf"],
         typer.Option("--format", help="A checkpoint, its recipe alone, or a checkpoint and a GGUF file."),
     ] = "hf",
+    as_json: JsonOption = False,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
@@ -99,7 +108,10 @@ def export(
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
     for remark in (view.verified or "not verified: transformers was not asked to load it", *view.notes):
         note(clean(remark))
-    say(view.url or view.folder or view.target)
+    if as_json:
+        say_json(view)
+    else:
+        say(view.url or view.folder or view.target)
     return Exit.OK
 
 

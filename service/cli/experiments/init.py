@@ -14,9 +14,10 @@ from typer.core import TyperCommand
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import load_yaml
-from service.cli.connection import Place, finds_experiments
+from service.cli.connection import JsonOption, Place, finds_experiments
+from service.cli.exits import Exit
 from service.cli.experiments.schema import write_schema_beside
-from service.cli.output import CommandError, Exit, note, say
+from service.cli.output import CommandError, note, say
 from service.cli.reaching import connect
 from service.cli.spec_file import read_spec_file, with_absolute_parents
 from service.errors import Mistake
@@ -77,6 +78,7 @@ def init(
         "experiment.yml"
     ),
     replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Write an experiment's file with comments; asks for what is not said.
 
@@ -102,7 +104,7 @@ def init(
     out.parent.mkdir(parents=True, exist_ok=True)
     text = commented(content, schema=write_schema_beside(out), remarks=remarks)
     out.write_text(text, encoding="utf-8")
-    say(str(out))
+    say(json.dumps({"file": str(out), "experiment": content}, indent=2) if as_json else str(out))
     note(f"Look through it; then `evomerge check {out}` and `evomerge run {out}`.")
     return Exit.OK
 

@@ -1,4 +1,4 @@
-"""Commands that steer: pause, resume, extend, cancel."""
+"""Commands that steer: pause, resume, extend, cancel, delete."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import NameArgument, Place, finds_experiments
-from service.cli.output import note
+from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
+from service.cli.exits import Exit
+from service.cli.output import CommandError, clean, note, say_json
 from service.cli.reaching import reach
 from service.experiment.status import UNDER_WAY
 from service.reports.views import ExperimentView
 
 
 @finds_experiments
-def pause(name: NameArgument, place: Place) -> None:
+def pause(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """Have an experiment stop proposing; candidates on a worker finish."""
     with reach(place) as (client, own):
-        _say(client.pause(name), own=own)
+        _say(client.pause(name), own=own, as_json=as_json)
 
 
 @finds_experiments
-def resume(name: NameArgument, place: Place) -> None:
+def resume(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """Have a paused or failed experiment go on where it stopped."""
     with reach(place) as (client, own):
-        _say(client.resume(name), own=own)
+        _say(client.resume(name), own=own, as_json=as_json)
 
 
 @finds_experiments
@@ -41,6 +42,7 @@ def extend(
         list[str] | None,
         typer.Option(help="A limit to lift: seconds, gpu_hours, target or stagnation. Repeatable."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Have an experiment that ended go on with a larger budget, as if given at first."""
     totals = {
@@ -59,18 +61,56 @@ def extend(
     if not budget:
         raise typer.BadParameter("say what to extend, as --candidates 500", param_hint="--candidates")
     with reach(place) as (client, own):
-        _say(client.extend(name, **budget), own=own)
+        _say(client.extend(name, **budget), own=own, as_json=as_json)
 
 
 @finds_experiments
-def cancel(name: NameArgument, place: Place) -> None:
+def cancel(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """End an experiment for good; what was scored stays."""
     with reach(place) as (client, own):
-        _say(client.cancel(name), own=own)
+        _say(client.cancel(name), own=own, as_json=as_json)
 
 
-def _say(view: ExperimentView, *, own: bool) -> None:
+@finds_experiments
+def delete(
+    name: NameArgument,
+    place: Place,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete an experiment with its candidates, scores and events. Exported checkpoints stay.
+
+    One that is under way must be cancelled first. There is no way back but a backup.
+    """
+    with reach(place) as (client, _):
+        view = client.experiment(name)
+        if not yes:
+            _ask(view)
+        client.delete(view.id)
+    if as_json:
+        say_json(view)
+    note(f"{view.name} is deleted")
+
+
+def _ask(view: ExperimentView) -> None:
+    """Has it confirmed that an experiment is to go.
+
+    Raises:
+        CommandError: It is not confirmed.
+    """
+    told = f"Delete {clean(view.name)} ({view.status.words}) and its {view.progress.settled} candidates?"
+    try:
+        sure = typer.confirm(told, err=True)
+    except typer.Abort:  # nothing answers
+        sure = False
+    if not sure:
+        raise CommandError(f"{view.name} was not deleted", "confirm it, or add --yes", code=Exit.USAGE)
+
+
+def _say(view: ExperimentView, *, own: bool, as_json: bool) -> None:
     """Says where it stands now; and, where this command opened the home itself, who carries it out."""
+    if as_json:
+        say_json(view)
     note(f"{view.name} is {view.status.words}")
     if own and view.status in UNDER_WAY:
         note("No service is running: it is carried out by the next `evomerge serve` or `evomerge run`.")

@@ -11,10 +11,11 @@ import typer
 
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.evolve_flags import EvolveFlags, flags_of, takes_evolve_flags
+from service.cli.exits import Exit
 from service.cli.experiments.evolve_results import deliver
 from service.cli.experiments.stages import Stage, begin, check_stages, checking, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
-from service.cli.output import CommandError, Exit, clean, data_console, note, say, say_json
+from service.cli.output import CommandError, clean, data_console, note, say, say_json
 from service.cli.reaching import Need, reach
 from service.cli.spec_file import read_spec_file
 from service.cli.still import still
@@ -92,13 +93,14 @@ def run(
     changes: SetOption = None,
     name: NameOption = None,
     strict: StrictOption = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Check and submit experiments, one after the other, and watch each to its end.
 
     Without a running service one is started for the length of the command. Paths in a file are
     relative to the file. Each experiment begins when the one before has succeeded, and may take over
     what that one found: `space: {winner: NAME}`, `warm_start: [NAME]`. The same command goes on where
-    a run was stopped, and shows again what a finished one found.
+    a run was stopped, and shows again what a finished one found. --json writes the front.
     """
     flags = flags_of(context)
     specs = read_stages(files, changes or (), name=name, flags=flags, strict=strict)
@@ -115,11 +117,14 @@ def run(
             return Exit.INTERRUPTED
         if detach:
             view = begin(client, stages[0])
-            say(view.name)
+            if as_json:
+                say_json(view)
+            else:
+                say(view.name)
             note(f"Submitted; watch it with `evomerge watch {view.name}`.")
             return Exit.OK
         for number, stage in enumerate(stages):
-            code = _see_through(client, stage, own=own)
+            code = _see_through(client, stage, own=own, as_json=as_json)
             if code is Exit.OK:
                 deliver(client, stage.spec, flags, place.home)
             if code is not Exit.OK:
@@ -128,7 +133,7 @@ def run(
     return Exit.OK
 
 
-def _see_through(client: Client, stage: Stage, *, own: bool) -> Exit:
+def _see_through(client: Client, stage: Stage, *, own: bool, as_json: bool) -> Exit:
     """Begins an experiment and watches it to its end."""
     view = begin(client, stage)
     try:
@@ -138,7 +143,9 @@ def _see_through(client: Client, stage: Stage, *, own: bool) -> Exit:
         return Exit.INTERRUPTED
     code = conclude(view)
     if code is Exit.OK:
-        _show_front(client, view)
+        _show_front(client, view, as_json=as_json)
+    elif as_json:
+        say_json(view)
     return code
 
 
@@ -158,10 +165,13 @@ def _interrupted(name: str, *, own: bool) -> str:
     return f"\nNo longer watching; {name} goes on. Look again with `evomerge watch {name}`."
 
 
-def _show_front(client: Client, view: ExperimentView) -> None:
-    console = data_console()
+def _show_front(client: Client, view: ExperimentView, *, as_json: bool) -> None:
     front = client.front(view.id, "search" if view.winner is None else "test")
-    console.print(front_table(front, width=console.width))
+    if as_json:
+        say_json(front)
+    else:
+        console = data_console()
+        console.print(front_table(front, width=console.width))
     winner = view.winner
     if winner is not None and winner.unbeaten:
         note(clean(f"Mind: {winner.unbeaten}."))

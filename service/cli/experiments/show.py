@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from evaluators import Split
 from service.cli.connection import (
+    CandidateArgument,
     JsonOption,
     NameArgument,
     Place,
+    SplitOption,
     finds_experiments,
-    number_or_winner,
+    numbered,
 )
-from service.cli.output import CommandError, clean, data_console, note, say, say_json
+from service.cli.output import clean, data_console, note, say, say_json, say_recipe
 from service.cli.reaching import connect
 from service.cli.tables import experiments_table, front_csv, front_table, status_table
 from service.examination.sentences import sentences
@@ -53,19 +54,18 @@ def status(name: NameArgument, place: Place, as_json: JsonOption = False) -> Non
 def front(
     name: NameArgument,
     place: Place,
-    split: Annotated[
-        str, typer.Option(help="The split on which the front is taken: search, selection or test.")
-    ] = "search",
+    split: SplitOption = "search",
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of a table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the front and the baselines, with scores and standard errors on every split.
 
-    A star marks the winner. The search split is what the optimizer climbed, so its scores are
+    Below the rule stands what the front is compared to. Recipes are told by their method and the mean of
+    what they take of each parent. The search split is what the optimizer climbed, so its scores are
     optimistic: judge by the test split.
     """
     with connect(place) as client:
-        view = client.front(name, _split(split))
+        view = client.front(name, split)
     if as_json:
         say_json(view)
     elif as_csv:
@@ -106,25 +106,10 @@ def examination(name: NameArgument, place: Place, as_json: JsonOption = False) -
     note(f"the test split was opened once, {opened:%Y-%m-%d %H:%M} UTC" if opened else "")
 
 
-def _split(text: str) -> Split:
-    found: dict[str, Split] = {"search": "search", "selection": "selection", "test": "test"}
-    if text not in found:
-        raise typer.BadParameter(f"{text!r} is no split; use one of: {', '.join(found)}")
-    return found[text]
-
-
 @finds_experiments
 def recipe(
-    name: NameArgument,
-    place: Place,
-    candidate: Annotated[str, typer.Argument(metavar="N|winner", help="A number, or `winner`.")],
+    name: NameArgument, candidate: CandidateArgument, place: Place, as_json: JsonOption = False
 ) -> None:
-    """Write a candidate's recipe as mergekit YAML."""
-    wanted = number_or_winner(candidate)
+    """Write a candidate's recipe as mergekit YAML; mergekit reads what --json gives, too."""
     with connect(place) as client:
-        if isinstance(wanted, str):
-            winner = client.experiment(name).winner
-            if winner is None:
-                raise CommandError(f"{name} has no winner yet", "name a candidate's number")
-            wanted = winner.number
-        say(client.recipe(name, wanted))
+        say_recipe(client.recipe(name, numbered(client, name, candidate)), as_json=as_json)

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.cli.evolve_flags import EvolveFlags
-from service.cli.output import CommandError, Exit, note
+from service.cli.exits import Exit
+from service.cli.output import CommandError, note
 from service.cli.spec_file import SpecFile, read_spec_file
 from service.cli.still import still
 from service.client.client import ApiError, Client

@@ -17,9 +17,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from service.cli.connection import NameArgument, Place, finds_experiments
+from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
+from service.cli.exits import Exit
 from service.cli.notebook_display import NotebookDisplay, in_notebook
-from service.cli.output import CommandError, Exit, clean, note, note_console
+from service.cli.output import CommandError, clean, note, note_console, say_json
 from service.cli.reaching import reach
 from service.cli.units import duration, number
 from service.client.client import Client
@@ -152,24 +153,29 @@ def conclude(view: ExperimentView) -> Exit:
 
 
 @finds_experiments
-def watch(name: NameArgument, place: Place) -> int:
+def watch(name: NameArgument, place: Place, as_json: JsonOption = False) -> int:
     """Watch an experiment's progress until it has ended.
 
-    Ctrl-C stops watching; the experiment goes on.
+    Ctrl-C stops watching; the experiment goes on. --json writes how it ended.
     """
     with reach(place) as (client, own):
         if own:
-            return _as_it_stands(client.experiment(name))
+            return _as_it_stands(client.experiment(name), as_json=as_json)
         try:
-            return conclude(follow(client, name))
+            view = follow(client, name)
         except KeyboardInterrupt:
             note(f"\nNo longer watching; {name} goes on. Look again with `evomerge watch {name}`.")
             return Exit.INTERRUPTED
+        if as_json:
+            say_json(view)
+        return conclude(view)
 
 
-def _as_it_stands(view: ExperimentView) -> int:
+def _as_it_stands(view: ExperimentView, *, as_json: bool) -> int:
     """Shows an experiment that no service runs: it does not change while it is watched."""
     LineDisplay().show(view)
+    if as_json:
+        say_json(view)
     if view.status in ENDED:
         return conclude(view)
     hint = "`evomerge serve`, or `evomerge run` with its file, has it go on"

@@ -21,8 +21,9 @@ from rich.table import Table
 
 from service.cli.chosen_settings import settings_from
 from service.cli.connection import JsonOption
+from service.cli.exits import Exit
 from service.cli.installation.server import listen
-from service.cli.output import CommandError, Exit, clean, data_console, say
+from service.cli.output import CommandError, clean, data_console, say
 from service.client.client import ApiError, Client, ClientError
 from service.settings import Settings, url_of
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -12,11 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from search_spaces import Parent
 from search_spaces.recipes.mergekit_yaml import write_recipe
+from service.cli.connection import JsonOption
+from service.cli.exits import Exit
 from service.cli.model_arguments import parent_named, recipe_in
-from service.cli.output import CommandError, Exit, note, note_console, say
+from service.cli.output import CommandError, note, note_console, say, say_recipe
 from service.cli.spec_file import RECIPE_ENDINGS
 from service.cli.units import size
-from workers.errors import WorkerError
 from workers.pools.actor import calibrate_here, learn_here
 from workers.protocol.calibration_orders import (
     CalibrationOrder,
@@ -49,6 +52,7 @@ def calibrate(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Where to.", show_default="where merges look for them"),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Record on texts what merge methods need to know of a model.
 
@@ -67,7 +71,10 @@ def calibrate(
     for found in made.records:
         used = f"{found.texts} texts, {found.tokens} tokens"
         note(f"{found.kind}: {used}, {found.tensors} tensors, {size(found.bytes)}")
-        say(found.file)
+        if not as_json:
+            say(found.file)
+    if as_json:
+        say(json.dumps([asdict(found) for found in made.records], indent=2))
 
 
 def learn(
@@ -106,6 +113,7 @@ def learn(
     length: LengthOption = 512,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Learn by gradient how much of each model to take, and write the recipe as mergekit YAML.
 
@@ -132,12 +140,12 @@ def learn(
     with _told() as progress:
         learned = learn_here(order, progress)
     note(f"{objective} per token: {learned.before:.4f} before, {learned.after:.4f} after {steps} steps")
-    say(write_recipe(learned.recipe))
+    say_recipe(write_recipe(learned.recipe), as_json=as_json)
 
 
 @contextmanager
 def _told() -> Iterator[ProgressOf]:
-    """Shows a bar per stage; what goes wrong in a worker is said as an error of the command."""
+    """Shows a bar per stage."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bars: dict[str, TaskID] = {}
     with Progress(*columns, console=note_console()) as shown:
@@ -147,10 +155,7 @@ def _told() -> Iterator[ProgressOf]:
                 bars[stage] = shown.add_task(stage, total=total)
             shown.update(bars[stage], completed=done)
 
-        try:
-            yield progress
-        except WorkerError as error:
-            raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+        yield progress
 
 
 def _kinds(text: str) -> tuple[RecordKind, ...]:

@@ -15,11 +15,12 @@ from search_spaces.errors import SpaceError
 from search_spaces.recipes import named_recipes
 from search_spaces.recipes.mergekit_yaml import write_recipe
 from search_spaces.recipes.problems import unwrap
-from service.cli.output import CommandError, Exit, note, say
+from service.cli.connection import JsonOption
+from service.cli.exits import Exit
+from service.cli.output import CommandError, note, say_recipe
 from service.cli.spec_file import with_absolute_parents
 from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.layout import Layout
-from workers.errors import WorkerError
 
 NumberFormat = StrEnum("NumberFormat", ["float32", "float16", "bfloat16"])
 Expert = StrEnum("Expert", ["language", "task"])
@@ -49,9 +50,10 @@ def uniform_soup(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Fine-tuned models.")],
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Average models: a uniform soup (arXiv 2203.05482)."""
-    _write(lambda: named_recipes.uniform_soup(models), out, dtype)
+    _write(lambda: named_recipes.uniform_soup(models), out, dtype, as_json=as_json)
 
 
 @compose.command(short_help="CONTINUED + scale (CHAT - BASE).")
@@ -62,9 +64,10 @@ def chat_vector(
     scale: Scale = 1.0,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """CONTINUED + scale (CHAT - BASE): a language or domain model learns to chat (arXiv 2310.04799)."""
-    _write(lambda: named_recipes.chat_vector(base, chat, continued, scale), out, dtype)
+    _write(lambda: named_recipes.chat_vector(base, chat, continued, scale), out, dtype, as_json=as_json)
 
 
 @compose.command(short_help="NEW_BASE + scale (INSTRUCT - BASE).")
@@ -75,9 +78,15 @@ def instruction_residual(
     scale: Scale = 1.0,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """NEW_BASE + scale (INSTRUCT - BASE): instruction tuning moves on (arXiv 2410.10739)."""
-    _write(lambda: named_recipes.instruction_residual(base, instruct, new_base, scale), out, dtype)
+    _write(
+        lambda: named_recipes.instruction_residual(base, instruct, new_base, scale),
+        out,
+        dtype,
+        as_json=as_json,
+    )
 
 
 @compose.command(short_help="NEW_BASE + scale (TUNED - OLD_BASE).")
@@ -88,9 +97,10 @@ def portllm_patch(
     scale: Scale = 1.0,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """NEW_BASE + scale (TUNED - OLD_BASE): a patch moves to the updated model (arXiv 2410.10870)."""
-    _write(lambda: named_recipes.portllm_patch(old_base, tuned, new_base, scale), out, dtype)
+    _write(lambda: named_recipes.portllm_patch(old_base, tuned, new_base, scale), out, dtype, as_json=as_json)
 
 
 @compose.command(short_help="BASE - scale (TUNED - BASE).")
@@ -100,9 +110,10 @@ def task_negation(
     scale: Scale = 1.0,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """BASE - scale (TUNED - BASE): unlearn what fine-tuning taught (arXiv 2212.04089)."""
-    _write(lambda: named_recipes.task_negation(base, tuned, scale), out, dtype)
+    _write(lambda: named_recipes.task_negation(base, tuned, scale), out, dtype, as_json=as_json)
 
 
 @compose.command(short_help="TASK with LANGUAGE's lowest and highest layers.")
@@ -119,6 +130,7 @@ def layer_swap(
     layers: Layers = None,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """TASK with LANGUAGE's lowest and highest layers (arXiv 2410.01335)."""
     owner: Literal["language", "task"] = "language" if embeddings == "language" else "task"
@@ -137,7 +149,7 @@ def layer_swap(
             embeddings=owner,
         )
 
-    _write(recipe, out, dtype)
+    _write(recipe, out, dtype, as_json=as_json)
 
 
 @compose.command(short_help="All layers, several times over.")
@@ -147,9 +159,10 @@ def g_stack(
     layers: Layers = None,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """All layers, several times over: the start of training a deeper model (arXiv 2405.15319)."""
-    _write(lambda: named_recipes.g_stack(model, layers or _layers(model), times), out, dtype)
+    _write(lambda: named_recipes.g_stack(model, layers or _layers(model), times), out, dtype, as_json=as_json)
 
 
 @compose.command(short_help="Two copies, each without some layers.")
@@ -159,9 +172,15 @@ def depth_upscaling(
     layers: Layers = None,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Two copies, one without its last layers, one without its first (SOLAR, arXiv 2312.15166)."""
-    _write(lambda: named_recipes.depth_upscaling(model, layers or _layers(model), dropped), out, dtype)
+    _write(
+        lambda: named_recipes.depth_upscaling(model, layers or _layers(model), dropped),
+        out,
+        dtype,
+        as_json=as_json,
+    )
 
 
 @compose.command(short_help="Overlapping runs of a model's layers, stacked.")
@@ -172,13 +191,14 @@ def self_merge(
     layers: Layers = None,
     out: Out = None,
     dtype: Format = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Overlapping runs of a model's layers, stacked."""
 
     def recipe() -> Recipe:
         return named_recipes.self_merge(model, layers or _layers(model), window=window, stride=stride)
 
-    _write(recipe, out, dtype)
+    _write(recipe, out, dtype, as_json=as_json)
 
 
 def _layers(model: str) -> int:
@@ -187,13 +207,12 @@ def _layers(model: str) -> int:
 
 
 def _layout(model: str) -> Layout:
-    try:
-        return inspect_parent(Parent.model_validate(model))
-    except WorkerError as error:
-        raise CommandError(f"{error.field}: {error.detail}", error.remedy, code=Exit.INVALID) from error
+    return inspect_parent(Parent.model_validate(model))
 
 
-def _write(recipe: Callable[[], Recipe], out: Path | None, dtype: NumberFormat | None) -> None:
+def _write(
+    recipe: Callable[[], Recipe], out: Path | None, dtype: NumberFormat | None, *, as_json: bool
+) -> None:
     """Writes the recipe, folders as absolute paths, so that the file can lie anywhere."""
     try:
         made = with_absolute_parents(recipe(), Path.cwd())
@@ -204,7 +223,7 @@ def _write(recipe: Callable[[], Recipe], out: Path | None, dtype: NumberFormat |
         problems = "; ".join(str(problem) for problem in unwrap(error, "model"))
         raise CommandError(problems, code=Exit.INVALID) from error
     if out is None:
-        say(text)
+        say_recipe(text, as_json=as_json)
         return
     try:
         out.write_text(text, encoding="utf-8")

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from service.cli.connection import JsonOption
 from service.cli.model_arguments import parent_named
-from service.cli.output import CommandError, clean, data_console, note, say
-from workers.errors import WorkerError
+from service.cli.output import clean, data_console, note, say
 from workers.pools.actor import kinship_here
 from workers.protocol.kinship_orders import LIKE_ENOUGH, KinshipInquiry, KinshipReport
 
@@ -48,10 +47,7 @@ def kinship(
     """
     origin = None if base is None else parent_named(base)
     inquiry = KinshipInquiry(tuple(parent_named(model) for model in models), origin, tuple(parts or ()))
-    try:
-        found = kinship_here(inquiry)
-    except WorkerError as error:
-        raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+    found = kinship_here(inquiry)
     if as_json:
         say(json.dumps(_as_json(found, threshold), indent=2))
     else:

@@ -12,13 +12,15 @@ import typer
 
 from search_spaces import Recipe
 from search_spaces.recipes.recipe_file import NamedMerge
+from service.cli.connection import JsonOption
 from service.cli.model_arguments import merges_in
 from service.cli.models.merge_progress import progress
 from service.cli.models.mergekit_flags import with_mergekits_flags
 from service.cli.models.several_merges import Step, steps_to
-from service.cli.output import CommandError, note, say
+from service.cli.models.written import say_written
+from service.cli.output import note
 from service.cli.units import bytes_in, size
-from workers.errors import WorkerError
+from workers.errors import FolderTakenError
 from workers.pools.actor import merge_here
 from workers.protocol.messages import Exported, ExportOrder
 
@@ -65,14 +67,13 @@ def merge(
             show_default="beside OUT, until it is complete",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet/--no-quiet", help="Show no progress.")] = False,
     seed: Annotated[
         int | None, typer.Option("--random-seed", min=0, metavar="N", help="Of methods that draw masks.")
     ] = None,
+    as_json: JsonOption = False,
     cuda: Annotated[bool, typer.Option("--cuda/--no-cuda", "--gpu-rich", hidden=True)] = False,
     out_shard_size: Annotated[str | None, typer.Option("--out-shard-size", hidden=True)] = None,
     lazy: Annotated[bool, typer.Option("--lazy/--no-lazy", hidden=True)] = True,
-    verbosity: Annotated[int, typer.Option("-v", count=True, hidden=True)] = 0,
 ) -> None:
     """Merge one recipe to disk, without a service: what mergekit-yaml does, with the same files.
 
@@ -96,24 +97,22 @@ def merge(
         strict=strict,
         verify=verify,
     )
-    if verbosity:
-        note("Note: -v is mergekit's, and changes nothing here")
     if len(merges) == 1:
-        exported = _carried_out(order, out_shard_size, quiet=quiet)
+        exported = _carried_out(order, out_shard_size)
         note(f"Written ({size(exported.bytes)}); digest {exported.digest}")
-        say(exported.folder)
+        say_written(exported, as_json=as_json)
         return
     steps = steps_to(merges, Path(order.folder), None if intermediate is None else intermediate.absolute())
     _check_folders(steps, replace=replace)
     for step in steps:
-        _carry_out(step, order, out_shard_size, again=restart or not lazy, quiet=quiet)
+        _carry_out(step, order, out_shard_size, again=restart or not lazy, as_json=as_json)
     if intermediate is None:
         for step in steps:
             if not step.is_final:
                 shutil.rmtree(step.folder.parent, ignore_errors=True)
 
 
-def _carry_out(step: Step, order: ExportOrder, shard: str | None, *, again: bool, quiet: bool) -> None:
+def _carry_out(step: Step, order: ExportOrder, shard: str | None, *, again: bool, as_json: bool) -> None:
     """Carries out one merge of several; one that is there is taken as it is, unless `again`."""
     called = step.name or "the final merge"
     if not step.is_final and step.is_made and not again:
@@ -121,18 +120,14 @@ def _carry_out(step: Step, order: ExportOrder, shard: str | None, *, again: bool
         return
     note(f"{called}: merging into {step.folder}")
     own = replaced(order, recipe=step.recipe, folder=str(step.folder))
-    exported = _carried_out(own if step.is_final else replaced(own, replace=True), shard, quiet=quiet)
+    exported = _carried_out(own if step.is_final else replaced(own, replace=True), shard)
     note(f"{called}: written ({size(exported.bytes)}); digest {exported.digest}")
     if step.is_final:
-        say(exported.folder)
+        say_written(exported, as_json=as_json)
 
 
-def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool) -> Exported:
-    """Merges to disk, and shows how far it is.
-
-    Raises:
-        CommandError: It could not be done.
-    """
+def _carried_out(order: ExportOrder, out_shard_size: str | None) -> Exported:
+    """Merges to disk, and shows how far it is."""
     if out_shard_size is not None:
         numbers = numbers_in(out_shard_size)
         bytes_each = _BYTES[order.recipe.out_dtype or order.recipe.dtype]
@@ -140,13 +135,11 @@ def _carried_out(order: ExportOrder, out_shard_size: str | None, *, quiet: bool)
         told = f"--out-shard-size {out_shard_size} counts numbers: {size(order.shard_bytes)} in a file"
         note(f"Note: {told}; --shard-size takes gigabytes")
     try:
-        with progress(quiet=quiet) as shown:
+        with progress() as shown:
             exported = merge_here(order, shown.written, shown.announced)
     except KeyboardInterrupt:
         note("Interrupted; the same command goes on from here.")
         raise
-    except WorkerError as error:
-        raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
     note(exported.verified or "not verified: transformers was not asked to load it (--no-verify)")
     for remark in exported.notes:
         note(remark)
@@ -157,7 +150,7 @@ def _check_folders(steps: list[Step], *, replace: bool) -> None:
     """Refuses to begin several merges whose last would find its folder taken."""
     for step in steps:
         if step.is_final and step.folder.exists() and not replace:
-            raise CommandError(f"{step.folder} exists already", "name another folder, or use --replace")
+            raise FolderTakenError(str(step.folder))
 
 
 def _seeded(merges: tuple[NamedMerge, ...], seed: int | None) -> tuple[NamedMerge, ...]:

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from service.cli.loudness import LOUDNESS
 from service.cli.output import note
 from service.cli.units import duration, size
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 BETWEEN_LINES = 2.0  # seconds between two lines of progress where there is no terminal
 
 
-def progress(*, quiet: bool = False) -> ProgressBar | ProgressLines | Silence:
+def progress() -> ProgressBar | ProgressLines | Silence:
     """Returns what shows how far a merge is."""
-    if quiet:
+    if LOUDNESS.is_quiet:
         return Silence()
     if not sys.stderr.isatty():
         return ProgressLines()

@@ -73,6 +73,7 @@ FLAGS: Mapping[str, Flag] = {
     ),
     "read_to_gpu": Flag(("--read-to-gpu/--no-read-to-gpu",), "--device is what decides"),
     "multi_gpu": Flag(("--multi-gpu/--no-multi-gpu",), "one device merges: reading is what takes time"),
+    "no_quiet": Flag(("--no-quiet",), "progress is shown unless --quiet is given"),
     "num_threads": Flag(("--num-threads", "-j"), "set OMP_NUM_THREADS to bound the threads", int),
     "async_write": Flag(("--async-write/--no-async-write",), _DISK),
     "write_threads": Flag(("--write-threads",), _DISK, int),

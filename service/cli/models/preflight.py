@@ -12,9 +12,10 @@ from rich.table import Table
 
 from search_spaces.recipes.recipe_file import NamedMerge
 from service.cli.connection import JsonOption
+from service.cli.exits import Exit
 from service.cli.model_arguments import merges_in, parent_named
 from service.cli.models.several_merges import inspected_as
-from service.cli.output import Exit, clean, data_console, note, say
+from service.cli.output import clean, data_console, note, say
 from service.cli.spec_file import RECIPE_ENDINGS
 from service.cli.units import size
 from workers.compatibility.parent_facts import ParentFacts
@@ -27,8 +28,6 @@ from workers.compatibility.preflight import (
     preflight_models,
     preflight_recipe,
 )
-
-REFUSED = 2
 
 
 def preflight(
@@ -43,7 +42,7 @@ def preflight(
     """Say what the parents of a merge are, what it needs, and what will not work.
 
     Reads configs, tokenizers, the headers of safetensors and a few kilobytes of weights. Ends with
-    code 2 when the merge cannot work. Of a file with several recipes each is looked at.
+    code 3 when the merge cannot work. Of a file with several recipes each is looked at.
     """
     if len(what) > 1 or not what[0].endswith(RECIPE_ENDINGS):
         found = [preflight_models([parent_named(text) for text in what])]
@@ -55,7 +54,7 @@ def preflight(
     else:
         for each in found:
             _show(each)
-    return REFUSED if any(each.refusals for each in found) else Exit.OK
+    return Exit.INVALID if any(each.refusals for each in found) else Exit.OK
 
 
 def _of_merges(merges: Sequence[NamedMerge]) -> list[Preflight]:

@@ -13,10 +13,11 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from service.cli.connection import JsonOption
 from service.cli.model_arguments import parent_named
-from service.cli.output import CommandError, note, note_console, say
+from service.cli.models.written import say_written
+from service.cli.output import note, note_console
 from service.cli.units import size
-from workers.errors import WorkerError
 from workers.pools.inline_pool import InlinePool
 from workers.protocol.messages import Transformed
 from workers.protocol.transform_orders import (
@@ -50,6 +51,7 @@ def align(
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
     verify: VerifyOption = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Reorder a model's hidden units, heads and experts so that they match another model's.
 
@@ -57,7 +59,9 @@ def align(
     origin. Models that were trained from one base are aligned already.
     """
     place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
-    _carry_out(WeightMatchingOrder(parent_named(parent), parent_named(reference), place, seed))
+    _carry_out(
+        WeightMatchingOrder(parent_named(parent), parent_named(reference), place, seed), as_json=as_json
+    )
 
 
 def partial_merge(
@@ -77,6 +81,7 @@ def partial_merge(
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
     verify: VerifyOption = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Merge two models of different origin, and keep the MLP units that match worst (PLeaS).
 
@@ -93,7 +98,7 @@ def partial_merge(
         texts_used=texts_used,
         length=length,
     )
-    _carry_out(order)
+    _carry_out(order, as_json=as_json)
 
 
 def merge_experts(
@@ -117,6 +122,7 @@ def merge_experts(
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
     verify: VerifyOption = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Merge a mixture's experts into fewer, guided by how often each is used (M-SMoE).
 
@@ -124,7 +130,9 @@ def merge_experts(
     """
     place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     file = None if routing is None else str(routing.expanduser().absolute())
-    _carry_out(ExpertMergeOrder(parent_named(parent), place, experts, keep, similarity, file))
+    _carry_out(
+        ExpertMergeOrder(parent_named(parent), place, experts, keep, similarity, file), as_json=as_json
+    )
 
 
 def merge_adapters(
@@ -155,6 +163,7 @@ def merge_adapters(
     ] = 0.7,
     seed: SeedOption = 0,
     replace: ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Merge LoRA adapters of one base into one adapter: rank by rank (LoRA-LEGO), or by TIES (GENOME)."""
     order = AdapterMergeOrder(
@@ -170,7 +179,7 @@ def merge_adapters(
         weights=tuple(weights or ()),
         density=density,
     )
-    _carry_out(order)
+    _carry_out(order, as_json=as_json)
 
 
 def transplant(
@@ -189,29 +198,29 @@ def transplant(
     replace: ReplaceOption = False,
     shard_gigabytes: ShardOption = 5.0,
     verify: VerifyOption = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Give an instruct model the vocabulary that its base learned in continued pre-training (LEP)."""
     place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     origin = None if base is None else parent_named(base)
-    _carry_out(TransplantOrder(parent_named(instruct), parent_named(adapted), place, origin, method))
+    _carry_out(
+        TransplantOrder(parent_named(instruct), parent_named(adapted), place, origin, method), as_json=as_json
+    )
 
 
 def _place(out: Path, *, replace: bool, shard_gigabytes: float, verify: bool) -> Place:
     return Place(str(out.expanduser().absolute()), replace, int(shard_gigabytes * 1e9), verify)
 
 
-def _carry_out(order: TransformOrder) -> None:
-    try:
-        done = _with_progress(order)
-    except WorkerError as error:
-        raise CommandError(f"{error.field}: {error.detail}", error.remedy) from error
+def _carry_out(order: TransformOrder, *, as_json: bool) -> None:
+    done = _with_progress(order)
     results = json.loads(done.report)["results"]
     for name, value in list(results.items())[:MOST_RESULTS]:
         note(f"{name}: {json.dumps(value)}")
     note(f"Written ({size(done.exported.bytes)}); digest {done.exported.digest}")
     if done.exported.verified:
         note(done.exported.verified)
-    say(done.exported.folder)
+    say_written(done.exported, as_json=as_json, results=results)
 
 
 def _with_progress(order: TransformOrder) -> Transformed:

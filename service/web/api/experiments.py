@@ -166,6 +166,18 @@ def cancel(key: str, repository: Writing, response: Response) -> ExperimentView:
     return _ask(control.cancel, repository, repository.experiment(key), response)
 
 
+@router.delete(
+    "/{key}",
+    operation_id="deleteExperiment",
+    summary="Delete an experiment that is not under way",
+    status_code=204,
+    responses=responses(404, 409),
+)
+def delete(key: str, repository: Writing) -> None:
+    """Deletes it with its candidates, scores and events; checkpoints that were exported stay."""
+    control.delete(repository, repository.experiment(key))
+
+
 class Extension(BaseModel):
     """New totals of the budget; what is left out stays, null lifts a limit."""
 

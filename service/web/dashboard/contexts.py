@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
 from service.experiment.findings import ComparisonFinding, ExaminationFindings
+from service.reports.layer_weights import LayerWeights
 from service.reports.partial_evaluation import asked_of_all, asked_of_one
 from service.reports.views import (
     CandidateDetail,
@@ -23,7 +24,6 @@ from service.web.dashboard.lineage import LineagePicture
 from service.web.dashboard.plane import score_of
 from service.web.dashboard.stacking import StackingPicture
 from service.web.dashboard.verdict import Verdict, VerdictRow, best_parent
-from service.web.dashboard.weights import LayerWeights
 
 Show = Literal["all", "front", "baselines", "failed"]
 FEWEST_ROWS, MOST_ROWS = 30, 1_000

@@ -20,6 +20,7 @@ from service.errors import NotFoundError
 from service.experiment.candidate import CandidateStatus
 from service.reports import experiments as reports
 from service.reports.archive import archive_view
+from service.reports.layer_weights import LayerWeights, layer_weights
 from service.reports.lineage import lineage_view
 from service.reports.views import CandidateView, ExperimentDetail
 from service.store.models import CandidateRow, ExperimentRow
@@ -38,7 +39,6 @@ from service.web.dashboard.contexts import (
 from service.web.dashboard.lineage import lineage_picture
 from service.web.dashboard.stacking import StackingPicture, stacking_picture
 from service.web.dashboard.verdict import Verdict, verdict_of
-from service.web.dashboard.weights import LayerWeights, layer_weights
 from service.web.dependencies import Reading
 
 LIST_ROWS = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from service.cli.output import Exit, clean
+from service.cli.exits import Exit
+from service.cli.output import clean
 from service.cli.program import COMMANDS, app
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
@@ -42,6 +44,8 @@ def test_every_command_explains_itself_with_an_example(name: str, option: str) -
 def test_the_command_alone_lists_all_commands() -> None:
     text = Command(None)("--help")
     assert all(f"\n  {name} " in text for name in COMMANDS)
+    text = Command(None)("--help").split("Exit codes:")[1]
+    assert re.findall(r"^  (\d+) ", text, flags=re.MULTILINE) == [str(int(code)) for code in Exit]
     assert Command(None)("--version").startswith("evomerge 0.")
 
 
@@ -122,7 +126,7 @@ def test_a_recipe_is_merged_without_a_service(tiny_parents: Parents, tmp_path: P
         "model.safetensors",
         "mergekit_config.yml",
     }
-    assert "exists already" in evomerge("merge", tmp_path / "recipe.yml", out, code=Exit.FAILED)
+    assert "exists already" in evomerge("merge", tmp_path / "recipe.yml", out, code=Exit.CONFLICT)
     evomerge("merge", tmp_path / "recipe.yml", out, "--replace", "--shard-size", "0.001")
     (tmp_path / "bad.yml").write_text("merge_method: lienar\nmodels: [{model: ./left}]\n")
     assert "linear" in evomerge("merge", tmp_path / "bad.yml", out, code=Exit.INVALID)

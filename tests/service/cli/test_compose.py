@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from search_spaces.recipes.named_recipes import chat_vector, g_stack, layer_swap, portllm_patch, self_merge
+from service.cli.exits import Exit
 from service.cli.models.compose import compose
-from service.cli.output import Exit
 from service.cli.program import app
 from tests.service.paper_checkpoints import write_checkpoint
 

@@ -12,7 +12,8 @@ import yaml
 
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from service.cli.evolve_flags import FLAGS, taken_out
-from service.cli.output import CommandError, Exit
+from service.cli.exits import Exit
+from service.cli.output import CommandError
 from service.cli.spec_file import read_spec_file
 from service.client.client import Client
 from service.specification.reading import read_spec

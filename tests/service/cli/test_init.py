@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.cli.program import app
 from service.client.client import Client
 from service.experiment.spec import ExperimentSpec

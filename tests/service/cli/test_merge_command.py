@@ -45,7 +45,7 @@ def test_mergekits_flags_are_accepted_with_a_note_and_the_merge_is_the_same(
     recipe = written(tmp_path, average(tiny_parents))
     flags = ["--allow-crimes", "--lazy-unpickle", "--no-copy-tokenizer", "--trust-remote-code", "-j", "4"]
     flags += ["--low-cpu-memory", "--clone-tensors", "--transformers-cache", "x", "--out-shard-size", "1B"]
-    result = evomerge("merge", *flags, recipe, tmp_path / "out", "--random-seed", 3, "-v", "--quiet")
+    result = evomerge("merge", *flags, recipe, tmp_path / "out", "--random-seed", 3, "-v", "-v")
     assert result.exit_code == 0, result.output
     for flag in flags:
         assert not flag.startswith("--") or flag in result.output

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from service.cli.connection import Place
+from service.cli.exits import Exit
 from service.cli.installation.announcement import ANNOUNCEMENT, announced, announced_url
 from service.cli.installation.server import listen
-from service.cli.output import Exit
 from service.cli.reaching import Need, connect, reach
 from service.client.addresses import usual_url
 from service.client.client import Client, ServerUnreachableError, SlowAnswerError
@@ -58,6 +58,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
         (("list",), "waiting"),
         (("status", "small"), "finished"),
         (("front", "small"), "parent: left"),
+        (("candidates", "small"), "parent: left"),
+        (("show", "small", "winner"), "merge_method"),
+        (("events", "small"), "experiment.created"),
         (("examination", "small"), "winner:"),
         (("recipe", "small", "winner"), "merge_method"),
         (("lineage", "small", "7"), "7"),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from search_spaces.recipes.mergekit_yaml import read_recipe
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.client.client import ApiError, Client
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
@@ -50,6 +50,22 @@ def test_a_finished_experiment_is_extended(
     assert "use 13 or more" in evomerge("extend", "small", "--candidates", 9, code=Exit.INVALID)
     assert "--candidates" in evomerge("extend", "small", code=Exit.USAGE)
     assert "'failures' is no limit" in evomerge("extend", "small", "--lift", "failures", code=Exit.USAGE)
+
+
+def test_an_experiment_is_deleted(
+    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+) -> None:
+    workforce.gate.clear()
+    client.create(spec_over(paper_parents))
+    reached(client, "small", ExperimentStatus.RUNNING)
+    assert "evomerge cancel small" in evomerge("delete", "small", "--yes", code=Exit.CONFLICT)
+    workforce.gate.set()
+    ended(client, "small")
+    assert "--yes" in evomerge("delete", "small", code=Exit.USAGE)
+    assert "small is deleted" in evomerge.notes("delete", "small", "--yes")
+    evomerge("status", "small", code=Exit.NOT_FOUND)
+    client.create(spec_over(paper_parents))  # its name is free again
+    ended(client, "small")
 
 
 def test_a_failed_experiment_ends_the_watch_with_its_cause(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from service.cli.output import Exit
+from service.cli.exits import Exit
 from service.cli.program import app
 from tests.tiny_models import save_tiny_model
 
@@ -87,24 +87,28 @@ def test_adapters_are_merged_into_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "words", "code"),
     [
-        (("align", "{left}", "--to", "{missing}"), "no folder"),
-        (("align", "{left}", "--to", "{qwen}"), "architecture"),
-        (("merge-experts", "{left}", "--experts", "2"), "no experts with a router"),
-        (("merge-adapters", "{left}"), "has no adapter_config.json"),
-        (("transplant", "{left}", "--vocabulary", "{right}"), "overlap needs it"),
-        (("partial-merge", "{left}", "{right}", "--texts", "{missing}"), "no file of a sensible size"),
+        (("align", "{left}", "--to", "{missing}"), "no folder", Exit.INVALID),
+        (("align", "{left}", "--to", "{qwen}"), "architecture", Exit.INVALID),
+        (("merge-experts", "{left}", "--experts", "2"), "no experts with a router", Exit.INVALID),
+        (("merge-adapters", "{left}"), "has no adapter_config.json", Exit.INVALID),
+        (("transplant", "{left}", "--vocabulary", "{right}"), "overlap needs it", Exit.FAILED),
+        (
+            ("partial-merge", "{left}", "{right}", "--texts", "{missing}"),
+            "no file of a sensible size",
+            Exit.INVALID,
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_two_lines_and_nothing_is_written(
-    arguments: tuple[str, ...], words: str, tiny_parents: dict[str, Path], tmp_path: Path
+    arguments: tuple[str, ...], words: str, code: Exit, tiny_parents: dict[str, Path], tmp_path: Path
 ) -> None:
     names = {**tiny_parents, "missing": tmp_path / "missing"}
     if "{qwen}" in arguments:
         names["qwen"] = save_tiny_model(tmp_path / "qwen", 0, architecture="qwen2")
     filled = [argument.format(**names) for argument in arguments]
-    _, notes = evomerge(*filled, "--out", tmp_path / "out", code=Exit.FAILED)
+    _, notes = evomerge(*filled, "--out", tmp_path / "out", code=code)
     assert words in notes
     assert "Traceback" not in notes
     assert not (tmp_path / "out").exists()

@@ -32,7 +32,7 @@ from workers.checkpoints.writing.staging import (
     shared_partial,
     sync,
 )
-from workers.errors import ExportError, WorkerError
+from workers.errors import ExportError, FolderTakenError, WorkerError
 from workers.protocol.messages import Exported, Progress
 
 __all__ = [
@@ -271,7 +271,7 @@ def _sha256(path: Path) -> str:
 def _check_place(folder: Path, *, replace: bool) -> None:
     empty = folder.is_dir() and not any(folder.iterdir())
     if os.path.lexists(folder) and not (replace or empty):
-        raise ExportError(str(folder), "exists already", "choose another folder, or ask to replace it")
+        raise FolderTakenError(str(folder))
     if folder.exists() and not folder.is_dir():
         raise ExportError(str(folder), "is a file", "choose another name")
 

@@ -66,7 +66,7 @@ def mixture_weights(mixture: Mixture, scalars: Scalars) -> tuple[float, ...]:
     Raises:
         MergeError: The parameters give no weights.
     """
-    if not np.isfinite(scalars.gram).all():
+    if scalars.gram.size and not np.isfinite(scalars.gram).all():
         return (math.nan,) * (len(scalars.gram) + (scalars.with_base and mixture.products_of != "inputs"))
     return mixture.weights(scalars)
 

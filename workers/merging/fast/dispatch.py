@@ -14,6 +14,7 @@ from torch import Tensor
 from workers.merging.fast.applicable import MOST_INPUTS, has_fast_way, is_summed
 from workers.merging.fast.backends.numpy_backend import MOST_ENTRIES, merge_with_numpy
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.held_inputs import HeldInputs
 from workers.merging.fast.storage import is_stored
 from workers.merging.fast.threads import Map
 from workers.merging.kernel import Ingredients
@@ -23,7 +24,12 @@ _ENGINE = "workers.merging.fast.backends.numba_backend"
 
 
 def merge_fast(
-    plan: TensorPlan, ingredients: Ingredients, out: Tensor, caches: Caches | None, work: Map
+    plan: TensorPlan,
+    ingredients: Ingredients,
+    out: Tensor,
+    caches: Caches | None,
+    work: Map,
+    held: HeldInputs | None = None,
 ) -> bool | None:
     """Writes a merged tensor; returns whether it is finite, or None where there is no fast way.
 
@@ -33,10 +39,15 @@ def merge_fast(
         out: Where it goes, of the plan's `out_dtype`.
         caches: What is remembered between candidates; None where there is but one.
         work: How to go through its stretches.
+        held: The same inputs, and what is known of them since the last candidate.
 
     Raises:
         MergeError: The recipe's numbers give no tensor.
     """
+    if held is not None and held.operands is not None:
+        from workers.merging.fast.backends.numba_backend import merge_with_numba
+
+        return merge_with_numba(plan, ingredients, out, caches, work, held.operands)
     tensors = ingredients.parents if ingredients.base is None else (*ingredients.parents, ingredients.base)
     if plan.kernel is None or not out.numel() or not tensors:
         return None
@@ -45,11 +56,14 @@ def merge_fast(
         return None  # nothing is worth finding out for one candidate
     if caches is None and not _needs_loops(plan) and _ENGINE not in sys.modules:
         return merge_with_numpy(plan.kernel, ingredients, out)
-    from workers.merging.fast.backends.numba_backend import merge_with_numba
+    from workers.merging.fast.backends.numba_backend import merge_with_numba, operands_of
     from workers.merging.fast.backends.torch_backend import merge_with_torch
 
     if readable:
-        return merge_with_numba(plan, ingredients, out, caches, work)
+        operands = operands_of(plan, ingredients, out)
+        if held is not None:
+            held.operands = operands
+        return merge_with_numba(plan, ingredients, out, caches, work, operands)
     return merge_with_torch(plan, ingredients, out, caches)
 
 

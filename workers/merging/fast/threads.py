@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
-from threading import BoundedSemaphore
 from typing import Protocol, TypeVar
 
 import torch
@@ -50,19 +49,19 @@ def at_most(count: int | None) -> Map:
         listed, threads = list(items), torch.get_num_threads()
         if threads == 1 or len(listed) < 2 or count == 1:
             return one_by_one(work, listed)
-        free = BoundedSemaphore(count or threads)
+        done: list[Future[_Result]] = [Future() for _ in listed]
+        left = iter(zip(done, listed, strict=True))  # whichever thread is free takes the next
 
-        def when_free(item: _Item) -> _Result:
-            with free:
-                return work(item)
+        def take() -> None:
+            for future, item in left:
+                _carry_out(future, work, item)
 
-        carry_out = work if count is None or count >= threads else when_free
         try:
-            waiting = [_pool(threads).submit(carry_out, item) for item in listed]
-            wait(waiting)
+            taking = [_pool(threads).submit(take) for _ in range(min(threads, count or threads, len(listed)))]
+            wait(taking)
         finally:
             torch.set_num_threads(threads)  # decompositions leave one
-        return [done.result() for done in waiting]
+        return [one.result() for one in done]
 
     return limited
 
@@ -75,11 +74,16 @@ def begin(work: Callable[[], _Result]) -> Future[_Result]:
     if torch.get_num_threads() > 1:
         return _pool(torch.get_num_threads()).submit(work)
     done: Future[_Result] = Future()
-    try:
-        done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for, as threads do
-        done.set_exception(error)
+    _carry_out(done, lambda _: work(), None)
     return done
+
+
+def _carry_out(done: Future[_Result], work: Callable[[_Item], _Result], item: _Item) -> None:
+    """Does the work here; what it raises is raised where the result is asked for, as threads do."""
+    try:
+        done.set_result(work(item))
+    except BaseException as error:  # noqa: BLE001
+        done.set_exception(error)
 
 
 def stretches(count: int) -> range:

@@ -120,6 +120,30 @@ def test_a_running_experiment_is_cancelled(
     assert steps.wait("small", "cancelled")["may"] == []
 
 
+def test_an_experiment_is_deleted_when_it_stands_still(
+    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents, tmp_path: Path
+) -> None:
+    workforce.gate.clear()
+    workforce.errand_gate.clear()
+    steps.create(spec_over(paper_parents))
+    steps.wait("small", "running")
+    refused = steps.http.delete("/api/v1/experiments/small")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    workforce.gate.set()
+    steps.wait("small", "succeeded")
+    export = steps.http.post(
+        "/api/v1/experiments/small/exports", json={"target": str(tmp_path / "out")}
+    ).json()
+    assert "is being exported" in steps.http.delete("/api/v1/experiments/small").json()["detail"]
+    workforce.errand_gate.set()
+    steps.exported(export["id"])
+    assert steps.http.delete("/api/v1/experiments/small").status_code == 204
+    assert steps.get("/api/v1/experiments")["items"] == []
+    assert steps.get("/api/v1/exports")["items"] == []
+    assert steps.http.delete("/api/v1/experiments/small").status_code == 404
+    assert (tmp_path / "out" / "README.md").exists()
+
+
 def test_lists_are_paged_newest_first(
     steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
 ) -> None:

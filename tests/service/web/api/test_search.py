@@ -105,7 +105,7 @@ def test_only_what_stands_still_can_be_extended(
     steps.create(bred(paper_parents))
     steps.wait("small", "running")
     answer = steps.http.post(f"{ADDRESS}/small/extend", json={"candidates": 50})
-    assert (answer.status_code, answer.json()["detail"]) == (409, "experiment small is running")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "experiment small is searching")
     workforce.gate.set()
     steps.wait("small", "succeeded")
 

@@ -15,6 +15,7 @@ from workers.merging.fast.backends.numba_kernels import in_pairs, pass_over, wei
 from workers.merging.fast.backends.sum_forms import ElectedSum, Form, SumOnto, ThinnedSum
 from workers.merging.fast.backends.weighted_sums import add_up, all_finite
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.held_inputs import Operands, VectorKey
 from workers.merging.fast.preparations.prepared_tensors import prepared
 from workers.merging.fast.selection.rules import rule_of, some_keys
 from workers.merging.fast.selection.selection_masks import Criterion
@@ -28,7 +29,12 @@ from workers.merging.plan import TensorPlan
 
 
 def merge_with_numba(
-    plan: TensorPlan, ingredients: Ingredients, out: Tensor, caches: Caches | None, work: Map
+    plan: TensorPlan,
+    ingredients: Ingredients,
+    out: Tensor,
+    caches: Caches | None,
+    work: Map,
+    operands: Operands | None = None,
 ) -> bool | None:
     """Writes a merged tensor; returns whether it is finite, or None where there is no fast way.
 
@@ -39,72 +45,84 @@ def merge_with_numba(
         out: Where it goes, as they write.
         caches: What is remembered between candidates.
         work: How to go through its stretches.
+        operands: What `operands_of` returned for these inputs and this output.
 
     Raises:
         MergeError: The recipe's numbers give no tensor.
     """
-    tensors = ingredients.parents if ingredients.base is None else (*ingredients.parents, ingredients.base)
     if plan.kernel is None:
         return None
+    found = operands or operands_of(plan, ingredients, out)
     statistics = TensorStatistics(
-        plan=plan,
-        parents=tuple(as_array(parent) for parent in ingredients.parents),
-        base=as_array(tensors[0])[:0] if ingredients.base is None else as_array(ingredients.base),
-        caches=caches,
-        work=work,
+        plan=plan, parents=found.parents, base=found.base, caches=caches, work=work, vectors=found.vectors
     )
     if is_mixture(plan):
-        return _mix(MIXTURES[plan.kernel], ingredients, statistics, as_array(out))
+        return _add_up(found, _weights(MIXTURES[plan.kernel], ingredients, statistics), work)
     if plan.kernel == "passthrough":
-        return _add_up(statistics, as_array(out), ingredients.per_parent["scale"])
+        return _add_up(found, ingredients.per_parent["scale"], work)
     if plan.kernel in PREPARATIONS and caches is not None and ingredients.base is not None:
         made = PREPARATIONS[plan.kernel].finish(ingredients, prepared(plan, ingredients, caches))
-        return _sum_prepared(
-            PREPARATIONS[plan.kernel].coefficients(ingredients), made, statistics, as_array(out)
-        )
+        return _sum_prepared(PREPARATIONS[plan.kernel].coefficients(ingredients), made, found, work)
     if is_sparse(plan):
-        return _add_thinned(ingredients, plan.kernel, statistics, as_array(out))
+        return _add_thinned(ingredients, plan.kernel, statistics, found)
     return None
 
 
-def _mix(mixture: Mixture, ingredients: Ingredients, statistics: TensorStatistics, out: Array) -> bool:
-    """Writes a weighted sum whose weights follow from inner products."""
+def operands_of(plan: TensorPlan, ingredients: Ingredients, out: Tensor) -> Operands:
+    """Returns a tensor's inputs, at least one, and its memory, as compiled passes want them."""
+    tensors = ingredients.parents if ingredients.base is None else (*ingredients.parents, ingredients.base)
+    parents = tuple(as_array(parent) for parent in ingredients.parents)
+    base = as_array(tensors[0])[:0] if ingredients.base is None else as_array(ingredients.base)
+    written = as_array(out)
+    paired_out, paired_base, *paired = in_pairs((written, base, *parents))
+    vectors = tuple(VectorKey(item, plan.base, plan.dtype) for item in plan.inputs)
+    return Operands(parents, base, written, tuple(paired), paired_base, paired_out, vectors)
+
+
+def _weights(mixture: Mixture, ingredients: Ingredients, statistics: TensorStatistics) -> tuple[float, ...]:
+    """Returns weights that follow from inner products."""
     gram = np.zeros((0, 0))
     if mixture.products_of != "nothing":
         of_inputs = mixture.products_of == "inputs"
         gram = statistics.gram(with_base=of_inputs, around_base=not of_inputs)
-    weights = mixture_weights(mixture, scalars_of(ingredients, gram))
-    return _add_up(statistics, out, weights)
+    return mixture_weights(mixture, scalars_of(ingredients, gram))
 
 
-def _add_up(statistics: TensorStatistics, out: Array, weights: tuple[float, ...]) -> bool:
-    return add_up(weighted_sum, out, statistics.parents, statistics.base, weights, statistics.work)
+def _add_up(found: Operands, weights: tuple[float, ...], work: Map) -> bool:
+    paired = (found.paired_out, found.paired_parents, found.paired_base)
+    return add_up(weighted_sum, *paired, weights, work, len(found.out))
 
 
 def _sum_prepared(
-    coefficients: tuple[float, ...], made: tuple[Tensor, ...], statistics: TensorStatistics, out: Array
+    coefficients: tuple[float, ...], made: tuple[Tensor, ...], found: Operands, work: Map
 ) -> bool:
     """Writes W_0 + sum_j c_j E_j."""
     arrays = tuple(as_array(tensor) for tensor in made)
     factors = np.array(coefficients, np.float32)
     if not arrays:  # the compiled pass wants at least one
-        arrays, factors = (np.zeros(len(out), np.float32),), np.zeros(1, np.float32)
-    run = pass_over(out, SumOnto(statistics.base, arrays, factors))
-    return all_finite(run, len(out), statistics.work)
+        arrays, factors = (np.zeros(len(found.out), np.float32),), np.zeros(1, np.float32)
+    run = pass_over(found.out, SumOnto(found.base, arrays, factors))
+    return all_finite(run, len(found.out), work)
 
 
-def _add_thinned(ingredients: Ingredients, kernel: str, statistics: TensorStatistics, out: Array) -> bool:
+def _add_thinned(
+    ingredients: Ingredients, kernel: str, statistics: TensorStatistics, found: Operands
+) -> bool:
     """Writes what a method makes of thinned task vectors; returns whether it is finite.
 
     Raises:
         MergeError: The method cannot work with the recipe's numbers.
     """
     addends = find_addends(ingredients, kernel, statistics)
-    keys = some_keys(addends.masks) if addends.criterion is Criterion.BY_KEY else []
-    count, n = len(out), len(addends.parents)
-    out, base, *others = in_pairs((out, statistics.base, *addends.parents, *keys))
-    rule, ends = rule_of(addends.criterion, addends.masks, count, others[n:])
-    inputs, factors = tuple(others[:n]), addends.factors
+    count, factors = len(found.out), addends.factors
+    out, base = found.paired_out, found.paired_base
+    inputs = tuple(found.paired_parents[number] for number in addends.numbers) or (base,)
+    keys: list[Array] = []
+    if addends.criterion is Criterion.BY_KEY:
+        keys = some_keys(addends.masks)
+        out, base, *others = in_pairs((found.out, found.base, *addends.parents, *keys))
+        inputs, keys = tuple(others[: len(inputs)]), others[len(inputs) :]
+    rule, ends = rule_of(addends.criterion, addends.masks, count, keys)
     form: Form = ThinnedSum(base, inputs, rule, factors, addends.factor)
     if addends.election is not None:
         form = ElectedSum(base, inputs, rule, factors, addends.factor, addends.weights, *addends.election)

@@ -40,7 +40,7 @@ def merge_with_numpy(kernel: str, ingredients: Ingredients, out: Tensor) -> bool
     else:
         mixture = MIXTURES[kernel]
         weights = mixture_weights(mixture, scalars_of(ingredients, _gram(mixture, parents, base)))
-    return add_up(numpy_kernels.weighted_sum, as_array(out), parents, base, weights, one_by_one)
+    return add_up(numpy_kernels.weighted_sum, as_array(out), parents, base, weights, one_by_one, out.numel())
 
 
 def _gram(mixture: Mixture, parents: tuple[Array, ...], base: Array) -> Gram:

@@ -69,13 +69,14 @@ def rule_of(
     if criterion is Criterion.BY_KEY:
         return ByKey(tuple(keys), np.array([mask.code for mask in masks], np.uint32)), whole
     ends = [end for _, end in cut(0, count, tuple(masks))]
-    bounds = np.array([[mask.bounds(end) for mask in masks] for end in ends], np.int64)
+    bounds = [[mask.bounds(end) for mask in masks] for end in ends]
     # What is dropped by a lower limit alone need not be looked at: it is finite.
-    unlimited = bool((bounds[..., 1] >= _INFINITY).all())
-    least = np.minimum(bounds[..., 0], _INFINITY if unlimited else _GREATEST).astype(np.int32)
+    unlimited = all(most >= _INFINITY for row in bounds for _, most in row)
+    cap = _INFINITY if unlimited else _GREATEST
+    least = np.array([[min(least, cap) for least, _ in row] for row in bounds], np.int32)
     if unlimited:
         return AtLeast(least), np.array(ends, np.int64)
-    most = np.minimum(bounds[..., 1], _GREATEST).astype(np.int32)
+    most = np.array([[min(most, _GREATEST) for _, most in row] for row in bounds], np.int32)
     return Between(least, most), np.array(ends, np.int64)
 
 

@@ -56,19 +56,6 @@ class BlockCounts:
         counts = np.add.reduceat((ordered & _LOWER).astype(np.int64), first)
         return magnitudes[first], np.cumsum(counts)
 
-    def find(self, level: int, count: int) -> tuple[int, int, int]:
-        """Returns the block in which the `count`-th entry of a magnitude lies.
-
-        Args:
-            level: The magnitude, as bits.
-            count: From 1 on; no more than there are.
-
-        Returns:
-            The block's number, which of its own equals the entry is, and how many equals it holds.
-        """
-        block, left, here = _find(self.packed, self.offsets, np.uint64(level), count)
-        return int(block), int(left), int(here)
-
 
 def count_blocks(parent: Array, base: Array, work: Map) -> BlockCounts | None:
     """Returns the counts of a task vector, or None where magnitudes are too many.
@@ -150,8 +137,18 @@ def _count(parent: Array, base: Array, table: Array, found: Array) -> int:
 
 
 @compiled
-def _find(packed: Array, offsets: Array, level: np.uint64, count: int) -> tuple[int, int, int]:
-    """Carries out `BlockCounts.find`."""
+def find_block(packed: Array, offsets: Array, level: np.uint64, count: int) -> tuple[int, int, int]:
+    """Returns the block in which the `count`-th entry of a magnitude lies.
+
+    Args:
+        packed: Of the counts.
+        offsets: As well.
+        level: The magnitude, as bits.
+        count: From 1 on; no more than there are.
+
+    Returns:
+        The block's number, which of its own equals the entry is, and how many equals it holds.
+    """
     last = (offsets.shape[0] - 2, count, count)
     for block in range(offsets.shape[0] - 1):
         low, high = offsets[block], offsets[block + 1]

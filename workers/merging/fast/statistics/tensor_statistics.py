@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from workers.merging.fast.caches import Caches
+from workers.merging.fast.held_inputs import VectorKey
 from workers.merging.fast.selection.rules import rule_of
 from workers.merging.fast.selection.selection_masks import Criterion, SelectionMask
 from workers.merging.fast.statistics import random_keys
 from workers.merging.fast.statistics.inner_products import Gram, inner_products
 from workers.merging.fast.statistics.lengths import kept_length, peak, products
 from workers.merging.fast.statistics.magnitudes import Level, MagnitudeTable, find_level, magnitude_table
-from workers.merging.fast.statistics.tie_ranks import tie_position, tie_position_by_blocks
+from workers.merging.fast.statistics.tie_ranks import limit_by_blocks, tie_position
 from workers.merging.fast.storage import Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 from workers.merging.plan import TensorPlan
@@ -41,6 +42,7 @@ class TensorStatistics:
         base: As flat; empty where there is none.
         caches: What is remembered between candidates; None where there is but one.
         work: How to go through the stretches of a tensor.
+        vectors: The keys of the parents' task vectors, where they are known already.
     """
 
     plan: TensorPlan
@@ -48,6 +50,7 @@ class TensorStatistics:
     base: Any
     caches: Caches | None
     work: Map
+    vectors: tuple[VectorKey, ...] = ()
 
     @property
     def count(self) -> int:
@@ -73,13 +76,12 @@ class TensorStatistics:
         Equals rank as they lie in memory; where all of them rank no later, the place is behind the tensor.
         """
         table = None if self.caches is None else self._magnitudes(parent)
+        if table is not None and table.blocks is not None:
+            return limit_by_blocks(self.parents[parent], self.base, table, table.blocks, rank)
         level = self.level(parent, rank) if table is None else table.level(rank)
         among = rank - level.above + 1
         if among == level.equal:
             return level.bits, self.count
-        own, base = self.parents[parent], self.base
-        if table is not None and table.blocks is not None:
-            return level.bits, tie_position_by_blocks(own, base, table.blocks, level.bits, among)
         key = ("tie", *self._vector(parent), level.bits, among)
         return level.bits, self._remembered(key, lambda: self._find_tie(parent, level, among))
 
@@ -171,7 +173,9 @@ class TensorStatistics:
 
     def _vector(self, parent: int) -> tuple[Hashable, ...]:
         """What a task vector is known by."""
-        return self.plan.inputs[parent], self.plan.base, self.plan.dtype
+        if self.vectors:
+            return (self.vectors[parent],)
+        return (VectorKey(self.plan.inputs[parent], self.plan.base, self.plan.dtype),)
 
     def _remembered(
         self,

@@ -7,8 +7,9 @@ import numpy as np
 from workers.merging.fast.compiled.compiling import compiled
 from workers.merging.fast.compiled.entries import MAGNITUDE
 from workers.merging.fast.compiled.intrinsics import bits, widen
-from workers.merging.fast.statistics.block_counts import BLOCK, BlockCounts
+from workers.merging.fast.statistics.block_counts import BLOCK, BlockCounts, find_block
 from workers.merging.fast.statistics.lengths import count_magnitude
+from workers.merging.fast.statistics.magnitudes import MagnitudeTable
 from workers.merging.fast.storage import LANES, Array
 from workers.merging.fast.threads import STRETCH, Map, stretches
 
@@ -60,14 +61,53 @@ def tie_position_by_blocks(parent: Array, base: Array, blocks: BlockCounts, leve
         level: The magnitude, as bits.
         count: From 1 on; less than there are.
     """
-    block, left, here = blocks.find(level, count)
+    return int(_place_by_blocks(parent, base, blocks.packed, blocks.offsets, np.uint32(level), count))
+
+
+def limit_by_blocks(
+    parent: Array, base: Array, table: MagnitudeTable, blocks: BlockCounts, rank: int
+) -> tuple[int, int]:
+    """Returns the magnitude of a rank, as bits, and the place that parts its entry from the next equal.
+
+    Where all equals rank no later, the place is behind the tensor.
+
+    Args:
+        parent: Flat [entries].
+        base: As long.
+        table: Of the task vector's magnitudes.
+        blocks: The counts that the table follows from.
+        rank: 0 is the largest.
+    """
+    level, place = _limit(parent, base, table.bits, table.until, blocks.packed, blocks.offsets, rank)
+    return int(level), int(place)
+
+
+@compiled
+def _limit(
+    parent: Array, base: Array, sizes: Array, until: Array, packed: Array, offsets: Array, rank: int
+) -> tuple[np.uint32, int]:
+    """Carries out `limit_by_blocks`."""
+    place = np.searchsorted(until, rank, side="right")
+    above = until[place - 1] if place > 0 else 0
+    among = rank - above + 1
+    if among == until[place] - above:
+        return sizes[place], parent.shape[0]
+    return sizes[place], _place_by_blocks(parent, base, packed, offsets, sizes[place], among)
+
+
+@compiled
+def _place_by_blocks(
+    parent: Array, base: Array, packed: Array, offsets: Array, level: np.uint32, count: int
+) -> int:
+    """Carries out `tie_position_by_blocks`."""
+    block, left, here = find_block(packed, offsets, np.uint64(level), count)
     start = block * BLOCK
     own, origin = parent[start : start + BLOCK], base[start : start + BLOCK]
     if left == here:
-        return min(start + BLOCK, len(parent))
+        return int(min(start + BLOCK, parent.shape[0]))
     if left <= here // 2:
-        return start + int(_place_after(own, origin, np.uint32(level), left))
-    return start + int(_place_before(own, origin, np.uint32(level), here - left))
+        return int(start + _place_after(own, origin, level, left))
+    return int(start + _place_before(own, origin, level, here - left))
 
 
 @compiled

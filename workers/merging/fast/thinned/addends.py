@@ -25,6 +25,7 @@ class Addends:
 
     Attributes:
         criterion: What decides which entries are kept.
+        numbers: Which parents; none where the base stands for them.
         parents: Flat: arrays, or on a device tensors.
         masks: Which entries, per parent.
         factors: What kept entries are multiplied with, float32: their parent's weight, times what others
@@ -36,6 +37,7 @@ class Addends:
     """
 
     criterion: Criterion
+    numbers: tuple[int, ...]
     parents: tuple[Any, ...]
     masks: tuple[SelectionMask, ...]
     factors: Array
@@ -55,7 +57,7 @@ def find_addends(ingredients: Ingredients, kernel: str, statistics: TensorStatis
     if not chosen:  # the passes want at least one: the base itself, of no weight
         nothing, kept_all = np.zeros(1, np.float32), (SelectionMask(Criterion.BY_MAGNITUDE),)
         ends = _ends(ingredients, kernel, nothing)
-        return Addends(Criterion.BY_MAGNITUDE, (statistics.base,), kept_all, nothing, nothing, *ends)
+        return Addends(Criterion.BY_MAGNITUDE, (), (statistics.base,), kept_all, nothing, nothing, *ends)
     masks = [THINNING[kernel](ingredients, statistics, i) for i in chosen]
     scales = [_scale(ingredients, kernel, statistics, i, one) for i, one in zip(chosen, masks, strict=True)]
     criterion = next((one.criterion for one in masks if not one.everything), Criterion.BY_MAGNITUDE)
@@ -63,6 +65,7 @@ def find_addends(ingredients: Ingredients, kernel: str, statistics: TensorStatis
     factor, election = _ends(ingredients, kernel, chosen_weights)
     return Addends(
         criterion=criterion,
+        numbers=tuple(chosen),
         parents=tuple(statistics.parents[i] for i in chosen),
         masks=tuple(masks),
         factors=np.array(scales, np.float32) * chosen_weights,
@@ -103,7 +106,7 @@ def _scale(
 def _election(ingredients: Ingredients, weights: Array) -> tuple[np.float32, np.float32]:
     """Returns the sign that is elected at zero, and the share of weights up to which nothing is divided."""
     divided = ingredients.shared["normalize"] and ingredients.choices.get("merge_function") != "sum"
-    smallest = 1e-6 * float(np.abs(weights.astype(np.float64)).sum()) if divided else math.inf
+    smallest = 1e-6 * sum(abs(weight) for weight in weights.tolist()) if divided else math.inf
     globally = ingredients.choices.get("granularity") == "global" and "merge_function" in ingredients.choices
     at_zero = found_globally(ingredients).majority if globally else 1.0
     return np.float32(at_zero), np.float32(smallest)

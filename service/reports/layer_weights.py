@@ -38,12 +38,12 @@ class LayerWeights:
 
 def layer_weights(recipe: Recipe, layers: int, *, layer_prefix: str = "model.layers.") -> LayerWeights | None:
     """Returns what the recipe takes from each parent per layer, None where its method has no such number."""
-    parameter = _told_parameter(recipe)
+    parameter = told_parameter(recipe)
     if parameter is None:
         return None
-    owners = _owners(recipe, parameter)
-    parts = _parts(recipe, parameter.name)
-    depth = _depth(recipe, layers)
+    owners = owners_of(recipe, parameter)
+    parts = parts_of(recipe, parameter.name)
+    depth = depth_of(recipe, layers)
     cells = [
         tuple(
             coefficient(recipe, parameter, owner, f"{layer_prefix}{layer}.{part}", layer)
@@ -61,20 +61,22 @@ def layer_weights(recipe: Recipe, layers: int, *, layer_prefix: str = "model.lay
     return LayerWeights(parameter.name, columns, tuple(_runs(cells)))
 
 
-def _told_parameter(recipe: Recipe) -> MethodParameter | None:
+def told_parameter(recipe: Recipe) -> MethodParameter | None:
+    """Returns the parameter that says how much is taken of each parent; None where the method has none."""
     declared = {parameter.name: parameter for parameter in method_named(recipe.method).parameters}
     return declared.get("weight") or declared.get("t")
 
 
-def _owners(recipe: Recipe, parameter: MethodParameter) -> tuple[Parent | None, ...]:
+def owners_of(recipe: Recipe, parameter: MethodParameter) -> tuple[Parent | None, ...]:
+    """Returns whose the parameter is: each parent's, or None for all together."""
     if parameter.scope == "shared":
         return (None,)
     parents = (source.parent for part in recipe.slices for source in part.parents(part.base or recipe.base))
     return tuple(dict.fromkeys(parents))
 
 
-def _parts(recipe: Recipe, name: str) -> tuple[str, ...]:
-    """The tensor filters inside layers; the empty one stands for everything else, and comes last."""
+def parts_of(recipe: Recipe, name: str) -> tuple[str, ...]:
+    """Returns the tensor filters inside layers; the empty one stands for everything else, and comes last."""
     levels = [recipe.parameters]
     for part in recipe.slices:
         levels += [part.parameters, *(source.parameters for source in part.sources)]
@@ -85,8 +87,8 @@ def _parts(recipe: Recipe, name: str) -> tuple[str, ...]:
     return (*inner, "")
 
 
-def _depth(recipe: Recipe, layers: int) -> int:
-    """Layers of the merged model."""
+def depth_of(recipe: Recipe, layers: int) -> int:
+    """Returns how many layers the merged model has."""
     spans = [part.sources[0].layers for part in recipe.slices]
     return sum(layers if span is None else span[1] - span[0] for span in spans)
 

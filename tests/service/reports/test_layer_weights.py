@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_spaces import Parent, ParentPool, Recipe, Slice, Source, build_space
 from search_spaces.recipes.settings import constant
 from search_spaces.spaces.parameter_space import ParameterSpaceOptions
-from service.web.dashboard.weights import layer_weights
+from service.reports.layer_weights import layer_weights
 
 LEFT, RIGHT, BASE = Parent(model="/models/left"), Parent(model="/models/right"), Parent(model="/models/base")
 
