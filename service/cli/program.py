@@ -184,6 +184,11 @@ COMMANDS: Mapping[str, Command] = {
         "Merge one recipe to disk, without a service.",
         ("evomerge merge recipe.yml merged", "evomerge merge recipe.yml merged --memory-limit 4GB"),
     ),
+    "reproduce": Command(
+        "models.reproduce:reproduce",
+        "Merge a checkpoint again from its lock, and compare it tensor by tensor.",
+        ("evomerge reproduce merged", "evomerge reproduce hub:org/name --parent left=./left"),
+    ),
     "calibrate": Command(
         "models.calibrate:calibrate",
         "Record what merge methods need to know of a model.",

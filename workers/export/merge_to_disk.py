@@ -28,8 +28,10 @@ from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError, ExportError
+from workers.export.content_hashes import ContentHashes
 from workers.export.finished import FinishedFolder, forget
 from workers.export.gguf import convert_to_gguf, find_converter
+from workers.export.lock_file import LockedMerge, write_lock
 from workers.export.object_store import copy_to_store
 from workers.export.recipe_folder import write_recipe_folder
 from workers.export.rescoring import Rescoring
@@ -104,7 +106,9 @@ def merge_to_disk(
     finished = FinishedFolder.of(Path(order.folder), f"{key} {order.verify}", contents)
     if order.hub is not None and not order.restart and (found := finished.find()) is not None:
         return replace(found, notes=notes)
+    merge = LockedMerge(order.recipe, plan, stored, contents.tensors, order.device, named=_leaves(order))
     with (
+        ContentHashes(stored) as hashes,
         FittedReader(CheckpointReader(stored), fitted) as parents,
         Records(stored) as records,
         Rescoring(order.answers if order.verify else None, order.folder) as rescoring,
@@ -138,10 +142,16 @@ def merge_to_disk(
             replace=order.replace,
             progress=progress,
             check=check if order.verify else None,
+            complete=lambda folder, digests: write_lock(folder, merge, hashes, digests),
         )
     if order.hub is not None:
         finished.note(exported)
     return replace(exported, notes=notes)
+
+
+def _leaves(order: ExportOrder) -> bool:
+    """Says whether the checkpoint leaves this machine."""
+    return order.hub is not None or order.remote is not None
 
 
 def fill_in_card(folder: Path, verified: str) -> None:

@@ -33,6 +33,7 @@ from workers.protocol.messages import (
     Progress,
     Workload,
 )
+from workers.protocol.reproduction_orders import Reproduced, ReproductionOrder
 
 if TYPE_CHECKING:
     from workers.runtime.pipeline import Pipeline
@@ -128,6 +129,20 @@ def merge_here(
         return export(order, progress, announce)
     except Exception as error:
         raise _explained(error, "merge") from error
+
+
+def reproduce_here(order: ReproductionOrder) -> Reproduced:
+    """Merges a checkpoint again from its lock, in this process.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    try:
+        from workers.export.reproduction import reproduce
+
+        return reproduce(order)
+    except Exception as error:
+        raise _explained(error, "reproduction") from error
 
 
 def _release_what_stayed() -> None:

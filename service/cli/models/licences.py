@@ -20,8 +20,6 @@ from service.cli.spec_file import RECIPE_ENDINGS, read_spec_file
 from workers.compatibility.licences.reading import terms_of
 from workers.compatibility.licences.verdict import ParentTerms, Verdict, judge
 
-PROBLEMS = 2
-
 
 def licences(
     what: Annotated[
@@ -32,7 +30,7 @@ def licences(
 ) -> int:
     """Say under which licence a merge of these models would stand, what it asks, and what is in the way.
 
-    Reads the models' cards, and asks the Hub which are gated. Ends with code 2 where something stands in
+    Reads the models' cards, and asks the Hub which are gated. Ends with code 6 where something stands in
     the way of publishing. It knows licences by name and gives no legal advice.
     """
     terms = terms_of(_models(what))
@@ -42,7 +40,7 @@ def licences(
         say(json.dumps(told, indent=2))
     else:
         _show(terms, verdict)
-    return PROBLEMS if verdict.problems else Exit.OK
+    return Exit.CONFLICT if verdict.problems else Exit.OK
 
 
 def _models(what: list[str]) -> list[Parent]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from evaluators import Split
 from service.reports.views import FrontPoint, FrontView
 
-PICTURE_FILE = "front.png"
+PICTURE_FILE = "evomerge_front.png"
 _INCHES, _DOTS = (6.4, 4.8), 120
 _GREY, _BLUE, _ORANGE, _RED = "#b3b3b3", "#0072b2", "#e69f00", "#d55e00"
 

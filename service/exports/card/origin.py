@@ -89,7 +89,11 @@ def _facts(subject: Subject, reference: str) -> str:
 def search(subject: Subject) -> str:
     """Says how the model was searched for."""
     lines = "\n".join(f"- {what}: {text}" for what, text in _search(subject))
-    return f"## How it was found\n\n{lines}"
+    lock = (
+        "The hashes of the parents' files and of every tensor, and the versions of what computed, are in "
+        "`evomerge.lock.json`: `evomerge reproduce` merges again and compares."
+    )
+    return f"## How it was found\n\n{lines}\n\n{lock}"
 
 
 def _search(subject: Subject) -> Iterator[tuple[str, str]]:
@@ -99,8 +103,8 @@ def _search(subject: Subject) -> Iterator[tuple[str, str]]:
     yield "space", escape(shown or "parameter")
     reason = f" ({escape(experiment.algorithm_reason)})" if experiment.algorithm_reason else ""
     yield "algorithm", f"{escape(experiment.algorithm)}{reason}"
-    budget = ", ".join(f"{value} {name}" for name, value in (spec.get("budget") or {}).items() if value)
-    yield "budget", escape(f"{budget}; {experiment.progress.settled} candidates settled")
+    budget = [f"{value} {name}" for name, value in (spec.get("budget") or {}).items() if value]
+    yield "budget", escape(", ".join((*budget, f"{experiment.progress.settled} candidates settled")))
     yield "seed", str(spec.get("seed", 0))
     objectives = [
         f"{each.name} ({each.task}, {each.metric}, weight {each.weight:g})" for each in experiment.objectives

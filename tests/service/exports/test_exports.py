@@ -196,8 +196,8 @@ def test_what_is_wanted_of_the_files_reaches_the_worker(
     assert (order.recipe.out_dtype, order.shard_bytes) == ("bfloat16", 500_000_000)
     assert (order.memory_limit, order.format) == (2**30, "mergekit")
     assert (order.remote, order.hub) == (f"file://{tmp_path}/store", None)
-    assert order.pictures["front.png"].startswith(b"\x89PNG")
-    assert "](front.png)" in order.card
+    assert order.pictures["evomerge_front.png"].startswith(b"\x89PNG")
+    assert "](evomerge_front.png)" in order.card
 
 
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
