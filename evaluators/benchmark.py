@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from evaluators.chat import Chat
 from evaluators.splits import SplitRule
 
 Kind = Literal[
@@ -63,6 +64,7 @@ class Benchmark(BaseModel):
         judge: `module:function` that takes prompts and answers and returns one number each, or the
             address that is sent `{"items": [{"prompt", "answer"}]}` and answers `{"scores": [...]}`.
         new_tokens: Most tokens of an answer to a prompt.
+        chat: Whether it is asked as in a conversation, and by which template.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +83,11 @@ class Benchmark(BaseModel):
     parent: str | None = None
     judge: str | None = None
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
+    chat: Chat = Chat()
+
+    def higher_is_better(self, *, otherwise: bool = False) -> bool:
+        """Whether larger values are better: as `direction` says, or `otherwise` where it says nothing."""
+        return otherwise if self.direction is None else self.direction == "maximize"
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

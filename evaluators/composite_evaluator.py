@@ -13,6 +13,7 @@ from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
 from evaluators.item_set import ItemIndices, ItemSet
 from evaluators.judges.judge_runner import Answers, JudgeRunner, Network, NetworkCost, Perplexity, Tokenizer
 from evaluators.lm_eval.harness import Harness, inspect_benchmarks
+from evaluators.lm_eval.prompt_facts import Asked
 from evaluators.scores import Score, mean_score
 from evaluators.splits import Split
 
@@ -26,10 +27,12 @@ class CompositeEvaluator:
     `references` once per split.
     """
 
-    def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
+    def __init__(
+        self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64, instruct: bool = False
+    ) -> None:
         self._benchmarks, self._batch_size = tuple(benchmarks), batch_size
         asked = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
-        self._harness = Harness(asked, batch_size=batch_size) if asked else None
+        self._harness = Harness(asked, batch_size=batch_size, instruct=instruct) if asked else None
         self._judges = {b.name: judge_runner(b) for b in benchmarks if b.kind not in _BY_LM_EVAL}
         self._references: dict[tuple[str, Split], dict[str, Score]] = {}
 
@@ -58,7 +61,8 @@ class CompositeEvaluator:
             BadScoreError: A score is NaN or infinite.
             EvaluationError: A judge gave no score.
         """
-        wanted = items or tuple(tuple(range(item_set.size)) for item_set in self.item_sets(split, conditions))
+        sizes = [item_set.size for item_set in self.item_sets(split, conditions, tokenizer)]
+        wanted = items or tuple(tuple(range(size)) for size in sizes)
         by_name = dict(zip((b.name for b in self._benchmarks), wanted, strict=True))
         by_task = self._ask_tasks(model, tokenizer, split, by_name, conditions, everything=items is None)
         scores = []
@@ -77,9 +81,11 @@ class CompositeEvaluator:
                 scores.append(found)
         return tuple(scores)
 
-    def item_sets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[ItemSet, ...]:
+    def item_sets(
+        self, split: Split, conditions: Conditions = STANDARD, tokenizer: Tokenizer | None = None
+    ) -> tuple[ItemSet, ...]:
         """Returns what each benchmark asks on a split; only tasks feel other conditions."""
-        of_tasks = iter(self._harness.item_sets(split, conditions) if self._harness else ())
+        of_tasks = iter(self._harness.item_sets(split, conditions, tokenizer) if self._harness else ())
         found = []
         for benchmark in self._benchmarks:
             if benchmark.kind == "lm_eval":
@@ -120,10 +126,9 @@ class CompositeEvaluator:
                 f"there are no answers of {benchmark.parent} to compare those of {benchmark.name} with",
                 "name one of the experiment's parents, and a metric that is a mean over items",
             )
-        sign = 1.0 if score.higher_is_better else -1.0
-        before = reference.answers
-        flips = {index: float(sign * before[index] > sign * value) for index, value in score.answers.items()}
-        higher = benchmark.direction == "maximize"
+        before = reference.fitness_by_index
+        flips = {index: float(before[index] > fitness) for index, fitness in score.fitness_by_index.items()}
+        higher = benchmark.higher_is_better()
         like = replace(score, metric="negative_flips", higher_is_better=higher, notes=())
         like = replace(like, item_set=self._flips_fingerprint(benchmark, split, score.item_set))
         return mean_score(like, flips, size=len(before))
@@ -155,10 +160,17 @@ def judge_runner(benchmark: Benchmark) -> JudgeRunner:
     return Perplexity(benchmark) if benchmark.kind == "perplexity" else Answers(benchmark)
 
 
-def inspect_all(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
-    """Finds out, without any model, what benchmarks of all kinds ask, or why they cannot be asked."""
+def inspect_all(
+    benchmarks: Sequence[Benchmark], asked: Asked | None = None
+) -> tuple[BenchmarkFacts | EvaluationError, ...]:
+    """Finds out, without any weights, what benchmarks of all kinds ask, or why they cannot be asked.
+
+    Args:
+        benchmarks: What is asked.
+        asked: Whose tokenizers make prompts, where they are known.
+    """
     tasks = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
-    by_lm_eval = iter(inspect_benchmarks(tasks))
+    by_lm_eval = iter(inspect_benchmarks(tasks, asked))
     return tuple(
         _as_flips(benchmark, next(by_lm_eval)) if benchmark.kind in _BY_LM_EVAL else _inspect(benchmark)
         for benchmark in benchmarks
@@ -170,7 +182,7 @@ def _as_flips(
 ) -> BenchmarkFacts | EvaluationError:
     if benchmark.kind == "lm_eval" or isinstance(found, EvaluationError):
         return found
-    higher = benchmark.direction == "maximize"
+    higher = benchmark.higher_is_better()
     return replace(found, metrics=("negative_flips", *found.metrics), higher_is_better=higher)
 
 

@@ -23,6 +23,7 @@ class BenchmarkFacts:
             where items have no texts.
         warnings: What a reader of a score of this benchmark must know.
         additive: The score is the mean over its items, so that it can be put together from parts.
+        prompts: Per model with a tokenizer of its own: its name, and how it is asked, in words.
     """
 
     name: str
@@ -32,6 +33,7 @@ class BenchmarkFacts:
     overlap: float | None = None
     warnings: tuple[str, ...] = ()
     additive: bool = True
+    prompts: tuple[tuple[str, str], ...] = ()
 
 
 class Evaluator(Protocol):
@@ -64,8 +66,13 @@ class Evaluator(Protocol):
         """
         ...
 
-    def item_sets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[ItemSet, ...]:
-        """Returns what each benchmark asks on a split."""
+    def item_sets(
+        self,
+        split: Split,
+        conditions: Conditions = STANDARD,
+        tokenizer: Any = None,  # noqa: ANN401
+    ) -> tuple[ItemSet, ...]:
+        """Returns what each benchmark asks on a split, of models with this tokenizer."""
         ...
 
 

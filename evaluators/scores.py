@@ -43,14 +43,28 @@ class Score:
     margins: tuple[float, ...] = ()
 
     @property
+    def sign(self) -> float:
+        """What makes of the metric's values something of which larger is always better."""
+        return sign_of(higher_is_better=self.higher_is_better)
+
+    @property
     def fitness(self) -> float:
         """The value with its sign applied: larger is always better."""
-        return self.value if self.higher_is_better else -self.value
+        return self.sign * self.value
 
     @property
     def item_fitness(self) -> tuple[float, ...]:
         """`per_item` with the sign applied: larger is always better."""
-        return self.per_item if self.higher_is_better else tuple(-value for value in self.per_item)
+        return tuple(self.sign * value for value in self.per_item)
+
+    @property
+    def fitness_by_index(self) -> dict[int, float]:
+        """`answers` with the sign applied."""
+        return dict(zip(self.answers, self.item_fitness, strict=True))
+
+    def with_fitness(self, fitness: float, *, stderr: float | None = None) -> Score:
+        """Returns the score with the value of a fitness, and another standard error where one is given."""
+        return replace(self, value=self.sign * fitness, stderr=self.stderr if stderr is None else stderr)
 
     @property
     def answers(self) -> dict[int, float]:
@@ -68,6 +82,11 @@ class Score:
             raise BadScoreError(
                 self.metric, detail, "the merged weights are probably broken: look at the recipe"
             )
+
+
+def sign_of(*, higher_is_better: bool) -> float:
+    """Returns 1 where larger values are better, -1 where smaller ones are."""
+    return 1.0 if higher_is_better else -1.0
 
 
 def mean_score(like: Score, answers: Mapping[int, float], *, size: int) -> Score:

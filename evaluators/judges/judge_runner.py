@@ -55,7 +55,7 @@ class NetworkCost:
 
     def facts(self) -> BenchmarkFacts:
         """Returns one item per split."""
-        higher = self._benchmark.direction == "maximize"
+        higher = self._benchmark.higher_is_better()
         kind, items = self._benchmark.kind, dict.fromkeys(SPLITS, 1)
         return BenchmarkFacts(self._benchmark.name, items, (kind,), higher, additive=False)
 
@@ -91,8 +91,7 @@ class FileJudgeRunner:
         self.benchmark, self._marking = benchmark, marking
         self.items = items_of(benchmark, field=field)
         self._field = field
-        wanted = benchmark.direction
-        higher = wanted == "maximize" if wanted else higher_is_better
+        higher = benchmark.higher_is_better(otherwise=higher_is_better)
         self._like = Score(benchmark.name, metric, 0.0, 0.0, higher)
         self._fingerprints: dict[Split, str] = {}
 
@@ -110,6 +109,11 @@ class FileJudgeRunner:
             overlap,
             additive=self.additive,
         )
+
+    def item_set(self, split: Split) -> ItemSet:
+        """Returns what is asked on a split."""
+        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
 
     def fingerprint(self, split: Split) -> str:
         """Returns a hash of all that an answer depends on besides the model."""
@@ -139,11 +143,6 @@ class Answers(FileJudgeRunner):
             marking=kind.marking(benchmark),
         )
 
-    def item_set(self, split: Split) -> ItemSet:
-        """Returns what is asked on a split."""
-        size, fingerprint = len(self.items[split]), self.fingerprint(split)
-        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
-
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
     ) -> Score:
@@ -164,11 +163,6 @@ class Perplexity(FileJudgeRunner):
 
     def __init__(self, benchmark: Benchmark) -> None:
         super().__init__(benchmark, "text", "perplexity", higher_is_better=False)
-
-    def item_set(self, split: Split) -> ItemSet:
-        """Returns what is asked on a split."""
-        size, fingerprint = len(self.items[split]), self.fingerprint(split)
-        return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int

@@ -13,14 +13,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from lm_eval.api.group import Group
 from lm_eval.api.metrics import mean, mean_stderr
-from lm_eval.api.task import ConfigurableTask
-from lm_eval.filters.selection import TakeFirstFilter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.benchmark import Benchmark
@@ -29,35 +27,41 @@ from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.evaluator import BenchmarkFacts
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.item_set import ItemIndices, ItemSet
+from evaluators.lm_eval.asked_sets import AskedSets
 from evaluators.lm_eval.benchmark_facts import cross_overlaps, facts_of
-from evaluators.lm_eval.choice_marks import CHOICE_LENGTHS, ChoiceMarks
-from evaluators.lm_eval.marking_fingerprint import marking_fingerprint
+from evaluators.lm_eval.choice_marks import ChoiceMarks
 from evaluators.lm_eval.metric_discovery import aggregation_of
 from evaluators.lm_eval.notes import notes_of
-from evaluators.lm_eval.question_set import Part, QuestionSet, Selection
-from evaluators.lm_eval.task_building import BuiltBenchmark, build_benchmark, is_mean
+from evaluators.lm_eval.prompt_facts import Asked, with_prompts
+from evaluators.lm_eval.question_set import Part, Selection
+from evaluators.lm_eval.task_building import BuiltBenchmark, build_benchmark
 from evaluators.lm_eval.task_filters import apply_filters, filters_of
 from evaluators.lm_eval.task_questions import Question, Subtask, Task
 from evaluators.scores import Score
 from evaluators.splits import Split
 
 _RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
-_MARKING = ("process_results", "construct_requests", "doc_to_choice", "doc_to_target", "apply_filters")
 _NO_ERROR = "N/A"  # how lm-eval writes a standard error that is not known
 
 
 class Harness:
     """An `Evaluator` that asks lm-eval's tasks.
 
-    Tasks are built by the constructor; the requests of a split when it is first asked; their tokens
-    when a tokenizer is first seen.  All are kept, no answer ever is.
+    Tasks are built by the constructor; the requests of a split when it is first asked with one chat
+    template, or with none; their tokens when a tokenizer is first seen.  All are kept, no answer ever is.
+
+    Args:
+        benchmarks: What is asked.
+        batch_size: Rows of a pass.
+        instruct: A parent's name says that it was trained on instructions.
     """
 
-    def __init__(self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64) -> None:
+    def __init__(
+        self, benchmarks: Sequence[Benchmark], *, batch_size: int = 64, instruct: bool = False
+    ) -> None:
         self._built = tuple(build_benchmark(benchmark) for benchmark in benchmarks)
-        self._markings = [marking_fingerprint(built) for built in self._built]
+        self._asked = AskedSets(self._built, instruct=instruct)
         self._batch_size = batch_size
-        self._item_sets: dict[tuple[Split, Conditions], _AskedSet] = {}
 
     def evaluate(
         self,
@@ -76,7 +80,7 @@ class Harness:
             BadScoreError: A score, or a log-likelihood under it, is NaN or infinite.
             EvaluationError: An item cannot be put to this model.
         """
-        item_set = self._item_set(split, conditions)
+        item_set = self._asked.of(split, conditions, tokenizer)
         selection = item_set.questions.selection(items)
         selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
         scores = []
@@ -95,63 +99,25 @@ class Harness:
                 scores.append(score)
         return tuple(scores)
 
-    def item_sets(self, split: Split, conditions: Conditions = STANDARD) -> tuple[ItemSet, ...]:
-        """Returns what each benchmark asks on a split."""
-        return self._item_set(split, conditions).facts
-
-    def _item_set(self, split: Split, conditions: Conditions) -> _AskedSet:
-        key = split, conditions
-        if key not in self._item_sets:
-            asked = [[task.questions(split, conditions) for task in built.subtasks] for built in self._built]
-            item_set = QuestionSet(asked)
-            moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
-            names = [built.benchmark.name for built in self._built]
-            prints = item_set.fingerprints(self._markings)
-            facts = zip(item_set.sizes, prints, map(is_mean, self._built), moved, names, strict=True)
-            marks = [
-                [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]
-                for built, of_tasks in zip(self._built, asked, strict=True)
-            ]
-            self._item_sets[key] = _AskedSet(item_set, tuple(ItemSet(*each) for each in facts), marks)
-        return self._item_sets[key]
+    def item_sets(
+        self,
+        split: Split,
+        conditions: Conditions = STANDARD,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> tuple[ItemSet, ...]:
+        """Returns what each benchmark asks on a split, of models with this tokenizer."""
+        return self._asked.of(split, conditions, tokenizer).facts
 
 
-@dataclass(frozen=True, slots=True)
-class _AskedSet:
-    """One split's questions, what is known of them, and per benchmark and task how they are marked."""
+def inspect_benchmarks(
+    benchmarks: Sequence[Benchmark], asked: Asked | None = None
+) -> tuple[BenchmarkFacts | EvaluationError, ...]:
+    """Finds out, without any weights, what each benchmark asks, and how, or why it cannot be asked.
 
-    questions: QuestionSet
-    facts: tuple[ItemSet, ...]
-    marks: Sequence[Sequence[ChoiceMarks | None]]
-
-
-def _marks(built: BuiltBenchmark, subtask: Subtask, questions: Sequence[Question]) -> ChoiceMarks | None:
-    """Returns how choices are marked in arrays; None where only lm-eval itself can tell.
-
-    Its own code, one answer per choice, no template of a user's that is a function: then a mark follows
-    from which choice is likeliest, and from nothing else.
+    Args:
+        benchmarks: What is asked.
+        asked: Whose tokenizers make prompts, where they are known.
     """
-    task, config = subtask.task, subtask.task.config
-    own = all(getattr(type(task), name) is getattr(ConfigurableTask, name) for name in _MARKING)
-    functions = (config.process_results, config.doc_to_choice, config.doc_to_target)
-    chosen = next(one for one in filters_of(task) if one.name == built.filter)
-    if (
-        own
-        and config.output_type == "multiple_choice"
-        and built.metric in CHOICE_LENGTHS
-        and not any(map(callable, functions))
-        and not task.multiple_input
-        and task.prompt is None
-        and "acc_mutual_info" not in task.aggregation()  # asks each choice twice
-        and config.repeats == 1
-        and [type(make()) for make in chosen.filters] == [TakeFirstFilter]
-    ):
-        return ChoiceMarks(task, built.metric, questions)
-    return None
-
-
-def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts | EvaluationError, ...]:
-    """Finds out, without any model, what each benchmark asks, or why it cannot be asked."""
     found: list[BuiltBenchmark | EvaluationError] = []
     for benchmark in benchmarks:
         try:
@@ -161,9 +127,18 @@ def inspect_benchmarks(benchmarks: Sequence[Benchmark]) -> tuple[BenchmarkFacts 
     built = [one for one in found if isinstance(one, BuiltBenchmark)]
     refused = cross_overlaps(built)
     return tuple(
-        one if isinstance(one, EvaluationError) else refused.get(one.benchmark.name) or facts_of(one)
+        one
+        if isinstance(one, EvaluationError)
+        else refused.get(one.benchmark.name) or _inspected(one, asked or Asked())
         for one in found
     )
+
+
+def _inspected(built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts | EvaluationError:
+    try:
+        return with_prompts(facts_of(built), built, asked)
+    except EvaluationError as error:
+        return error
 
 
 def _score(

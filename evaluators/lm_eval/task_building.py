@@ -78,11 +78,13 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     _check_entry(benchmark, manager)
     tasks, group = _load(benchmark, manager)
     metrics, tasks = choose_metric(benchmark, tasks, group)
-    wanted = benchmark.direction
-    higher_is_better = wanted == "maximize" if wanted else _direction(tasks[0], metrics[0].partition(",")[0])
+    declared = benchmark.direction is None and _direction(tasks[0], metrics[0].partition(",")[0])
+    higher_is_better = benchmark.higher_is_better(otherwise=declared)
     public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)
     items = limit(benchmark, tasks, [divide(benchmark, task) for task in tasks])
-    subtasks = tuple(Subtask(task, of_task) for task, of_task in zip(tasks, items, strict=True))
+    subtasks = tuple(
+        Subtask(task, of_task, benchmark.chat) for task, of_task in zip(tasks, items, strict=True)
+    )
     return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group, public_test)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from evaluators.chat import Chat
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
+from evaluators.inference.chat_format import ChatFormat
 from evaluators.inference.generation import DEFAULT_LENGTH, LENGTH_NAMES
 from evaluators.splits import Split
 
@@ -20,6 +22,7 @@ Item = Any  # a row of the task's data set
 
 # The seeds that lm-eval's own command line uses, so that prompts equal those it would build.
 _RANDOM_SEED, _NUMPY_SEED, _FEWSHOT_SEED = 0, 1234, 1234
+_DEFAULT_CHAT = Chat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +35,42 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Subtask:
-    """One lm-eval task and its items per split."""
+    """One lm-eval task, its items per split, and how they are put to a model."""
 
     task: Task
     items: Mapping[Split, Sequence[Item]]
+    chat: Chat = _DEFAULT_CHAT
 
-    def questions(self, split: Split, conditions: Conditions = STANDARD) -> tuple[Question, ...]:
-        """Builds the requests of a split; the standard examples are those that lm-eval would draw."""
+    def questions(
+        self,
+        split: Split,
+        conditions: Conditions = STANDARD,
+        form: ChatFormat | None = None,
+        *,
+        most: int | None = None,
+    ) -> tuple[Question, ...]:
+        """Builds the requests of a split; the standard examples are those that lm-eval would draw.
+
+        Args:
+            split: Whose items are asked.
+            conditions: Under which.
+            form: Makes prompts of conversations; None leaves them plain text.
+            most: How many are built, from the first on; None builds all.
+        """
         _remember_renderings(self.task)
         self.task.set_fewshot_seed(_FEWSHOT_SEED + conditions.seed)
+        items = self.items[split][:most]
         with foreign_code(self.task.config.task):
-            asked = tuple(self._question(number, item) for number, item in enumerate(self.items[split]))
+            asked = tuple(self._question(number, item, form) for number, item in enumerate(items))
         for question in asked if conditions != STANDARD else ():
             for request in question.requests:
                 request.arguments = _under(conditions, request.arguments)
         return asked
+
+    @property
+    def generates(self) -> bool:
+        """Says whether the model writes; otherwise given texts are compared."""
+        return bool(self.task.config.output_type == "generate_until")
 
     @property
     def samples(self) -> bool:
@@ -68,25 +92,36 @@ class Subtask:
             target = self.task.doc_to_target(item)
         return None if target is None else str(target)
 
-    def _question(self, number: int, item: Item) -> Question:
+    def _question(self, number: int, item: Item, form: ChatFormat | None) -> Question:
         config = self.task.config
+        spoken = {
+            "apply_chat_template": form is not None,
+            "chat_template": None if form is None else _renderer(form),
+        }
         context = self.task.fewshot_context(
             item,
             num_fewshot=config.num_fewshot,
-            system_instruction=None,
-            apply_chat_template=False,
-            fewshot_as_multiturn=False,
-            chat_template=None,
+            system_instruction=self.chat.system,
+            fewshot_as_multiturn=form is not None and self.chat.fewshot_as_multiturn,
             gen_prefix=self.task.doc_to_prefix(item),
+            **spoken,
         )
         made = self.task.construct_requests(
             doc=item,
             ctx=context,
             metadata=(config.task, number, config.repeats),
-            apply_chat_template=False,
-            chat_template=None,
+            **spoken,
         )
         return Question(item, tuple(made) if isinstance(made, list) else (made,))
+
+
+def _renderer(form: ChatFormat) -> Callable[..., str]:
+    """Returns what lm-eval calls with a conversation, once per prompt."""
+
+    def render(messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:  # noqa: FBT001, FBT002 - lm-eval's
+        return form.prompt(messages, add_generation_prompt=add_generation_prompt)
+
+    return render
 
 
 def _remember_renderings(task: Task) -> None:

@@ -29,6 +29,7 @@ from service.specification.other_tools import (
     with_small_population,
 )
 from service.specification.reading import not_json, pointer_to, read_spec
+from service.specification.template_files import with_template_files
 
 RECIPE_ENDINGS = (".yml", ".yaml")
 
@@ -178,7 +179,7 @@ def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]
     if isinstance(baselines, dict) and isinstance(recipes := baselines.get("recipes"), dict):
         read = {name: _recipe(text, folder) for name, text in recipes.items()}
         found["baselines"] = baselines | {"recipes": read}
-    return found
+    return with_template_files(found, lambda name: str(_absolute(name, folder)))
 
 
 def _stacks(space: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def status_table(view: ExperimentDetail) -> Table:
         "parents": ", ".join(view.parents),
         "may": ", ".join(view.may) or "nothing more",
     }
+    if prompts := "; ".join(f"{o.name}: {o.asked}" for o in view.objectives if o.asked):
+        rows["asked as"] = prompts
     if asked := "; ".join(asked_of_all(view)):
         rows["asked"] = asked
     if view.winner is not None:

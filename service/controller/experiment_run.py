@@ -40,6 +40,8 @@ logger = structlog.get_logger()
 
 _S = ExperimentStatus
 BY_REQUEST = "by request"
+# What specs mean that were stored before they could say it.
+_AS_BEFORE_CHAT = {"chat": {"apply": "off"}}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -59,7 +61,7 @@ class ExperimentRun:
         elif row.status is _S.CANCELLING:
             self.end(_S.CANCELLED, reason=BY_REQUEST)
         else:
-            spec = ExperimentSpec.model_validate(row.spec)
+            spec = ExperimentSpec.model_validate(_AS_BEFORE_CHAT | row.spec)
             self.journal.take_over()
             self.workforce.prepare(workload_for(row, spec, self.settings))
             self.journal.models = self._models(spec)

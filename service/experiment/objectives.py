@@ -1,7 +1,7 @@
 """Objectives: what an experiment improves, and how scores on it become fitness and one number.
 
-The only place that knows directions and weights: fitness is larger the better a score is, and the
-scalar is the mean of the fitness weighted by the objectives' weights.
+The only place that knows directions and weights, but for a `Score`'s own direction: fitness is larger the
+better a score is, and the scalar is the mean of the fitness weighted by the objectives' weights.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from evaluators import Split
+from evaluators.scores import sign_of
 
 
 class ObjectiveFacts(BaseModel):
@@ -22,6 +23,7 @@ class ObjectiveFacts(BaseModel):
         items: How many items each split has.
         overlap: Share of the test items that have a long passage in common with a search item.
         warnings: What a reader of its scores must know, wherever they are shown.
+        prompts: How it is put to models, in words, by the parent whose tokenizer they have.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,11 +36,27 @@ class ObjectiveFacts(BaseModel):
     items: dict[Split, int]
     overlap: float | None = None
     warnings: tuple[str, ...] = ()
+    prompts: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def asked(self) -> str:
+        """Says how it is put to models, those that are asked otherwise last; "" where that is not known."""
+        if not self.prompts:
+            return ""
+        (merged, usual), *others = self.prompts.items()
+        told = [usual.replace("its chat template", f"chat template of {_short(merged)}")]
+        told += [f"{_short(name)}: {how}" for name, how in others if how != usual]
+        return "; ".join(told)
 
     @property
     def sign(self) -> float:
         """1 where larger scores are better, -1 where smaller ones are."""
-        return 1.0 if self.higher_is_better else -1.0
+        return sign_of(higher_is_better=self.higher_is_better)
+
+
+def _short(parent: str) -> str:
+    """Returns a folder's own name; names of the Hub stay whole."""
+    return parent.rpartition("/")[2] if parent.startswith("/") else parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +94,12 @@ class Objectives:
     def scalar(self, fitness: Sequence[float]) -> float:
         """Returns the weighted mean that single-objective optimizers climb."""
         return weighted_mean(fitness, self.weights)
+
+    def scalar_stderr(self, stderrs: Sequence[float]) -> float:
+        """Returns the standard error of the scalar, the objectives' errors being independent."""
+        return math.hypot(*(w * e for w, e in zip(self.weights, stderrs, strict=True))) / math.fsum(
+            self.weights
+        )
 
     def in_own_units(self, fitness: Sequence[float] | None) -> list[float] | None:
         """Turns a point of fitness back into one of scores."""

@@ -16,6 +16,7 @@ from evaluators.sampling.racing import BATCH, Z
 from evaluators.splits import SplitRule
 from search_spaces import ParameterSpaceOptions, Parent, SpaceOptions
 from search_spaces.recipes.recipe import DType
+from service.experiment.chat_options import ChatOptions, Chatting
 from service.experiment.criteria import Constraint, Measure, Name, Spec
 from service.experiment.criteria import label_of as label_of
 from service.experiment.names import ExperimentName
@@ -35,6 +36,7 @@ class Objective(Spec):
         direction: Whether larger or smaller scores are better; None takes the metric's own.
         weight: Its share in the weighted sum that single-objective optimizers climb.
         allow_few_items: Search on fewer than 50 items, whose scores are mostly luck.
+        chat: Whether it is asked as in a conversation, and how; what is left out is as the experiment says.
     """
 
     kind: Kind = "lm_eval"
@@ -52,6 +54,7 @@ class Objective(Spec):
     parent: Name | None = None
     judge: Name | None = None
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
+    chat: Chatting | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -65,8 +68,13 @@ class Objective(Spec):
         """The name under which its scores appear."""
         return self.name or (self.task if self.kind == "lm_eval" and self.task else self.kind)
 
-    def benchmark(self, include_path: str | None) -> Benchmark:
-        """Returns what is asked of the model."""
+    def benchmark(self, include_path: str | None, chat: ChatOptions | None = None) -> Benchmark:
+        """Returns what is asked of the model.
+
+        Args:
+            include_path: The folder with the user's own tasks.
+            chat: How the experiment's objectives are asked that do not say it themselves.
+        """
         return Benchmark(
             name=self.label,
             kind=self.kind,
@@ -82,6 +90,7 @@ class Objective(Spec):
             num_fewshot=self.num_fewshot,
             splits=self.splits,
             max_items=self.max_items,
+            chat=(self.chat or ChatOptions()).over(chat).chat,
         )
 
 
@@ -211,6 +220,7 @@ class ExperimentSpec(Spec):
         racing: Stops candidates that have lost early; None asks every candidate all items.
         halving: Leaves the weaker part of a generation behind; None asks every candidate all items.
         rotation: Asks generations a part of the items each; None asks every candidate all of them.
+        chat: Whether models are asked as in a conversation, and how; objectives may say otherwise.
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
@@ -223,6 +233,7 @@ class ExperimentSpec(Spec):
     space: SpaceOptions = ParameterSpaceOptions()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MOST_OBJECTIVES)]
     tasks_path: str | None = None
+    chat: Chatting = ChatOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     budget: Budget
     measures: Annotated[tuple[Measure, ...], Field(max_length=MOST_MEASURES)] = ()
@@ -266,7 +277,7 @@ class ExperimentSpec(Spec):
     @property
     def benchmarks(self) -> tuple[Benchmark, ...]:
         """One benchmark per objective, in order."""
-        return tuple(objective.benchmark(self.tasks_path) for objective in self.objectives)
+        return tuple(objective.benchmark(self.tasks_path, self.chat) for objective in self.objectives)
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -23,6 +23,10 @@ COMMENTS: Mapping[str, str] = {
         "divided into three splits: search is climbed, selection picks the winner, test is opened once."
     ),
     "tasks_path": "A folder with lm-eval task files of your own.",
+    "chat": (
+        "Whether models are asked as in a conversation (docs/evaluation.md#chat): auto, available, on, off;\n"
+        "system, thinking, template and more may follow, here or in an objective."
+    ),
     "optimizer": "Who searches (docs/optimizers.md); `auto` takes what suits the space and the objectives.",
     "budget": (
         "How many merges are tried, the baselines not counted.  It can also end by seconds, gpu_hours,\n"

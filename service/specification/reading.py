@@ -22,6 +22,7 @@ from search_spaces import Parent
 from search_spaces.errors import SpaceError, did_you_mean
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
+from service.specification.template_files import with_template_files
 
 T = TypeVar("T")
 Location = tuple[int | str, ...]
@@ -65,7 +66,7 @@ def with_absolute_paths(raw: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("base", "tasks_path"):
         if key in content:
             content[key] = _absolute_parent(content[key], certainly_local=key == "tasks_path")
-    return content
+    return with_template_files(content, lambda name: str(_absolute_parent(name, certainly_local=True)))
 
 
 def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:

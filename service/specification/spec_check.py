@@ -20,12 +20,14 @@ from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.recipes.problems import Notice
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
+from service.experiment.chat_options import ChatOptions, in_full
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.search.plan import Baseline
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
+from service.specification.lm_eval_names import in_users_words, with_own_names
 from service.specification.planning import ExperimentFacts, build_pool, build_space_for
 from service.specification.reading import (
     average_of,
@@ -99,7 +101,7 @@ def check_spec(
     Raises:
         InvalidSpecError: The spec has mistakes; holds all of them.
     """
-    raw = with_absolute_paths(raw)
+    written, raw = raw, with_absolute_paths(with_own_names(raw))
     raw, no_winner = _with_winner(raw, winner_of)
     spec, mistakes = read_spec(raw)
     mistakes += no_winner
@@ -113,7 +115,8 @@ def check_spec(
     check.warm_start(earlier)
     if spec is None or mistakes:
         # What the schema refused is told once, in the order in which it stands in the spec.
-        raise InvalidSpecError(tuple({(m.pointer, m.code, m.detail): m for m in mistakes}.values()))
+        pointed = in_users_words(mistakes, written)
+        raise InvalidSpecError(tuple({(m.pointer, m.code, m.detail): m for m in pointed}.values()))
     kinship = check.kinship(spec, workforce)
     if mistakes:
         raise InvalidSpecError(tuple(mistakes))
@@ -134,6 +137,7 @@ class _Check:
     ignored: list[str] = field(default_factory=list)  # what recipes say and nobody reads
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
+    merged: Recipe | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -205,6 +209,7 @@ class _Check:
                 space = build_space(options, self.pool)
                 self.variables = space.variables
                 self._foldable(options)
+                self._decoded(space)
                 self._prepared(space)
                 self._matching(options)
                 return
@@ -214,6 +219,12 @@ class _Check:
                 before, raw = raw, _without(raw, mistake.pointer)
                 if raw == before:
                     return
+
+    def _decoded(self, space: SearchSpace) -> None:
+        """Notes what a merged model is like, if all that it is made of can be looked at."""
+        recipe = space.decode(initial_genome(space.variables))
+        if isinstance(recipe, Recipe) and {*recipe.all_parents, recipe.tokenizer_owner} <= set(self.layouts):
+            self.merged = recipe
 
     def _prepared(self, space: SearchSpace) -> None:
         """Checks that the parents' records are there, if the method reads any."""
@@ -267,9 +278,12 @@ class _Check:
             remedy = "name a folder with lm-eval task files"
             self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", remedy))
             folder = None
-        inquiry = BenchmarkInquiry(tuple(o.benchmark(folder) for o in objectives.values()))
+        chat = read_part(ChatOptions, in_full(self.raw.get("chat", {})))
+        asked = tuple(objective.benchmark(folder, chat) for objective in objectives.values())
         if not objectives:
             return
+        parents = () if self.merged is None else tuple(self.layouts)
+        inquiry = BenchmarkInquiry(asked, merged=self.merged, parents=parents)
         try:
             report = workforce.run_job(inquiry)
         except WorkerError as error:
@@ -279,16 +293,22 @@ class _Check:
             objectives, report.entries if isinstance(report, BenchmarkReport) else (), strict=True
         ):
             if isinstance(entry, BenchmarkProblem):
-                pointer = (
-                    "/tasks_path"
-                    if entry.field == "include_path"
-                    else pointer_to("objectives", i, entry.field)
-                )
+                pointer = self._objectives_pointer(i, entry.field)
                 remedy = entry.remedy.replace("include_path", "tasks_path")  # as specs call it
                 self.mistakes.append(Mistake(pointer, entry.code, entry.detail, remedy))
             else:
                 self.entries.append(entry)
                 self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
+
+    def _objectives_pointer(self, place: int, field: str) -> str:
+        """Returns where an objective's field stands: what it leaves to the experiment stands there."""
+        if field == "include_path":
+            return "/tasks_path"
+        parts = field.split(".")
+        chat = in_full(self.raw["objectives"][place].get("chat"))
+        if parts[0] == "chat" and not (isinstance(chat, dict) and parts[-1] in (*chat, "chat")):
+            return pointer_to(*parts) if "chat" in self.raw else pointer_to("objectives", place)
+        return pointer_to("objectives", place, *parts)
 
     def recipes(self) -> None:
         """Reads the user's own recipes, and whether the parents can cook them."""
@@ -436,6 +456,7 @@ def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveFac
         items=entry.items,
         overlap=entry.overlap,
         warnings=entry.warnings,
+        prompts=dict(entry.prompts),
     )
 
 

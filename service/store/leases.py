@@ -34,14 +34,7 @@ def renew_lease(session: Session, experiment_id: UUID, epoch: int, *, seconds: f
     Raises:
         LeaseLostError: Another controller took it over.
     """
-    statement = (
-        update(ExperimentRow)
-        .where(ExperimentRow.id == experiment_id, ExperimentRow.epoch == epoch)
-        .values(lease_until=DatabaseClock() + seconds)
-        .returning(ExperimentRow.id)
-    )
-    if session.scalar(statement, execution_options={"synchronize_session": False}) is None:
-        raise LeaseLostError(experiment_id)
+    _renew(session, ExperimentRow, experiment_id, ExperimentRow.epoch == epoch, seconds)
 
 
 def release_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
@@ -98,14 +91,24 @@ def renew_export(session: Session, export_id: UUID, owner: str, *, seconds: floa
         LeaseLostError: Another controller took it over.
     """
     session.flush()
+    _renew(session, ExportRow, export_id, ExportRow.lease_owner == owner, seconds)
+
+
+def _renew(
+    session: Session,
+    table: type[ExperimentRow | ExportRow],
+    row_id: UUID,
+    is_held: ColumnElement[bool],
+    seconds: float,
+) -> None:
     statement = (
-        update(ExportRow)
-        .where(ExportRow.id == export_id, ExportRow.lease_owner == owner)
+        update(table)
+        .where(table.id == row_id, is_held)
         .values(lease_until=DatabaseClock() + seconds)
-        .returning(ExportRow.id)
+        .returning(table.id)
     )
     if session.scalar(statement, execution_options={"synchronize_session": False}) is None:
-        raise LeaseLostError(export_id)
+        raise LeaseLostError(row_id)
 
 
 def _is_free(table: type[ExperimentRow | ExportRow], owner: str) -> ColumnElement[bool]:

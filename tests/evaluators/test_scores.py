@@ -44,3 +44,13 @@ def test_errors_cross_a_process_border_unchanged() -> None:
         error.remedy,
         str(error),
     )
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_score_with_its_own_fitness_is_itself(higher: bool) -> None:
+    score = Score("b", "m", 0.25, 0.1, higher, per_item=(0.5, 0.0), item_indices=(3, 7))
+    assert score.with_fitness(score.fitness) == score
+    assert score.fitness_by_index == {3: score.sign * 0.5, 7: 0.0}
+    better = score.with_fitness(score.fitness + 1, stderr=0.0)
+    assert (better.value > score.value) is higher
+    assert better.stderr == 0.0

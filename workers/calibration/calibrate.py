@@ -13,7 +13,6 @@ from workers.calibration.fisher import diagonal_fisher
 from workers.calibration.gram import gram_matrices
 from workers.calibration.open_network import (
     OpenNetwork,
-    chosen_device,
     open_network,
     working_dtype,
 )
@@ -24,6 +23,7 @@ from workers.checkpoints.record_files import fingerprint, folder_for_records, re
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import PreparationError
 from workers.merging.arithmetic.precision import is_finite
+from workers.merging.device import device_named
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, ProgressOf, Recorded, RecordKind
 
 Tell = Callable[[int], None]
@@ -43,7 +43,7 @@ def calibrate(order: CalibrationOrder, progress: ProgressOf | None = None) -> Ca
         raise PreparationError(
             "record", "no kind of record is asked for", f"choose from {', '.join(_PASSES)}"
         )
-    device = chosen_device(order.device)
+    device = device_named(order.device)
     layout = load_parent(order.parent)
     network = open_network(layout, device, working_dtype(layout, device))
     texts = draw_tokens(order.texts, network.tokenizer, network.longest)

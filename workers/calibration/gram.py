@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from workers.calibration.open_network import OpenNetwork
-from workers.calibration.texts import batches_of_one_length
-
-BATCH = 8  # texts
+from workers.calibration.reading import read_through
 
 
 @dataclass(slots=True)
@@ -39,6 +37,10 @@ class _Listener:
     found: GramMatrices = field(default_factory=GramMatrices)
     rows: dict[str, int] = field(default_factory=dict)
     last: tuple[str, Tensor] | None = None
+
+    def begin(self, _model: nn.Module, _arguments: tuple[Any, ...]) -> None:
+        """Forgets what the batch before ended with: memory that is free again may hold another tensor."""
+        self.last = None
 
     def hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def listen(_layer: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -78,17 +80,8 @@ def gram_matrices(
     """
     listener = _Listener()
     layers = linear_layers(network)
-    handles = [layer.register_forward_pre_hook(listener.hook(name)) for name, layer in layers.items()]
-    try:
-        done = 0
-        for batch in batches_of_one_length(texts, BATCH):
-            listener.last = None
-            network.model(batch.to(network.device), use_cache=False)
-            done += len(batch)
-            tell(done)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = [layer.register_forward_pre_hook(listener.hook(name)) for name, layer in layers.items()]
+    read_through(network, texts, [network.model.register_forward_pre_hook(listener.begin), *hooks], tell=tell)
     found = listener.found
     for name, matrix in found.matrices.items():
         matrix.div_(max(listener.rows[name], 1))

@@ -24,7 +24,6 @@ from search_spaces import Parent
 from workers.calibration.learned_forms import Filter, LearnedForm, LearnedPositions, LearnedWeights
 from workers.calibration.open_network import (
     OpenNetwork,
-    chosen_device,
     open_network,
     working_dtype,
 )
@@ -32,6 +31,7 @@ from workers.calibration.texts import batches_of_one_length, draw_tokens
 from workers.checkpoints.layout import Layout
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import MergeError, MismatchError, PreparationError
+from workers.merging.device import device_named
 from workers.protocol.calibration_orders import Learned, LearningOrder, ProgressOf
 
 _INITIAL_WEIGHT = 0.3
@@ -60,7 +60,7 @@ def learn(order: LearningOrder, progress: ProgressOf | None = None) -> Learned:
         WorkerError: A model or the texts cannot be used, or the objective is no number.
     """
     _check(order)
-    device = chosen_device(order.device)
+    device = device_named(order.device)
     mixed = _open(order, device, progress)
     texts = draw_tokens(order.texts, mixed.network.tokenizer, mixed.network.longest)
     names = {n: tuple(mixed.network.in_checkpoint({n: p})) for n, p in mixed.base.items()}

@@ -72,23 +72,6 @@ class OpenNetwork:
         )
 
 
-def chosen_device(device: str) -> torch.device:
-    """Returns the device that a word means.
-
-    Raises:
-        PreparationError: There is no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise PreparationError("device", f"{device!r} is no device", "use auto, cpu or cuda") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise PreparationError("device", f"there is no GPU for {device!r}", "use auto or cpu")
-    return chosen
-
-
 def working_dtype(layout: Layout, device: torch.device) -> torch.dtype:
     """Returns the precision to take gradients in: bfloat16 where a GPU has it, float32 otherwise.
 

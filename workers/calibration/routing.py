@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workers.calibration.gram import BATCH
 from workers.calibration.open_network import OpenNetwork
-from workers.calibration.texts import batches_of_one_length
+from workers.calibration.reading import read_through
 from workers.errors import MergeError
 
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
@@ -53,18 +52,10 @@ def routing_statistics(
     routers = _routers(network)
     tallies: dict[str, _Tally] = {}
     chosen = _number(network.model.config, _CHOSEN) or 1
-    handles = [
+    hooks = [
         router.register_forward_hook(_listener(name, tallies, chosen)) for name, router in routers.items()
     ]
-    try:
-        done = 0
-        for batch in batches_of_one_length(texts, BATCH):
-            network.model(batch.to(network.device), use_cache=False)
-            done += len(batch)
-            tell(done)
-    finally:
-        for handle in handles:
-            handle.remove()
+    read_through(network, texts, hooks, tell=tell)
     parameters = network.parameters()
     found: dict[str, Tensor] = {}
     for name, tally in tallies.items():

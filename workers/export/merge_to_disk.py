@@ -36,6 +36,7 @@ from workers.export.object_store import copy_to_store
 from workers.export.recipe_folder import write_recipe_folder
 from workers.export.rescoring import Rescoring
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
+from workers.merging.device import device_named
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
 from workers.protocol.card_marks import filled_in
@@ -186,26 +187,6 @@ def check_no_idle_filter(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> No
     """
     for idle in idle_filters(recipe, (name for layout in layouts.values() for name in layout.tensors)):
         raise ExportError(idle.field, idle.detail, "take it out, or leave --strict out")
-
-
-def device_named(name: str) -> torch.device:
-    """Returns the device of a name; `auto` is the first GPU, where there is one.
-
-    Raises:
-        ExportError: There is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ExportError("device", f"{name!r} is none", "write cpu, cuda, cuda:1 or auto") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ExportError("device", f"nothing is merged on {name}", "write cpu, cuda, cuda:1 or auto")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        detail = f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA devices"
-        raise ExportError("device", detail, "write cpu or auto, or see `evomerge doctor`")
-    return device
 
 
 def key_of(order: ExportOrder, contents: Contents, files: Mapping[str, str]) -> str:

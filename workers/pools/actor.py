@@ -63,13 +63,13 @@ class Worker:
             self._pipeline = None  # before the next one: there is memory for one experiment's parents
         _release_what_stayed()
         try:
-            from workers.runtime.pipeline import Pipeline
+            with _explained("workload"):
+                from workers.runtime.pipeline import Pipeline
 
-            self._limit_threads()
-            self._pipeline = Pipeline(workload, name=self.name)
-        except Exception as error:
-            known = _explained(error, "workload")
-            raise PreparationError(known.field, known.detail, known.remedy) from error
+                self._limit_threads()
+                self._pipeline = Pipeline(workload, name=self.name)
+        except WorkerError as error:
+            raise PreparationError(error.field, error.detail, error.remedy) from error
         # What is loaded by now stays.  Looking all of it over for garbage takes longer than a candidate's
         # merge, and would come in the middle of one.
         gc.freeze()
@@ -92,13 +92,11 @@ class Worker:
         Raises:
             WorkerError: It could not be done.
         """
-        try:
+        with _explained("job"):
             from workers.pools.jobs import run_job
 
             self._limit_threads()
             return run_job(job)
-        except Exception as error:
-            raise _explained(error, "job") from error
 
     def _limit_threads(self) -> None:
         """Keeps the calling thread to this worker's share of the cores.
@@ -117,18 +115,16 @@ def merge_here(
 ) -> Exported:
     """Carries out an export order in this process, and tells how far it is.
 
-    Unlike an job it imports nothing but what a merge needs: who merges waits for no evaluator.
+    Unlike a job it imports nothing but what a merge needs: a merge waits for no evaluator.
 
     Raises:
         WorkerError: It could not be done.
     """
-    try:
+    with _explained("merge"):
         with _no_garbage():
             from workers.export.merge_to_disk import export
 
         return export(order, progress, announce)
-    except Exception as error:
-        raise _explained(error, "merge") from error
 
 
 def reproduce_here(order: ReproductionOrder) -> Reproduced:
@@ -169,12 +165,10 @@ def calibrate_here(order: CalibrationOrder, progress: ProgressOf) -> Calibrated:
     Raises:
         WorkerError: It could not be done.
     """
-    try:
+    with _explained("calibration"):
         from workers.calibration.calibrate import calibrate
 
         return calibrate(order, progress)
-    except Exception as error:
-        raise _explained(error, "calibration") from error
 
 
 def learn_here(order: LearningOrder, progress: ProgressOf) -> Learned:
@@ -183,12 +177,10 @@ def learn_here(order: LearningOrder, progress: ProgressOf) -> Learned:
     Raises:
         WorkerError: It could not be done.
     """
-    try:
+    with _explained("learning"):
         from workers.calibration.learn import learn
 
         return learn(order, progress)
-    except Exception as error:
-        raise _explained(error, "learning") from error
 
 
 def kinship_here(inquiry: KinshipInquiry) -> KinshipReport:
@@ -197,18 +189,24 @@ def kinship_here(inquiry: KinshipInquiry) -> KinshipReport:
     Raises:
         WorkerError: It could not be done.
     """
-    try:
+    with _explained("kinship"):
         from workers.merging.kinship import kinship
 
         return kinship(inquiry)
+
+
+@contextmanager
+def _explained(field: str) -> Iterator[None]:
+    """Turns whatever is raised into an error that says what to do."""
+    try:
+        yield
+    except WorkerError:
+        raise
     except Exception as error:
-        raise _explained(error, "kinship") from error
+        raise _explanation(error, field) from error
 
 
-def _explained(error: Exception, field: str) -> WorkerError:
-    """Returns an error that says what to do."""
-    if isinstance(error, WorkerError):
-        return error
+def _explanation(error: Exception, field: str) -> WorkerError:
     if isinstance(error, EvaluationError):
         return WorkerError(error.field, error.detail, error.remedy)
     if isinstance(error, ImportError):

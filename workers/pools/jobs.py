@@ -61,7 +61,10 @@ def run_job(job: Job) -> JobResult:
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:
     """Returns what each benchmark holds, or why it cannot be built."""
-    found = inspect_all(inquiry.benchmarks)
+    from workers.runtime.asked_models import asked_models  # transformers is slow to import
+
+    asked = asked_models(inquiry.merged, inquiry.parents)
+    found = inspect_all(inquiry.benchmarks, asked)
     named = zip((benchmark.name for benchmark in inquiry.benchmarks), found, strict=True)
     return BenchmarkReport(tuple(_entry(name, entry) for name, entry in named))
 

@@ -196,10 +196,17 @@ class Transformed:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkInquiry:
-    """Asks whether benchmarks can be built, before anything expensive."""
+    """Asks whether benchmarks can be built, before anything expensive.
+
+    Attributes:
+        merged: A recipe as the search makes them, whose tokenizer and chat template make prompts.
+        parents: Models that are asked as they are.
+    """
 
     benchmarks: tuple[Benchmark, ...]
     evaluator: str = "lm_eval"
+    merged: Recipe | None = None
+    parents: tuple[Parent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

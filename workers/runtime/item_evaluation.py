@@ -122,8 +122,7 @@ class _Interview:
 
     def fitness(self, number: int, indices: Sequence[int]) -> tuple[float, ...]:
         """Returns one benchmark's answers, larger is better, in the order of the indices."""
-        answers = self._answers[number]
-        sign = 1.0 if self._like[number].higher_is_better else -1.0
+        answers, sign = self._answers[number], self._like[number].sign
         return tuple(sign * answers[index] for index in indices)
 
 
@@ -151,8 +150,7 @@ def _estimated(
     found = []
     for number, score in enumerate(scores):
         guess = estimate(race.incumbent[number], seen[number], fitness[number])
-        value = guess.value if score.higher_is_better else -guess.value
-        found.append(replace(score, value=value, stderr=guess.stderr))
+        found.append(score.with_fitness(guess.value, stderr=guess.stderr))
     return tuple(found)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
-from workers.errors import MergeError, PreparationError
+from workers.errors import MergeError
 from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.held_inputs import HeldInputs
@@ -27,6 +27,7 @@ from workers.merging.fast.threads import Map, one_by_one, together
 from workers.merging.methods import PREPARATIONS, SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey
+from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
 from workers.runtime.network import Network, ParameterPlace, key_of
 
 MOST_NETWORKS = 8  # of different depths, kept for candidates to come; they share their weights' memory
@@ -69,7 +70,8 @@ class LiveModel:
         """
         self.owner, self.device = owner, device
         self.dtype: torch.dtype = getattr(torch, dtype or own_dtype(owner))
-        self.tokenizer = _load_tokenizer(owner)
+        self.tokenizer = load_tokenizer(owner)
+        self._spoken: dict[str, Any] = {}
         self.made = self.shared = 0
         self._caches = caches
         self._networks: OrderedDict[str, Network] = OrderedDict()
@@ -78,6 +80,14 @@ class LiveModel:
         self._survey_key: Hashable = None
         self._survey_number = 0
         self._findings: object = None
+
+    def tokenizer_with(self, template: str | None) -> Any:  # noqa: ANN401 - transformers
+        """Returns the tokenizer with another chat template, the same for the same one; None keeps its own."""
+        if template is None:
+            return self.tokenizer
+        if template not in self._spoken:
+            self._spoken[template] = with_template(self.tokenizer, template)
+        return self._spoken[template]
 
     @torch.no_grad()
     def overwrite(self, config: Mapping[str, Any], plan: MergePlan, sources: Sources) -> Any:  # noqa: ANN401
@@ -225,14 +235,3 @@ def _survey_key(plan: MergePlan) -> Hashable:
         return ()
     names = SURVEYS[kernel].depends_on
     return kernel, tuple((t.name, t.inputs, t.base, t.dtype, values_of(t, names)) for t in computed)
-
-
-def _load_tokenizer(owner: Layout) -> Any:  # noqa: ANN401 - transformers
-    try:
-        return AutoTokenizer.from_pretrained(owner.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise PreparationError(
-            str(owner.parent),
-            f"its tokenizer cannot be loaded ({str(error).splitlines()[0]})",
-            "add the tokenizer's files to the folder",
-        ) from error

@@ -23,6 +23,7 @@ from search_spaces.errors import SpaceError
 from workers.calibration.records import Records
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.layout import Layout
+from workers.compatibility.instruction_names import follows_instructions
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import PreparationError, WorkerError
 from workers.merging.fast.caches import Caches
@@ -36,6 +37,7 @@ from workers.runtime.live_model import LiveModel
 from workers.runtime.resident_parents import ResidentParents, cache_limit
 from workers.runtime.vllm_engine import VllmEngine
 from workers.runtime.vllm_library import load_vllm
+from workers.tokenizers.files import replaced_template
 
 
 class Pipeline:
@@ -55,10 +57,12 @@ class Pipeline:
             if workload.evaluator not in EVALUATORS:
                 known = ", ".join(sorted(EVALUATORS))
                 raise PreparationError("evaluator", f"unknown {workload.evaluator!r}", f"use one of: {known}")
-            self._evaluator = EVALUATORS[workload.evaluator](
-                workload.benchmarks, batch_size=workload.batch_size
-            )
             layouts = {p: load_parent(p) for p in workload.parents}
+            self._evaluator = EVALUATORS[workload.evaluator](
+                workload.benchmarks,
+                batch_size=workload.batch_size,
+                instruct=any(map(follows_instructions, layouts.values())),
+            )
             self._records = Records(layouts)
             self._parents = ResidentParents(layouts, self.device, record=self._records.record)
         self._live_models: dict[str, LiveModel] = {}
@@ -93,8 +97,9 @@ class Pipeline:
             self._show_references(self._evaluator, assignment)
         live, model = self._merge(assignment.recipe)
         merged = perf_counter()
+        tokenizer = live.tokenizer_with(replaced_template(assignment.recipe, self._parents.layouts))
         with torch.inference_mode():
-            answered = self._evaluate_items(assignment, model, live.tokenizer)
+            answered = self._evaluate_items(assignment, model, tokenizer)
         self._check(answered.scores, partly=assignment.conditions != STANDARD)
         return Scored(
             *key_of(assignment),
@@ -131,7 +136,7 @@ class Pipeline:
         mark = self._engine.mark if self._engine is not None else str
         item_sets = tuple(
             replace(item_set, fingerprint=mark(item_set.fingerprint))
-            for item_set in self._evaluator.item_sets(split, conditions)
+            for item_set in self._evaluator.item_sets(split, conditions, tokenizer)
         )
 
         def ask(items: ItemIndices | None) -> tuple[Score, ...]:

@@ -103,6 +103,16 @@ def chat_template_of(folder: Path) -> str | None:
     return None
 
 
+def replaced_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> str | None:
+    """Returns the chat template that stands in for that of the tokenizer's owner, None where that stays.
+
+    Raises:
+        MismatchError: The model that is to give it has none.
+    """
+    found = _chosen_template(recipe, layouts)
+    return None if found is None else found[TEMPLATE_FILE]
+
+
 def _chosen_template(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> dict[str, str] | None:
     """Returns the templates that replace the owner's, by path, None where those stay."""
     wanted = recipe.chat_template

@@ -71,7 +71,8 @@ def summary(found: ValidationView) -> str:
     lines = [f"genes: {len(found.genes)}", f"baselines: {', '.join(found.baselines)}"]
     for objective in found.objectives:
         items = ", ".join(f"{count} {split}" for split, count in objective.items.items())
-        lines.append(f"objective {objective.name}: {objective.metric}, items: {items}")
+        asked = f", asked as: {objective.asked}" if objective.asked else ""
+        lines.append(f"objective {objective.name}: {objective.metric}, items: {items}{asked}")
     if found.algorithm:
         lines.append(f"optimizer: {found.algorithm} ({found.algorithm_reason})")
     if found.parameters is not None and found.parent_bytes is not None:

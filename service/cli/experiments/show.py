@@ -76,6 +76,9 @@ def front(
         for point in view.baselines:
             if point.number == view.winner:
                 note(clean(f"mind: {unbeaten(point.kind, point.label)}"))
+        for objective in view.objectives:
+            if objective.asked:
+                note(clean(f"{objective.name} is asked as: {objective.asked}"))
         note(f"hypervolume {view.hypervolume:.4f} on the {view.split} split")
     else:
         note(f"Nothing was scored on the {view.split} split yet.")

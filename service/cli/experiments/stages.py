@@ -23,6 +23,7 @@ from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
 from service.reports.views import ExperimentDetail, ExperimentView, ValidationView
+from service.specification.lm_eval_names import with_own_names
 from service.specification.reading import average_of, names_an_experiment, read_spec, with_absolute_paths
 
 _GOES_ON = "begun already; it goes on where it is"
@@ -146,7 +147,7 @@ def _found(client: Client, spec: SpecFile) -> ExperimentView | None:
         if error.code == "not_found":
             return None
         raise
-    wanted, _ = read_spec(with_absolute_paths(_with_winner_of(spec.content, found)))
+    wanted, _ = read_spec(with_absolute_paths(with_own_names(_with_winner_of(spec.content, found))))
     if wanted is None:  # it has mistakes, which say more than that its name is taken
         return None
     others = _differences(wanted, found)

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators import ItemIndices, Score
-from evaluators.sampling.racing import Estimate
 from evaluators.sampling.regression_estimate import predicted_mean, regression_estimate
 from evaluators.sampling.rotation import part_of, row_of, turn_of
 from evaluators.scores import mean_score
@@ -186,8 +185,8 @@ class Subsampling:
     def _estimated(self, index: int, score: Score) -> Score:
         if not score.item_indices or not self.check.trusted:
             return score
-        guess = regression_estimate(fitness_by_place(score), self._references[index])
-        return with_estimate(score, guess)
+        guess = regression_estimate(score.fitness_by_index, self._references[index])
+        return score.with_fitness(guess.value, stderr=guess.stderr)
 
     def _pruned(self, outcome: Scored, rival: int | None) -> Scored:
         """Values one that lost a race by how far it lies behind the rival on the items of the race."""
@@ -196,10 +195,10 @@ class Subsampling:
             return outcome
         scores = []
         for own, other in zip(outcome.scores, best.scores, strict=True):
-            theirs = fitness_by_place(other)
-            gaps = [value - theirs[p] for p, value in fitness_by_place(own).items() if p in theirs]
+            theirs = other.fitness_by_index
+            gaps = [value - theirs[p] for p, value in own.fitness_by_index.items() if p in theirs]
             behind = sum(gaps) / len(gaps) if gaps else 0.0
-            scores.append(with_estimate(own, Estimate(other.fitness + behind, own.stderr)))
+            scores.append(own.with_fitness(other.fitness + behind))
         return replace(outcome, scores=tuple(scores))
 
     def _check(self, before: Scored, outcome: Scored, fresh: Mapping[int, set[int]]) -> None:
@@ -207,24 +206,13 @@ class Subsampling:
             indices = sorted(fresh[n])
             if not indices:
                 continue
-            answers = fitness_by_place(score)
+            answers = score.fitness_by_index
             known = {index: answers[index] for index in seen.answers}
             self.check.add(
                 estimated=predicted_mean(known, self._references[n], indices),
                 plain=_mean(known.values()),
                 found=_mean(answers[index] for index in indices),
             )
-
-
-def fitness_by_place(score: Score) -> dict[int, float]:
-    """Returns a score's answers, larger is better, by the item's index."""
-    return dict(zip(score.answers, score.item_fitness, strict=True))
-
-
-def with_estimate(score: Score, guess: Estimate) -> Score:
-    """Returns the score with an estimated value; the guess is of the fitness."""
-    value = guess.value if score.higher_is_better else -guess.value
-    return replace(score, value=value, stderr=guess.stderr)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -14,7 +14,6 @@ from evaluators import ItemIndices
 from evaluators.sampling.successive_halving import HalvingSchedule
 from service.experiment.spec import Halving as HalvingOptions
 from service.search.dispatcher import Dispatcher, EvaluationRequest
-from service.search.fidelity.subsampling import fitness_by_place
 from workers.protocol.messages import Failed, Outcome, Scored
 
 
@@ -107,7 +106,7 @@ class SuccessiveHalving:
             rivals = [_mean(self._on(number, index, asked)) for number in numbers]
             top = sum(outcome.scores[index].fitness for outcome in values) / len(values)
             fitness = top + _mean(own.item_fitness) - _mean(rivals)
-            scores.append(replace(own, value=fitness if own.higher_is_better else -fitness))
+            scores.append(own.with_fitness(fitness))
         return replace(loser, scores=tuple(scores))
 
     def _send(self, number: int) -> None:
@@ -147,7 +146,7 @@ class SuccessiveHalving:
 
     def _on(self, number: int, benchmark: int, indices: Sequence[int]) -> list[float]:
         outcome = self._outcome_of(number)
-        answers = fitness_by_place(outcome.scores[benchmark]) if isinstance(outcome, Scored) else {}
+        answers = outcome.scores[benchmark].fitness_by_index if isinstance(outcome, Scored) else {}
         return [answers[index] for index in indices]
 
 

@@ -65,6 +65,7 @@ def translate_evolve(content: Mapping[str, Any], *, allow_benchmarks: bool = Fal
         "parents": [_written(model) for model in file.genome.models],
         "space": _space(file),
         "objectives": objectives,
+        "chat": _chat(file),
         "optimizer": {"algorithm": "cma_es", "sigma": USUAL_SIGMA / GENE_SPAN},
         "budget": {"candidates": USUAL_EVALUATIONS},
     }
@@ -108,6 +109,14 @@ def _space(file: EvolveFile) -> dict[str, Any]:
     if genome.tokenizer_source is not None:
         space["tokenizer_source"] = _tokenizer_source(genome.tokenizer_source)
     return space
+
+
+def _chat(file: EvolveFile) -> dict[str, Any]:
+    """Returns how models are asked: as in a conversation, also where the file does not say so."""
+    if not file.apply_chat_template:
+        return {"apply": "off"}
+    said = "apply_chat_template" in file.model_fields_set
+    return {"apply": "on" if said else "available", "fewshot_as_multiturn": file.fewshot_as_multiturn}
 
 
 def _tokenizer_source(text: str) -> Any:  # noqa: ANN401 - a word, a name or a reference
@@ -161,6 +170,8 @@ def _origins(file: EvolveFile) -> dict[str, str]:
         "/base": "/genome/base_model",
         "/objectives": "/tasks",
         "/space": "/genome",
+        "/chat": "/apply_chat_template",
+        "/chat/fewshot_as_multiturn": "/fewshot_as_multiturn",
         "/space/method": "/genome/merge_method",
         "/space/random_init": "/random_init",
         **{f"/space/{key}": f"/genome/{key}" for key in inside},
@@ -198,15 +209,9 @@ def _remarks(file: EvolveFile, *, allow_benchmarks: bool) -> Iterator[Remark]:
     if file.random_init:
         text = "the start is drawn by the seed; a baseline that can be written in this space goes before it"
         yield Remark("/random_init", text)
-    if file.apply_chat_template:
-        yield Remark("/apply_chat_template", _CHAT, is_warning=True)
-
-
-_CHAT = (
-    f"chat templates are not applied: tasks are asked as plain text, where {TOOL} applies the template "
-    "(also where the file does not say so).  Scores of chat models will differ; "
-    "write apply_chat_template: false to say that this is meant"
-)
+    if file.apply_chat_template and "apply_chat_template" not in file.model_fields_set:
+        text = f"the merged model's chat template is applied where it has one; {TOOL} fails where it has none"
+        yield Remark("/apply_chat_template", text)
 
 
 def _task_remarks(file: EvolveFile, *, allow_benchmarks: bool) -> Iterator[Remark]:

@@ -99,6 +99,7 @@ def translate_mergenetic(content: Mapping[str, Any]) -> Translation:
         "objectives": [_objective(file, task) for task in dict.fromkeys(file.tasks)],
         "optimizer": {"algorithm": "nsga2", "population": max(file.pop_size, _FEWEST_POPULATION)},
         "budget": {"candidates": file.pop_size * file.n_iter},
+        "chat": {"apply": "off"},  # as mergenetic asks
         "seed": file.seed,
         "batch_size": file.eval_batch_size,
     }

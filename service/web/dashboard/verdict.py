@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evaluators import Split
 from service.experiment.candidate import CandidateKind
-from service.experiment.objectives import ObjectiveFacts
+from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.reports.views import ExperimentView, FrontView, ScoreView
 from service.web.dashboard.formats import all_shares
 from service.web.dashboard.plane import Point, score_of
@@ -83,16 +83,14 @@ class Verdict:
 
 def weighted_mean(point: Point, objectives: Sequence[ObjectiveFacts], split: Split) -> Mean | None:
     """Returns the mean that single-objective searches climb; None unless all objectives were scored."""
-    total = sum(objective.weight for objective in objectives)
-    value = variance = 0.0
-    for objective in objectives:
-        found = score_of(point, objective.name, split)
-        if found is None:
-            return None
-        share = objective.weight / total
-        value += share * (found.value if objective.higher_is_better else -found.value)
-        variance += (share * found.stderr) ** 2
-    return Mean(value, math.sqrt(variance))
+    found = {each.name: score_of(point, each.name, split) for each in objectives}
+    scores = {name: score for name, score in found.items() if score is not None}
+    all_of_them = Objectives(tuple(objectives))
+    fitness = all_of_them.fitness({name: score.value for name, score in scores.items()})
+    if fitness is None:
+        return None
+    stderr = all_of_them.scalar_stderr([scores[name].stderr for name in all_of_them.names])
+    return Mean(all_of_them.scalar(fitness), stderr)
 
 
 def best_parent(

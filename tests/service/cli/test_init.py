@@ -92,7 +92,7 @@ def test_a_genome_file_becomes_a_file_of_our_own_with_what_was_said_of_it(folder
     content = read(folder / "experiment.yml")
     assert content["space"] == {"kind": "mergekit_evolve", "method": "linear"}
     assert content["parents"] == [str(folder / "models" / name) for name in ("left", "right")]
-    assert "# Chat templates are not applied" in (folder / "experiment.yml").read_text()
+    assert "# The merged model's chat template is applied" in (folder / "experiment.yml").read_text()
 
 
 def test_a_recipe_becomes_an_experiment_over_its_models(folder: Path, client: Client) -> None:

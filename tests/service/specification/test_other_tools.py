@@ -119,12 +119,12 @@ def test_references_are_read_as_mergekit_reads_them(written: Any, parent: Any) -
     assert found.content["space"]["base_position"] == 0
 
 
-def test_what_cannot_be_honoured_is_said_loudly() -> None:
-    assert any("chat templates are not applied" in text for text in warnings(evolve()))
-    assert any(
-        "chat templates are not applied" in text for text in warnings(evolve(apply_chat_template=True))
-    )
-    assert not warnings(evolve(apply_chat_template=False))
+def test_models_are_asked_with_the_chat_template_unless_the_file_says_otherwise() -> None:
+    assert evolve().content["chat"] == {"apply": "available", "fewshot_as_multiturn": True}
+    said = evolve(apply_chat_template=True, fewshot_as_multiturn=False).content["chat"]
+    assert said == {"apply": "on", "fewshot_as_multiturn": False}
+    assert evolve(apply_chat_template=False).content["chat"] == {"apply": "off"}
+    assert not warnings(evolve())
 
 
 def test_keys_that_mergekit_ignores_are_warned_of_with_what_was_meant() -> None:

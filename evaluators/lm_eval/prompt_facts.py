@@ -1,0 +1,108 @@
+"""How a benchmark's questions are put to models with given tokenizers, found out before any weights.
+
+Here "task" is lm-eval's word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerBase
+
+from evaluators.errors import EvaluationError
+from evaluators.evaluator import BenchmarkFacts
+from evaluators.inference.chat_format import ChatFormat, check_template, refuses_system, writes_the_date
+from evaluators.lm_eval.asked_sets import form_of
+from evaluators.lm_eval.task_building import BuiltBenchmark
+from evaluators.lm_eval.task_questions import Subtask
+
+PLAIN = "plain text"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who will be asked: the merged model first, then parents.
+
+    Attributes:
+        names: What each is called.
+        tokenizers: Theirs.
+        instruct: A parent's name says that it was trained on instructions.
+    """
+
+    names: tuple[str, ...] = ()
+    tokenizers: tuple[PreTrainedTokenizerBase, ...] = ()
+    instruct: bool = False
+
+
+def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts:
+    """Returns what is known of a benchmark with how it is put to each model.
+
+    Raises:
+        EvaluationError: The merged model cannot be asked so.
+    """
+    prompts: list[tuple[str, str]] = []
+    warnings: dict[str, None] = dict.fromkeys(facts.warnings)
+    for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
+        try:
+            forms = [_tried(subtask, tokenizer, asked, is_merged=not prompts) for subtask in built.subtasks]
+        except EvaluationError as error:
+            if not prompts:
+                raise
+            warnings[f"{facts.name}: {name} will fail: {error.field}: {error.detail}"] = None
+            continue
+        prompts.append((name, described(built.subtasks[0], forms[0])))
+        pairs = zip(built.subtasks, forms, strict=True)
+        warnings |= dict.fromkeys(f"{facts.name}: {name}: {text}" for pair in pairs for text in _odd(*pair))
+    warnings |= dict.fromkeys(_mixed(facts.name, prompts, asked))
+    return replace(facts, prompts=tuple(prompts), warnings=tuple(warnings))
+
+
+def described(subtask: Subtask, form: ChatFormat | None) -> str:
+    """Says how a task is put to a model, for people."""
+    chat = subtask.chat
+    if form is None:
+        return PLAIN + (", system message" if chat.system else "")
+    named = chat.template_file or chat.template
+    parts = [f"chat template {named}" if named else "given chat template"]
+    if not (named or chat.template_text):
+        parts = ["its chat template"]
+    parts += ["system message"] if chat.system else []
+    if subtask.task.config.num_fewshot:
+        parts += ["examples as turns" if chat.fewshot_as_multiturn else "examples in one turn"]
+    parts += [] if chat.thinking is None else [f"thinking {'on' if chat.thinking else 'off'}"]
+    return ", ".join(parts)
+
+
+def _tried(
+    subtask: Subtask, tokenizer: PreTrainedTokenizerBase, asked: Asked, *, is_merged: bool
+) -> ChatFormat | None:
+    """Renders one question."""
+    if is_merged:
+        check_template(subtask.chat, tokenizer)
+    form = form_of(subtask, tokenizer, instruct=asked.instruct)
+    if form is not None:
+        subtask.questions("search", form=form, most=1)
+    return form
+
+
+def _odd(subtask: Subtask, form: ChatFormat | None) -> Iterator[str]:
+    if form is None:
+        return
+    if subtask.task.config.description and refuses_system(form):
+        yield "the chat template refuses system messages; the task's description is left out, as in lm-eval"
+    if writes_the_date(form):
+        yield "the chat template writes today's date into prompts, so scores may differ from day to day"
+
+
+def _mixed(name: str, prompts: Sequence[tuple[str, str]], asked: Asked) -> Iterator[str]:
+    """Yields that models are asked in different ways."""
+    if not prompts:
+        return
+    merged, how = prompts[0]
+    for parent, other in prompts[1:]:
+        if other != how and parent != merged:
+            yield f"{name}: merged models are asked as {merged} is ({how}), {parent} otherwise ({other})"
+    templates = {str(tokenizer.chat_template) for tokenizer in asked.tokenizers if tokenizer.chat_template}
+    if how.startswith("its") and len(templates) > 1:
+        yield f"{name}: the parents' chat templates differ; merged models take that of {merged}"

@@ -1,0 +1,124 @@
+"""A spec's check says how models will be asked, and which chat settings do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import InvalidSpecError
+from service.specification.spec_check import Checked, check_spec
+from tests.chat_tokenizers import chat_tokenizer
+from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
+from tests.tiny_models import save_tiny_model
+from tests.workforces import inline_pool
+from workers.pools.inline_pool import InlinePool
+
+__all__ = ["inline_pool"]
+ODD = {"broken": "{{ raise_exception('not today') }}", "qwen3-mute": None}
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of the families, and of none; tasks that compare and that generate."""
+    folder = tmp_path_factory.mktemp("shelf")
+    for seed, name in enumerate(("plain", "qwen3", "gemma", "qwen3-instruct", "qwen3-mute", "broken")):
+        save_tiny_model(folder / name, seed)
+        if name != "plain":
+            tokenizer = chat_tokenizer("qwen3" if name == "broken" else name.partition("-")[0])
+            if name in ODD:
+                tokenizer.chat_template = ODD[name]
+            tokenizer.save_pretrained(folder / name)
+    write_task(folder / "tasks", "choice", three_splits(12), **CHOICE)
+    write_task(folder / "tasks", "says", three_splits(12), **GENERATION)
+    write_task(folder / "tasks", "told", three_splits(12), **GENERATION, description="w1 w2")
+    return folder
+
+
+@pytest.fixture
+def check(shelf: Path, inline_pool: InlinePool) -> Any:
+    def checked(*parents: str, task: str = "says", chat: Any = None, **changes: Any) -> Checked:
+        objective = {"task": task, "allow_few_items": True}
+        raw: dict[str, Any] = {
+            "name": "small",
+            "parents": [str(shelf / name) for name in parents],
+            "space": {"kind": "parameter", "method": "linear"},
+            "objectives": [objective if chat is None else objective | {"chat": chat}],
+            "tasks_path": str(shelf / "tasks"),
+            "budget": {"candidates": 50},
+        }
+        return check_spec(raw | changes, inline_pool)
+
+    return checked
+
+
+def prompts(checked: Checked) -> list[str]:
+    return list(checked.facts["objectives"][0]["prompts"].values())
+
+
+def test_a_template_is_applied_where_there_is_one_and_it_is_of_use(check: Any) -> None:
+    assert prompts(check("plain")) == ["plain text"]
+    assert prompts(check("qwen3")) == ["its chat template"]
+    assert prompts(check("qwen3", task="choice")) == ["plain text"]
+    assert prompts(check("qwen3-instruct", task="choice")) == ["its chat template"]
+    assert prompts(check("qwen3", chat="off")) == ["plain text"]
+    assert prompts(check("qwen3", chat="off", task="choice")) == ["plain text"]
+    assert prompts(check("qwen3", task="choice", chat={"thinking": False})) == [
+        "its chat template, thinking off"
+    ]
+
+
+def test_objectives_may_say_otherwise_than_the_experiment_and_in_lm_evals_words(
+    check: Any, shelf: Path
+) -> None:
+    assert prompts(check("qwen3", apply_chat_template=False)) == ["plain text"]
+    assert prompts(check("qwen3", chat="on", system_instruction="w1")) == [
+        "its chat template, system message"
+    ]
+    (shelf / "own.jinja").write_text("{% for m in messages %}{{ m['content'] }} {% endfor %}")
+    own = check("plain", chat={"template": str(shelf / "own.jinja")})
+    assert prompts(own)[0].startswith("chat template ")
+    assert prompts(check("plain", chat={"template": "alpaca"})) == ["given chat template"]
+
+
+CHAT = "/objectives/0/chat"
+WRONG: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "no template": ("plain", {"chat": True}, CHAT, "has no chat template"),
+    "an unknown one": ("qwen3", {"chat": {"template": "lama"}}, f"{CHAT}/template", "no template 'lama'"),
+    "a missing file": ("qwen3", {"chat": {"template": "/t.jinja"}}, f"{CHAT}/template", "cannot be read"),
+    "one that raises": ("broken", {}, "/objectives/0", "not today"),
+    "a system message": ("gemma", {"chat": {"system": "w1"}}, f"{CHAT}/system", "refuses a system message"),
+    "the same to lm-eval": ("gemma", {"system_instruction": "w1"}, "/system_instruction", "refuses a system"),
+    "no such switch": ("gemma", {"chat": {"thinking": True}}, f"{CHAT}/thinking", "has no switch"),
+    "no such option": (
+        "qwen3",
+        {"chat": {"template_options": {"effort": "low"}}},
+        f"{CHAT}/template_options",
+        "no option 'effort'",
+    ),
+    "no room to think": (
+        "qwen3",
+        {"task": "choice", "enable_thinking": True},
+        "/enable_thinking",
+        "no room to think",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_chat_settings_that_do_not_fit_are_refused(check: Any, case: str) -> None:
+    parent, said, pointer, detail = WRONG[case]
+    with pytest.raises(InvalidSpecError) as caught:
+        check(parent, **said)
+    (mistake,) = caught.value.mistakes
+    assert mistake.pointer == pointer
+    assert detail in mistake.detail
+    assert mistake.remedy
+
+
+def test_what_differs_between_parents_or_from_what_was_meant_is_told(check: Any) -> None:
+    mixed = " ".join(check("qwen3", "qwen3-mute").warnings)
+    assert "otherwise (plain text)" in mixed
+    told = " ".join(check("gemma", task="told").warnings)
+    assert "the task's description is left out" in told
