@@ -133,12 +133,10 @@ def reproduce_here(order: ReproductionOrder) -> Reproduced:
     Raises:
         WorkerError: It could not be done.
     """
-    try:
+    with _explained("reproduction"):
         from workers.export.reproduction import reproduce
 
         return reproduce(order)
-    except Exception as error:
-        raise _explained(error, "reproduction") from error
 
 
 def _release_what_stayed() -> None:
