@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -118,13 +119,15 @@ def survey(plan: MergePlan, sources: Sources, caches: Caches | None = None) -> o
     found = SURVEYS[portions[0].plan.kernel or ""]
     if found.measure is None or found.combine is None or caches is None:
         return found.look(portions)
-    measure, countdown = found.measure, Countdown("looking at the whole model:", len(portions))
+    measure = found.measure
+    entries = {portion.name: math.prod(portion.shape) for portion in portions}
+    countdown = Countdown("looking at the whole model:", len(portions), entries=sum(entries.values()))
 
     @torch.no_grad()
     def measured(portion: PlannedPortion) -> object:
         ingredients = portion.load()
         found = measure(ingredients, prepared(portion.plan, ingredients, caches))
-        countdown.step()
+        countdown.step(entries[portion.name])
         return found
 
     return found.combine(side_by_side([portion.plan for portion in portions])(measured, portions))

@@ -141,7 +141,9 @@ class LiveModel:
             divisible = self.device == "cpu" and (small or item[0].kernel in PREPARATIONS)
             (several if divisible else alone).append(item)
 
-        countdown = Countdown("merging:", len(changed))
+        countdown = Countdown(
+            "merging:", len(changed), entries=sum(slot.tensor.numel() for _, slot in changed)
+        )
 
         def make(item: tuple[TensorPlan, _Slot], work: Map) -> None:
             tensor, slot = item
@@ -149,7 +151,7 @@ class LiveModel:
             held = slot.held
             slot.held = merge_into(slot.tensor, tensor, sources, findings, self._caches, work, held=held)
             slot.made_by = (tensor, self._survey_number)
-            countdown.step()
+            countdown.step(slot.tensor.numel())
 
         for item in alone:
             make(item, together)

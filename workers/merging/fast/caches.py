@@ -47,9 +47,10 @@ class Caches:
             size: How many bytes it takes; one that would take more than a quarter of all is not kept.
         """
         with self._lock:
-            if key in self._values:
+            known = self._values.get(key)
+            if known is not None:
                 self._values.move_to_end(key)
-                found: _Value = self._values[key][0]  # type: ignore[assignment]
+                found: _Value = known[0]  # type: ignore[assignment]
                 return found
         value = make()
         taken = size(value)

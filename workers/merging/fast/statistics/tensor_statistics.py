@@ -135,18 +135,18 @@ class TensorStatistics:
 
     def _lengths(self, parent: int, kept: SelectionMask) -> Array:
         """The table of lengths by code, int64 [2^16 + 1]."""
-        own, base, units = self.parents[parent], self.base, self._units(parent)
+        own, base = self.parents[parent], self.base
         key: tuple[Hashable, ...] = (*self._vector(parent), self.plan.seeds[parent])
         if kept.criterion is Criterion.AT_RANDOM:
-            start, extra = (np.uint32(word) for word in kept.seed)
+            start, extra = map(np.uint32, kept.seed)
             return self._remembered(
                 ("lengths by word", *key),
-                lambda: random_keys.lengths_by_word(own, base, units, start, extra),
+                lambda: random_keys.lengths_by_word(own, base, self._units(parent), start, extra),
                 lambda found: found.nbytes,
             )
         return self._remembered(
             ("lengths by key", *key, self.plan.per_parent["epsilon"][parent]),
-            lambda: random_keys.lengths_by_key(own, base, units, kept.keys),
+            lambda: random_keys.lengths_by_key(own, base, self._units(parent), kept.keys),
             lambda found: found.nbytes,
         )
 
