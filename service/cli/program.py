@@ -153,7 +153,11 @@ COMMANDS: Mapping[str, Command] = {
     "export": Command(
         "experiments.export:export",
         "Export a candidate as an ordinary Hugging Face checkpoint.",
-        ("evomerge export skills winner --to merged", "evomerge export skills 17 --to hub:org/name"),
+        (
+            "evomerge export skills winner --to merged",
+            "evomerge export skills 17 --to hub:org/name",
+            "evomerge export skills front --to hub:org/name",
+        ),
     ),
     "compose": Command(
         "models.compose:compose",

@@ -240,7 +240,7 @@ class Client:
         replace: bool = False,
         verify: bool = True,
         even_a_parent: bool = False,
-        **options: bool | str | float | None,
+        **options: Any,  # noqa: ANN401 - JSON
     ) -> ExportView:
         """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`.
 
@@ -252,8 +252,8 @@ class Client:
             replace: An earlier export there, or a model that the repository holds, may be replaced.
             verify: Have transformers load it before it gets its name.
             even_a_parent: Copy even a candidate that is one of the parents as it is.
-            options: `accept_licences`, `create_pr`, `dtype`, `shard_gigabytes`, `memory_limit`, `format`, as
-                the API's `ExportRequest` describes them.
+            options: `accept_licences`, `create_pr`, `dtype`, `shard_gigabytes`, `memory_limit`, `format`,
+                `family`, as the API's `ExportRequest` describes them.
 
         Raises:
             ApiError: There is no such candidate, or it cannot be exported so.

@@ -14,11 +14,13 @@ from service.experiment.bare_parent import bare_parent
 from service.experiment.spec import ExperimentSpec, label_of
 from service.exports.card.front_picture import PICTURE_FILE, front_picture
 from service.exports.card.model_card import model_card
+from service.exports.card.scores import with_error
 from service.exports.card.shares import mean_shares
-from service.exports.card.subject import Subject
+from service.exports.card.subject import Sibling, Subject
 from service.exports.remembered_answers import remembered_answers
 from service.exports.targets import HUB, SCORES_FILE, default_folder, is_store
 from service.reports.experiments import candidate_detail, experiment_detail, front_view
+from service.reports.views import FrontView
 from service.settings import Settings
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
@@ -55,7 +57,7 @@ def order_for(
         extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
         pictures={} if picture is None else {PICTURE_FILE: picture},
         replace=options["replace"] or _leaves(row) or _was_written_for(folder, row),
-        hub=_hub_target(row),
+        hub=_hub_target(row, experiment),
         remote=row.target if is_store(row.target) else None,
         replace_remote=options["replace"],
         shard_bytes=int(options.get("shard_gigabytes", 5.0) * _GIGABYTE),
@@ -81,7 +83,7 @@ def _leaves(row: ExportRow) -> bool:
     return row.target.startswith(HUB) or is_store(row.target)
 
 
-def _hub_target(row: ExportRow) -> HubTarget | None:
+def _hub_target(row: ExportRow, experiment: ExperimentRow) -> HubTarget | None:
     if not row.target.startswith(HUB):
         return None
     return HubTarget(
@@ -89,6 +91,7 @@ def _hub_target(row: ExportRow) -> HubTarget | None:
         private=row.options["private"],
         replace=row.options["replace"],
         create_pr=bool(row.options.get("create_pr", False)),
+        collection=f"{experiment.name}: front" if row.options.get("family") else None,
     )
 
 
@@ -122,8 +125,24 @@ def _subject(
         sheets={one.benchmark: one.sheet for one in searched if one.sheet},
         picture=PICTURE_FILE if picture is not None else None,
         dtype=row.options.get("dtype"),
+        siblings=_siblings(front, row),
     )
     return subject, picture
+
+
+def _siblings(front: FrontView, row: ExportRow) -> list[Sibling]:
+    """Returns the other members of the front that are exported with this one."""
+    points = {point.number: point for point in (*front.front, *front.baselines, *front.dominated)}
+    stem = row.target.removeprefix(HUB)[: -len(str(row.candidate_number))]
+    found = []
+    for number in row.options.get("family") or ():
+        if number == row.candidate_number or number not in points:
+            continue
+        scores = points[number].scores.get("test") or points[number].scores.get("search") or ()
+        told = ", ".join(f"{score.benchmark} {with_error(score)}" for score in scores)
+        address = f"{stem}{number}" if row.target.startswith(HUB) else f"../{number}"
+        found.append(Sibling(number, address, told))
+    return found
 
 
 def _answers(

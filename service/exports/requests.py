@@ -10,7 +10,7 @@ from search_spaces import Recipe
 from service.errors import ConflictError
 from service.experiment.bare_parent import bare_parent, unbeaten
 from service.experiment.spec import ExperimentSpec, label_of
-from service.exports.targets import HUB, checked_target, default_folder
+from service.exports.targets import HUB, BadTargetError, checked_target, default_folder
 from service.settings import Settings
 from service.store.database import Database
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
@@ -36,6 +36,8 @@ class Wanted:
         shard_gigabytes: Of the largest file of weights.
         memory_limit: Bytes that the worker may have resident.
         format: What is written.
+        family: Numbers of the candidates of a front that are exported together, this one among them; the
+            target ends with this one's number, and theirs with theirs.
     """
 
     candidate: int | Literal["winner"] = "winner"
@@ -50,11 +52,13 @@ class Wanted:
     shard_gigabytes: float = 5.0
     memory_limit: int | None = None
     format: ExportFormat = "hf"
+    family: tuple[int, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
         """What is kept with the export, beside candidate and target."""
-        return {name: value for name, value in asdict(self).items() if name not in ("candidate", "target")}
+        kept = {name: value for name, value in asdict(self).items() if name not in ("candidate", "target")}
+        return kept | {"family": list(self.family)}
 
 
 def publishing_problems(database: Database, key: str, wanted: Wanted) -> tuple[Problem, ...]:
@@ -107,8 +111,18 @@ def request_export(
         _check_is_merge(experiment, candidate, wanted)
     target = wanted.target or str(default_folder(settings, experiment, number))
     target = checked_target(target, replace=wanted.replace)
+    _check_family(target, number, wanted.family)
     _check_licences(problems)
     return repository.create_export(experiment.id, number, target, wanted.options)
+
+
+def _check_family(target: str, number: int, family: Sequence[int]) -> None:
+    if not family:
+        return
+    named = target.endswith((f"-{number}", f"/{number}"))
+    if not named or number not in family:
+        detail = f"candidate {number} of the family {list(family)} cannot go to {target[:200]!r}"
+        raise BadTargetError(detail, f"end the target with -{number} or /{number}, and name all members")
 
 
 def _check_licences(problems: Sequence[Problem]) -> None:

@@ -66,7 +66,7 @@ def export(
         return copy_to_store(exported, order.remote, replace=order.replace_remote)
     if order.hub is None:
         return exported
-    from workers.checkpoints.hub_client import push_folder  # slow to import, and most merges stay here
+    from workers.checkpoints.hub_push import push_folder  # slow to import, and most merges stay here
 
     folder = Path(exported.folder)
     try:
@@ -75,7 +75,9 @@ def export(
         kept = f"the merged model is kept in {folder}, and the same export goes on with its upload"
         raise ExportError(error.field, error.detail, f"{error.remedy}; {kept}") from error
     forget(folder)
-    return replace(exported, url=pushed.url, notes=(*exported.notes, f"on the Hub it {pushed.plan.text()}"))
+    joined = (f"in the collection {pushed.collection}",) if pushed.collection else ()
+    said = f"on the Hub it {pushed.plan.text()}"
+    return replace(exported, url=pushed.url, notes=(*exported.notes, said, *joined))
 
 
 def merge_to_disk(

@@ -119,6 +119,7 @@ class HubTarget:
     Attributes:
         replace: A model that the repository holds may be replaced.
         create_pr: Open a pull request instead of changing the main branch.
+        collection: Title of a collection of the repository's owner that it joins; made when there is none.
     """
 
     repository: str
@@ -126,6 +127,7 @@ class HubTarget:
     message: str = "Add a model merged by evomerge"
     replace: bool = False
     create_pr: bool = False
+    collection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def family(subject: Subject) -> str:
         return ""
     lines = [
         f"- [candidate {each.number}](https://huggingface.co/{each.address}): {escape(each.scores)}"
-        if "/" in each.address
+        if not each.address.startswith("..")
         else f"- candidate {each.number}, `{each.address}`: {escape(each.scores)}"
         for each in subject.siblings
     ]

@@ -100,6 +100,15 @@ class ExportRequest(BaseModel):
             "with a GGUF file beside it, by an installed converter."
         ),
     ] = "hf"
+    family: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
+        Field(
+            max_length=100,
+            description="Numbers of the candidates that are exported together, this one among them: their "
+            "cards name each other, and on the Hub they share a collection. The target ends with this "
+            "candidate's number, after a dash or a slash.",
+        ),
+    ] = ()
 
 
 @router.post(

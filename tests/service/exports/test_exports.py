@@ -200,6 +200,20 @@ def test_what_is_wanted_of_the_files_reaches_the_worker(
     assert "](evomerge_front.png)" in order.card
 
 
+def test_members_of_a_front_name_each_other(
+    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    for number in (6, 7):
+        export(steps, candidate=number, target=f"hub:me/it-{number}", family=[6, 7], accept_licences=True)
+    first, second = orders(workforce)
+    assert "[candidate 7](https://huggingface.co/me/it-7)" in first.card
+    assert "[candidate 6](https://huggingface.co/me/it-6)" in second.card
+    assert second.hub is not None
+    assert second.hub.collection == "small: front"
+    wrong = {"candidate": 7, "target": str(tmp_path / "x"), "family": [6, 7]}
+    assert steps.http.post(ADDRESS, json=wrong).json()["code"] == "bad_target"
+
+
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
     workforce.errand_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
     failed = export(steps, candidate=7)
