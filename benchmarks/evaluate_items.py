@@ -1,4 +1,4 @@
-"""Fewer items for the same decision: rotating subsets, elites asked again, and races.
+"""Fewer items for the same decision: rotating subsets, elites re-evaluated, and races.
 
     python -m benchmarks.evaluate_items [--quick]
 
@@ -62,7 +62,7 @@ class Way:
     Attributes:
         subset: Search items per generation; None asks all.
         batch, z: Items between two looks of a race, and what it is lost by; None runs no races.
-        elites: How many of the best are asked again.
+        elites: How many of the best are re-evaluated.
     """
 
     name: str

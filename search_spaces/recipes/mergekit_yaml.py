@@ -34,7 +34,7 @@ def read_recipe(text: str, notices: list[Notice] | None = None) -> Recipe:
 
     Args:
         text: One document; `search_spaces.recipes.recipe_file` reads several.
-        notices: Gets what is read by nobody and ignored; without it that is a mistake.
+        notices: Gets what is not read, and ignored; without it that is a mistake.
 
     Raises:
         RecipeFileError: The text describes none; holds one problem per mistake.

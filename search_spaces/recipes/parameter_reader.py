@@ -20,7 +20,7 @@ class ParameterReader:
     """Reads the parameters of one recipe.  Without a method, their names are not checked.
 
     Attributes:
-        misplaced: Shared parameters that stand beside a model, where nobody reads them.
+        misplaced: Shared parameters that stand beside a model, where they are not read.
     """
 
     def __init__(self, method: Method | None, problems: Problems) -> None:
@@ -51,7 +51,7 @@ class ParameterReader:
         return found
 
     def _is_idle(self, name: str, field: str, *, of_a_model: bool) -> bool:
-        """Says whether a parameter is read by nobody, and tells it."""
+        """Says whether a parameter is not read, and tells it."""
         if self._method is None or self._problems.notices is None:
             return False
         if name not in self._declared:

@@ -15,7 +15,7 @@ from search_spaces.recipes.spelling import meant
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something in a text that is read by nobody, or not as it seems; no mistake to mergekit.
+    """Something in a text that is not read, or not as it seems; no mistake to mergekit.
 
     Attributes:
         field: Where it stands, as a dotted path.
@@ -62,7 +62,7 @@ class Problems:
             self.found.append(problem)
 
     def unknown(self, field: str, kind: str, value: object, known: Iterable[str]) -> None:
-        """Notes a name that nobody declared."""
+        """Notes a name that is not declared."""
         self.add([UnknownNameError(field, kind, str(value), known)])
 
     def remark(self, field: str, detail: str, remedy: str) -> None:
@@ -84,7 +84,7 @@ class Problems:
                 self.idle_name(f"{path}{key}", "key", str(key), known)
 
     def idle_name(self, field: str, kind: str, name: str, known: Iterable[str]) -> None:
-        """Notes a name that nobody declared: a mistake where another is meant, else told and ignored."""
+        """Notes a name that is not declared: a mistake where another is meant, else told and ignored."""
         names = tuple(known)
         if self.notices is None or (name not in EVERYWHERE and meant(name, names) is not None):
             self.unknown(field, kind, name, names)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import moocore
 import numpy as np
+from numpy.typing import NDArray
 
 MOST_EXACT = 6  # objectives
 SAMPLES = 2**15
@@ -85,18 +86,26 @@ class ParetoArchive:
 
     @property
     def hypervolume(self) -> float:
-        """Volume between the reference point and the front; 0 before the reference is fixed.
+        """Volume between the reference point and the front; 0 before the reference is fixed."""
+        return hypervolume_of(np.array([self._fitness[n] for n in self._front]), self.reference)
 
-        Exact up to six objectives.  Beyond, the exact volume takes minutes, and it is estimated by a
-        rule without randomness, to about two digits (moocore's `hv_approx`).
-        """
-        if self.reference is None or not self._front:
-            return 0.0
-        points = np.array([self._fitness[n] for n in self._front])
-        reference = np.array(self.reference)
-        if len(reference) <= MOST_EXACT:
-            return float(moocore.hypervolume(points, ref=reference, maximise=True))
-        return float(moocore.hv_approx(points, ref=reference, maximise=True, nsamples=SAMPLES))
+
+def hypervolume_of(front: NDArray[np.float64], reference: Sequence[float] | None) -> float:
+    """Returns the volume between a reference point and a front; 0 where either is missing.
+
+    Exact up to six objectives.  Beyond, the exact volume takes minutes, and it is estimated by a rule
+    without randomness, to about two digits (moocore's `hv_approx`).
+
+    Args:
+        front: (n, m) fitness, larger is better.
+        reference: m numbers.
+    """
+    if reference is None or not len(front):
+        return 0.0
+    origin = np.array(reference)
+    if len(origin) <= MOST_EXACT:
+        return float(moocore.hypervolume(front, ref=origin, maximise=True))
+    return float(moocore.hv_approx(front, ref=origin, maximise=True, nsamples=SAMPLES))
 
 
 def _checked(number: int, fitness: Sequence[float]) -> tuple[float, ...]:

@@ -35,10 +35,10 @@ def recipe_in(path: Path, *, strict: bool = False) -> Recipe:
 def merges_in(path: Path, *, strict: bool = False) -> tuple[NamedMerge, ...]:
     """Returns the recipes in a file, each after those whose models it takes.
 
-    What is read by nobody is told on stderr.  Relative paths are taken from the file's folder.
+    What is not read is told on stderr.  Relative paths are taken from the file's folder.
 
     Raises:
-        CommandError: The file cannot be read or has mistakes; if `strict`, what is read by nobody is one.
+        CommandError: The file cannot be read or has mistakes; if `strict`, what is not read is one.
     """
     notices: list[Notice] = []
     try:
@@ -51,7 +51,7 @@ def merges_in(path: Path, *, strict: bool = False) -> tuple[NamedMerge, ...]:
     if notices and strict:
         listed = "\n".join(f"  {notice}" for notice in notices)
         hint = "mend the file, or leave --strict out"
-        raise CommandError(f"{path} says what nobody reads:\n{listed}", hint, code=Exit.INVALID)
+        raise CommandError(f"{path} has parts that are not read:\n{listed}", hint, code=Exit.INVALID)
     for notice in notices:
         note(f"Warning: {path}, {notice}")
     folder = path.absolute().parent

@@ -99,7 +99,7 @@ def say_recipe(text: str, *, as_json: bool) -> None:
 
 
 def clean(text: str) -> str:
-    """Returns text without characters that would steer the terminal."""
+    """Returns text without characters that would control the terminal."""
     return _CONTROL.sub("�", text)
 
 

@@ -19,7 +19,9 @@ from service.exports.card.shares import mean_shares
 from service.exports.card.subject import Sibling, Subject
 from service.exports.remembered_answers import remembered_answers
 from service.exports.targets import HUB, SCORES_FILE, default_folder, is_store
-from service.reports.experiments import candidate_detail, experiment_detail, front_view
+from service.reports.experiments import candidate_detail, experiment_detail
+from service.reports.front import front_view
+from service.reports.score_columns import read_columns
 from service.reports.views import FrontView
 from service.settings import Settings
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
@@ -30,6 +32,7 @@ from workers.protocol.stored_answers import StoredAnswers
 
 RECIPE_FILE = "mergekit_config.yml"
 _GIGABYTE = 1_000_000_000
+MOST_SHOWN = 10_000  # candidates off the front, in the picture
 
 
 def order_for(
@@ -103,7 +106,8 @@ def _subject(
 ) -> tuple[Subject, bytes | None]:
     """Returns what the card is about, and its picture."""
     experiment, candidate, recipe = of
-    front = front_view(repository, experiment, "search")
+    columns = read_columns(repository.session, experiment, "search")
+    front = front_view(columns, experiment, dominated=MOST_SHOWN)
     picture = front_picture(front, candidate.number)
     text, facts = write_recipe(recipe), experiment.facts
     to_hub = row.target.startswith(HUB)

@@ -102,7 +102,7 @@ class ItemSurrogate(Optimizer):
             return Origin("sample")
         if self._recombines(rng):
             return Origin("recombination", tuple(dict.fromkeys(e.number for e in self._trio(rng))))
-        best = self._outlook_now().best(self._weighting(rng))
+        best = self._posterior_now().best(self._weighting(rng))
         return Origin(self.operator, (known[best].number,))
 
     def mean(self) -> Genome | None:
@@ -141,7 +141,7 @@ class ItemSurrogate(Optimizer):
             return None
         return np.asarray(rng.dirichlet(np.ones(count)), dtype=np.float64)
 
-    def _outlook_now(self) -> ItemPosterior:
+    def _posterior_now(self) -> ItemPosterior:
         if self._posterior is None:
             evaluations = self._known.evaluations
             positions = np.array([self.position_of(evaluation.genome) for evaluation in evaluations])
@@ -160,7 +160,7 @@ class ItemSurrogate(Optimizer):
             weighting: One number per objective; None for the stated sum.
             again: Takes a genome that was told, too.
         """
-        item_posterior = self._outlook_now()
+        item_posterior = self._posterior_now()
         start = item_posterior.positions[item_posterior.best(weighting)]
         count = len(start)
         with self._blas.limit(limits=1, user_api="blas"):

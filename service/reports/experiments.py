@@ -13,14 +13,11 @@ from uuid import UUID
 from evaluators import SPLITS, Split
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
-from service.archives.pareto import ParetoArchive
 from service.errors import InvalidSpecError
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import CandidateStatus
-from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
-from service.reports.recipe_words import in_few_words
 from service.reports.views import (
     CandidateDetail,
     CandidateView,
@@ -29,8 +26,6 @@ from service.reports.views import (
     ExperimentView,
     ExportView,
     FailureView,
-    FrontPoint,
-    FrontView,
     HypervolumePoint,
     MistakeView,
     ProgressView,
@@ -235,60 +230,6 @@ def _candidate(row: CandidateRow, front: frozenset[int]) -> dict[str, object]:
         "created_at": row.created_at,
         "settled_at": row.settled_at,
     }
-
-
-def front_view(repository: Repository, row: ExperimentRow, split: Split) -> FrontView:
-    """Returns the front on a split, measured from the worst baseline in each objective."""
-    objectives = objectives_of(row)
-    scored = repository.candidates(row.id, status=CandidateStatus.SCORED)
-    archive = _archive(objectives, scored, split)
-    if split == "search" and row.reference is not None:
-        archive.reference = tuple(row.reference)
-    front = set(archive.front)
-    told = front | ({row.winner["number"]} if row.winner else set())
-    points = {
-        c.number: FrontPoint(
-            number=c.number,
-            kind=c.kind,
-            label=c.label,
-            words=_words(row, c) if c.number in told or c.kind.is_baseline else "",
-            scores=score_views(c.evaluations),
-        )
-        for c in scored
-        if objectives.fitness(values_on(split, c.evaluations)) is not None
-    }
-    return FrontView(
-        split=split,
-        objectives=list(objectives),
-        front=[points[number] for number in archive.front],
-        baselines=[point for point in points.values() if point.kind.is_baseline],
-        dominated=[p for p in points.values() if not p.kind.is_baseline and p.number not in front],
-        reference=objectives.in_own_units(archive.reference),
-        hypervolume=archive.hypervolume,
-        winner=row.winner["number"] if row.winner else None,
-    )
-
-
-def _words(experiment: ExperimentRow, candidate: CandidateRow) -> str:
-    if candidate.recipe is None:
-        return ""
-    return in_few_words(Recipe.model_validate(candidate.recipe), experiment.facts["layers"])
-
-
-def _archive(objectives: Objectives, scored: Iterable[CandidateRow], split: Split) -> ParetoArchive:
-    """Returns the archive of all that was scored on a split."""
-    archive = ParetoArchive()
-    # The baselines first: among equals the front keeps the first, and the reference is theirs.
-    for candidate in sorted(scored, key=lambda c: (not c.kind.is_baseline, c.number)):
-        fitness = objectives.fitness(values_on(split, candidate.evaluations))
-        if fitness is None or candidate.violation:
-            continue
-        if archive.reference is None and not candidate.kind.is_baseline:
-            archive.fix_reference()
-        archive.add(candidate.number, fitness, objectives.scalar(fitness))
-    if archive.reference is None:
-        archive.fix_reference()
-    return archive
 
 
 def validation_view(found: Checked | InvalidSpecError) -> ValidationView:

@@ -24,7 +24,7 @@ def asked_of_all(experiment: ExperimentDetail) -> Iterator[str]:
 
 
 def asked_of_one(candidate: CandidateView, objectives: Sequence[ObjectiveFacts]) -> Iterator[str]:
-    """Yields which part of the search items a candidate answered, and when it was asked again."""
+    """Yields which part of the search items a candidate answered, and when it was re-evaluated."""
     sizes = {objective.name: objective.items.get("search", 0) for objective in objectives}
     scores = [score for score in candidate.scores.get("search", ()) if score.is_part]
     parts = [

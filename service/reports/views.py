@@ -209,7 +209,8 @@ class FrontView(View):
     """The front on one split, with the baselines to compare it to.
 
     Attributes:
-        dominated: Other candidates, so that a picture shows the whole cloud.
+        dominated: Candidates off the front, the newest of them where there are many, and the winner.
+        dominated_total: How many there are.
     """
 
     split: Split
@@ -217,6 +218,7 @@ class FrontView(View):
     front: list[FrontPoint]
     baselines: list[FrontPoint]
     dominated: list[FrontPoint]
+    dominated_total: int
     reference: list[float] | None
     hypervolume: float
     winner: int | None

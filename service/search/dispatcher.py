@@ -51,7 +51,7 @@ class Record(Protocol):
 
 
 class ReevaluationRecord(Protocol):
-    """Where it is written down what candidates answer that are asked again."""
+    """Where the answers of re-evaluated candidates are written down."""
 
     def reevaluated(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
         """Notes what a candidate answered to a later generation's items."""

@@ -134,7 +134,7 @@ class _Check:
     raw: Mapping[str, Any]
     mistakes: list[Mistake]
     layouts: dict[Parent, Layout] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)  # what recipes say and nobody reads
+    ignored: list[str] = field(default_factory=list)  # parts of recipes that are not read
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     merged: Recipe | None = None
@@ -325,7 +325,7 @@ class _Check:
                     self.mistakes.append(Mistake(pointer, problem.code, detail, problem.remedy))
             else:
                 self.ignored += [f"baselines.recipes.{name}, {notice}" for notice in notices]
-                self.mistakes += self._misfits(recipe, pointer)
+                self.mistakes += self._incompatibilities(recipe, pointer)
 
     def warm_start(self, earlier: Earlier) -> None:
         """Takes over the best recipes of earlier experiments, if the parents can cook them."""
@@ -341,10 +341,10 @@ class _Check:
                 remedy = "name an experiment of this server that has scored candidates"
                 self.mistakes.append(Mistake(pointer, "not_found", detail, remedy))
             for baseline in found or ():
-                self.mistakes += self._misfits(baseline.recipe, pointer)
+                self.mistakes += self._incompatibilities(baseline.recipe, pointer)
                 self.taken_over.append(baseline)
 
-    def _misfits(self, recipe: Recipe, pointer: str) -> Iterator[Mistake]:
+    def _incompatibilities(self, recipe: Recipe, pointer: str) -> Iterator[Mistake]:
         """Yields what a recipe takes that the experiment's parents do not have."""
         if self.pool is None:
             return

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
 from evaluators import Score, Split
+from search_spaces import Recipe
 from service.errors import ConflictError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
@@ -171,6 +172,16 @@ class Repository:
         # The same rows may be here already, without their items.
         fresh = query.execution_options(populate_existing=True)
         return [score_of(row) for row in self.session.scalars(fresh)]
+
+    def recipes(self, experiment_id: UUID, numbers: Sequence[int]) -> dict[int, Recipe]:
+        """Returns the recipes of the candidates with these numbers, as far as they have one."""
+        query = select(CandidateRow.number, CandidateRow.recipe).where(
+            CandidateRow.experiment_id == experiment_id,
+            CandidateRow.number.in_(numbers),
+            CandidateRow.recipe.is_not(None),
+        )
+        found = self.session.execute(query)
+        return {number: Recipe.model_validate(recipe) for number, recipe in found}
 
     def counts(self, experiment_id: UUID) -> dict[CandidateStatus, int]:
         """Returns how many candidates have each status; statuses without candidates are left out."""

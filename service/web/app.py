@@ -89,4 +89,4 @@ def open_services(
         if duty in duties:
             part.start()
             cleanup.callback(part.stop)
-    return Services(settings, database, force, runner, exporter, stopping)
+    return Services(settings, database, force, runner, exporter, stopping=stopping)

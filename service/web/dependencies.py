@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from service.controller.runner import Runner
 from service.exports.exporter import Exporter
+from service.reports.score_columns import ColumnsCache
 from service.settings import Settings
 from service.store.database import Database
 from service.store.repository import Repository
@@ -22,6 +23,7 @@ class Services:
     """The parts of a running service.
 
     Attributes:
+        columns: Scores that pages and routes read again and again.
         stopping: Set when the service goes down, so that endless answers end.
     """
 
@@ -30,6 +32,7 @@ class Services:
     workforce: Workforce
     runner: Runner
     exporter: Exporter
+    columns: ColumnsCache = field(default_factory=ColumnsCache)
     stopping: threading.Event = field(default_factory=threading.Event)
 
 

@@ -28,15 +28,15 @@ class SteeredWorkforce(ScriptedWorkforce):
     """A scripted workforce that answers only while its gate is open, and writes what it exports.
 
     Attributes:
-        pace: Seconds per answer.  Controllers look for wishes every so often: a run that is over in
+        pace: Seconds per answer.  Controllers look for requests every so often: a run that is over in
             no time cannot be paused.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"benchmarks": ("words", "sums")} | options)
-        self.gate, self.errand_gate = threading.Event(), threading.Event()
+        self.gate, self.job_gate = threading.Event(), threading.Event()
         self.gate.set()
-        self.errand_gate.set()
+        self.job_gate.set()
         self.pace = 0.0
 
     def next_outcome(self, timeout: float) -> Outcome | None:
@@ -49,7 +49,7 @@ class SteeredWorkforce(ScriptedWorkforce):
     def run_job(self, job: Job) -> JobResult:
         """Writes an export's texts where the checkpoint would be."""
         if isinstance(job, ExportOrder):
-            self.errand_gate.wait(PATIENCE)
+            self.job_gate.wait(PATIENCE)
         result = super().run_job(job)
         if isinstance(job, ExportOrder):
             return self._write(job)

@@ -73,7 +73,7 @@ class ScriptedWorkforce:
         self.prepared: list[Workload] = []
         self.jobs: list[Job] = []
         self.prepare_error: Exception | None = None
-        self.errand_error: WorkerError | None = None
+        self.job_error: WorkerError | None = None
         self.under_way: list[Assignment] = []
         self._rng = np.random.default_rng(0)
 
@@ -122,8 +122,8 @@ class ScriptedWorkforce:
     def run_job(self, job: Job) -> JobResult:
         """Answers inquiries about tasks it knows; pretends to export."""
         self.jobs.append(job)
-        if self.errand_error is not None:
-            raise self.errand_error
+        if self.job_error is not None:
+            raise self.job_error
         if isinstance(job, BenchmarkInquiry):
             return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in job.benchmarks))
         if isinstance(job, KinshipInquiry):

@@ -14,7 +14,6 @@ from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout, text_config
 from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial
 from workers.errors import ExportError, MismatchError
-from workers.operations.alignment import Alignment, describe, matchable_blocks
 from workers.operations.blocks import Block, Facet, Read, unit_tensors
 from workers.operations.partial_merge import (
     Partition,
@@ -34,6 +33,7 @@ from workers.operations.rewriting import (
     stored_as,
     write_result,
 )
+from workers.operations.unit_alignment import UnitAlignment, describe, matchable_blocks
 from workers.operations.weight_matching import assign, similarity
 from workers.protocol.messages import Transformed
 from workers.protocol.transform_orders import PartialMergeOrder, Place
@@ -86,7 +86,7 @@ def _write(
     report = Report("partial merge", _settings(order), {"mlp_width": width})
     with readers(first, second) as (read_first, read_second):
         others = [block for block in blocks if block.name not in mlps]
-        aligned = Alignment(others, read_first, read_second, seed=order.seed)
+        aligned = UnitAlignment(others, read_first, read_second, seed=order.seed)
         merger = _Merger(mlps, read_first, read_second, order.ratio, statistics)
 
         def tensors() -> Iterator[tuple[str, Tensor]]:

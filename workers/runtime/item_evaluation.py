@@ -51,12 +51,12 @@ def evaluate_items(assignment: Assignment, item_sets: Sequence[ItemSet], ask: As
         scores = ask(assignment.items)
         return ItemEvaluation(scores, asked=_count(assignment.items, item_sets))
     wanted = assignment.items or tuple(tuple(range(item_set.size)) for item_set in item_sets)
-    interview = _Interview(item_sets, ask, assignment.known)
+    answered = _Answers(item_sets, ask, assignment.known)
     if assignment.race is not None:
         _check_race(assignment.race, wanted)
-        return _race(assignment.race, wanted, interview)
-    interview.hear(wanted)
-    return ItemEvaluation(interview.scores(wanted, at_once=True), asked=interview.asked)
+        return _race(assignment.race, wanted, answered)
+    answered.ask(wanted)
+    return ItemEvaluation(answered.scores(wanted, at_once=True), asked=answered.asked)
 
 
 def _moved(item_sets: Sequence[ItemSet], ask: Ask) -> ItemEvaluation:
@@ -65,7 +65,7 @@ def _moved(item_sets: Sequence[ItemSet], ask: Ask) -> ItemEvaluation:
     return ItemEvaluation(ask(items) if any(items) else (), asked=sum(map(len, items)))
 
 
-class _Interview:
+class _Answers:
     """What one candidate has answered so far, in this assignment or an earlier one."""
 
     def __init__(self, item_sets: Sequence[ItemSet], ask: Ask, known: Sequence[Score]) -> None:
@@ -80,7 +80,7 @@ class _Interview:
                     name = item_set.benchmark or score.benchmark  # another experiment may call it otherwise
                     self._like[number] = replace(score, benchmark=name)
 
-    def hear(self, wanted: ItemIndices) -> None:
+    def ask(self, wanted: ItemIndices) -> None:
         """Asks those of the wanted items that are not answered yet."""
         missing = tuple(
             tuple(index for index in indices if index not in answers)
@@ -89,10 +89,10 @@ class _Interview:
         if not any(missing):
             return
         everything = all(len(m) == s.size for m, s in zip(missing, self._item_sets, strict=True))
-        heard = iter(self._ask(None if everything else missing))
+        scored = iter(self._ask(None if everything else missing))
         for number, indices in enumerate(missing):
             if indices:
-                score = next(heard)
+                score = next(scored)
                 if len(score.per_item) != len(indices):
                     raise EvaluationError(
                         "metric",
@@ -108,7 +108,7 @@ class _Interview:
 
         Args:
             wanted: The items.
-            at_once: No race cut the questions into batches: who answered a whole item set keeps its margins.
+            at_once: No race cut the questions into batches: whole item sets keep their margins.
         """
         found = []
         for number, indices in enumerate(wanted):
@@ -126,22 +126,22 @@ class _Interview:
         return tuple(sign * answers[index] for index in indices)
 
 
-def _race(race: Race, wanted: ItemIndices, interview: _Interview) -> ItemEvaluation:
+def _race(race: Race, wanted: ItemIndices, answered: _Answers) -> ItemEvaluation:
     """Asks batch after batch until all are asked or the race is lost."""
     seen: list[list[int]] = [[] for _ in wanted]  # indices among the wanted items
     for batch in race.rounds():
-        interview.hear(_items(wanted, batch))
+        answered.ask(_items(wanted, batch))
         for indices, more in zip(seen, batch, strict=True):
             indices.extend(more)
         if _complete(seen, wanted):
             break
         fitness = [
-            interview.fitness(n, [wanted[n][index] for index in indices]) for n, indices in enumerate(seen)
+            answered.fitness(n, [wanted[n][index] for index in indices]) for n, indices in enumerate(seen)
         ]
         if race_result(race, seen, fitness).lost(race.z):
-            scores = interview.scores(_items(wanted, seen))
-            return ItemEvaluation(_estimated(race, seen, scores, fitness), pruned=True, asked=interview.asked)
-    return ItemEvaluation(interview.scores(wanted), asked=interview.asked)
+            scores = answered.scores(_items(wanted, seen))
+            return ItemEvaluation(_estimated(race, seen, scores, fitness), pruned=True, asked=answered.asked)
+    return ItemEvaluation(answered.scores(wanted), asked=answered.asked)
 
 
 def _estimated(

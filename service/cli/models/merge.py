@@ -55,7 +55,7 @@ def merge(
         typer.Option("--verify/--no-verify", help="Have transformers load it before it gets its name."),
     ] = True,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a recipe that says what nobody reads.")
+        bool, typer.Option("--strict", help="Refuse a recipe with parts that are not read.")
     ] = False,
     intermediate: Annotated[
         Path | None,

@@ -36,7 +36,7 @@ def preflight(
     ],
     as_json_text: JsonOption = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a recipe that says what nobody reads.")
+        bool, typer.Option("--strict", help="Refuse a recipe with parts that are not read.")
     ] = False,
 ) -> int:
     """Say what the parents of a merge are, what it needs, and what will not work.

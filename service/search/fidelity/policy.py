@@ -57,7 +57,7 @@ class FidelityPolicy:
         self.subsampling = None if rotation is None else Subsampling(rotation)
         self._waiting: list[_Waiting] = []
         self._elites: dict[int, list[Candidate]] = {}  # by generation, until they are re-evaluated
-        self._told: dict[int, Candidate] = {}  # who may be asked again
+        self._told: dict[int, Candidate] = {}  # those that may be re-evaluated
         self._known: dict[int, tuple[Reevaluation, ...]] = {}  # what is remembered of that
         self._rivals: dict[int, int | None] = {}  # whom a candidate races
         self._halvings: dict[int, SuccessiveHalving] = {}  # by generation

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
@@ -16,9 +17,9 @@ from service.reports.experiments import (
     candidate_detail,
     candidate_view,
     front_numbers,
-    front_view,
     recipe_text,
 )
+from service.reports.front import MOST_DOMINATED, front_view
 from service.reports.lineage import lineage_view
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.views import CandidateDetail, CandidatePage, FrontView
@@ -34,8 +35,12 @@ Number = Annotated[int, Path(ge=0, lt=2**31, description="The candidate's number
 
 
 class CandidateQuery(PageQuery):
-    """Which candidates are wanted."""
+    """Which candidates are wanted, and how."""
 
+    format: Annotated[
+        Literal["json", "csv"] | None,
+        Field(description="`csv` gives every row in one table; None goes by the Accept header."),
+    ] = None
     status: Annotated[CandidateStatus | None, Field(description="Only those with this status.")] = None
 
 
@@ -59,7 +64,7 @@ def list_candidates(
     with services.database.reading() as session:
         repository = Repository(session)
         experiment = repository.experiment(key)
-        if _wants_csv(accept):
+        if page.format == "csv" or (page.format is None and _wants_csv(accept)):
             table = candidate_rows(services.database, experiment, status=page.status)
             return StreamingResponse(table, media_type="text/csv; charset=utf-8")
         rows = repository.candidates(
@@ -146,7 +151,14 @@ def get_archive(key: str, repository: Reading) -> ArchiveView:
 def get_front(
     key: str,
     repository: Reading,
+    services: ServicesHere,
     split: Annotated[Split, Query(description="`search` is what the optimizer was told.")] = "search",
+    dominated: Annotated[
+        int, Query(ge=0, le=100_000, description="How many candidates off the front, the newest first.")
+    ] = MOST_DOMINATED,
 ) -> FrontView:
-    """Gives the non-dominated candidates on a split, the baselines and everything they dominate."""
-    return front_view(repository, repository.experiment(key), split)
+    """Gives the non-dominated candidates on a split, the baselines and the newest of what they dominate."""
+    experiment = repository.experiment(key)
+    columns = services.columns.columns(repository.session, experiment, split)
+    recipes = partial(repository.recipes, experiment.id)
+    return front_view(columns, experiment, dominated=dominated, recipes=recipes)

@@ -19,6 +19,7 @@ from service.reports.views import (
     ExportView,
     ScoreView,
 )
+from service.store.candidate_order import COLUMNS, Order
 from service.web.dashboard.formats import all_shares, is_share
 from service.web.dashboard.lineage import LineagePicture
 from service.web.dashboard.plane import score_of
@@ -26,7 +27,8 @@ from service.web.dashboard.stacking import StackingPicture
 from service.web.dashboard.verdict import Verdict, VerdictRow, best_parent
 
 Show = Literal["all", "front", "baselines", "failed"]
-FEWEST_ROWS, MOST_ROWS = 30, 1_000
+PAGE_ROWS = 30
+LAST_PAGE = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,22 @@ class Choice:
     """What the reader chose to see; it lives in the query string, so that links keep it.
 
     Attributes:
+        names: Of the objectives.
         x, y: Objectives on the axes of the front.
-        rows: How many candidates the table shows.
+        sort: The column that the table is sorted by: `score0` for the first objective's scores, or one of
+            `service.store.candidate_order.COLUMNS`.
+        down: Whether the largest come first.
+        page: Which part of the table, from 1.
     """
 
     split: Split
+    names: tuple[str, ...]
     x: str
     y: str
     show: Show
-    rows: int
+    sort: str
+    down: bool
+    page: int
 
     @classmethod
     def read(cls, wanted: dict[str, str], names: Sequence[str]) -> Self:
@@ -50,19 +59,37 @@ class Choice:
         split, show = wanted.get("split", ""), wanted.get("show", "")
         x = wanted["x"] if wanted.get("x") in names else names[0]
         y = wanted["y"] if wanted.get("y") in names else names[min(1, len(names) - 1)]
-        rows = wanted.get("rows", "")
+        sorts = (*COLUMNS, *(f"score{place}" for place in range(len(names))))
+        sort, page = wanted.get("sort", ""), wanted.get("page", "")
         return cls(
             split=split if split in SPLITS else "search",
+            names=tuple(names),
             x=x,
             y=y,
             show=cast("Show", show) if show in get_args(Show) else "all",
-            rows=min(max(int(rows), FEWEST_ROWS), MOST_ROWS) if rows.isdecimal() else FEWEST_ROWS,
+            sort=sort if sort in sorts else "number",
+            down=wanted.get("down", "1") != "0",
+            page=min(max(int(page), 1), LAST_PAGE) if page.isdecimal() and len(page) < 8 else 1,
         )
 
     def query(self, **changes: str | int) -> str:
         """Returns the query string of this choice with some changes."""
-        plain = {"split": self.split, "x": self.x, "y": self.y, "show": self.show, "rows": self.rows}
+        plain: dict[str, str | int] = {"split": self.split, "x": self.x, "y": self.y, "show": self.show}
+        plain |= {"sort": self.sort, "down": int(self.down), "page": self.page}
         return urlencode(plain | changes)
+
+    def sorted_by(self, column: str) -> str:
+        """Returns the query string that sorts by a column, or turns its order round."""
+        first = column not in ("label", "status")  # scores and numbers: the largest; words: the first
+        down = not self.down if column == self.sort else first
+        return self.query(sort=column, down=int(down), page=1)
+
+    @property
+    def order(self) -> Order:
+        """How the table is sorted."""
+        if self.sort.startswith("score"):
+            return Order(None, self.names[int(self.sort.removeprefix("score"))], self.down)
+        return Order(self.sort, None, self.down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +111,8 @@ class ExperimentContext:
 
     Attributes:
         baselines: What generation 0 scored.
-        candidates: Rows of the table, newest first.
-        more: Whether the table has rows beyond these.
+        candidates: Rows of the table's page.
+        total: How many rows all its pages have.
         newest_event: The page shows what was so after this event.
     """
 
@@ -94,7 +121,7 @@ class ExperimentContext:
     baselines: Sequence[CandidateView]
     verdict: Verdict | None
     candidates: Sequence[CandidateView]
-    more: bool
+    total: int
     exports: Sequence[ExportView]
     newest_event: int
 
@@ -117,6 +144,16 @@ class ExperimentContext:
     def best_parent(self) -> VerdictRow | None:
         """The parent with the highest weighted mean on the search split."""
         return best_parent(self.baselines, self.experiment.objectives, "search")
+
+    @property
+    def first_row(self) -> int:
+        """The place of the page's first row among all, from 1."""
+        return (self.choice.page - 1) * PAGE_ROWS + 1
+
+    @property
+    def last_page(self) -> int:
+        """The number of the last page."""
+        return max(-(-self.total // PAGE_ROWS), 1)
 
     @property
     def splits_with_scores(self) -> tuple[Split, ...]:

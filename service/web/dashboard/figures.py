@@ -63,7 +63,7 @@ def describe_front(view: FrontView, x: str, y: str) -> str:
     axes = f"{y} over candidates" if x == y else f"{y} against {x}"
     text = (
         f"{axes} on the {view.split} split: a front of {len(view.front)} candidates, {evolved} of them "
-        f"evolved, {len(view.dominated)} dominated ones and {len(view.baselines)} baselines"
+        f"evolved, {view.dominated_total} dominated ones and {len(view.baselines)} baselines"
     )
     return text + (f"; candidate {view.winner} is the winner." if view.winner is not None else ".")
 

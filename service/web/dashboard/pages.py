@@ -5,7 +5,8 @@ Every page works without scripts and has its twin in the API, named in its foote
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -17,18 +18,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evaluators import SPLITS
 from search_spaces import Recipe
 from service.errors import NotFoundError
-from service.experiment.candidate import CandidateStatus
 from service.reports import experiments as reports
 from service.reports.archive import archive_view
+from service.reports.front import front_view
 from service.reports.layer_weights import LayerWeights, layer_weights
 from service.reports.lineage import lineage_view
 from service.reports.views import CandidateView, ExperimentDetail
+from service.store.candidate_order import NOT_PROPOSED_BY_A_SEARCH, WITHOUT_SCORES, numbers_in_order
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from service.web.dashboard import assets, figures, formats
 from service.web.dashboard.archive_figure import archive_figure
 from service.web.dashboard.contexts import (
+    PAGE_ROWS,
     CandidateContext,
     Choice,
     Context,
@@ -37,9 +40,10 @@ from service.web.dashboard.contexts import (
     MissingContext,
 )
 from service.web.dashboard.lineage import lineage_picture
+from service.web.dashboard.plane import MOST_POINTS
 from service.web.dashboard.stacking import StackingPicture, stacking_picture
 from service.web.dashboard.verdict import Verdict, verdict_of
-from service.web.dependencies import Reading
+from service.web.dependencies import Reading, Services, ServicesHere
 
 LIST_ROWS = 50
 EXPORT_ROWS = 20
@@ -81,7 +85,7 @@ def experiments(repository: Reading, wanted: Wanted) -> HTMLResponse:
 
 
 @router.get("/e/{key}")
-def experiment(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
+def experiment(key: str, repository: Reading, services: ServicesHere, wanted: Wanted) -> HTMLResponse:
     """Shows an experiment: verdict, progress, front, candidates."""
     try:
         row = repository.experiment(key)
@@ -89,14 +93,14 @@ def experiment(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
         return _missing(error)
     detail = reports.experiment_detail(repository, row)
     choice = Choice.read(wanted, [objective.name for objective in detail.objectives])
-    candidates, more = _table(repository, row, choice)
+    candidates, total = _table(repository, row, choice)
     page = ExperimentContext(
         experiment=detail,
         choice=choice,
         baselines=[reports.candidate_view(found, front=frozenset()) for found in _baselines(repository, row)],
-        verdict=_verdict(repository, row, detail),
+        verdict=_verdict(services, repository, row, detail),
         candidates=candidates,
-        more=more,
+        total=total,
         exports=[reports.export_view(export) for export in repository.exports(row.id, limit=EXPORT_ROWS)],
         newest_event=repository.last_event(),
     )
@@ -122,14 +126,29 @@ def candidate(key: str, number: int, repository: Reading) -> HTMLResponse:
 
 
 @router.get("/e/{key}/figures/front.json")
-def front_figure(key: str, repository: Reading, wanted: Wanted, theme: ThemeWanted = "light") -> Response:
+def front_figure(
+    key: str,
+    request: Request,
+    repository: Reading,
+    services: ServicesHere,
+    wanted: Wanted,
+    theme: ThemeWanted = "light",
+) -> Response:
     """Gives the front as a plotly figure; with one objective, that objective over the candidates."""
     row = repository.experiment(key)
     choice = Choice.read(wanted, list(objectives_of(row).names))
-    view = reports.front_view(repository, row, choice.split)
-    if len(view.objectives) == 1:
-        return _figure(figures.best_so_far_figure(view, theme=theme))
-    return _figure(figures.front_figure(view, choice.x, choice.y, theme=theme))
+    columns = services.columns.columns(repository.session, row, choice.split)
+    tag = f'"{columns.newest}-{zlib.crc32(request.url.query.encode()):08x}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    view = front_view(columns, row, dominated=MOST_POINTS)
+    one = len(view.objectives) == 1
+    figure = (
+        figures.best_so_far_figure(view, theme=theme)
+        if one
+        else figures.front_figure(view, choice.x, choice.y, theme=theme)
+    )
+    return _figure(figure, tag)
 
 
 @router.get("/e/{key}/figures/hypervolume.json")
@@ -163,33 +182,31 @@ def static_file(version: str, name: str, request: Request) -> Response:
     return Response(asset.plain, media_type=asset.media_type, headers=headers)
 
 
-def _verdict(repository: Repository, row: ExperimentRow, detail: ExperimentDetail) -> Verdict | None:
+def _verdict(
+    services: Services, repository: Repository, row: ExperimentRow, detail: ExperimentDetail
+) -> Verdict | None:
     if detail.winner is None:
         return None
-    return verdict_of(detail, reports.front_view(repository, row, "test"))
+    columns = services.columns.columns(repository.session, row, "test")
+    return verdict_of(detail, front_view(columns, row, dominated=0))
 
 
-def _table(
-    repository: Repository, row: ExperimentRow, choice: Choice
-) -> tuple[Sequence[CandidateView], bool]:
-    """Returns the newest candidates of the chosen kind, and whether there are more."""
+def _table(repository: Repository, row: ExperimentRow, choice: Choice) -> tuple[Sequence[CandidateView], int]:
+    """Returns one page of the chosen candidates, and how many there are on all."""
     front = reports.front_numbers(repository, row.id)
-    rows: Iterable[CandidateRow]
-    if choice.show == "front":
-        newest = sorted(front, reverse=True)
-        count, rows = len(newest), [repository.candidate(row.id, n) for n in newest[: choice.rows]]
-    elif choice.show == "baselines":
-        found = _baselines(repository, row)
-        count, rows = len(found), found[::-1]
-    elif choice.show == "failed":
-        failed = repository.candidates(row.id, status=CandidateStatus.FAILED)
-        failed += repository.candidates(row.id, status=CandidateStatus.INFEASIBLE)
-        count, rows = len(failed), sorted(failed, key=lambda found: -found.number)
-    else:
-        count = sum(repository.counts(row.id).values())  # numbers have no gaps
-        rows = repository.candidates(row.id, after=max(count - choice.rows, 0) - 1)[::-1]
-    views = [reports.candidate_view(found, front=front) for found in rows]
-    return views[: choice.rows], count > choice.rows
+    numbers, total = numbers_in_order(
+        repository.session,
+        row.id,
+        choice.order,
+        split=choice.split,
+        status=WITHOUT_SCORES if choice.show == "failed" else (),
+        kinds=NOT_PROPOSED_BY_A_SEARCH if choice.show == "baselines" else (),
+        among=front if choice.show == "front" else None,
+        limit=PAGE_ROWS,
+        offset=(choice.page - 1) * PAGE_ROWS,
+    )
+    found = {each.number: each for each in repository.candidates_numbered(row.id, numbers)}
+    return [reports.candidate_view(found[number], front=front) for number in numbers], total
 
 
 def _baselines(repository: Repository, row: ExperimentRow) -> list[CandidateRow]:
@@ -214,8 +231,9 @@ def _missing(error: NotFoundError) -> HTMLResponse:
     return render("missing.html", MissingContext(error.detail), status=404)
 
 
-def _figure(figure: go.Figure) -> Response:
-    return Response(figure.to_json(), media_type="application/json", headers={"Cache-Control": "no-cache"})
+def _figure(figure: go.Figure, tag: str | None = None) -> Response:
+    headers = {"Cache-Control": "no-cache"} | ({"ETag": tag} if tag else {})
+    return Response(figure.to_json(), media_type="application/json", headers=headers)
 
 
 def _as_id(text: str) -> UUID | None:

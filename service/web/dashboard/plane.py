@@ -91,7 +91,7 @@ class Plane:
         """Evolved candidates off the front, faint; the newest where there are too many to draw."""
         others = [p for p in self.view.dominated if p.number != self.view.winner]
         shown = others[-MOST_POINTS:]
-        left_out = f" (newest {len(shown):,})" if len(shown) < len(others) else ""
+        left_out = f" (newest {len(shown):,})" if len(shown) + 1 < self.view.dominated_total else ""
         trace = self._marks(f"Dominated{left_out}", shown, "circle", self.palette.cloud, size=5)
         return None if trace is None else trace.update(opacity=0.5, error_x=None, error_y=None)
 

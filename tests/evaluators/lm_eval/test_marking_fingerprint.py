@@ -76,7 +76,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def sheet_of(folder: Path, config: dict[str, Any], code: str = "", **settings: Any) -> str:
+def marking_of(folder: Path, config: dict[str, Any], code: str = "", **settings: Any) -> str:
     """Writes a task into a new folder and returns the fingerprint of its search items."""
     write_task(folder, "words", three_splits(), **config)
     if code:
@@ -89,29 +89,29 @@ def sheet_of(folder: Path, config: dict[str, Any], code: str = "", **settings: A
 
 def test_nothing_changed_gives_the_same_fingerprint_from_another_folder(tmp_path: Path) -> None:
     for number, config in enumerate((said(), CHOICE)):
-        assert sheet_of(tmp_path / f"a{number}", config) == sheet_of(tmp_path / f"b{number}", config)
+        assert marking_of(tmp_path / f"a{number}", config) == marking_of(tmp_path / f"b{number}", config)
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_settings_that_mark_or_ask_change_the_fingerprint(tmp_path: Path, change: str) -> None:
     before, after = CHANGES[change]
-    assert sheet_of(tmp_path / "before", before) != sheet_of(tmp_path / "after", after)
+    assert marking_of(tmp_path / "before", before) != marking_of(tmp_path / "after", after)
 
 
 def test_the_direction_counts(tmp_path: Path) -> None:
     found = {
-        sheet_of(tmp_path / str(wanted), said(), direction=wanted) for wanted in ("minimize", "maximize")
+        marking_of(tmp_path / str(wanted), said(), direction=wanted) for wanted in ("minimize", "maximize")
     }
     assert len(found) == 2
 
 
 def test_the_version_of_lm_eval_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sheet_of(tmp_path / "before", said())
+    before = marking_of(tmp_path / "before", said())
     monkeypatch.setattr(
         "evaluators.fingerprints.code_origin.version",
         lambda name: "9.9" if name == "lm_eval" else version(name),
     )
-    assert sheet_of(tmp_path / "after", said()) != before
+    assert marking_of(tmp_path / "after", said()) != before
 
 
 # A group's rule is what its members' marks become.
@@ -150,7 +150,7 @@ def test_own_code_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: 
     old, new = OWN_CHANGES[kind]
     assert CODE.count(old) == 1
     before, same, after = (
-        sheet_of(tmp_path / name, OWN[kind], code)
+        marking_of(tmp_path / name, OWN[kind], code)
         for name, code in (("before", CODE), ("same", CODE), ("after", CODE.replace(old, new)))
     )
     assert before == same != after
@@ -161,7 +161,7 @@ def test_own_code_that_reads_a_file_gives_marks_that_are_never_used_again(
 ) -> None:
     monkeypatch.setenv(ALLOW_TASK_CODE, "1")
     code = CODE.replace("return WORTH.get(word, 0.25)", "return float(open('worth').read())")
-    found = [sheet_of(tmp_path / name, OWN["process_results"], code) for name in ("one", "two")]
+    found = [marking_of(tmp_path / name, OWN["process_results"], code) for name in ("one", "two")]
     assert found[0] != found[1]
     assert "not reused" in caplog.text
     assert "uses open" in caplog.text

@@ -113,7 +113,7 @@ def test_a_failed_export_tells_why(
     evomerge: Command, client: Client, workforce: SteeredWorkforce, file: Path, tmp_path: Path
 ) -> None:
     evomerge("run", file)
-    workforce.errand_error = ExportError("disk", "is full", "make room")
+    workforce.job_error = ExportError("disk", "is full", "make room")
     assert "disk: is full" in evomerge("export", "small", 7, "--to", tmp_path / "x", code=Exit.FAILED)
 
 

@@ -50,7 +50,9 @@ def test_the_whole_way_through_the_client(client: Client, paper_parents: Parents
     assert client.exports().items[0].folder == str(tmp_path / "out")
 
 
-def test_wishes_come_true(client: Client, workforce: SteeredWorkforce, paper_parents: Parents) -> None:
+def test_requests_are_carried_out(
+    client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+) -> None:
     workforce.gate.clear()
     key = client.create(spec_over(paper_parents)).id
     reached(client, str(key), ExperimentStatus.RUNNING)

@@ -53,7 +53,7 @@ def move(database: Database, row: ExperimentRow, status: ExperimentStatus) -> No
 
 
 def control_request(database: Database, row: ExperimentRow, status: ExperimentStatus) -> None:
-    """Wishes something of a running experiment, and waits until its controller looks again."""
+    """Asks something of a running experiment, and waits until its controller looks again."""
     move(database, row, status)
     time.sleep(REQUEST_INTERVAL)
 

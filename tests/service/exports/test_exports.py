@@ -215,13 +215,13 @@ def test_members_of_a_front_name_each_other(
 
 
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
-    workforce.errand_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
+    workforce.job_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
     failed = export(steps, candidate=7)
     assert failed["status"] == "failed"
     assert failed["failure"]["code"] == "export_failed"
     assert failed["failure"]["cause"] == "disk: 2 GB are needed, 1 GB is free"
     assert failed["failure"]["remedy"] == "make room"
-    workforce.errand_error = None
+    workforce.job_error = None
     assert export(steps, candidate=7)["status"] == "succeeded"
 
 
@@ -271,13 +271,13 @@ def test_a_long_export_keeps_its_lease(
         repository = Repository(session)
         options = {"private": True, "replace": False}
         repository.create_export(repository.experiment("small").id, 0, str(tmp_path / "out"), options)
-    workforce.errand_gate.clear()
+    workforce.job_gate.clear()
     exporter = Exporter(sqlite_database, workforce, settings_in(tmp_path, lease_seconds=2.0))
     thread = threading.Thread(target=exporter.run_next)
     thread.start()
     threading.Event().wait(3.0)
     assert not Exporter(sqlite_database, workforce, settings_in(tmp_path)).run_next()
-    workforce.errand_gate.set()
+    workforce.job_gate.set()
     thread.join(SLOW)
     assert len(orders(workforce)) == 1
 

@@ -10,7 +10,9 @@ from service.controller.runner import Runner
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.experiment.status import ExperimentStatus
 from service.reports import experiments as reports
+from service.reports.front import front_view
 from service.reports.partial_evaluation import asked_of_all, asked_of_one
+from service.reports.score_columns import read_columns
 from service.store.database import Database
 from service.store.models import EvaluationRow
 from service.store.repository import Repository
@@ -81,7 +83,7 @@ def test_reports_of_a_finished_run_agree_with_each_other(database: Database, tmp
         row = repository.experiment(row.id)
         detail = reports.experiment_detail(repository, row)
         splits: tuple[Split, ...] = ("search", "selection", "test")
-        fronts = {split: reports.front_view(repository, row, split) for split in splits}
+        fronts = {split: front_view(read_columns(session, row, split), row) for split in splits}
         front = reports.front_numbers(repository, row.id)
     assert detail.status is _S.SUCCEEDED
     assert detail.winner is not None

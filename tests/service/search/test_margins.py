@@ -28,10 +28,10 @@ class Listener(RandomSearch):
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
-        self.heard: list[Evaluation] = []
+        self.told: list[Evaluation] = []
 
     def learn(self, evaluation: Evaluation) -> None:
-        self.heard.append(evaluation)
+        self.told.append(evaluation)
 
 
 def listen(
@@ -47,7 +47,7 @@ def listen(
         plan_for(spec, facts), space=space, optimizer=listener, workforce=workforce, journal=journal
     )
     assert loop.run() is Ending.BUDGET_SPENT
-    return listener.heard
+    return listener.told
 
 
 class HalfKnown(ScriptedWorkforce):
@@ -81,9 +81,9 @@ def test_an_objective_without_margins_has_an_empty_entry(database: Database) -> 
 
 def test_whoever_raced_has_no_margins(database: Database) -> None:
     row, force = add_experiment(database, **RACING), ScriptedWorkforce()
-    heard = listen(database, row, force, **RACING)
+    told = listen(database, row, force, **RACING)
     raced = {assignment.number for assignment in force.submitted if assignment.race is not None}
     assert raced
-    for evaluation in heard:
+    for evaluation in told:
         assert bool(evaluation.margins) == (evaluation.number not in raced)
-    assert listen(database, row, ScriptedWorkforce(), **RACING) == heard
+    assert listen(database, row, ScriptedWorkforce(), **RACING) == told

@@ -171,7 +171,7 @@ def test_a_wish_ends_the_run_before_the_next_generation(
 
 
 class WishfulJournal(ListJournal):
-    """Wishes something after so many candidates were settled."""
+    """Makes a request after so many candidates were settled."""
 
     def __init__(self, control_request: ControlRequest, after: int) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from service.specification.planning import (
 from tests.service.small_experiments import SHAPE, facts_for, small_spec, with_optimizer
 
 
-def ladder(**changes: Any) -> dict[str, Baseline]:
+def baselines_of(**changes: Any) -> dict[str, Baseline]:
     spec = small_spec(**({"baselines": {}} | changes))
     return {baseline.label: baseline for baseline in baselines_for(spec, build_pool(spec, SHAPE))}
 
@@ -32,8 +32,8 @@ def value(recipe: Recipe, name: str) -> float | None:
     return recipe.shared_value(name, part, "", 0.0)
 
 
-def test_the_ladder_goes_from_the_parents_to_the_usual_recipes() -> None:
-    assert list(ladder()) == [
+def test_the_baselines_go_from_the_parents_to_the_usual_recipes() -> None:
+    assert list(baselines_of()) == [
         "parent: left",
         "parent: right",
         "base: base",
@@ -49,25 +49,25 @@ def test_the_ladder_goes_from_the_parents_to_the_usual_recipes() -> None:
 
 
 def test_without_a_base_there_are_no_recipes_on_task_vectors() -> None:
-    labels = list(ladder(base=None, space={"method": "linear"}))
+    labels = list(baselines_of(base=None, space={"method": "linear"}))
     assert labels == ["parent: left", "parent: right", "plain average", "slerp t=0.5"]
 
 
 def test_slerp_takes_exactly_two_parents() -> None:
-    assert "slerp t=0.5" not in ladder(parents=["/m/a", "/m/b", "/m/c"])
+    assert "slerp t=0.5" not in baselines_of(parents=["/m/a", "/m/b", "/m/c"])
 
 
 def test_one_parent_has_no_average() -> None:
-    assert "plain average" not in ladder(parents=["/m/a"])
+    assert "plain average" not in baselines_of(parents=["/m/a"])
 
 
 def test_a_base_that_is_also_named_a_parent_is_mixed_once() -> None:
-    labels = list(ladder(parents=["/models/base", "/models/left", "/models/right"]))
+    labels = list(baselines_of(parents=["/models/base", "/models/left", "/models/right"]))
     assert labels[:4] == ["parent: left", "parent: right", "base: base", "plain average"]
 
 
 def test_recipes_say_what_their_labels_promise() -> None:
-    rungs = {label: baseline.recipe for label, baseline in ladder().items()}
+    rungs = {label: baseline.recipe for label, baseline in baselines_of().items()}
     assert value(rungs["task arithmetic λ=0.7"], "weight") == 0.7
     assert value(rungs["task arithmetic λ=0.7"], "normalize") == 0.0
     assert value(rungs["TIES (density 0.5)"], "density") == 0.5
@@ -79,7 +79,7 @@ def test_recipes_say_what_their_labels_promise() -> None:
 
 
 def test_every_recipe_has_the_experiments_number_format_and_seed() -> None:
-    rungs = ladder(dtype="bfloat16", space={"seed": 5})
+    rungs = baselines_of(dtype="bfloat16", space={"seed": 5})
     assert {baseline.recipe.dtype for baseline in rungs.values()} == {"bfloat16"}
     assert rungs["DARE-TIES (density 0.5)"].recipe.seed == 5
     spec = small_spec(dtype="bfloat16")
@@ -90,7 +90,7 @@ def test_every_recipe_has_the_experiments_number_format_and_seed() -> None:
 
 
 def test_parents_whose_paths_end_alike_are_told_apart() -> None:
-    labels = list(ladder(parents=["/a/model", "/b/model"], base=None, space={"method": "linear"}))
+    labels = list(baselines_of(parents=["/a/model", "/b/model"], base=None, space={"method": "linear"}))
     assert labels[:2] == ["parent: /a/model", "parent: /b/model"]
 
 
@@ -100,20 +100,20 @@ def test_the_users_own_recipes_come_last_and_equal_models_once() -> None:
         "half": "merge_method: task_arithmetic\nbase_model: /models/base\nmodels:\n"
         "  - model: /models/left\n    parameters: {weight: 0.5}\n",
     }
-    labels = list(ladder(baselines={"recipes": recipes}))
+    labels = list(baselines_of(baselines={"recipes": recipes}))
     assert labels[-1] == "half"
     assert "mine" not in labels  # it is the parent `left`
 
 
 def test_a_users_recipe_that_is_none_is_refused() -> None:
     with pytest.raises(RecipeFileError, match="unknown merge method"):
-        ladder(baselines={"recipes": {"mine": "merge_method: tise\nmodels: [{model: /models/left}]\n"}})
+        baselines_of(baselines={"recipes": {"mine": "merge_method: tise\nmodels: [{model: /models/left}]\n"}})
 
 
 def test_the_space_can_express_parents_average_and_task_arithmetic() -> None:
     space = build_space_for(small_spec(), SHAPE)
-    expressed = {label for label, b in ladder().items() if genome_of(space, b.recipe) is not None}
-    assert expressed == {label for label in ladder() if not label.startswith(("TIES", "DARE", "slerp"))}
+    expressed = {label for label, b in baselines_of().items() if genome_of(space, b.recipe) is not None}
+    assert expressed == {label for label in baselines_of() if not label.startswith(("TIES", "DARE", "slerp"))}
 
 
 def test_the_plan_is_the_specs_with_the_baselines_that_were_stored() -> None:
@@ -131,7 +131,7 @@ def test_facts_are_stored_and_read_again_without_loss() -> None:
     again = ExperimentFacts.model_validate_json(facts.model_dump_json())
     assert again == facts
     digests = [planned.recipe.digest for planned in again.baselines]
-    assert digests == [baseline.recipe.digest for baseline in ladder().values()]
+    assert digests == [baseline.recipe.digest for baseline in baselines_of().values()]
 
 
 @pytest.mark.parametrize("algorithm", sorted(OPTIMIZERS))

@@ -391,7 +391,7 @@ def test_content_that_is_no_spec_at_all() -> None:
 
 def test_workers_that_cannot_look_tasks_up_are_told_of(folder: Path) -> None:
     force = ScriptedWorkforce()
-    force.errand_error = WorkerError("lm_eval", "is not installed", "install evomerge[worker]")
+    force.job_error = WorkerError("lm_eval", "is not installed", "install evomerge[worker]")
     found = mistakes(spec_in(folder), force)
     assert [(m.pointer, m.remedy) for m in found] == [("/objectives", "install evomerge[worker]")]
 

@@ -18,8 +18,8 @@ from tests.workers.operations.checkpoints import (
     weights,
 )
 from workers.errors import CheckpointError, ExportError, MismatchError
-from workers.operations.alignment import align
 from workers.operations.transformer_groups import transformer_blocks
+from workers.operations.unit_alignment import align
 from workers.protocol.transform_orders import Place, WeightMatchingOrder
 
 WITHOUT_HEADS = {"bloom"}  # ALiBi ties heads to their number

@@ -41,7 +41,7 @@ def import_architecture(request: Mapping[str, Any]) -> None:
         config = json.loads(Path(request["folder"], "config.json").read_text(encoding="utf-8"))
         for name in config.get("architectures") or ():
             getattr(transformers, str(name), None)
-    except Exception:  # noqa: BLE001 - said by whoever loads it
+    except Exception:  # noqa: BLE001 - said by what loads it
         return
 
 

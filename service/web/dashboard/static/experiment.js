@@ -5,13 +5,11 @@ import { followCandidates, show } from "./detail.js";
 import { followExtension } from "./extension.js";
 import { coalesced, follow, refresh } from "./live.js";
 import { drawAll, followTheme, onPoint } from "./plots.js";
-import { followHeads, sortAgain } from "./table.js";
 
 const page = document.getElementById("experiment");
 
 const update = coalesced(async () => {
   await refresh();
-  sortAgain();
   await drawAll();
 });
 
@@ -42,7 +40,6 @@ window.addEventListener("popstate", update);
 followButtons(update);
 followExtension(update);
 followCandidates();
-followHeads();
 followTheme(update);
 
 await drawAll();

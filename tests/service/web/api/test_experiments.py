@@ -124,7 +124,7 @@ def test_an_experiment_is_deleted_when_it_stands_still(
     steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents, tmp_path: Path
 ) -> None:
     workforce.gate.clear()
-    workforce.errand_gate.clear()
+    workforce.job_gate.clear()
     steps.create(spec_over(paper_parents))
     steps.wait("small", "running")
     refused = steps.http.delete("/api/v1/experiments/small")
@@ -135,7 +135,7 @@ def test_an_experiment_is_deleted_when_it_stands_still(
         "/api/v1/experiments/small/exports", json={"target": str(tmp_path / "out")}
     ).json()
     assert "is being exported" in steps.http.delete("/api/v1/experiments/small").json()["detail"]
-    workforce.errand_gate.set()
+    workforce.job_gate.set()
     steps.exported(export["id"])
     assert steps.http.delete("/api/v1/experiments/small").status_code == 204
     assert steps.get("/api/v1/experiments")["items"] == []

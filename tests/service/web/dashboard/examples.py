@@ -46,6 +46,7 @@ def two_skills(
         front=[left, right, at(3, 0.7, 0.5), at(4, 0.5, 0.7)],
         baselines=[left, right, at(2, 0.4, 0.4, "plain average")],
         dominated=[at(5, 0.3, 0.3)],
+        dominated_total=1,
         reference=[0.1, 0.1],
         hypervolume=0.38,
         winner=winner,

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from service.experiment.status import ExperimentStatus
+from service.reports.score_columns import read_columns
 from service.store.repository import Repository
 from tests.service.running import SteeredWorkforce
 from tests.service.small_experiments import add_experiment, small_spec
@@ -228,10 +229,12 @@ def test_a_point_opens_the_candidate(page: Watched, finished: PlayedExperiment) 
 
 def test_a_table_stays_sorted_while_rows_come_in(page: Watched, running: PlayedExperiment) -> None:
     view = page.open(f"/e/{running.id}")
-    scores = "[...document.querySelectorAll('tr[data-number]')].map((row) => Number(row.dataset.score0))"
+    cells = "document.querySelectorAll('tr[data-number] td:nth-child(2)')"
+    scores = f"[...{cells}].map((cell) => parseFloat(cell.textContent)).filter((score) => !isNaN(score))"
 
-    view.get_by_role("button", name="arithmetic").focus()
+    view.get_by_role("link", name="arithmetic").focus()
     view.keyboard.press("Enter")
+    expect(view.locator("th[aria-sort=descending]")).to_have_text("arithmetic")
     sorted_once = view.evaluate(scores)
     assert sorted_once == sorted(sorted_once, reverse=True)
 
@@ -240,7 +243,7 @@ def test_a_table_stays_sorted_while_rows_come_in(page: Watched, running: PlayedE
     sorted_again = view.evaluate(scores)
     assert sorted_again == sorted(sorted_again, reverse=True)
     expect(view.locator("th[aria-sort=descending]")).to_have_text("arithmetic")
-    expect(view.get_by_role("button", name="arithmetic")).to_be_focused()
+    expect(view.get_by_role("link", name="arithmetic")).to_be_focused()
 
 
 def test_filters_and_more_rows_change_the_table_and_the_address_alone(
@@ -268,10 +271,28 @@ def test_older_rows_are_shown_on_demand(page: Watched, served: Served) -> None:
     view = page.open(f"/e/{many.id}")
     expect(view.locator("tr[data-number]")).to_have_count(30)
 
-    view.get_by_role("link", name="Show more").click()
+    expect(view.get_by_text("1–30 of 65")).to_be_visible()
 
-    expect(view.locator("tr[data-number]")).to_have_count(65)
-    expect(view.get_by_role("link", name="Show more")).to_have_count(0)
+    view.get_by_role("link", name="Last").click()
+
+    expect(view.locator("tr[data-number]")).to_have_count(5)
+    expect(view.get_by_text("61–65 of 65")).to_be_visible()
+    expect(view.get_by_role("link", name="Next")).to_have_count(0)
+
+
+def test_the_best_of_all_rows_comes_first_when_a_table_is_sorted(page: Watched, served: Served) -> None:
+    many = PlayedExperiment(served.database, "many to sort", candidates=100)
+    many.play_baselines()
+    many.play(60)
+    with served.database.reading() as session:
+        every = read_columns(session, Repository(session).experiment(many.id), "search")
+    best = int(every.numbers[every.values[:, 0].argmax()])
+    view = page.open(f"/e/{many.id}?page=2")
+
+    view.locator("#sort-score0").click()
+
+    expect(view.locator("tr[data-number]").first).to_have_attribute("data-number", str(best))
+    expect(view).to_have_url(re.compile("sort=score0&down=1&page=1"))
 
 
 def test_axes_can_be_chosen_among_three_objectives(page: Watched, served: Served) -> None:
@@ -306,7 +327,7 @@ def test_a_script_in_a_name_is_shown_as_text(page: Watched, served: Served) -> N
     view = page.open(f"/e/{evil.id}")
     expect(view.get_by_role("heading", level=1)).to_contain_text(EVIL)
     expect(view.locator("#front .xtitle")).to_contain_text("<img src=x onerror")
-    view.locator("tr[data-status=failed]").click()
+    view.locator("tr[data-number]", has=view.locator(".state[data-status=failed]")).click()
     expect(view.get_by_role("dialog")).to_contain_text(EVIL)
     assert view.locator("img[src=x]").count() == 0
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from service.web.dashboard.contexts import FEWEST_ROWS, MOST_ROWS, Choice
+from service.web.dashboard.contexts import LAST_PAGE, Choice
 
 NAMES = ["maths", "japanese", "summaries"]
 
 
 def test_the_first_two_objectives_and_the_search_split_are_shown_at_first() -> None:
-    assert Choice.read({}, NAMES) == Choice("search", "maths", "japanese", "all", FEWEST_ROWS)
+    assert Choice.read({}, NAMES) == Choice(
+        "search", tuple(NAMES), "maths", "japanese", "all", sort="number", down=True, page=1
+    )
 
 
 def test_a_single_objective_is_on_both_axes() -> None:
@@ -18,24 +20,49 @@ def test_a_single_objective_is_on_both_axes() -> None:
 
 
 def test_what_the_query_asks_for_is_shown() -> None:
-    wanted = {"split": "test", "x": "summaries", "y": "maths", "show": "front", "rows": "200"}
+    wanted = {
+        "split": "test",
+        "x": "summaries",
+        "y": "maths",
+        "show": "front",
+        "sort": "score1",
+        "down": "0",
+        "page": "7",
+    }
 
-    assert Choice.read(wanted, NAMES) == Choice("test", "summaries", "maths", "front", 200)
+    assert Choice.read(wanted, NAMES) == Choice(
+        "test", tuple(NAMES), "summaries", "maths", "front", sort="score1", down=False, page=7
+    )
 
 
 def test_nonsense_in_the_query_gives_the_defaults() -> None:
-    wanted = {"split": "'; drop", "x": "<script>", "show": "everything", "rows": "-3", "other": "x"}
+    wanted = {
+        "split": "'; drop",
+        "x": "<script>",
+        "show": "everything",
+        "page": "-3",
+        "sort": "score3",
+        "other": "x",
+    }
 
     assert Choice.read(wanted, NAMES) == Choice.read({}, NAMES)
 
 
-def test_nobody_gets_more_rows_than_the_page_can_bear() -> None:
-    assert Choice.read({"rows": "9" * 30}, NAMES).rows == MOST_ROWS
+def test_pages_that_no_table_has_are_the_last_or_the_first() -> None:
+    assert Choice.read({"page": "9" * 7}, NAMES).page == LAST_PAGE
+    assert Choice.read({"page": "9" * 5_000}, NAMES).page == 1
+
+
+def test_the_head_of_a_column_sorts_by_it_and_then_turns_the_order_round() -> None:
+    once = Choice.read({"page": "3"}, NAMES).sorted_by("score2")
+    assert once.endswith("sort=score2&down=1&page=1")
+    assert Choice.read({"sort": "score2"}, NAMES).sorted_by("score2").endswith("sort=score2&down=0&page=1")
+    assert Choice.read({}, NAMES).sorted_by("label").endswith("sort=label&down=0&page=1")
 
 
 def test_a_choice_written_as_a_query_is_read_again() -> None:
-    choice = Choice("test", "a & b", "c=d", "failed", 130)
+    choice = Choice("test", ("a & b", "c=d"), "a & b", "c=d", "failed", "number", down=True, page=2)
     pairs = dict(pair.split("=", 1) for pair in choice.query().split("&"))
 
     assert pairs["x"] == "a+%26+b"
-    assert choice.query(rows=230).endswith("rows=230")
+    assert choice.query(page=3).endswith("page=3")

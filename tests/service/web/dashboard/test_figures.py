@@ -122,6 +122,7 @@ def test_an_empty_front_is_a_figure_without_marks() -> None:
         front=[],
         baselines=[],
         dominated=[],
+        dominated_total=0,
         reference=None,
         hypervolume=0.0,
         winner=None,
@@ -134,7 +135,11 @@ def test_a_huge_cloud_is_cut_to_the_newest_and_says_so() -> None:
     view = two_skills()
     many = [point(n, {"maths": 0.2, "japanese": 0.2}) for n in range(5, MOST_POINTS + 105)]
 
-    found = traces(front_figure(view.model_copy(update={"dominated": many}), "maths", "japanese"))
+    found = traces(
+        front_figure(
+            view.model_copy(update={"dominated": many, "dominated_total": len(many)}), "maths", "japanese"
+        )
+    )
 
     cloud = found["Dominated (newest 4,000)"]
     assert len(cloud["x"]) == MOST_POINTS
@@ -150,6 +155,7 @@ def test_one_objective_is_drawn_over_the_candidates_with_the_best_so_far() -> No
         front=[points[3]],
         baselines=[points[0]],
         dominated=[points[1], points[2], points[4]],
+        dominated_total=3,
         reference=[0.5],
         hypervolume=0.2,
         winner=None,

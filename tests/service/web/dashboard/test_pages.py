@@ -13,7 +13,7 @@ from service.web.dashboard import assets
 from tests.service.web.dashboard.played_experiment import ITEMS, PlayedExperiment
 from tests.service.web.dashboard.served import Served
 
-EVIL = "<script>alert('evil')</script>"
+EVIL = "<script>alert('evil')<script>"
 
 
 @pytest.fixture(scope="module")

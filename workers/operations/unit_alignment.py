@@ -24,7 +24,7 @@ from workers.protocol.messages import Transformed
 from workers.protocol.transform_orders import WeightMatchingOrder
 
 
-class Alignment:
+class UnitAlignment:
     """Reads a checkpoint's tensors in the order of units that matches the reference's.
 
     Blocks are matched when their first tensor is asked for; blocks do not depend on each other.
@@ -68,7 +68,7 @@ def align(order: WeightMatchingOrder) -> Transformed:
     settings = {"parent": str(order.parent), "reference": str(order.reference), "seed": order.seed}
     report = Report("weight matching", settings)
     with readers(reference, parent) as (read_reference, read_parent):
-        alignment = Alignment(blocks, read_reference, read_parent, seed=order.seed)
+        alignment = UnitAlignment(blocks, read_reference, read_parent, seed=order.seed)
 
         def tensors() -> Iterator[tuple[str, Tensor]]:
             for name in parent.tensors:

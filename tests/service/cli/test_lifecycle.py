@@ -1,4 +1,4 @@
-"""Experiments are steered and watched."""
+"""Experiments are paused, resumed, extended, cancelled and watched."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""The front on one split, as people see it: a question put to the columns of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces import Recipe
+from service.archives.pareto import hypervolume_of
+from service.reports.recipe_words import in_few_words
+from service.reports.score_columns import ScoreColumns
+from service.reports.views import FrontPoint, FrontView, ScoreView
+from service.store.models import ExperimentRow
+
+MOST_DOMINATED = 1_000
+Recipes = Callable[[Sequence[int]], Mapping[int, Recipe]]
+"""Candidates' numbers -> the recipes of those that have one."""
+
+
+def front_view(
+    columns: ScoreColumns,
+    experiment: ExperimentRow,
+    *,
+    dominated: int = MOST_DOMINATED,
+    recipes: Recipes | None = None,
+) -> FrontView:
+    """Returns the front, measured from the worst baseline in each objective.
+
+    Args:
+        columns: Of the split.
+        experiment: Whose front it is.
+        dominated: How many of the candidates off the front are listed: the newest, the winner, and with
+            one objective those that were the best when they came.
+        recipes: Where the recipes of the front, the baselines and the winner are read, to be told in a
+            few words; None leaves the words out.
+    """
+    objectives = columns.objectives
+    reference = columns.worst_baseline()
+    if columns.split == "search" and experiment.reference is not None:
+        reference = tuple(experiment.reference)
+    winner = None if experiment.winner is None else int(experiment.winner["number"])
+    front = columns.front()
+    others = np.setdiff1d(np.flatnonzero(columns.complete & ~columns.is_baseline), front)
+    shown = others[max(len(others) - dominated, 0) :]
+    won = np.flatnonzero(columns.numbers == winner) if winner is not None else front[:0]
+    told = np.concatenate((won, columns.records()))
+    base = np.flatnonzero(columns.complete & columns.is_baseline)
+    worded = np.union1d(np.union1d(front, base), won)
+    words = {} if recipes is None else _words(recipes(columns.numbers[worded].tolist()), experiment)
+    fitness = columns.values[front] * columns.signs
+    return FrontView(
+        split=columns.split,
+        objectives=list(objectives),
+        front=_points(columns, front, words),
+        baselines=_points(columns, base, words),
+        dominated=_points(columns, np.union1d(shown, np.intersect1d(others, told)), words),
+        dominated_total=len(others),
+        reference=objectives.in_own_units(reference),
+        hypervolume=hypervolume_of(fitness, reference),
+        winner=winner,
+    )
+
+
+def _words(recipes: Mapping[int, Recipe], experiment: ExperimentRow) -> dict[int, str]:
+    return {number: in_few_words(recipe, experiment.facts["layers"]) for number, recipe in recipes.items()}
+
+
+def _points(columns: ScoreColumns, rows: NDArray[np.int64], words: Mapping[int, str]) -> list[FrontPoint]:
+    return [_point(columns, row, words) for row in rows.tolist()]
+
+
+def _point(columns: ScoreColumns, row: int, words: Mapping[int, str]) -> FrontPoint:
+    scores = [
+        ScoreView(
+            benchmark=objective.name,
+            metric=objective.metric,
+            value=float(columns.values[row, place]),
+            stderr=float(columns.errors[row, place]),
+            higher_is_better=objective.higher_is_better,
+            items=int(columns.items[row, place]),
+            is_part=bool(columns.parts[row, place]),
+        )
+        for place, objective in enumerate(columns.objectives)
+    ]
+    return FrontPoint(
+        number=int(columns.numbers[row]),
+        kind=columns.kinds[row],
+        label=columns.labels[row],
+        words=words.get(int(columns.numbers[row]), ""),
+        scores={columns.split: scores},
+    )

@@ -1,0 +1,108 @@
+"""Scores by column: few numbers of every scored candidate in one query, for fronts of many thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from evaluators import Split
+from service.experiment.candidate import CandidateKind, CandidateStatus
+from service.store.models import CandidateRow, EvaluationRow, EventRow
+
+_ONE_ANEW = frozenset({"candidate.settled", "candidate.examined"})
+_ALL_ANEW = frozenset({"candidate.reevaluated", "experiment.extended"})
+"""Events after which the scores, or the numbers, of any candidate may be others."""
+_MANY = 2_000  # changed candidates from which reading all is as quick
+
+
+class ScoredCandidate(NamedTuple):
+    """A candidate that has scores; `told` is its place in the order of telling, None before."""
+
+    number: int
+    kind: CandidateKind
+    label: str | None
+    violation: float | None
+    told: int | None
+
+
+class ScoreCell(NamedTuple):
+    """One score of a candidate; the benchmark has an objective's name."""
+
+    number: int
+    benchmark: str
+    value: float
+    stderr: float
+    items: int
+    is_part: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened in an experiment since an event.
+
+    Attributes:
+        newest: The experiment's newest event.
+        numbers: Candidates whose scores may be others; None where any may be.
+    """
+
+    newest: int
+    numbers: frozenset[int] | None
+
+
+def changes_since(session: Session, experiment_id: UUID, event: int, told: int) -> Changes:
+    """Returns which candidates' scores may be others than they were at an event.
+
+    Args:
+        session: Of the database.
+        experiment_id: Whose candidates.
+        event: The newest that was known then.
+        told: The last place in the order of telling that was known then, -1 before the first.
+    """
+    of_experiment = EventRow.experiment_id == experiment_id
+    newest = session.scalar(select(func.max(EventRow.id)).where(of_experiment)) or 0
+    if newest == event:
+        return Changes(newest, frozenset())
+    query = select(EventRow.kind, EventRow.payload["number"].as_integer()).where(
+        of_experiment, EventRow.id > event, EventRow.kind.in_(_ONE_ANEW | _ALL_ANEW)
+    )
+    found = session.execute(query.limit(_MANY + 1)).all()
+    if len(found) > _MANY or any(kind in _ALL_ANEW for kind, _ in found):
+        return Changes(newest, None)
+    # What constraints say of a candidate is known when the optimizer is told of it.
+    later = select(CandidateRow.number).where(
+        CandidateRow.experiment_id == experiment_id, CandidateRow.told > told
+    )
+    return Changes(newest, frozenset(number for _, number in found) | frozenset(session.scalars(later)))
+
+
+def scored_candidates(
+    session: Session, experiment_id: UUID, numbers: Collection[int] | None = None
+) -> Sequence[ScoredCandidate]:
+    """Returns the candidates that have scores, by number; of `numbers` alone where they are given."""
+    row = CandidateRow
+    query = select(row.number, row.kind, row.label, row.violation, row.told).where(
+        row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED
+    )
+    if numbers is not None:
+        query = query.where(row.number.in_(numbers))
+    return [ScoredCandidate(*found) for found in session.execute(query.order_by(row.number))]
+
+
+def score_cells(
+    session: Session, experiment_id: UUID, split: Split, numbers: Collection[int] | None = None
+) -> Sequence[ScoreCell]:
+    """Returns the scores of scored candidates on a split; of `numbers` alone where they are given."""
+    row, score = CandidateRow, EvaluationRow
+    query = (
+        select(row.number, score.benchmark, score.value, score.stderr, score.items, score.places.is_not(None))
+        .join(score, score.candidate_id == row.id)
+        .where(row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED, score.split == split)
+    )
+    if numbers is not None:
+        query = query.where(row.number.in_(numbers))
+    return [ScoreCell(*found) for found in session.execute(query)]
