@@ -25,6 +25,8 @@ class Settings(BaseSettings):
         allowed_hosts: Names under which the service may be reached, beside loopback's.
         workforce: `ray`, or `inline` to merge and score inside the controller (needs torch there).
         workers: How many workers; None fills the machine.
+        trackers: Where every experiment is shown as well, separated by commas: `tensorboard:FOLDER`,
+            `mlflow`, `wandb:PROJECT`.
         log_level: What the log tells: this and what weighs more.
         lease_seconds: How long another controller waits before it takes over a silent one's work.
     """
@@ -40,6 +42,7 @@ class Settings(BaseSettings):
     workforce: Literal["ray", "inline"] = "ray"
     workers: Annotated[int, Field(ge=1)] | None = None
     gpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    trackers: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: Annotated[float, Field(ge=2)] = 10.0
 

@@ -12,7 +12,13 @@ from transformers import PreTrainedTokenizerBase
 
 from evaluators.errors import EvaluationError
 from evaluators.evaluator import BenchmarkFacts
-from evaluators.inference.chat_format import ChatFormat, check_template, refuses_system, writes_the_date
+from evaluators.inference.chat_format import (
+    ChatFormat,
+    check_template,
+    check_think_end,
+    refuses_system,
+    writes_the_date,
+)
 from evaluators.lm_eval.asked_sets import form_of
 from evaluators.lm_eval.task_building import BuiltBenchmark
 from evaluators.lm_eval.task_questions import Subtask
@@ -70,6 +76,7 @@ def described(subtask: Subtask, form: ChatFormat | None) -> str:
     parts += ["system message"] if chat.system else []
     if subtask.task.config.num_fewshot:
         parts += ["examples as turns" if chat.fewshot_as_multiturn else "examples in one turn"]
+    parts += [f"answers begin with {chat.gen_prefix!r}"] if chat.gen_prefix else []
     parts += [] if chat.thinking is None else [f"thinking {'on' if chat.thinking else 'off'}"]
     return ", ".join(parts)
 
@@ -80,6 +87,8 @@ def _tried(
     """Renders one question."""
     if is_merged:
         check_template(subtask.chat, tokenizer)
+        if subtask.generates:
+            check_think_end(subtask.chat, tokenizer)
     form = form_of(subtask, tokenizer, instruct=asked.instruct)
     if form is not None:
         subtask.questions("search", form=form, most=1)

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Command] = {
         (
             "evomerge init",
             "evomerge init --models ./math ./code --base ./base --tasks gsm8k_train",
+            "evomerge init --models ./math ./code --tasks questions.jsonl",
             "evomerge init --from evolve.yml --out experiment.yml",
             "evomerge init --from-front skills --out second.yml",
         ),

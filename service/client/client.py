@@ -188,11 +188,12 @@ class Client:
         """Returns the front on one split, and what it is compared to."""
         return self._view(FrontView, "GET", f"{experiment_at(key)}/front", params={"split": split})
 
-    def events(self, key: str | UUID, *, page_size: int = 500, page_token: str | None = None) -> EventPage:
-        """Returns what happened so far, oldest first."""
-        return self._view(
-            EventPage, "GET", f"{experiment_at(key)}/events", params=_page(page_size, page_token)
-        )
+    def events(
+        self, key: str | UUID, *, after: int = 0, page_size: int = 500, page_token: str | None = None
+    ) -> EventPage:
+        """Returns what happened so far, oldest first; all of it, or what happened after an event."""
+        params = _page(page_size, page_token) | ({"after": str(after)} if after else {})
+        return self._view(EventPage, "GET", f"{experiment_at(key)}/events", params=params)
 
     def follow(self, key: str | UUID, *, after: int = 0) -> Iterator[EventView]:
         """Yields what happens, as it happens, until the experiment has ended.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -112,21 +112,34 @@ def open_display() -> Iterator[Display]:
         yield BarDisplay(progress)
 
 
-def follow(client: Client, name: str) -> ExperimentView:
-    """Shows an experiment's progress until it has ended; returns it as it is then."""
+def _nothing(view: ExperimentView) -> None:
+    """Does nothing with a view."""
+
+
+def follow(client: Client, name: str, also: Callable[[ExperimentView], None] = _nothing) -> ExperimentView:
+    """Shows an experiment's progress until it has ended; returns it as it is then.
+
+    Args:
+        client: Of the service that has it.
+        name: Its name or id.
+        also: Called with every view that is shown.
+    """
     view: ExperimentView = client.experiment(name)
     with open_display() as display:
         display.show(view)
+        also(view)
         asked = time.monotonic()
         for event in client.follow(view.id):
             if event.kind != "experiment.status" and time.monotonic() - asked < REFRESH_SECONDS:
                 continue
             view, asked = client.experiment(view.id), time.monotonic()
             display.show(view)
+            also(view)
             if view.status in ENDED:
                 break
         view = client.experiment(view.id)
         display.show(view)
+        also(view)
     return view
 
 
