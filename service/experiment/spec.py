@@ -66,6 +66,8 @@ class Objective(Spec):
         if missing := missing_fields(self.kind, self):
             wanted = " and ".join(missing)
             raise ValueError(f"an objective of kind {self.kind} needs {wanted}; give it {wanted}")
+        if self.kind not in ("lm_eval", "negative_flips") and (self.generation or self.filter):
+            raise ValueError("generation and filter are of tasks; leave them out, or write new_tokens")
         return self
 
     @property
