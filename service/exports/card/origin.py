@@ -35,12 +35,17 @@ def _merge(subject: Subject) -> str:
     standing = ""
     if subject.won:
         standing = " It won on the selection split, which the search did not see."
+    method = subject.method or _method_in(subject.recipe)
     return (
-        f"A merge of {len(experiment.parents)} models by `{subject.method}`, found by "
+        f"A merge of {len(experiment.parents)} models by `{method}`, found by "
         f"evomerge {escape(subject.version)} in the experiment "
         f"“{escape(experiment.name)}”: {how}, of {experiment.progress.settled} tried; "
         f"seed {experiment.spec.get('seed', 0)}.{standing}{_reached(subject)} No weights were trained."
     )
+
+
+def _method_in(recipe: str) -> str:
+    return recipe.partition("merge_method:")[2].split("\n", 1)[0].strip().removeprefix("evomerge:")
 
 
 def _reached(subject: Subject) -> str:
