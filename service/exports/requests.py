@@ -110,7 +110,7 @@ def request_export(
     if not wanted.even_a_parent:
         _check_is_merge(experiment, candidate, wanted)
     target = wanted.target or str(default_folder(settings, experiment, number))
-    target = checked_target(target, replace=wanted.replace)
+    target = checked_target(target, settings.export_roots, replace=wanted.replace)
     _check_family(target, number, wanted.family)
     _check_licences(problems)
     return repository.create_export(experiment.id, number, target, wanted.options)

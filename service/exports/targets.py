@@ -9,13 +9,15 @@ from pathlib import Path
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.names import folder_name
 from service.settings import Settings
+from service.specification.roots import is_below
 from service.store.models import ExperimentRow
 
 HUB = "hub:"
 SCORES_FILE = "evomerge.json"  # also tells evomerge's own folders from others
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-_STORE = re.compile(r"[a-z][a-z0-9+.-]{0,15}://[^\s?#@]+", re.ASCII)
-_FETCHED = ("http", "https", "hf", "ftp", "github", "git")  # fsspec reads these, and writes none as a folder
+_STORE = re.compile(r"(?P<scheme>[a-z][a-z0-9]{0,15})://(?P<path>[^\s?#@:]+)", re.ASCII)
+_REMOTE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "hdfs", "webhdfs"))
+_HERE = frozenset(("file", "memory"))  # of this machine: below the folders that may be written to
 
 
 class BadTargetError(InvalidSpecError):
@@ -33,19 +35,25 @@ def is_store(target: str) -> bool:
     return "://" in target
 
 
-def checked_target(target: str, *, replace: bool) -> str:
+def checked_target(target: str, roots: tuple[Path, ...] | None, *, replace: bool) -> str:
     """Returns a target as it is kept.
 
+    Args:
+        target: As it was given.
+        roots: Folders that the service may export to; None allows any.
+        replace: What lies there may go.
+
     Raises:
-        BadTargetError: It is nothing that an export can go to.
+        BadTargetError: It is nothing that an export can go to, or may not.
         ConflictError: It is a folder that exists, and may not be replaced.
     """
     if target.startswith(HUB):
         _check_repository(target.removeprefix(HUB))
         return target
     if is_store(target):
-        _check_store(target)
+        _check_store(target, roots)
         return target.rstrip("/")
+    _check_place(target, roots)
     return _checked_folder(target, replace=replace)
 
 
@@ -62,9 +70,19 @@ def _check_repository(name: str) -> None:
         )
 
 
-def _check_store(target: str) -> None:
-    scheme = target.partition("://")[0]
-    if not _STORE.fullmatch(target) or scheme in _FETCHED:
+def _check_place(target: str, roots: tuple[Path, ...] | None) -> None:
+    if not is_below(target, roots):
+        raise BadTargetError(
+            f"{target[:200]} is in no folder that this service may export to",
+            "choose a folder below one of them, or add one to EVOMERGE_EXPORT_ROOTS",
+        )
+
+
+def _check_store(target: str, roots: tuple[Path, ...] | None) -> None:
+    match = _STORE.fullmatch(target)
+    if match is not None and match["scheme"] in _HERE:
+        _check_place(match["path"], roots)
+    elif match is None or match["scheme"] not in _REMOTE:
         raise BadTargetError(
             f"{target[:200]!r} is no object store to write to",
             "write s3://bucket/path or another address of fsspec, without a password or a query; credentials "
