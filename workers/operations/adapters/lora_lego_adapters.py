@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from workers.errors import MergeError, MismatchError
-from workers.operations.adapters.adapter_files import PREFIX, Adapter, Factors, read_adapter, write_adapter
+from workers.operations.adapters.adapter_files import (
+    PREFIX,
+    Adapter,
+    Factors,
+    read_adapter,
+    write_adapter,
+)
 from workers.operations.adapters.factor_ties import ties_of_factors
 from workers.operations.adapters.lora_lego import Lego, cluster_units, merge_units, units_of
 from workers.operations.rewriting import REPORT_FILE, Report, rng_for
