@@ -308,7 +308,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Evolve merge recipes of language models.",
-    epilog="Begin with `evomerge doctor`, then `evomerge run FILE.yml`.",
+    epilog="Begin with `evomerge doctor`, then `evomerge init` and `evomerge run FILE.yml`.",
 )
 
 

@@ -22,6 +22,7 @@ from service.reports.experiments import candidate_detail, experiment_detail
 from service.reports.front import front_view
 from service.reports.score_columns import read_columns
 from service.settings import Settings
+from service.specification.roots import is_below
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
 from workers.protocol.messages import ExportOrder, HubTarget
@@ -76,6 +77,11 @@ def request_export(
     if target.startswith(HUB):
         _check_repository(target)
     else:
+        if not is_below(target, settings.export_roots):
+            raise BadTargetError(
+                f"{target[:200]} is in no folder that this service may export to",
+                "choose a folder below one of them, or add one to EVOMERGE_EXPORT_ROOTS",
+            )
         target = _checked_folder(target, replace=wanted.replace)
     options = {
         "private": wanted.private,

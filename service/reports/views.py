@@ -237,6 +237,9 @@ class EventView(View):
     created_at: datetime
 
 
+ExportStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+
+
 class ExportView(View):
     """A checkpoint being written, or written.
 
@@ -248,7 +251,7 @@ class ExportView(View):
     id: UUID
     experiment: UUID
     candidate: int
-    status: Literal["queued", "running", "succeeded", "failed"]
+    status: ExportStatus
     target: str
     folder: str | None
     url: str | None

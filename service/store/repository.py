@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 
 from evaluators import Score, Split
 from search_spaces import Recipe
-from service.errors import ConflictError, NameTakenError, NotFoundError
+from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
 from service.search.journal import GenerationSummary
@@ -31,7 +32,9 @@ from service.store.rows import score_of, summary_of
 from service.store.types import now
 from workers.protocol.failure import Failure
 
-_EVENT_LOCK = 0x65766E74  # any number that no one else locks
+MOST_NUMBER = 2**31 - 1  # that a column of candidates' numbers holds
+IDEMPOTENCY_TIME = timedelta(days=1)  # for which an answer is remembered
+_MOST_LOCK = 2**63 - 1  # ids are random below: no two experiments share a lock
 
 
 class Repository:
@@ -87,7 +90,8 @@ class Repository:
     def is_exported(self, experiment_id: UUID) -> bool:
         """Says whether a candidate of an experiment waits to be written, or is being written."""
         query = select(ExportRow.id).where(
-            ExportRow.experiment_id == experiment_id, ExportRow.status.in_(("queued", "running"))
+            ExportRow.experiment_id == experiment_id,
+            ExportRow.status.in_(("queued", "running", "cancelling")),
         )
         return self.session.scalar(query.limit(1)) is not None
 
@@ -155,7 +159,8 @@ class Repository:
         Raises:
             NotFoundError: There is none with this number.
         """
-        row = self.session.scalar(_with_scores(experiment_id).where(CandidateRow.number == number))
+        query = _with_scores(experiment_id).where(CandidateRow.number == number)
+        row = self.session.scalar(query) if 0 <= number <= MOST_NUMBER else None
         if row is None:
             raise NotFoundError("candidate", number)
         return row
@@ -237,12 +242,25 @@ class Repository:
         """Returns the newest event's id, 0 when nothing ever happened."""
         return self.session.scalar(select(func.max(EventRow.id))) or 0
 
+    def last_events(self, experiments: Collection[UUID]) -> dict[UUID, int]:
+        """Returns the newest event's id of each of these experiments that has any."""
+        found = {}
+        for key in experiments:
+            newest = self.session.scalar(select(func.max(EventRow.id)).where(EventRow.experiment_id == key))
+            if newest is not None:
+                found[key] = newest
+        return found
+
     def add_event(self, experiment_id: UUID | None, kind: str, payload: Json) -> None:
-        """Notes that something happened.  Call it last in a transaction: it makes other writers wait."""
+        """Notes that something happened.
+
+        Call it last in a transaction: it makes other writers of the same experiment wait.
+        """
         if self.session.get_bind().dialect.name == "postgresql":
-            # Numbers are drawn in the order of commits, so that a reader who asks for "all after n"
-            # never misses one that was drawn earlier and committed later.
-            self.session.execute(select(func.pg_advisory_xact_lock(_EVENT_LOCK)))
+            # An experiment's numbers are drawn in the order of commits, so that a reader who asks for "all
+            # after n" never misses one that was drawn earlier and committed later.
+            lock = 0 if experiment_id is None else experiment_id.int & _MOST_LOCK
+            self.session.execute(select(func.pg_advisory_xact_lock(lock)))
         self.session.add(EventRow(experiment_id=experiment_id, kind=kind, payload=payload))
         self.session.flush()
 
@@ -281,6 +299,23 @@ class Repository:
             query = query.where(ExportRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
 
+    def cancel_export(self, row: ExportRow) -> None:
+        """Ends an export that waits; one that is under way is ended by its controller.
+
+        Raises:
+            IllegalTransitionError: It has ended already.
+        """
+        self.session.refresh(row, with_for_update=True)
+        if row.status in ("cancelling", "cancelled"):
+            return
+        if row.status == "queued":
+            self.end_export(row, "cancelled")
+            return
+        if row.status != "running":
+            raise IllegalTransitionError(f"export {row.id}", row.status, "cancelled")
+        row.status = "cancelling"
+        self.note_export(row)
+
     def end_export(self, row: ExportRow, status: str, **result: Any) -> None:  # noqa: ANN401 - any column
         """Notes how an export ended: `folder`, `url`, `bytes`, `digest` or `failure`."""
         row.status, row.ended_at, row.lease_owner, row.lease_until = status, now(), None, None
@@ -295,7 +330,8 @@ class Repository:
 
     def answer_given(self, key: str) -> IdempotencyKeyRow | None:
         """Returns the answer that was given to an earlier request with this key."""
-        return self.session.get(IdempotencyKeyRow, key)
+        row = self.session.get(IdempotencyKeyRow, key)
+        return row if row is not None and row.created_at > now() - IDEMPOTENCY_TIME else None
 
     def remember_answer(self, key: str, *, digest: str, status: int, body: Json) -> None:
         """Remembers the answer to a request in the transaction that carried it out.
@@ -303,6 +339,8 @@ class Repository:
         Raises:
             ConflictError: The same request is being carried out at this moment.
         """
+        old = IdempotencyKeyRow.created_at <= now() - IDEMPOTENCY_TIME
+        self.session.execute(delete(IdempotencyKeyRow).where(old))
         try:
             with self.session.begin_nested():
                 self.session.add(IdempotencyKeyRow(key=key, digest=digest, status=status, body=body))

@@ -219,6 +219,15 @@ JobResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | Ki
 WorkforceKind = Literal["ray", "inline"]
 
 
+Interrupted = Callable[[], bool]
+"""Asked every so often by something long: whether to give it up."""
+
+
+def never() -> bool:
+    """Gives nothing up."""
+    return False
+
+
 class Workforce(Protocol):
     """Those who merge and score: Ray actors, or this process (the `inline` kind).
 
@@ -235,11 +244,14 @@ class Workforce(Protocol):
         """Says whether the workers share this process, and take it along when they crash."""
         ...
 
-    def prepare(self, workload: Workload) -> None:
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Readies the workers for an experiment; the previous one's parents are let go.
+
+        Parents may have to be downloaded first: `interrupted` is asked every so often whether to give up.
 
         Raises:
             PreparationError: No worker could get ready; says why.
+            WorkInterruptedError: `interrupted` said so.
         """
         ...
 
@@ -255,11 +267,12 @@ class Workforce(Protocol):
         """Forgets all assignments under way; their answers will not come."""
         ...
 
-    def run_job(self, job: Job) -> JobResult:
-        """Does a job that needs no parents in memory.
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
+        """Does a job that needs no parents in memory, beside others.
 
         Raises:
-            WorkerError: It could not be done.
+            WorkerError: It could not be done, or not in the time that it may take.
+            WorkInterruptedError: `interrupted` said so.
         """
         ...
 

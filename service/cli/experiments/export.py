@@ -96,7 +96,7 @@ def wait_until_written(client: Client, view: ExportView) -> ExportView:
     """Waits for an export to end; shows how long it has taken."""
     with note_console().status("writing") as status:
         started = time.monotonic()
-        while view.status in ("queued", "running"):
+        while view.status in ("queued", "running", "cancelling"):
             status.update(f"{view.status}, {time.monotonic() - started:.0f} s")
             time.sleep(GLANCE)
             view = client.export_state(view.id)

@@ -15,7 +15,7 @@ from service.store.repository import Repository
 from service.web.api.idempotency import Attempt, IdempotencyKey
 from service.web.api.pages import PageWanted, token_for
 from service.web.api.problems import responses
-from service.web.dependencies import Reading, Services, ServicesHere
+from service.web.dependencies import Reading, Services, ServicesHere, Writing
 
 router = APIRouter(tags=["exports"])
 
@@ -124,3 +124,19 @@ def list_exports(page: PageWanted, repository: Reading) -> ExportPage:
 def get_export(export: str, repository: Reading) -> ExportView:
     """Gives an export; once it has succeeded, with its folder and address."""
     return export_view(repository.export(export))
+
+
+@router.post(
+    "/exports/{export}/cancel",
+    operation_id="cancelExport",
+    summary="Cancel an export",
+    status_code=202,
+    response_model=ExportView,
+    responses={200: {"model": ExportView, "description": "It is cancelled."}, **responses(404, 409)},
+)
+def cancel_export(export: str, repository: Writing, response: Response) -> ExportView:
+    """Gives an export up; an upload that has begun may leave files in the repository."""
+    row = repository.export(export)
+    repository.cancel_export(row)
+    response.status_code = 202 if row.status == "cancelling" else 200
+    return export_view(row)

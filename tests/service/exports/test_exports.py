@@ -235,6 +235,36 @@ def test_a_long_export_keeps_its_lease(
     assert len(orders(workforce)) == 1
 
 
+def test_an_export_that_stalls_keeps_no_other_waiting_and_can_be_cancelled(
+    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path, paper_parents: dict[str, Path]
+) -> None:
+    workforce.job_gate.clear()
+    stalled = steps.http.post(ADDRESS, json={"candidate": 0, "even_a_parent": True}).json()["id"]
+    wait_for(lambda: steps.get(f"/api/v1/exports/{stalled}")["status"] == "running", "the export to begin")
+    assert steps.create(spec_over(paper_parents, name="other"))["status"] == "queued"
+    waiting = steps.http.post(ADDRESS, json={"candidate": 1, "even_a_parent": True}).json()["id"]
+    wait_for(lambda: steps.get(f"/api/v1/exports/{waiting}")["status"] == "running", "the other to begin")
+    assert steps.http.post(f"/api/v1/exports/{stalled}/cancel").status_code == 202
+    wait_for(lambda: steps.get(f"/api/v1/exports/{stalled}")["status"] == "cancelled", "the cancel")
+    workforce.job_gate.set()
+    assert steps.exported(waiting)["status"] == "succeeded"
+    again = steps.http.post(f"/api/v1/exports/{waiting}/cancel")
+    assert (again.status_code, again.json()["code"]) == (409, "illegal_transition")
+
+
+def test_an_export_that_waits_is_cancelled_at_once(
+    sqlite_database: Database, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    add_finished(sqlite_database, workforce)
+    with sqlite_database.session() as session:
+        repository = Repository(session)
+        options = {"private": True, "replace": False}
+        row = repository.create_export(repository.experiment("small").id, 0, str(tmp_path / "out"), options)
+        repository.cancel_export(row)
+    assert not Exporter(sqlite_database, workforce, settings_in(tmp_path)).run_next()
+    assert orders(workforce) == []
+
+
 def add_finished(database: Database, workforce: SteeredWorkforce) -> None:
     """Adds an experiment with one scored baseline."""
     add_experiment(database, parents=["/models/left", "/models/right"])
