@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from service.cli.models import merge_progress
 from service.cli.models.merge_progress import ProgressLines
 
 
@@ -12,7 +11,7 @@ def test_the_time_before_the_first_tensor_is_not_part_of_the_rate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(merge_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     lines = ProgressLines()
     lines.announced(1_000_000)
     for seconds, tensors, count in ((60.0, 1, 100_000), (62.0, 2, 300_000)):  # a minute of compiling
@@ -25,7 +24,7 @@ def test_what_an_earlier_process_wrote_is_not_part_of_the_rate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(merge_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     lines = ProgressLines()
     lines.announced(1_000_000)
     for seconds, tensors, count in ((60.0, 8, 800_000), (64.0, 9, 900_000)):
