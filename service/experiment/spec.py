@@ -50,7 +50,7 @@ class Objective(Spec):
     splits: SplitRule | None = None
     max_items: Annotated[int, Field(ge=1)] | None = None
     direction: Literal["maximize", "minimize"] | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     allow_few_items: bool = False
     file: Name | None = None
     language: Name | None = None

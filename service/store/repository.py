@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,8 @@ from service.store.rows import score_of, summary_of
 from service.store.types import now
 from workers.protocol.failure import Failure
 
+MOST_NUMBER = 2**31 - 1  # that a column of candidates' numbers holds
+IDEMPOTENCY_TIME = timedelta(days=1)  # for which an answer is remembered
 _MOST_LOCK = 2**63 - 1  # ids are random below: no two experiments share a lock
 
 
@@ -87,7 +90,8 @@ class Repository:
     def is_exported(self, experiment_id: UUID) -> bool:
         """Says whether a candidate of an experiment waits to be written, or is being written."""
         query = select(ExportRow.id).where(
-            ExportRow.experiment_id == experiment_id, ExportRow.status.in_(("queued", "running"))
+            ExportRow.experiment_id == experiment_id,
+            ExportRow.status.in_(("queued", "running", "cancelling")),
         )
         return self.session.scalar(query.limit(1)) is not None
 
@@ -155,7 +159,8 @@ class Repository:
         Raises:
             NotFoundError: There is none with this number.
         """
-        row = self.session.scalar(_with_scores(experiment_id).where(CandidateRow.number == number))
+        query = _with_scores(experiment_id).where(CandidateRow.number == number)
+        row = self.session.scalar(query) if 0 <= number <= MOST_NUMBER else None
         if row is None:
             raise NotFoundError("candidate", number)
         return row
@@ -325,7 +330,8 @@ class Repository:
 
     def answer_given(self, key: str) -> IdempotencyKeyRow | None:
         """Returns the answer that was given to an earlier request with this key."""
-        return self.session.get(IdempotencyKeyRow, key)
+        row = self.session.get(IdempotencyKeyRow, key)
+        return row if row is not None and row.created_at > now() - IDEMPOTENCY_TIME else None
 
     def remember_answer(self, key: str, *, digest: str, status: int, body: Json) -> None:
         """Remembers the answer to a request in the transaction that carried it out.
@@ -333,6 +339,8 @@ class Repository:
         Raises:
             ConflictError: The same request is being carried out at this moment.
         """
+        old = IdempotencyKeyRow.created_at <= now() - IDEMPOTENCY_TIME
+        self.session.execute(delete(IdempotencyKeyRow).where(old))
         try:
             with self.session.begin_nested():
                 self.session.add(IdempotencyKeyRow(key=key, digest=digest, status=status, body=body))

@@ -22,19 +22,13 @@ ODD = {
     "qwen3-loud": "{{ messages[-1].content ~ '!' }}",
 }
 NAMES = ("plain", "qwen3", "gemma", "qwen3-instruct", *ODD)
-    "broken": "{{ raise_exception('not today') }}",
-    "qwen3-mute": None,
-    "qwen3-loud": "{{ messages[-1].content ~ '!' }}",
-}
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of the families, and of none; tasks that compare and that generate."""
     folder = tmp_path_factory.mktemp("shelf")
-    for seed, name in enumerate(
-        ("plain", "qwen3", "gemma", "qwen3-instruct", "qwen3-mute", "qwen3-loud", "broken")
-    ):
+    for seed, name in enumerate(NAMES):
         save_tiny_model(folder / name, seed)
         if name != "plain":
             tokenizer = chat_tokenizer("qwen3" if name == "broken" else name.partition("-")[0])
