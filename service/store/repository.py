@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -220,6 +220,40 @@ class Repository:
         """Returns where the search stood after each generation, in order."""
         query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
         return [summary_of(row) for row in self.session.scalars(query.order_by(GenerationRow.settled))]
+
+    def last_generation(self, experiment_id: UUID) -> GenerationSummary | None:
+        """Returns where the search stands since the last generation was told; None before the first."""
+        query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
+        row = self.session.scalar(query.order_by(GenerationRow.settled.desc()).limit(1))
+        return None if row is None else summary_of(row)
+
+    def course(self, experiment_id: UUID, *, most: int) -> list[tuple[int, int, float, float | None]]:
+        """Returns generation, candidates told, hypervolume and best value, in order.
+
+        Of more than `most` generations evenly spread ones are taken, the last always.
+        """
+        wanted = (
+            GenerationRow.generation,
+            GenerationRow.settled,
+            GenerationRow.hypervolume,
+            GenerationRow.best,
+        )
+        mine = GenerationRow.experiment_id == experiment_id
+        count = self.session.scalar(select(func.count()).select_from(GenerationRow).where(mine)) or 0
+        place = func.row_number().over(order_by=GenerationRow.settled.desc()).label("place")
+        numbered = select(*wanted, place).where(mine).subquery()
+        query = select(*[numbered.c[column.key] for column in wanted])
+        query = query.where((numbered.c.place - 1) % max(-(-count // most), 1) == 0)
+        return [tuple(row) for row in self.session.execute(query.order_by(numbered.c.settled))]
+
+    def recently_settled(self, experiment_id: UUID, *, after: int) -> list[datetime]:
+        """Returns when the candidates with higher numbers ended, as far as they have."""
+        query = select(CandidateRow.settled_at).where(
+            CandidateRow.experiment_id == experiment_id,
+            CandidateRow.number > after,
+            CandidateRow.settled_at.is_not(None),
+        )
+        return [moment for moment in self.session.scalars(query) if moment is not None]
 
     def add_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> None:
         """Notes where the search stands after a generation, as a row and as an event."""
