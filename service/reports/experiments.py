@@ -18,6 +18,7 @@ from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
+from service.reports.examination_progress import cost_view, examination_progress
 from service.reports.views import (
     CandidateDetail,
     CandidateView,
@@ -117,12 +118,18 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
     fitness = [objectives.fitness(values_on("search", candidate.evaluations)) for candidate in first]
     recent = repository.recently_settled(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
     rate = rate_of(recent, row.status)
+    examination = examination_progress(repository, row)
     return ProgressView(
         counts=counts,
         settled=settled,
         total=max(total, settled),  # the mean of the distribution comes on top
         rate=rate,
-        eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
+        eta_seconds=examination.eta_seconds
+        if examination
+        else (total - settled) / rate
+        if rate and row.status is _S.RUNNING
+        else None,
+        examination=examination,
         best=last.best if last else None,
         best_number=last.best_number if last else None,
         best_baseline=max((objectives.scalar(f) for f in fitness if f is not None), default=None),
@@ -260,6 +267,7 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
         algorithm_reason=facts.algorithm_reason,
         parameters=facts.parameters,
         parent_bytes=facts.parent_bytes,
+        cost=cost_view(found.spec, facts),
     )
 
 
