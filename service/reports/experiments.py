@@ -16,6 +16,7 @@ from search_spaces.recipes.mergekit_yaml import write_recipe
 from service.errors import InvalidSpecError
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import CandidateStatus
+from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
 from service.reports.views import (
@@ -34,15 +35,16 @@ from service.reports.views import (
     ValidationView,
     WinnerView,
 )
-from service.search.journal import GenerationSummary
 from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked
+from service.store.columns import score_cells
 from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow, ExportRow, Json
 from service.store.repository import Repository
-from service.store.rows import objectives_of, values_on
+from service.store.rows import objectives_of
 
 RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
 RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
+MOST_POINTS = 200  # of an experiment's course
 
 _S = ExperimentStatus
 Verb = Action | Literal["export"]
@@ -55,17 +57,19 @@ def verbs_of(status: ExperimentStatus, *, scored: bool) -> list[Verb]:
 
 
 def experiment_view(repository: Repository, row: ExperimentRow) -> ExperimentView:
-    """Returns an experiment as lists show it."""
-    return ExperimentView.model_validate(_experiment(repository, row))
+    """Returns an experiment as lists show it: of its course the newest point alone."""
+    return ExperimentView.model_validate(_experiment(repository, row, most_points=1))
 
 
 def experiment_detail(repository: Repository, row: ExperimentRow) -> ExperimentDetail:
     """Returns an experiment with its spec."""
-    return ExperimentDetail.model_validate(_experiment(repository, row) | {"spec": row.spec})
+    return ExperimentDetail.model_validate(
+        _experiment(repository, row, most_points=MOST_POINTS) | {"spec": row.spec}
+    )
 
 
-def _experiment(repository: Repository, row: ExperimentRow) -> dict[str, object]:
-    progress = progress_view(repository, row)
+def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int) -> dict[str, object]:
+    progress = progress_view(repository, row, most_points=most_points)
     base = row.spec.get("base")
     return {
         "id": row.id,
@@ -103,42 +107,56 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
     )
 
 
-def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
-    """Returns how far an experiment is."""
+def progress_view(
+    repository: Repository, row: ExperimentRow, *, most_points: int = MOST_POINTS
+) -> ProgressView:
+    """Returns how far an experiment is; of a longer course so many points, evenly chosen."""
     objectives = objectives_of(row)
     counts = repository.counts(row.id)
     baselines = len(row.facts["baselines"])
     total = baselines + row.spec["budget"]["candidates"]
     proposed = sum(counts.values())
     settled = proposed - counts.get(CandidateStatus.PROPOSED, 0)
-    points = repository.generations(row.id)
-    first = repository.candidates(row.id, limit=baselines) if baselines else []
-    fitness = [objectives.fitness(values_on("search", candidate.evaluations)) for candidate in first]
-    recent = repository.candidates(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
-    rate = rate_of([c.settled_at for c in recent if c.settled_at is not None], row.status)
+    newest = repository.last_generation(row.id)
+    recent = repository.settled_times(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
+    rate = rate_of(recent, row.status)
     return ProgressView(
         counts=counts,
         settled=settled,
         total=max(total, settled),  # the mean of the distribution comes on top
         rate=rate,
         eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
-        best=points[-1].best if points else None,
-        best_number=points[-1].best_number if points else None,
-        best_baseline=max((objectives.scalar(f) for f in fitness if f is not None), default=None),
-        generation=points[-1].generation if points else 0,
-        hypervolume=[_hypervolume_point(point) for point in points],
+        best=newest.best if newest else None,
+        best_number=newest.best_number if newest else None,
+        best_baseline=_best_baseline(repository, row, objectives, baselines),
+        generation=newest.generation if newest else 0,
+        hypervolume=_course(repository, row, most_points),
         reference=objectives.in_own_units(row.reference),
-        estimator=points[-1].estimator if points else None,
+        estimator=newest.estimator if newest else None,
     )
 
 
-def _hypervolume_point(point: GenerationSummary) -> HypervolumePoint:
-    return HypervolumePoint(
-        generation=point.generation,
-        candidates=point.settled,
-        hypervolume=point.hypervolume,
-        best=point.best,
+def _best_baseline(
+    repository: Repository, row: ExperimentRow, objectives: Objectives, count: int
+) -> float | None:
+    scores: dict[int, dict[str, float]] = {}
+    for cell in score_cells(repository.session, row.id, "search", range(count)):
+        scores.setdefault(cell.number, {})[cell.benchmark] = cell.value
+    found = map(objectives.fitness, scores.values())
+    return max((objectives.scalar(fitness) for fitness in found if fitness is not None), default=None)
+
+
+def _course(repository: Repository, row: ExperimentRow, most: int) -> list[HypervolumePoint]:
+    """Returns so many points of the course, the first and the last among them; of one the last."""
+    points = repository.course(row.id)
+    last = len(points) - 1
+    chosen = (
+        range(last + 1) if last < most else {last - round(last * n / max(most - 1, 1)) for n in range(most)}
     )
+    return [
+        HypervolumePoint(generation=generation, candidates=told, hypervolume=volume, best=best)
+        for generation, told, volume, best in (points[place] for place in sorted(chosen))
+    ]
 
 
 def rate_of(times: Sequence[datetime], status: ExperimentStatus) -> float | None:
@@ -171,8 +189,8 @@ def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreV
 
 def front_numbers(repository: Repository, experiment_id: UUID) -> frozenset[int]:
     """Returns who is on the front of the search split since the last generation was told."""
-    points = repository.generations(experiment_id)
-    return frozenset(points[-1].front) if points else frozenset()
+    newest = repository.last_generation(experiment_id)
+    return frozenset(newest.front) if newest else frozenset()
 
 
 def candidate_view(row: CandidateRow, *, front: frozenset[int]) -> CandidateView:

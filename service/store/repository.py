@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -215,6 +216,26 @@ class Repository:
         """Returns where the search stood after each generation, in order."""
         query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
         return [summary_of(row) for row in self.session.scalars(query.order_by(GenerationRow.settled))]
+
+    def last_generation(self, experiment_id: UUID) -> GenerationSummary | None:
+        """Returns where the search stands after the newest generation, None before the first."""
+        query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
+        row = self.session.scalars(query.order_by(GenerationRow.settled.desc()).limit(1)).first()
+        return None if row is None else summary_of(row)
+
+    def course(self, experiment_id: UUID) -> list[tuple[int, int, float, float | None]]:
+        """Returns generation, candidates told, hypervolume and best weighted mean after each generation."""
+        row = GenerationRow
+        query = select(row.generation, row.settled, row.hypervolume, row.best)
+        found = self.session.execute(query.where(row.experiment_id == experiment_id).order_by(row.settled))
+        return [(generation, told, volume, best) for generation, told, volume, best in found]
+
+    def settled_times(self, experiment_id: UUID, *, after: int) -> list[datetime]:
+        """Returns when candidates with larger numbers ended, as far as they have."""
+        query = select(CandidateRow.settled_at).where(
+            CandidateRow.experiment_id == experiment_id, CandidateRow.number > after
+        )
+        return [time for time in self.session.scalars(query) if time is not None]
 
     def add_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> None:
         """Notes where the search stands after a generation, as a row and as an event."""

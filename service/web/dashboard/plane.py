@@ -22,6 +22,7 @@ from service.web.dashboard.formats import is_share, with_error
 Theme = Literal["light", "dark"]
 Point = FrontPoint | CandidateView
 MOST_POINTS = 4_000
+MOST_ON_FRONT = 1_000
 _LONGEST_LABEL = 26
 
 
@@ -98,7 +99,8 @@ class Plane:
     def front(self) -> go.Scatter | None:
         """Evolved candidates on the front."""
         points = [p for p in self.view.front if not p.kind.is_baseline and p.number != self.view.winner]
-        return self._marks("Front", points, "circle", self.palette.front, size=9)
+        left_out = f" (best {len(self.view.front):,})" if len(self.view.front) < self.view.front_total else ""
+        return self._marks(f"Front{left_out}", points, "circle", self.palette.front, size=9)
 
     def baselines(self) -> go.Scatter | None:
         """Merges that no optimizer proposed."""
