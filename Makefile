@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 install: $(VENV)/.installed  ## Create .venv and install everything into it
 
-demo: install  ## Evolve merges of real tiny models and export the winner (5 minutes)
+demo: install  ## Evolve merges of real tiny models and export the winner (2 minutes)
 	@$(BIN)/python -m examples.demo
 
 test: install browser  ## Run the tests

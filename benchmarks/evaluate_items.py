@@ -45,7 +45,16 @@ from service.search.fidelity.subsampling import RotationRule
 from service.search.journal import ListJournal
 from service.search.loop import SearchLoop
 from service.search.plan import Baseline, SearchPlan
-from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Scored, Workload
+from workers.protocol.messages import (
+    Assignment,
+    Interrupted,
+    Job,
+    JobResult,
+    Outcome,
+    Scored,
+    Workload,
+    never,
+)
 from workers.runtime.item_evaluation import evaluate_items
 
 SEEDS, QUICK_SEEDS = 20, 3
@@ -115,7 +124,7 @@ class Desk:
         self.problem, self.space, self.asked = problem, space, 0
         self._queue: deque[Assignment] = deque()
 
-    def prepare(self, workload: Workload) -> None:
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Needs nothing."""
 
     def submit(self, assignment: Assignment) -> None:
@@ -146,7 +155,7 @@ class Desk:
         """Forgets all assignments."""
         self._queue.clear()
 
-    def run_job(self, job: Job) -> JobResult:
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:  # noqa: ARG002 - it is over at once
         """Merges and asks; any other call is a mistake.
 
         Raises:

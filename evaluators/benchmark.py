@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -65,6 +65,9 @@ class Benchmark(BaseModel):
             address that is sent `{"items": [{"prompt", "answer"}]}` and answers `{"scores": [...]}`.
         new_tokens: Most tokens of an answer to a prompt.
         chat: Whether it is asked as in a conversation, and by which template.
+        generation: What goes before the task's own generation settings; `repeats`: how often each item
+            is asked.
+        filter: Which of the task's filters reads the answers; None takes that of the metric.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +87,8 @@ class Benchmark(BaseModel):
     judge: str | None = None
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
     chat: Chat = Chat()
+    generation: dict[str, Any] = Field(default_factory=dict)
+    filter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
     def higher_is_better(self, *, otherwise: bool = False) -> bool:
         """Whether larger values are better: as `direction` says, or `otherwise` where it says nothing."""

@@ -28,6 +28,7 @@ class Chat(BaseModel):
         thinking: Turns the template's own switch for reasoning on or off; None leaves it alone.
         think_end: The text, or the token's number, that ends reasoning: what stands before its last
             occurrence is cut off before filters read the answer.
+        gen_prefix: What the answer begins with, given to the model: a task's `gen_prefix`.
         template_options: What else the template is given, `reasoning_effort` say.
     """
 
@@ -41,6 +42,7 @@ class Chat(BaseModel):
     fewshot_as_multiturn: bool = True
     thinking: bool | None = None
     think_end: Annotated[str, Field(min_length=1, max_length=200)] | Annotated[int, Field(ge=0)] | None = None
+    gen_prefix: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
     template_options: dict[str, Scalar] = Field(default_factory=dict)
 
     @property

@@ -1,6 +1,8 @@
 """Errors of the GPU side.
 
+* WorkInterruptedError     the caller gave the work up: nothing is wrong with it
 * WorkerError              a job cannot be done; the message says what to do
+  * JobTimeoutError        it took longer than it may
   * CheckpointError        a checkpoint is missing, broken, or not data
   * MismatchError          parents that do not fit together
   * MergeError             a merge that gives no usable weights
@@ -31,6 +33,28 @@ class WorkerError(ValueError):
     def __reduce__(self) -> tuple[type[WorkerError], tuple[str, str, str]]:
         """Lets the error cross a process border unchanged."""
         return type(self), (self.field, self.detail, self.remedy)
+
+
+class WorkInterruptedError(Exception):
+    """The caller gave the work up, as it was asked for something else meanwhile."""
+
+
+class JobTimeoutError(WorkerError):
+    """A job took longer than it may."""
+
+    code = "timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            "job",
+            f"not done after {seconds:g} seconds",
+            "look at what it waits for, often a download or an upload that stalls, and ask again",
+        )
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[JobTimeoutError], tuple[float]]:  # type: ignore[override]
+        """Lets the error cross a process border unchanged."""
+        return type(self), (self.seconds,)
 
 
 class CheckpointError(WorkerError):

@@ -134,6 +134,23 @@ def check_template(chat: Chat, tokenizer: PreTrainedTokenizerBase) -> None:
         raise EvaluationError("chat", detail, remedy)
 
 
+def check_think_end(chat: Chat, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuses an end of reasoning that no answer can hold.
+
+    Raises:
+        EvaluationError: Says what to write.
+    """
+    end = chat.think_end
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    if isinstance(end, str) and end in special:
+        detail = f"{end!r} is a special token, which decoded answers leave out"
+        remedy = f"write the token's number, {tokenizer.convert_tokens_to_ids(end)}"
+        raise EvaluationError("chat.think_end", detail, remedy)
+    if isinstance(end, int) and end >= len(tokenizer):
+        detail = f"there is no token {end}; the tokenizer has {len(tokenizer)}"
+        raise EvaluationError("chat.think_end", detail, "write the token's text, or its number")
+
+
 def refuses_system(form: ChatFormat) -> bool:
     """Says whether a template raises where a conversation begins with a system message."""
     told = [{"role": "system", "content": "Answer."}, {"role": "user", "content": "Who?"}]

@@ -139,7 +139,7 @@ class GenerationPlan:
                 known[key] = len(prompts)
                 prompts.append(prompt)
             indices[number] = known[key]
-        stops = [StopTexts(self._tokenizer, prompt.settings.stops) for prompt in prompts]
+        stops = [StopTexts(self._tokenizer, prompt.settings) for prompt in prompts]
         rows = [prompt.tokens for prompt in prompts]
         section = arrange(rows, [len(row) - 1 for row in rows], self._limits.sharing.exchange, most=0)
         return _Greedy(numbers, indices, GreedyDecoder(prompts, stops, section, room=self._room))

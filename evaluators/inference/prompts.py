@@ -20,12 +20,14 @@ class GenerationSettings:
     Attributes:
         options: Further arguments of the network's `generate`.
         seed: Of what is drawn where a task samples.
+        think_end: The text, or the token, that ends reasoning; None where there is none to cut off.
     """
 
     stops: tuple[str, ...]
     new_tokens: int = DEFAULT_LENGTH
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = SEED
+    think_end: str | int | None = None
 
     @classmethod
     def of_task(cls, wanted: Mapping[str, Any], end_of_text: str | None) -> GenerationSettings:
@@ -33,7 +35,7 @@ class GenerationSettings:
         options = {
             name: value
             for name, value in wanted.items()
-            if name not in ("until", "max_length", "seed", *LENGTH_NAMES)
+            if name not in ("until", "max_length", "seed", "think_end", *LENGTH_NAMES)
         }
         lengths = [int(wanted[name]) for name in LENGTH_NAMES if wanted.get(name) is not None]
         until = wanted.get("until") or []
@@ -49,6 +51,7 @@ class GenerationSettings:
             next(iter(lengths), DEFAULT_LENGTH),
             options,
             int(wanted.get("seed") or SEED),
+            wanted.get("think_end"),
         )
 
 

@@ -85,7 +85,7 @@ class StaticBatches:
 
     def _continue(self, network: PreTrainedModel, batch: Batch) -> list[Generated]:
         length = batch.inputs.shape[1]
-        stops = StopTexts(self._tokenizer, batch.settings.stops)
+        stops = StopTexts(self._tokenizer, batch.settings)
         stop, watch = _StopWatch(stops, start=length, rows=len(batch.numbers)), _NanWatch()
         tokens_BL = network.generate(
             input_ids=batch.inputs,

@@ -11,14 +11,18 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
+from evaluators.inference.prompts import GenerationSettings
+
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a letter is decoded to
 
 
 class StopTexts:
-    """The stop texts of one prompt, as one tokenizer writes them."""
+    """The stop texts of one prompt, as one tokenizer writes them, and what ends its reasoning."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: tuple[str, ...]) -> None:
-        self._tokenizer, self._stops = tokenizer, stops
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: GenerationSettings) -> None:
+        self._tokenizer, self._stops = tokenizer, settings.stops
+        self._think_end = settings.think_end
+        stops = self._stops
         self._may_end = _may_end(tokenizer, stops)
         # A token is at least a byte; two more, because a token may hold a stop's end and further text.
         self._reach = max((len(stop.encode()) for stop in stops), default=0) + 2
@@ -32,11 +36,20 @@ class StopTexts:
         return any(stop in text for stop in self._stops)
 
     def before(self, tokens: Sequence[int]) -> str:
-        """Returns the text of these tokens up to the first stop text."""
-        text = str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+        """Returns the text of these tokens up to the first stop text; reasoning is cut off, as in lm-eval."""
+        text = self._after_reasoning(tokens)
         for stop in self._stops:
             text = text.split(stop)[0]
         return text
+
+    def _after_reasoning(self, tokens: Sequence[int]) -> str:
+        end, kept = self._think_end, list(tokens)
+        if isinstance(end, int) and end in kept:
+            kept = kept[len(kept) - kept[::-1].index(end) :]
+        text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
+        if isinstance(end, str):
+            text = text.split(end)[-1]
+        return text if end is None else text.lstrip()
 
 
 @lru_cache(maxsize=64)

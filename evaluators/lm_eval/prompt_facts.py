@@ -10,9 +10,16 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
+from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
 from evaluators.evaluator import BenchmarkFacts
-from evaluators.inference.chat_format import ChatFormat, check_template, refuses_system, writes_the_date
+from evaluators.inference.chat_format import (
+    ChatFormat,
+    check_template,
+    check_think_end,
+    refuses_system,
+    writes_the_date,
+)
 from evaluators.lm_eval.asked_sets import form_of
 from evaluators.lm_eval.task_building import BuiltBenchmark
 from evaluators.lm_eval.task_questions import Subtask
@@ -51,16 +58,15 @@ def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> 
                 raise
             warnings[f"{facts.name}: {name} will fail: {error.field}: {error.detail}"] = None
             continue
-        prompts.append((name, described(built.subtasks[0], forms[0])))
+        prompts.append((name, _of_task(built.subtasks[0], forms[0])))
         pairs = zip(built.subtasks, forms, strict=True)
         warnings |= dict.fromkeys(f"{facts.name}: {name}: {text}" for pair in pairs for text in _odd(*pair))
     warnings |= dict.fromkeys(_mixed(facts.name, prompts, asked))
     return replace(facts, prompts=tuple(prompts), warnings=tuple(warnings))
 
 
-def described(subtask: Subtask, form: ChatFormat | None) -> str:
-    """Says how a task is put to a model, for people."""
-    chat = subtask.chat
+def described(chat: Chat, form: ChatFormat | None, *, shots: int) -> str:
+    """Says how questions are put to a model, for people."""
     if form is None:
         return PLAIN + (", system message" if chat.system else "")
     named = chat.template_file or chat.template
@@ -68,10 +74,15 @@ def described(subtask: Subtask, form: ChatFormat | None) -> str:
     if not (named or chat.template_text):
         parts = ["its chat template"]
     parts += ["system message"] if chat.system else []
-    if subtask.task.config.num_fewshot:
+    if shots:
         parts += ["examples as turns" if chat.fewshot_as_multiturn else "examples in one turn"]
+    parts += [f"answers begin with {chat.gen_prefix!r}"] if chat.gen_prefix else []
     parts += [] if chat.thinking is None else [f"thinking {'on' if chat.thinking else 'off'}"]
     return ", ".join(parts)
+
+
+def _of_task(subtask: Subtask, form: ChatFormat | None) -> str:
+    return described(subtask.chat, form, shots=subtask.task.config.num_fewshot or 0)
 
 
 def _tried(
@@ -80,6 +91,8 @@ def _tried(
     """Renders one question."""
     if is_merged:
         check_template(subtask.chat, tokenizer)
+        if subtask.generates:
+            check_think_end(subtask.chat, tokenizer)
     form = form_of(subtask, tokenizer, instruct=asked.instruct)
     if form is not None:
         subtask.questions("search", form=form, most=1)

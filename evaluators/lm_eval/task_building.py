@@ -26,6 +26,7 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
+from evaluators.lm_eval.decoding_settings import check_repeats, set_decoding
 from evaluators.lm_eval.metric_discovery import aggregation_of
 from evaluators.lm_eval.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.lm_eval.task_metrics import choose_metric, group_rule, suggestion
@@ -77,7 +78,11 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     benchmark, manager = _located(benchmark)
     _check_entry(benchmark, manager)
     tasks, group = _load(benchmark, manager)
+    for task in tasks:
+        set_decoding(benchmark, task)
     metrics, tasks = choose_metric(benchmark, tasks, group)
+    for task in tasks:
+        check_repeats(task, metrics[0].partition(",")[2])
     declared = benchmark.direction is None and _direction(tasks[0], metrics[0].partition(",")[0])
     higher_is_better = benchmark.higher_is_better(otherwise=declared)
     public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)

@@ -29,7 +29,7 @@ def choose_metric(
     """
     offers = [offer_of(task) for task in tasks]
     known = list(dict.fromkeys(_of_group(group, offers) if group else _of_task(offers[0])))
-    wanted = benchmark.metric if benchmark.metric is not None else (known or [""])[0]
+    wanted = _wanted(benchmark, known)
     chosen = _chosen(wanted, known, None if group else offers[0])
     metric, _, kind = chosen.partition(",")
     used = [task for task, offer in zip(tasks, offers, strict=True) if offer.has(metric, kind)]
@@ -46,6 +46,26 @@ def choose_metric(
         missing = ", ".join(str(task.config.task) for task in tasks if task not in used)
         _log.warning("%s is scored without the tasks that have no %s: %s", benchmark.task, chosen, missing)
     return (chosen, *(one for one in known if one != chosen)), used
+
+
+def _wanted(benchmark: Benchmark, known: Sequence[str]) -> str:
+    """Returns the metric that the user wants, with its filter if one is named.
+
+    Raises:
+        UnknownMetricError: No metric is read through the filter, or two filters are named.
+    """
+    if benchmark.filter is None:
+        return benchmark.metric if benchmark.metric is not None else (known or [""])[0]
+    metric, _, kind = (benchmark.metric or "").partition(",")
+    if kind and kind != benchmark.filter:
+        detail = f"{benchmark.filter!r} is not the filter of {benchmark.metric!r}"
+        raise UnknownMetricError("filter", detail, "keep one of them")
+    filters = list(dict.fromkeys(one.partition(",")[2] for one in known))
+    if benchmark.filter not in filters:
+        detail = f"{benchmark.task} has no filter {benchmark.filter!r}; it has {', '.join(filters)}"
+        raise UnknownMetricError("filter", detail, suggestion(benchmark.filter, filters))
+    first = next(one for one in known if one.partition(",")[2] == benchmark.filter)
+    return f"{metric},{benchmark.filter}" if metric else first
 
 
 def group_rule(group: Any, metric: str, kind: str) -> Any:  # noqa: ANN401 - lm-eval's Group and AggMetricConfig

@@ -112,7 +112,12 @@ class Subtask:
             metadata=(config.task, number, config.repeats),
             **spoken,
         )
-        return Question(item, tuple(made) if isinstance(made, list) else (made,))
+        requests = tuple(made) if isinstance(made, list) else (made,)
+        if self.generates and self.chat.think_end is not None:
+            for request in requests:
+                prompt, settings, *others = request.arguments
+                request.arguments = (prompt, {**settings, "think_end": self.chat.think_end}, *others)
+        return Question(item, requests)
 
 
 def _renderer(form: ChatFormat) -> Callable[..., str]:

@@ -35,10 +35,14 @@ class PollingThread(ABC):
         """Begins to look for work."""
         self._thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stops looking; what is not done after `timeout` seconds is left to another controller."""
+    def ask_to_stop(self) -> None:
+        """Has it stop looking, and does not wait until it has."""
         self._stopping.set()
         self.wake()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stops looking; what is not done after `timeout` seconds is left to another controller."""
+        self.ask_to_stop()
         if self.is_alive:
             self._thread.join(timeout)
 

@@ -18,7 +18,7 @@ from service.cli.output import CommandError, note
 _PLACE = "evomerge.evolve_flags"
 _LIVE = "parents stay in memory, and candidates are merged where they are evaluated"
 _UNDERSTOOD = "i-understand-the-depths-of-the-evils-i-am-unleashing"
-_UNSENT = "nothing is sent anywhere; follow the run with `evomerge watch`"
+_SENT = "taken as --log-to wandb:ENTITY/PROJECT, where --wandb is given"
 _BUSY = "workers are kept busy by themselves"
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,10 +61,10 @@ FLAGS: Mapping[str, Flag] = {
     "load-in-8bit": Flag(None, says="candidates are evaluated in the merge's own format", is_loss=True),
     "load-in-4bit": Flag(None, says="candidates are evaluated in the merge's own format", is_loss=True),
     _UNDERSTOOD: Flag(None, says="public benchmarks are searched on"),
-    "wandb": Flag(None, says=_UNSENT, is_loss=True),
-    "use-wandb": Flag(None, says=_UNSENT, is_loss=True),
-    "wandb-project": Flag(str, says=_UNSENT, is_loss=True),
-    "wandb-entity": Flag(str, says=_UNSENT, is_loss=True),
+    "wandb": Flag(None, says=_SENT),
+    "use-wandb": Flag(None, says=_SENT),
+    "wandb-project": Flag(str, says=_SENT),
+    "wandb-entity": Flag(str, says=_SENT),
 }  # fmt: skip
 _SHORT = {"-s": "strategy"}
 _INVENTED = {
@@ -100,6 +100,15 @@ class EvolveFlags:
     def allows_benchmarks(self) -> bool:
         """Says whether public benchmarks are known to be searched on."""
         return bool(self.values.get(_UNDERSTOOD))
+
+    @property
+    def trackers(self) -> list[str]:
+        """What `--log-to` would say: W&B's project, where it is asked for."""
+        if not (self.values.get("wandb") or self.values.get("use-wandb")):
+            return []
+        parts = (self.values.get("wandb-entity"), self.values.get("wandb-project"))
+        place = "/".join(part for part in parts if part) if parts[1] else ""
+        return [f"wandb:{place}" if place else "wandb"]
 
     def changes(self, *, genome_file: bool) -> list[str]:
         """Returns what the flags change, as `--set` takes it, and says what each was taken for."""

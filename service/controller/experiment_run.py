@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from evaluators import EvaluationError
 from search_spaces import Parent
@@ -32,7 +33,8 @@ from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from workers.checkpoints.hub import local_folder
-from workers.errors import CheckpointError, WorkerError
+from workers.errors import CheckpointError, WorkerError, WorkInterruptedError
+from workers.pools.listening import listening
 from workers.protocol.failure import LONGEST_CAUSE, Failure
 from workers.protocol.messages import Workforce, Workload
 
@@ -63,8 +65,11 @@ class ExperimentRun:
         else:
             spec = ExperimentSpec.model_validate(_AS_BEFORE_CHAT | row.spec)
             self.journal.take_over()
-            self.workforce.prepare(workload_for(row, spec, self.settings))
-            self.journal.models = self._models(spec)
+            try:
+                self._get_ready(row, spec)
+            except WorkInterruptedError:
+                self._give_way()
+                return
             if row.status is _S.EXAMINING or self._search(row, spec) is _S.EXAMINING:
                 self._examine(spec, row)
 
@@ -93,6 +98,28 @@ class ExperimentRun:
                 repository.add_event(self.key, "examination.done", {"winner": row.winner})
             repository.move(row, wanted, reason=reason, failure=failure)
             return wanted
+
+    def _get_ready(self, row: ExperimentRow, spec: ExperimentSpec) -> None:
+        """Readies the workers and hashes the parents, either of which may take hours.
+
+        Raises:
+            WorkInterruptedError: The experiment is to be paused or cancelled, or the controller shuts down.
+        """
+        self.workforce.prepare(workload_for(row, spec, self.settings), self._is_interrupted)
+        self.journal.models = listening(lambda: self._models(spec), self._is_interrupted)
+
+    def _is_interrupted(self) -> bool:
+        return self.journal.control_request() is not None
+
+    def _give_way(self) -> None:
+        """Does what was asked for while the workers got ready."""
+        match self.journal.control_request():
+            case ControlRequest.PAUSE:
+                self.end(_S.PAUSED, reason=BY_REQUEST)
+            case ControlRequest.CANCEL:
+                self.end(_S.CANCELLED, reason=BY_REQUEST)
+            case _:  # the controller shuts down, or people changed their mind: the runner takes it up again
+                self.journal.let_go()
 
     def _search(self, row: ExperimentRow, spec: ExperimentSpec) -> ExperimentStatus:
         """Turns the search loop; returns the experiment's status after it."""
@@ -205,9 +232,17 @@ def failure_of(error: Exception) -> Failure:
         return Failure.of(error)
     return Failure(
         "internal_error",
-        f"{type(error).__name__}: {error}"[:LONGEST_CAUSE],
-        "this is a mistake in evomerge: the service's log tells where; resume to try again",
+        f"{type(error).__name__}: {_told(error)}"[:LONGEST_CAUSE],
+        "this is a mistake in evomerge: the service's log tells where",
     )
+
+
+def _told(error: Exception) -> str:
+    """Returns what an error says; of the database's neither its statement nor what was stored."""
+    if isinstance(error, SQLAlchemyError):
+        said = str(getattr(error, "orig", None) or "").splitlines()
+        return said[0] if said else "the database refused a statement"
+    return str(error)
 
 
 def _nothing_scored(cause: str) -> Failure:

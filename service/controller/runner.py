@@ -8,7 +8,6 @@ from __future__ import annotations
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from service.background.lease_keeper import LeaseKeeper
 from service.background.polling_thread import PollingThread
@@ -16,7 +15,7 @@ from service.controller.experiment_run import ExperimentRun, failure_of
 from service.errors import LeaseLostError
 from service.experiment.status import ExperimentStatus
 from service.settings import Settings
-from service.store.database import Database
+from service.store.database import DATABASE_AWAY, Database
 from service.store.journal import DatabaseJournal
 from service.store.leases import acquire_lease, next_experiment, release_lease, renew_lease
 from service.store.repository import Repository
@@ -45,8 +44,8 @@ class Runner(PollingThread):
         if claimed is None:
             return False
         key, epoch = claimed
-        with self._kept(key, epoch):
-            self._run_safely(key, epoch)
+        with self._kept(key, epoch) as lease:
+            self._run_safely(key, epoch, lease)
         return True
 
     def _kept(self, key: UUID, epoch: int) -> LeaseKeeper:
@@ -76,15 +75,17 @@ class Runner(PollingThread):
                 Repository(session).move(row, _S.RUNNING)
             return row.id, epoch
 
-    def _run_safely(self, key: UUID, epoch: int) -> None:
+    def _run_safely(self, key: UUID, epoch: int, lease: LeaseKeeper) -> None:
         """Runs an experiment; every error ends in a sentence that people can read."""
         log = logger.bind(experiment=str(key))
-        journal = DatabaseJournal(self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner)
+        journal = DatabaseJournal(
+            self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner, held=lease.is_held
+        )
         run = ExperimentRun(journal, self.workforce, self.settings)
         try:
             try:
                 run.run()
-            except (LeaseLostError, OperationalError, InterfaceError):
+            except (LeaseLostError, *DATABASE_AWAY):
                 raise  # the database is away: the next holder of the lease goes on
             except Exception as error:
                 failure = failure_of(error)

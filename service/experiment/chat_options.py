@@ -40,6 +40,7 @@ class ChatOptions(Spec):
         thinking: Turns the template's own switch for reasoning on or off.
         think_end: The text, or the token's number, that ends reasoning: what stands before its last
             occurrence is cut off before filters read the answer.
+        gen_prefix: What the answer begins with; the model goes on from there.
         template_options: What else the template is given, `reasoning_effort` say.
     """
 
@@ -59,6 +60,7 @@ class ChatOptions(Spec):
     think_end: (
         Annotated[str, Field(min_length=1, max_length=200)] | Annotated[int, Field(ge=0, lt=2**31)] | None
     ) = None
+    gen_prefix: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
     template_options: dict[str, Scalar] | None = None
 
     def over(self, default: ChatOptions | None) -> ChatOptions:

@@ -19,6 +19,7 @@ from search_spaces.recipes.recipe import DType
 from service.experiment.chat_options import ChatOptions, Chatting
 from service.experiment.criteria import Constraint, Measure, Name, Spec
 from service.experiment.criteria import label_of as label_of
+from service.experiment.generation_options import GenerationOptions
 from service.experiment.names import ExperimentName
 
 MOST_PARENTS = 32
@@ -37,6 +38,8 @@ class Objective(Spec):
         weight: Its share in the weighted sum that single-objective optimizers climb.
         allow_few_items: Search on fewer than 50 items, whose scores are mostly luck.
         chat: Whether it is asked as in a conversation, and how; what is left out is as the experiment says.
+        generation: How answers are generated, where not as the task or the experiment says.
+        filter: Which of the task's filters reads the answers (`strict-match`, `flexible-extract` ...).
     """
 
     kind: Kind = "lm_eval"
@@ -47,7 +50,7 @@ class Objective(Spec):
     splits: SplitRule | None = None
     max_items: Annotated[int, Field(ge=1)] | None = None
     direction: Literal["maximize", "minimize"] | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     allow_few_items: bool = False
     file: Name | None = None
     language: Name | None = None
@@ -55,12 +58,16 @@ class Objective(Spec):
     judge: Name | None = None
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
     chat: Chatting | None = None
+    generation: GenerationOptions | None = None
+    filter: Name | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if missing := missing_fields(self.kind, self):
             wanted = " and ".join(missing)
             raise ValueError(f"an objective of kind {self.kind} needs {wanted}; give it {wanted}")
+        if self.kind not in ("lm_eval", "negative_flips") and (self.generation or self.filter):
+            raise ValueError("generation and filter are of tasks; leave them out, or write new_tokens")
         return self
 
     @property
@@ -68,12 +75,18 @@ class Objective(Spec):
         """The name under which its scores appear."""
         return self.name or (self.task if self.kind == "lm_eval" and self.task else self.kind)
 
-    def benchmark(self, include_path: str | None, chat: ChatOptions | None = None) -> Benchmark:
+    def benchmark(
+        self,
+        include_path: str | None,
+        chat: ChatOptions | None = None,
+        generation: GenerationOptions | None = None,
+    ) -> Benchmark:
         """Returns what is asked of the model.
 
         Args:
             include_path: The folder with the user's own tasks.
             chat: How the experiment's objectives are asked that do not say it themselves.
+            generation: How they generate, likewise.
         """
         return Benchmark(
             name=self.label,
@@ -91,6 +104,8 @@ class Objective(Spec):
             splits=self.splits,
             max_items=self.max_items,
             chat=(self.chat or ChatOptions()).over(chat).chat,
+            generation=(self.generation or GenerationOptions()).over(generation),
+            filter=self.filter,
         )
 
 
@@ -221,6 +236,7 @@ class ExperimentSpec(Spec):
         halving: Leaves the weaker part of a generation behind; None asks every candidate all items.
         rotation: Asks generations a part of the items each; None asks every candidate all of them.
         chat: Whether models are asked as in a conversation, and how; objectives may say otherwise.
+        generation: How answers are generated, where not as the tasks say.
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
@@ -234,6 +250,7 @@ class ExperimentSpec(Spec):
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MOST_OBJECTIVES)]
     tasks_path: str | None = None
     chat: Chatting = ChatOptions()
+    generation: GenerationOptions | None = None
     optimizer: OptimizerOptions = OptimizerOptions()
     budget: Budget
     measures: Annotated[tuple[Measure, ...], Field(max_length=MOST_MEASURES)] = ()
@@ -277,7 +294,9 @@ class ExperimentSpec(Spec):
     @property
     def benchmarks(self) -> tuple[Benchmark, ...]:
         """One benchmark per objective, in order."""
-        return tuple(objective.benchmark(self.tasks_path, self.chat) for objective in self.objectives)
+        return tuple(
+            objective.benchmark(self.tasks_path, self.chat, self.generation) for objective in self.objectives
+        )
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 from service.cli.connection import Place
+from service.cli.experiments.logging_to import trackers_of
 from service.cli.experiments.stages import begin, check_stages, checking
 from service.cli.experiments.watch import follow
 from service.cli.output import note
@@ -26,6 +28,7 @@ def optimize(
     name: str | None = None,
     workers: int | None = None,
     workforce: Literal["ray", "inline"] | None = None,
+    log_to: Sequence[str] = (),
 ) -> Result:
     """Runs an experiment to its end, showing its progress, and returns what it found.
 
@@ -40,6 +43,7 @@ def optimize(
         workers: How many workers; None fills the machine.
         workforce: `ray`, or `inline` to merge and score on a thread of this process; by default
             EVOMERGE_WORKFORCE, else `ray`.
+        log_to: Trackers that it is shown in as well: `tensorboard:FOLDER`, `mlflow[:URI]`, `wandb[:PROJECT]`.
 
     Raises:
         ClientError: The spec has mistakes (all are named), or its name is another experiment's.
@@ -48,16 +52,19 @@ def optimize(
     """
     given = spec_from(spec, name)
     place = Place(home=None if home is None else Path(home).expanduser())
+    trackers = trackers_of(log_to, place.home)
     with reach(place, Need.RUN, workers=workers, workforce=workforce) as (client, own):
         try:
             with still(checking([given])):
                 (stage,) = check_stages(client, [given])
-            view = follow(client, str(begin(client, stage).id))
+            key = str(begin(client, stage).id)
+            with trackers.told(client, key, own=own):
+                follow(client, key)
         except KeyboardInterrupt:
             kept = "what was scored is kept, and the same call goes on" if own else "the experiment goes on"
             note(f"\nStopped: {kept}.")
             raise
-        return _result(client, str(view.id), place)
+        return _result(client, key, place)
 
 
 def _result(client: Client, key: str, place: Place) -> Result:

@@ -25,6 +25,7 @@ from service.reports.views import (
     EventView,
     ExperimentDetail,
     ExperimentView,
+    ExportStatus,
     ExportView,
     FailureView,
     HypervolumePoint,
@@ -42,9 +43,9 @@ from service.store.models import CandidateRow, EvaluationRow, EventRow, Experime
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 
+MOST_POINTS = 256  # of the hypervolume's course: a screen shows no more
 RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
 RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
-MOST_POINTS = 200  # of an experiment's course
 
 _S = ExperimentStatus
 Verb = Action | Literal["export"]
@@ -117,8 +118,8 @@ def progress_view(
     total = baselines + row.spec["budget"]["candidates"]
     proposed = sum(counts.values())
     settled = proposed - counts.get(CandidateStatus.PROPOSED, 0)
-    newest = repository.last_generation(row.id)
-    recent = repository.settled_times(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
+    last = repository.last_generation(row.id)
+    recent = repository.recently_settled(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
     rate = rate_of(recent, row.status)
     return ProgressView(
         counts=counts,
@@ -126,13 +127,13 @@ def progress_view(
         total=max(total, settled),  # the mean of the distribution comes on top
         rate=rate,
         eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
-        best=newest.best if newest else None,
-        best_number=newest.best_number if newest else None,
+        best=last.best if last else None,
+        best_number=last.best_number if last else None,
         best_baseline=_best_baseline(repository, row, objectives, baselines),
-        generation=newest.generation if newest else 0,
-        hypervolume=_course(repository, row, most_points),
+        generation=last.generation if last else 0,
+        hypervolume=[_hypervolume_point(*point) for point in repository.course(row.id, most=most_points)],
         reference=objectives.in_own_units(row.reference),
-        estimator=newest.estimator if newest else None,
+        estimator=last.estimator if last else None,
     )
 
 
@@ -146,17 +147,10 @@ def _best_baseline(
     return max((objectives.scalar(fitness) for fitness in found if fitness is not None), default=None)
 
 
-def _course(repository: Repository, row: ExperimentRow, most: int) -> list[HypervolumePoint]:
-    """Returns so many points of the course, the first and the last among them; of one the last."""
-    points = repository.course(row.id)
-    last = len(points) - 1
-    chosen = (
-        range(last + 1) if last < most else {last - round(last * n / max(most - 1, 1)) for n in range(most)}
-    )
-    return [
-        HypervolumePoint(generation=generation, candidates=told, hypervolume=volume, best=best)
-        for generation, told, volume, best in (points[place] for place in sorted(chosen))
-    ]
+def _hypervolume_point(
+    generation: int, settled: int, hypervolume: float, best: float | None
+) -> HypervolumePoint:
+    return HypervolumePoint(generation=generation, candidates=settled, hypervolume=hypervolume, best=best)
 
 
 def rate_of(times: Sequence[datetime], status: ExperimentStatus) -> float | None:
@@ -189,8 +183,8 @@ def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreV
 
 def front_numbers(repository: Repository, experiment_id: UUID) -> frozenset[int]:
     """Returns who is on the front of the search split since the last generation was told."""
-    newest = repository.last_generation(experiment_id)
-    return frozenset(newest.front) if newest else frozenset()
+    last = repository.last_generation(experiment_id)
+    return frozenset(last.front) if last else frozenset()
 
 
 def candidate_view(row: CandidateRow, *, front: frozenset[int]) -> CandidateView:
@@ -305,7 +299,7 @@ def export_view(row: ExportRow) -> ExportView:
         id=row.id,
         experiment=row.experiment_id,
         candidate=row.candidate_number,
-        status=cast("Literal['queued', 'running', 'succeeded', 'failed']", row.status),
+        status=cast("ExportStatus", row.status),
         target=row.target,
         folder=row.folder,
         url=row.url,

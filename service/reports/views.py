@@ -113,9 +113,9 @@ class ProgressView(View):
         eta_seconds: Time left at this rate; None while unknown.
         best: Highest weighted mean of the objectives on the search split, and whose it is.
         best_baseline: The same among the baselines.
-        hypervolume: Of the front, measured from `reference`, after the generations told so far: at most
-            200 of them, the first and the newest among them; in lists of experiments the newest alone.
-        estimator: How well values from a part of the items predicted further answers; None where every
+            hypervolume: Of the front, measured from `reference`, after the generations told so far: at most
+            256 of them, evenly spread, and the newest; in lists of experiments the newest alone.
+            estimator: How well values from a part of the items predicted further answers; None where every
             candidate is asked all items.
     """
 
@@ -242,6 +242,9 @@ class EventView(View):
     created_at: datetime
 
 
+ExportStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+
+
 class ExportView(View):
     """A checkpoint being written, or written.
 
@@ -253,7 +256,7 @@ class ExportView(View):
     id: UUID
     experiment: UUID
     candidate: int
-    status: Literal["queued", "running", "succeeded", "failed"]
+    status: ExportStatus
     target: str
     folder: str | None
     url: str | None

@@ -27,6 +27,7 @@ COMMENTS: Mapping[str, str] = {
         "Whether models are asked as in a conversation (docs/evaluation.md#chat): auto, available, on, off;\n"
         "system, thinking, template and more may follow, here or in an objective."
     ),
+    "generation": "How answers are generated, where not as the tasks say.",
     "optimizer": "Who searches (docs/optimizers.md); `auto` takes what suits the space and the objectives.",
     "budget": (
         "How many merges are tried, the baselines not counted.  It can also end by seconds, gpu_hours,\n"

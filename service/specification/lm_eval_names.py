@@ -17,8 +17,12 @@ ALIASES: Mapping[str, str] = {
     "enable_thinking": "thinking",
     "think_end_token": "think_end",
     "chat_template_args": "template_options",
+    "gen_prefix": "gen_prefix",
 }
 """What lm-eval calls it -> what it is called in `chat`."""
+
+
+_OWN = {"gen_kwargs": "generation"}
 
 
 def with_own_names(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +42,8 @@ def _translated(part: Mapping[str, Any]) -> dict[str, Any]:
     chat = in_full(part.get("chat", {}))
     if not isinstance(chat, dict):
         return dict(part)
+    if "gen_kwargs" in part and "generation" not in part:
+        part = {_OWN.get(name, name): value for name, value in part.items()}
     moved = {name: own for name, own in ALIASES.items() if name in part and own not in chat}
     if not moved:
         return dict(part)

@@ -21,6 +21,7 @@ from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
 from search_spaces.recipes.problems import Notice
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.experiment.chat_options import ChatOptions, in_full
+from service.experiment.generation_options import GenerationOptions
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.optimizers import NEED_KINSHIP, choose_algorithm
@@ -279,7 +280,9 @@ class _Check:
             self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", remedy))
             folder = None
         chat = read_part(ChatOptions, in_full(self.raw.get("chat", {})))
-        asked = tuple(objective.benchmark(folder, chat) for objective in objectives.values())
+        said = self.raw.get("generation")
+        generation = None if said is None else read_part(GenerationOptions, said)
+        asked = tuple(each.benchmark(folder, chat, generation) for each in objectives.values())
         if not objectives:
             return
         parents = () if self.merged is None else tuple(self.layouts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -13,11 +13,16 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 import migrations
 
 BUSY_SECONDS = 30  # how long SQLite waits for another writer
+POOL_SECONDS = 10.0  # that a transaction waits for a free connection
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""What is raised where the database does not answer, is busy or full, or ended the transaction."""
 _MIGRATION_LOCK = 0x65766F6D  # any number that no one else locks
 
 
@@ -29,8 +34,10 @@ class Database:
 
     def __init__(self, url: str | URL) -> None:
         self.url = _with_driver(make_url(url))
-        self.engine = _engine(self.url)
-        self._reader = self.engine.execution_options(**_READING[self.engine.dialect.name])
+        self.engine = _engine(self.url, _WRITER)
+        # On Postgres readers have connections of their own: however many there are, writers get theirs.
+        self._readers = self.engine if self._is_sqlite else _engine(self.url, _READER)
+        self._reader = self._readers.execution_options(**_READING[self.engine.dialect.name])
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -48,12 +55,19 @@ class Database:
         """Brings the tables to the newest version; of several controllers only one does it."""
         with self.engine.begin() as connection:  # on SQLite this holds the only write lock already
             if connection.dialect.name == "postgresql":
+                for timeout in ("lock", "statement", "idle_in_transaction_session"):  # it takes what it takes
+                    connection.exec_driver_sql(f"SET LOCAL {timeout}_timeout = 0")
                 connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             command.upgrade(migration_config(connection), "head")
 
     def close(self) -> None:
         """Lets all connections go."""
         self.engine.dispose()
+        self._readers.dispose()
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
 
 
 def migration_config(connection: Connection) -> Config:
@@ -64,6 +78,22 @@ def migration_config(connection: Connection) -> Config:
     return config
 
 
+# A controller that is stopped in the middle of a transaction holds its locks: the server ends it.
+_WRITER = {
+    "lock_timeout": "5s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "10s",
+}
+_READER = {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "120s"}
+# A host that vanished is noticed by the kernel, not after two hours.
+_KEEPALIVES = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
 _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"begin": "BEGIN"},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -77,12 +107,21 @@ def _with_driver(url: URL) -> URL:
     return url
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, timeouts: Mapping[str, str]) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        options = [f"-c {name}={value}" for name, value in timeouts.items()]
+        given = str(url.query.get("options", ""))  # what comes last wins
+        unsaid = {name: value for name, value in _KEEPALIVES.items() if name not in url.query}
+        return create_engine(
+            url.difference_update_query(["options"]),
+            connect_args={**unsaid, "options": " ".join([*options, given]).strip()},
+            pool_pre_ping=True,
+            pool_timeout=POOL_SECONDS,
+            hide_parameters=True,
+        )
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

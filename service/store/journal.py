@@ -42,6 +42,7 @@ class DatabaseJournal:
 
     Attributes:
         stopping: Says whether this controller shuts down.
+        held: Says whether the lease holds by this controller's own clock.
         attempts: What this controller, and those before it, handed to workers.
         models: Names models by their weights, once the parents are hashed; until then nothing that
             other experiments know is used.
@@ -55,9 +56,10 @@ class DatabaseJournal:
         *,
         stopping: Callable[[], bool] = lambda: False,
         owner: str = "",
+        held: Callable[[], bool] = lambda: True,
     ) -> None:
         self.database, self.experiment_id, self.epoch = database, experiment_id, epoch
-        self.stopping, self.attempts = stopping, Attempts(experiment_id, owner)
+        self.stopping, self.attempts, self.held = stopping, Attempts(experiment_id, owner), held
         self.models: ModelKeys | None = None
         self._looked = float("-inf")
         self._control_request: ControlRequest | None = None
@@ -72,9 +74,15 @@ class DatabaseJournal:
         Raises:
             LeaseLostError: Another controller runs the experiment now.
         """
+        self._check_deadline()
         with self.database.session() as session:
             prove_lease(session, self.experiment_id, self.epoch)
             yield session
+
+    def _check_deadline(self) -> None:
+        """Refuses to go on once the lease may have ended, though nobody has taken it yet."""
+        if not self.held():
+            raise LeaseLostError(self.experiment_id)
 
     def take_over(self) -> None:
         """Takes in what earlier controllers had handed out; call it before anything is."""
@@ -250,6 +258,7 @@ class DatabaseJournal:
         """
         if self.stopping():
             return ControlRequest.STOP
+        self._check_deadline()
         if monotonic() - self._looked >= REQUEST_INTERVAL:
             with self.database.reading() as session:
                 query = select(ExperimentRow.status, ExperimentRow.epoch)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from service.errors import LeaseLostError
 from service.experiment.status import UNDER_WAY
 from service.store.clock import DatabaseClock
 from service.store.models import ExperimentRow, ExportRow
+
+_EXPORT_LOCK = 0x65767870  # any number that no one else locks
 
 
 def acquire_lease(session: Session, experiment_id: UUID, owner: str, *, seconds: float) -> int | None:
@@ -69,17 +71,37 @@ def next_experiment(session: Session, owner: str) -> ExperimentRow | None:
 
 
 def claim_export(session: Session, owner: str, *, seconds: float) -> ExportRow | None:
-    """Takes the oldest export that waits, or whose controller fell silent; None when there is none."""
+    """Takes the oldest export that waits, or whose controller fell silent; None when there is none.
+
+    Two that write the same folder are carried out one after the other.
+    """
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        session.execute(select(func.pg_advisory_xact_lock(_EXPORT_LOCK)))
+    other = aliased(ExportRow)
+    same_folder = or_(
+        other.target == ExportRow.target,
+        and_(
+            other.experiment_id == ExportRow.experiment_id,
+            other.candidate_number == ExportRow.candidate_number,
+        ),
+    )
+    under_way = exists().where(
+        other.id != ExportRow.id, same_folder, other.status != "queued", other.lease_until > DatabaseClock()
+    )
     waiting = (
         select(ExportRow)
-        .where(ExportRow.status.in_(("queued", "running")), _is_free(ExportRow, owner))
+        .where(
+            ExportRow.status.in_(("queued", "running", "cancelling")), _is_free(ExportRow, owner), ~under_way
+        )
         .order_by(ExportRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     row = session.scalar(waiting)
     if row is not None:
-        row.status, row.lease_owner = "running", owner
+        row.lease_owner = owner
+        if row.status == "queued":
+            row.status = "running"
         renew_export(session, row.id, owner, seconds=seconds)
     return row
 
@@ -109,6 +131,16 @@ def _renew(
     )
     if session.scalar(statement, execution_options={"synchronize_session": False}) is None:
         raise LeaseLostError(row_id)
+
+
+def release_export(session: Session, export_id: UUID, owner: str) -> None:
+    """Lets an export go, if it is still held: another controller begins it again at once."""
+    session.execute(
+        update(ExportRow)
+        .where(ExportRow.id == export_id, ExportRow.lease_owner == owner)
+        .values(lease_owner=None, lease_until=None),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _is_free(table: type[ExperimentRow | ExportRow], owner: str) -> ColumnElement[bool]:

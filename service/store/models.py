@@ -279,11 +279,11 @@ class SensitivityRow(Base):
 class EventRow(Base):
     """Something that happened, for those who follow live: nothing reads its own past from here.
 
-    Ids grow in the order in which events became visible.
+    An experiment's ids grow in the order in which its events became visible.
     """
 
     __tablename__ = "events"
-    __table_args__ = (Index(None, "experiment_id", "kind", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (Index(None, "experiment_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     experiment_id: Mapped[UUID | None] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
@@ -296,7 +296,7 @@ class ExportRow(Base):
     """A checkpoint to be written, or written.
 
     Attributes:
-        status: `queued`, `running`, `succeeded` or `failed`.
+        status: `queued`, `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
         options: `private`, `replace`, `verify` and `even_a_parent`, as they were asked for; and, once it is
             written, `notes` and `verified`.
         lease_until: Until when the controller that writes it is trusted to be alive.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 
 from evaluators import Score, Split
 from search_spaces import Recipe
-from service.errors import ConflictError, NameTakenError, NotFoundError
+from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
 from service.search.journal import GenerationSummary
@@ -32,7 +32,9 @@ from service.store.rows import score_of, summary_of
 from service.store.types import now
 from workers.protocol.failure import Failure
 
-_EVENT_LOCK = 0x65766E74  # any number that no one else locks
+MOST_NUMBER = 2**31 - 1  # that a column of candidates' numbers holds
+IDEMPOTENCY_TIME = timedelta(days=1)  # for which an answer is remembered
+_MOST_LOCK = 2**63 - 1  # ids are random below: no two experiments share a lock
 
 
 class Repository:
@@ -88,7 +90,8 @@ class Repository:
     def is_exported(self, experiment_id: UUID) -> bool:
         """Says whether a candidate of an experiment waits to be written, or is being written."""
         query = select(ExportRow.id).where(
-            ExportRow.experiment_id == experiment_id, ExportRow.status.in_(("queued", "running"))
+            ExportRow.experiment_id == experiment_id,
+            ExportRow.status.in_(("queued", "running", "cancelling")),
         )
         return self.session.scalar(query.limit(1)) is not None
 
@@ -156,7 +159,8 @@ class Repository:
         Raises:
             NotFoundError: There is none with this number.
         """
-        row = self.session.scalar(_with_scores(experiment_id).where(CandidateRow.number == number))
+        query = _with_scores(experiment_id).where(CandidateRow.number == number)
+        row = self.session.scalar(query) if 0 <= number <= MOST_NUMBER else None
         if row is None:
             raise NotFoundError("candidate", number)
         return row
@@ -218,24 +222,38 @@ class Repository:
         return [summary_of(row) for row in self.session.scalars(query.order_by(GenerationRow.settled))]
 
     def last_generation(self, experiment_id: UUID) -> GenerationSummary | None:
-        """Returns where the search stands after the newest generation, None before the first."""
+        """Returns where the search stands since the last generation was told; None before the first."""
         query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
-        row = self.session.scalars(query.order_by(GenerationRow.settled.desc()).limit(1)).first()
+        row = self.session.scalar(query.order_by(GenerationRow.settled.desc()).limit(1))
         return None if row is None else summary_of(row)
 
-    def course(self, experiment_id: UUID) -> list[tuple[int, int, float, float | None]]:
-        """Returns generation, candidates told, hypervolume and best weighted mean after each generation."""
-        row = GenerationRow
-        query = select(row.generation, row.settled, row.hypervolume, row.best)
-        found = self.session.execute(query.where(row.experiment_id == experiment_id).order_by(row.settled))
-        return [(generation, told, volume, best) for generation, told, volume, best in found]
+    def course(self, experiment_id: UUID, *, most: int) -> list[tuple[int, int, float, float | None]]:
+        """Returns generation, candidates told, hypervolume and best value, in order.
 
-    def settled_times(self, experiment_id: UUID, *, after: int) -> list[datetime]:
-        """Returns when candidates with larger numbers ended, as far as they have."""
-        query = select(CandidateRow.settled_at).where(
-            CandidateRow.experiment_id == experiment_id, CandidateRow.number > after
+        Of more than `most` generations evenly spread ones are taken, the last always.
+        """
+        wanted = (
+            GenerationRow.generation,
+            GenerationRow.settled,
+            GenerationRow.hypervolume,
+            GenerationRow.best,
         )
-        return [time for time in self.session.scalars(query) if time is not None]
+        mine = GenerationRow.experiment_id == experiment_id
+        count = self.session.scalar(select(func.count()).select_from(GenerationRow).where(mine)) or 0
+        place = func.row_number().over(order_by=GenerationRow.settled.desc()).label("place")
+        numbered = select(*wanted, place).where(mine).subquery()
+        query = select(*[numbered.c[column.key] for column in wanted])
+        query = query.where((numbered.c.place - 1) % max(-(-count // most), 1) == 0)
+        return [tuple(row) for row in self.session.execute(query.order_by(numbered.c.settled))]
+
+    def recently_settled(self, experiment_id: UUID, *, after: int) -> list[datetime]:
+        """Returns when the candidates with higher numbers ended, as far as they have."""
+        query = select(CandidateRow.settled_at).where(
+            CandidateRow.experiment_id == experiment_id,
+            CandidateRow.number > after,
+            CandidateRow.settled_at.is_not(None),
+        )
+        return [moment for moment in self.session.scalars(query) if moment is not None]
 
     def add_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> None:
         """Notes where the search stands after a generation, as a row and as an event."""
@@ -258,12 +276,25 @@ class Repository:
         """Returns the newest event's id, 0 when nothing ever happened."""
         return self.session.scalar(select(func.max(EventRow.id))) or 0
 
+    def last_events(self, experiments: Collection[UUID]) -> dict[UUID, int]:
+        """Returns the newest event's id of each of these experiments that has any."""
+        found = {}
+        for key in experiments:
+            newest = self.session.scalar(select(func.max(EventRow.id)).where(EventRow.experiment_id == key))
+            if newest is not None:
+                found[key] = newest
+        return found
+
     def add_event(self, experiment_id: UUID | None, kind: str, payload: Json) -> None:
-        """Notes that something happened.  Call it last in a transaction: it makes other writers wait."""
+        """Notes that something happened.
+
+        Call it last in a transaction: it makes other writers of the same experiment wait.
+        """
         if self.session.get_bind().dialect.name == "postgresql":
-            # Numbers are drawn in the order of commits, so that a reader who asks for "all after n"
-            # never misses one that was drawn earlier and committed later.
-            self.session.execute(select(func.pg_advisory_xact_lock(_EVENT_LOCK)))
+            # An experiment's numbers are drawn in the order of commits, so that a reader who asks for "all
+            # after n" never misses one that was drawn earlier and committed later.
+            lock = 0 if experiment_id is None else experiment_id.int & _MOST_LOCK
+            self.session.execute(select(func.pg_advisory_xact_lock(lock)))
         self.session.add(EventRow(experiment_id=experiment_id, kind=kind, payload=payload))
         self.session.flush()
 
@@ -302,6 +333,23 @@ class Repository:
             query = query.where(ExportRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
 
+    def cancel_export(self, row: ExportRow) -> None:
+        """Ends an export that waits; one that is under way is ended by its controller.
+
+        Raises:
+            IllegalTransitionError: It has ended already.
+        """
+        self.session.refresh(row, with_for_update=True)
+        if row.status in ("cancelling", "cancelled"):
+            return
+        if row.status == "queued":
+            self.end_export(row, "cancelled")
+            return
+        if row.status != "running":
+            raise IllegalTransitionError(f"export {row.id}", row.status, "cancelled")
+        row.status = "cancelling"
+        self.note_export(row)
+
     def end_export(self, row: ExportRow, status: str, **result: Any) -> None:  # noqa: ANN401 - any column
         """Notes how an export ended: `folder`, `url`, `bytes`, `digest` or `failure`."""
         row.status, row.ended_at, row.lease_owner, row.lease_until = status, now(), None, None
@@ -316,7 +364,8 @@ class Repository:
 
     def answer_given(self, key: str) -> IdempotencyKeyRow | None:
         """Returns the answer that was given to an earlier request with this key."""
-        return self.session.get(IdempotencyKeyRow, key)
+        row = self.session.get(IdempotencyKeyRow, key)
+        return row if row is not None and row.created_at > now() - IDEMPOTENCY_TIME else None
 
     def remember_answer(self, key: str, *, digest: str, status: int, body: Json) -> None:
         """Remembers the answer to a request in the transaction that carried it out.
@@ -324,6 +373,8 @@ class Repository:
         Raises:
             ConflictError: The same request is being carried out at this moment.
         """
+        old = IdempotencyKeyRow.created_at <= now() - IDEMPOTENCY_TIME
+        self.session.execute(delete(IdempotencyKeyRow).where(old))
         try:
             with self.session.begin_nested():
                 self.session.add(IdempotencyKeyRow(key=key, digest=digest, status=status, body=body))

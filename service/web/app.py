@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from service.background.duties import ALL_DUTIES, Duty
 from service.controller.runner import Runner
-from service.exports.exporter import Exporter
+from service.exports.exporter import Exporters
 from service.log import configure_logging
 from service.settings import Settings
 from service.store.database import Database
@@ -34,7 +34,7 @@ def create_app(
     duties: frozenset[Duty] = ALL_DUTIES,
 ) -> FastAPI:
     """Returns the service, ready to be served; without settings they come from the environment."""
-    chosen = settings or Settings()
+    chosen = settings or Settings().for_requests()
     stopping = threading.Event()
 
     @asynccontextmanager
@@ -84,7 +84,7 @@ def open_services(
         force = open_workforce(settings.workforce, settings.home)
         cleanup.callback(force.close)
     runner = Runner(database, force, settings)
-    exporter = Exporter(database, force, settings)
+    exporter = Exporters(database, force, settings)
     for duty, part in ((Duty.EXPERIMENTS, runner), (Duty.EXPORTS, exporter)):
         if duty in duties:
             part.start()

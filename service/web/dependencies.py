@@ -10,7 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from service.controller.runner import Runner
-from service.exports.exporter import Exporter
+from service.exports.exporter import Exporters
 from service.reports.score_columns import ColumnsCache
 from service.settings import Settings
 from service.store.database import Database
@@ -31,7 +31,7 @@ class Services:
     database: Database
     workforce: Workforce
     runner: Runner
-    exporter: Exporter
+    exporter: Exporters
     columns: ColumnsCache = field(default_factory=ColumnsCache)
     stopping: threading.Event = field(default_factory=threading.Event)
 

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from service.store.database import Database
 from tests.service.scripted_workforce import ScriptedWorkforce
-from workers.protocol.messages import Assignment, Outcome, Workload
+from workers.protocol.messages import Assignment, Interrupted, Outcome, Workload, never
 
 
 class Killed(BaseException):
@@ -51,10 +51,10 @@ class MortalWorkforce(ScriptedWorkforce):
         super().__init__(**options)
         self.fuse = fuse
 
-    def prepare(self, workload: Workload) -> None:
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Dies, or readies the workers."""
         self.fuse.step()
-        super().prepare(workload)
+        super().prepare(workload, interrupted)
 
     def submit(self, assignment: Assignment) -> None:
         """Dies, or takes an assignment."""

@@ -19,7 +19,17 @@ from service.reports.views import ExperimentDetail
 from service.settings import Settings
 from service.web.app import create_app
 from tests.service.scripted_workforce import ScriptedWorkforce
-from workers.protocol.messages import Exported, ExportOrder, Job, JobResult, Outcome, Workforce
+from workers.pools.listening import listening
+from workers.protocol.messages import (
+    Exported,
+    ExportOrder,
+    Interrupted,
+    Job,
+    JobResult,
+    Outcome,
+    Workforce,
+    never,
+)
 
 PATIENCE = 30.0
 
@@ -46,11 +56,11 @@ class SteeredWorkforce(ScriptedWorkforce):
         time.sleep(self.pace)
         return super().next_outcome(timeout)
 
-    def run_job(self, job: Job) -> JobResult:
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Writes an export's texts where the checkpoint would be."""
         if isinstance(job, ExportOrder):
-            self.job_gate.wait(PATIENCE)
-        result = super().run_job(job)
+            listening(lambda: self.job_gate.wait(PATIENCE), interrupted)
+        result = super().run_job(job, interrupted)
         if isinstance(job, ExportOrder):
             return self._write(job)
         return result

@@ -23,11 +23,13 @@ from workers.protocol.messages import (
     Exported,
     ExportOrder,
     Failed,
+    Interrupted,
     Job,
     JobResult,
     Outcome,
     Scored,
     Workload,
+    never,
 )
 from workers.runtime.item_evaluation import evaluate_items
 
@@ -77,7 +79,7 @@ class ScriptedWorkforce:
         self.under_way: list[Assignment] = []
         self._rng = np.random.default_rng(0)
 
-    def prepare(self, workload: Workload) -> None:
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Remembers the workload, or raises `prepare_error`."""
         self.prepared.append(workload)
         if self.prepare_error is not None:
@@ -119,7 +121,7 @@ class ScriptedWorkforce:
         """Forgets the assignments under way."""
         self.under_way.clear()
 
-    def run_job(self, job: Job) -> JobResult:
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Answers inquiries about tasks it knows; pretends to export."""
         self.jobs.append(job)
         if self.job_error is not None:

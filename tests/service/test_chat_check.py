@@ -97,6 +97,14 @@ WRONG: dict[str, tuple[str, dict[str, Any], str, str]] = {
         f"{CHAT}/template_options",
         "no option 'effort'",
     ),
+    "a special token": (
+        "gemma",
+        {"chat": {"think_end": "<end_of_turn>"}},
+        f"{CHAT}/think_end",
+        "special token",
+    ),
+    "no such token": ("gemma", {"think_end_token": 999}, "/think_end_token", "no token 999"),
+    "no such decoding": ("gemma", {"gen_kwargs": {"temprature": 1}}, "/generation/temprature", "unknown key"),
     "no room to think": (
         "qwen3",
         {"task": "choice", "enable_thinking": True},

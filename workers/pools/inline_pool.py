@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, Queue
 from time import monotonic
@@ -10,10 +12,21 @@ from uuid import UUID
 
 from workers.errors import PreparationError
 from workers.pools.actor import Worker
-from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Workload
-from workers.protocol.outcomes import key_of, timed_out
+from workers.pools.job_limits import seconds_for
+from workers.pools.listening import await_done, listening, take_turn
+from workers.protocol.messages import (
+    Assignment,
+    Interrupted,
+    Job,
+    JobResult,
+    Outcome,
+    Workload,
+    never,
+)
+from workers.protocol.outcomes import key_of, no_workers, timed_out
 
 NAME = "inline"
+LEFT_OVER_SECONDS = 60.0  # that a worker waits for one that was given up while it loaded parents
 GLANCE = 0.1  # seconds between two looks at whether the work hangs
 
 
@@ -22,6 +35,7 @@ class _Lane:
     """A worker, its thread and its queue.  When its work hangs it is abandoned: threads cannot be killed."""
 
     worker: Worker
+    ready: Future[None] = field(default_factory=Future)
     assignments: Queue[Assignment | None] = field(default_factory=Queue)
     at_work: tuple[Assignment, float] | None = None  # and since when
 
@@ -39,8 +53,8 @@ class InlinePool:
         self._lane: _Lane | None = None
         self._under_way: dict[tuple[UUID, int], Assignment] = {}
         self._outcomes: Queue[tuple[_Lane, Outcome]] = Queue()
-        self._clerk = Worker(f"{NAME} job_actor", threads=threads)
-        self._jobs = threading.Lock()
+        self._preparing = threading.Lock()  # there is memory for one experiment's parents
+        self._turns: defaultdict[type[Job], threading.Lock] = defaultdict(threading.Lock)
 
     @property
     def slots(self) -> int:
@@ -52,12 +66,23 @@ class InlinePool:
         """Yes."""
         return True
 
-    def prepare(self, workload: Workload) -> None:
-        """Readies the worker, unless it is ready for this workload already."""
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
+        """Readies the worker, unless it is ready for this workload already.
+
+        Raises:
+            PreparationError: It could not get ready; says why.
+            WorkInterruptedError: `interrupted` said so.
+        """
         if self._lane is not None and self._workload == workload:
             return
         self.close()
-        self._open_lane(workload)
+        lane = self._open_lane(workload)
+        try:
+            await_done(lane.ready, interrupted)
+            lane.ready.result()
+        except BaseException:
+            self.close()
+            raise
 
     def submit(self, assignment: Assignment) -> None:
         """Queues an assignment.
@@ -91,10 +116,21 @@ class InlinePool:
         """Forgets the assignments under way; the one at work is finished for nothing."""
         self._under_way.clear()
 
-    def run_job(self, job: Job) -> JobResult:
-        """Does an job in the calling thread, one at a time."""
-        with self._jobs:
-            return self._clerk.job(job)
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
+        """Does a job on a thread of its own: beside those of other kinds, after those of its kind.
+
+        Raises:
+            WorkerError: It could not be done, or not in the time that it may take.
+            WorkInterruptedError: `interrupted` said so.
+        """
+        seconds, kind = seconds_for(job), type(job)
+        turn = self._turns[kind]
+        take_turn(turn, interrupted, seconds=seconds)
+        worker = Worker(f"{NAME} job", threads=self._threads)
+        try:
+            return listening(lambda: worker.job(job), interrupted, seconds=seconds)
+        finally:
+            turn.release()
 
     def close(self) -> None:
         """Ends the thread after what it is at."""
@@ -103,15 +139,36 @@ class InlinePool:
             self._lane.assignments.put(None)
         self._lane, self._workload = None, None
 
-    def _open_lane(self, workload: Workload) -> None:
+    def _open_lane(self, workload: Workload) -> _Lane:
         lane = _Lane(Worker(NAME, threads=self._threads))
-        lane.worker.prepare(workload)
-        threading.Thread(target=self._work, args=(lane,), name="evomerge-worker", daemon=True).start()
         self._lane, self._workload = lane, workload
+        threading.Thread(
+            target=self._work, args=(lane, workload), name="evomerge-worker", daemon=True
+        ).start()
+        return lane
 
-    def _work(self, lane: _Lane) -> None:
+    def _get_ready(self, lane: _Lane, workload: Workload) -> None:
+        mine = self._preparing.acquire(timeout=LEFT_OVER_SECONDS)
+        try:
+            if lane is self._lane:  # else it was given up while it waited
+                lane.worker.prepare(workload)
+        finally:
+            if mine:
+                self._preparing.release()
+
+    def _work(self, lane: _Lane, workload: Workload) -> None:
+        refusal = None
+        try:
+            self._get_ready(lane, workload)
+            lane.ready.set_result(None)
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits, or told of every candidate
+            refusal = error
+            lane.ready.set_exception(error)
         while (assignment := lane.assignments.get()) is not None:
             if key_of(assignment) not in self._under_way:
+                continue
+            if refusal is not None:
+                self._outcomes.put((lane, no_workers(assignment, 1, refusal)))
                 continue
             started = monotonic()
             lane.at_work = (assignment, started)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from workers.checkpoints.hub import inspect_parent
-from workers.errors import PreparationError, WorkerError
+from workers.errors import PreparationError, WorkerError, WorkInterruptedError
+from workers.pools.job_actors import JobActors
+from workers.pools.listening import listening
 from workers.pools.ray_cluster import Call, Cluster, RemoteWorker, WorkerLostError
 from workers.pools.resources import WorkerResources, divide
-from workers.protocol.messages import Assignment, Job, JobResult, Outcome, Workload
+from workers.protocol.messages import (
+    Assignment,
+    Interrupted,
+    Job,
+    JobResult,
+    Outcome,
+    Workload,
+    never,
+)
 from workers.protocol.outcomes import no_workers, timed_out, worker_broke, worker_lost
 
 MOST_LOSSES = 3  # deaths in a row, while getting ready, until a slot is given up
@@ -54,7 +62,7 @@ class RayPool:
         self._started = 0
         self._refusal: Exception | None = None  # why a worker that lives could not get ready
         self._connecting = threading.Lock()
-        self._job_actors = _JobActors()
+        self._job_actors = JobActors()
 
     @property
     def slots(self) -> int:
@@ -82,17 +90,18 @@ class RayPool:
                 self._cluster = Cluster(self._state_folder, self._address)
             return self._cluster
 
-    def prepare(self, workload: Workload) -> None:
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Readies the workers, unless they are ready for this workload already.
 
         Raises:
             PreparationError: No worker could get ready; says why.
+            WorkInterruptedError: `interrupted` said so; workers that were getting ready are killed.
         """
         if self._slots and self._workload == workload:
             self.drop()
             return
         self.drop()
-        share = self._divide(workload)
+        share = listening(lambda: self._divide(workload), interrupted)
         if share != self._share or any(slot.call is not None for slot in self._slots):
             self._dismiss()
         self._workload, self._share = workload, share
@@ -100,7 +109,12 @@ class RayPool:
             self._slots.append(_Slot(self._start()))
         for slot in self._slots:
             self._make_ready(slot)
-        self._await_ready()
+        try:
+            self._await_ready(interrupted)
+        except BaseException:
+            self._dismiss()
+            self._workload = None
+            raise
 
     def submit(self, assignment: Assignment) -> None:
         """Hands an assignment to a free worker, or queues it.
@@ -132,13 +146,15 @@ class RayPool:
         for slot in self._slots:
             slot.assignment = None
 
-    def run_job(self, job: Job) -> JobResult:
-        """Has an job done by a process kept for jobs, with the Hub's settings of this one.
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
+        """Has a job done by a process kept for jobs, with the Hub's settings of this one.
 
         Raises:
-            WorkerError: It could not be done.
+            WorkerError: It could not be done, or not in the time that it may take.
+            WorkInterruptedError: `interrupted` said so.
         """
-        return self._job_actors.run(self.cluster, job)
+        cluster = listening(lambda: self.cluster, interrupted)  # it may have to be started first
+        return self._job_actors.run(cluster, job, interrupted)
 
     def close(self) -> None:
         """Ends the workers, and Ray where this pool started it."""
@@ -172,17 +188,16 @@ class RayPool:
         slot.deadline = monotonic() + PREPARATION_SECONDS
         slot.call = self.cluster.call(slot.worker, "prepare", self._workload)
 
-    def _await_ready(self) -> None:
+    def _await_ready(self, interrupted: Interrupted) -> None:
         """Waits until every worker is ready or given up; a mistake of the workload ends it at once."""
         self._refusal = None
         while self._refusal is None and any(not slot.ready for slot in self._slots):
-            self._settle(1.0)
+            if interrupted():
+                raise WorkInterruptedError
+            self._settle(0.5)
         if self._refusal is not None:
-            self._dismiss()
-            self._workload = None
             raise self._refusal
         if not self._slots:
-            self._workload = None
             raise PreparationError(
                 "workers",
                 "every worker's process ended while it got ready",
@@ -261,43 +276,3 @@ class RayPool:
         for slot in self._slots:
             self.cluster.kill(slot.worker)
         self._slots.clear()
-
-
-class _JobActors:
-    """Runs jobs in one long-lived process without a GPU, started anew when `HF_*` has changed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._worker: RemoteWorker | None = None
-        self._environment: Mapping[str, str] = {}
-
-    def run(self, cluster: Cluster, job: Job) -> JobResult:
-        with self._lock:
-            environment = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
-            if self._worker is not None and self._environment != environment:
-                self._end(cluster)
-            if self._worker is None:
-                threads = max(cluster.cpus // 2, 1)
-                self._worker = cluster.start(
-                    "job_actor", cpus=0, gpus=0, threads=threads, environment=environment
-                )
-                self._environment = environment
-            try:
-                result: JobResult = cluster.result(cluster.call(self._worker, "job", job))
-            except WorkerLostError as error:
-                self._end(cluster)
-                raise WorkerError(
-                    "job",
-                    f"the process that did it ended ({str(error).splitlines()[0]})",
-                    "try again; the machine may be out of memory",
-                ) from error
-            return result
-
-    def dismiss(self, cluster: Cluster) -> None:
-        with self._lock:
-            self._end(cluster)
-
-    def _end(self, cluster: Cluster) -> None:
-        if self._worker is not None:
-            cluster.kill(self._worker)
-            self._worker = None

@@ -109,18 +109,25 @@ Announce = Callable[[int], None]
 """Called at the beginning with how many bytes there will be."""
 
 
+ExportFormat = Literal["hf", "mergekit", "gguf"]
+
+
 @dataclass(frozen=True, slots=True)
 class HubTarget:
     """A repository on the Hugging Face Hub.  The token comes from the environment, never from here.
 
     Attributes:
         replace: A model that the repository holds may be replaced.
+        create_pr: Open a pull request instead of changing the main branch.
+        collection: Title of a collection of the repository's owner that it joins; made when there is none.
     """
 
     repository: str
     private: bool = True
     message: str = "Add a model merged by evomerge"
     replace: bool = False
+    create_pr: bool = False
+    collection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +137,12 @@ class ExportOrder:
     Attributes:
         folder: The checkpoint's final place; it appears complete or not at all.
         card: The text of its README.md.
-        extra_files: Further texts to lay beside it, by file name.
+        extra_files: Further texts to lay beside it, by file name; `pictures`: likewise, as bytes.
         hub: Where to push it, if anywhere.
+        remote: An address that fsspec knows (`s3://bucket/path`) to copy it to; `replace_remote`: where
+            something lies there already, too.
+        format: `hf`: a checkpoint.  `mergekit`: its recipe and descriptions alone.  `gguf`: a checkpoint with
+            a GGUF file beside it.
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
@@ -153,6 +164,10 @@ class ExportOrder:
     strict: bool = False
     verify: bool = True
     answers: StoredAnswers | None = None
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    remote: str | None = None
+    replace_remote: bool = False
+    format: ExportFormat = "hf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +234,15 @@ JobResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | Ki
 WorkforceKind = Literal["ray", "inline"]
 
 
+Interrupted = Callable[[], bool]
+"""Asked every so often by something long: whether to give it up."""
+
+
+def never() -> bool:
+    """Gives nothing up."""
+    return False
+
+
 class Workforce(Protocol):
     """Those who merge and score: Ray actors, or this process (the `inline` kind).
 
@@ -235,11 +259,14 @@ class Workforce(Protocol):
         """Says whether the workers share this process, and take it along when they crash."""
         ...
 
-    def prepare(self, workload: Workload) -> None:
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Readies the workers for an experiment; the previous one's parents are let go.
+
+        Parents may have to be downloaded first: `interrupted` is asked every so often whether to give up.
 
         Raises:
             PreparationError: No worker could get ready; says why.
+            WorkInterruptedError: `interrupted` said so.
         """
         ...
 
@@ -255,11 +282,12 @@ class Workforce(Protocol):
         """Forgets all assignments under way; their answers will not come."""
         ...
 
-    def run_job(self, job: Job) -> JobResult:
-        """Does a job that needs no parents in memory.
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
+        """Does a job that needs no parents in memory, beside others.
 
         Raises:
-            WorkerError: It could not be done.
+            WorkerError: It could not be done, or not in the time that it may take.
+            WorkInterruptedError: `interrupted` said so.
         """
         ...
 

@@ -261,7 +261,7 @@ def _answer(
     if output.finish_reason not in ("stop", "length"):
         raise EngineError("vllm", f"broke an answer off: {output.finish_reason}", "look at the worker's log")
     tokens = list(output.token_ids)
-    stops = StopTexts(tokenizer, prompt.settings.stops)
+    stops = StopTexts(tokenizer, prompt.settings)
     for length in range(1, len(tokens) + 1):
         if tokens[length - 1] in ends or stops.complete(tokens[:length]):
             return Generated(stops.before(tokens[:length]), length, truncated=False)

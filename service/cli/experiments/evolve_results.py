@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.cli.chosen_settings import settings_from
@@ -10,8 +11,34 @@ from service.cli.experiments.export import wait_until_written
 from service.cli.output import CommandError, note
 from service.cli.spec_file import SpecFile
 from service.client.client import Client
+from service.reports.views import ExperimentView
 
 BEST, FINAL = "best_config.yaml", "final_model"
+
+
+@dataclass(slots=True)
+class BestConfig:
+    """Writes best_config.yaml at every improvement, as mergekit-evolve does; nothing for files of our own.
+
+    Attributes:
+        number: The candidate that it holds.
+    """
+
+    client: Client
+    spec: SpecFile
+    flags: EvolveFlags
+    home: Path | None
+    number: int | None = None
+
+    def __call__(self, view: ExperimentView) -> None:
+        """Writes the best candidate's recipe, where it is another than before."""
+        best = view.progress.best_number
+        if self.spec.translation is None or best is None or best == self.number:
+            return
+        folder = _folder(self.spec, self.flags, self.home)
+        text = self.client.recipe(view.id, best)
+        _write(folder, f"# the best of {view.name} so far, candidate {best}", text)
+        self.number = best
 
 
 def deliver(client: Client, spec: SpecFile, flags: EvolveFlags, home: Path | None) -> None:
@@ -29,17 +56,28 @@ def deliver(client: Client, spec: SpecFile, flags: EvolveFlags, home: Path | Non
     if winner is None:
         note(f"{name} has no winner, so there is no {BEST}.")
         return
-    folder = flags.storage or (home or settings_from().home) / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(spec, flags, home)
     text = client.recipe(name, winner.number)
     header = f"# the winner of {name}, candidate {winner.number}"
     if client.candidate(name, winner.number).generation == 0:
         header += f": {winner.label}, for nothing that was searched was better"
         note(f"Mind: nothing that was searched was better than a baseline, {winner.label}.")
-    (folder / BEST).write_text(f"{header}\n{text}", encoding="utf-8")
+    _write(folder, header, text)
     note(f"The winner's recipe is in {folder / BEST}; mergekit-yaml reads it, too.")
     if flags.saves_model:
         _save_model(client, name, folder / FINAL)
+
+
+def _folder(spec: SpecFile, flags: EvolveFlags, home: Path | None) -> Path:
+    return flags.storage or (home or settings_from().home) / str(spec.content["name"])
+
+
+def _write(folder: Path, header: str, recipe: str) -> None:
+    """Replaces best_config.yaml as a whole: another program may be reading it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{BEST}.new"
+    draft.write_text(f"{header}\n{recipe}", encoding="utf-8")
+    draft.replace(folder / BEST)
 
 
 def _save_model(client: Client, name: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ from search_spaces.recipes.mergekit_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import load_yaml
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit
+from service.cli.experiments.questions import QUESTIONS_ENDING, read_questions, task_text
 from service.cli.experiments.schema import write_schema_beside
 from service.cli.output import CommandError, note, say
 from service.cli.reaching import connect
@@ -28,6 +29,7 @@ from service.specification.reading import read_spec
 USUAL_CANDIDATES = 100
 USUAL_GROUPS = 4
 _SEVERAL = frozenset({"--models", "--tasks"})
+TASKS_FOLDER = "tasks"  # beside the experiment's file
 OutOption = Annotated[Path, typer.Option("--out", metavar="FILE.yml", help="Where to.")]
 TasksPathOption = Annotated[
     Path | None, typer.Option("--tasks-path", metavar="FOLDER", help="A folder with task files of your own.")
@@ -62,7 +64,10 @@ def init(
         list[str] | None, typer.Option("--models", metavar="MODEL...", help="The models to merge.")
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", metavar="TASK...", help="The lm-eval tasks to improve.")
+        list[str] | None,
+        typer.Option(
+            "--tasks", metavar="TASK...", help="What to improve: lm-eval tasks, or .jsonl files of questions."
+        ),
     ] = None,
     base: Annotated[str | None, typer.Option("--base", help="The models' common ancestor.")] = None,
     tasks_path: TasksPathOption = None,
@@ -83,6 +88,10 @@ def init(
     """Write an experiment's file with comments; asks for what is not said.
 
     Its first line names the JSON Schema, which is written beside it, so that editors complete its keys.
+
+    Questions of your own are lines of JSON, {"question": "...", "answer": "..."}, with "choices": [...]
+    where there are some. They are made into an lm-eval task, which is written into the folder `tasks`
+    beside the file, or into --tasks-path.
     """
     if out.exists() and not replace:
         raise CommandError(
@@ -100,8 +109,11 @@ def init(
         content["name"] = out.stem
     if tasks_path is not None:
         content["tasks_path"] = str(tasks_path.absolute())
+    written = _questions_as_tasks(content, out.absolute().parent)
     _check(content)
     out.parent.mkdir(parents=True, exist_ok=True)
+    for file, text in written.items():
+        _write_task(file, text, replace=replace)
     text = commented(content, schema=write_schema_beside(out), remarks=remarks)
     out.write_text(text, encoding="utf-8")
     say(json.dumps({"file": str(out), "experiment": content}, indent=2) if as_json else str(out))
@@ -120,6 +132,33 @@ def second_experiment(spec: Mapping[str, Any], name: str) -> tuple[dict[str, Any
     return content, [
         f"Starts from the winner and the front of {name}: they are scored before the search begins."
     ]
+
+
+def _questions_as_tasks(content: dict[str, Any], folder: Path) -> dict[Path, str]:
+    """Has objectives that are files of questions name tasks instead; returns the tasks' files.
+
+    Raises:
+        CommandError: A file cannot be read, or holds a line that is no question with an answer.
+    """
+    found: dict[Path, str] = {}
+    for objective in content["objectives"]:
+        if not str(objective.get("task", "")).endswith(QUESTIONS_ENDING):
+            continue
+        questions = read_questions(Path(objective["task"]).expanduser())
+        place = folder / content.setdefault("tasks_path", TASKS_FOLDER)
+        found[place / f"{questions.task}.yaml"] = task_text(questions, place)
+        objective["task"] = questions.task
+        note(questions.told)
+    return found
+
+
+def _write_task(file: Path, text: str, *, replace: bool) -> None:
+    if file.exists() and not replace and file.read_text(encoding="utf-8") != text:
+        hint = "keep it with --tasks-path and the task's name, or add --replace"
+        raise CommandError(f"{file} is there already and differs", hint, code=Exit.CONFLICT)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    note(f"The task is {file}: see how it puts the questions.")
 
 
 def _from_file(source: Path, tasks: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -165,7 +204,7 @@ def _from_answers(
     models = models or _ask("Models to merge (folders or org/name, with spaces between)").split()
     if base is None and asks_base and asked:
         base = _ask("Their common ancestor (empty: none)", default="") or None
-    tasks = tasks or _ask("lm-eval tasks to improve (with spaces between)").split()
+    tasks = tasks or _ask("lm-eval tasks to improve, or .jsonl files of questions").split()
     content: dict[str, Any] = {"parents": list(models)}
     if base is not None:
         content["base"] = base

@@ -12,7 +12,8 @@ import typer
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.evolve_flags import EvolveFlags, flags_of, takes_evolve_flags
 from service.cli.exits import Exit
-from service.cli.experiments.evolve_results import deliver
+from service.cli.experiments.evolve_results import BestConfig, deliver
+from service.cli.experiments.logging_to import LogOption, Trackers, trackers_of
 from service.cli.experiments.stages import Stage, begin, check_stages, checking, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
 from service.cli.output import CommandError, clean, data_console, note, say, say_json
@@ -94,6 +95,7 @@ def run(
     changes: SetOption = None,
     name: NameOption = None,
     strict: StrictOption = False,
+    log_to: LogOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Check and submit experiments, one after the other, and watch each to its end.
@@ -109,6 +111,7 @@ def run(
         hint = "leave it out: each experiment is submitted when the one before has ended"
         raise CommandError("--detach submits one experiment", hint, code=Exit.USAGE)
     need = Need.STAY if detach else Need.RUN
+    trackers = trackers_of((*(log_to or ()), *flags.trackers), _stored(place, flags).home)
     with reach(_stored(place, flags), need, workers=flags.workers) as (client, own):
         try:
             with still(checking(specs)):
@@ -125,7 +128,8 @@ def run(
             note(f"Submitted; watch it with `evomerge watch {view.name}`.")
             return Exit.OK
         for number, stage in enumerate(stages):
-            code = _see_through(client, stage, own=own, as_json=as_json)
+            best = BestConfig(client, stage.spec, flags, place.home)
+            code = _see_through(client, stage, trackers, best, own=own, as_json=as_json)
             if code is Exit.OK:
                 deliver(client, stage.spec, flags, place.home)
             if code is not Exit.OK:
@@ -134,11 +138,15 @@ def run(
     return Exit.OK
 
 
-def _see_through(client: Client, stage: Stage, *, own: bool, as_json: bool) -> Exit:
+def _see_through(
+    client: Client, stage: Stage, trackers: Trackers, best: BestConfig, *, own: bool, as_json: bool
+) -> Exit:
     """Begins an experiment and watches it to its end."""
     view = begin(client, stage)
+    key = str(view.id)
     try:
-        view = follow(client, str(view.id))
+        with trackers.told(client, key, own=own):
+            view = follow(client, key, best)
     except KeyboardInterrupt:
         note(_interrupted(view.name, own=own))
         return Exit.INTERRUPTED

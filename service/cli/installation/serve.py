@@ -16,8 +16,10 @@ from evaluators.permissions import TASK_ROOTS
 from service.cli.chosen_settings import settings_from
 from service.cli.installation.announcement import announced
 from service.cli.installation.server import Server, listen, server_for
+from service.cli.installation.service_trackers import telling_trackers
 from service.cli.output import CommandError, note, say
 from service.settings import is_loopback, url_of
+from service.trackers import read_targets
 
 
 def serve(
@@ -47,13 +49,14 @@ def serve(
     settings = settings_from(host=host, port=port, home=home, workforce=workforce, workers=workers)
     if not is_loopback(settings.host):  # others may submit: they read no folder that was not allowed
         os.environ.setdefault(TASK_ROOTS, "")
+    targets = read_targets((), settings.trackers)
     listener = listen(settings.host, settings.port)
     url = url_of(settings, listener.getsockname()[1])
-    server = server_for(settings)
+    server = server_for(settings.for_requests())
     signal.signal(signal.SIGTERM, _leave_quietly)
     threading.Thread(target=_announce, args=(server, url, open_browser), daemon=True).start()
     try:
-        with announced(settings.home, url):
+        with announced(settings.home, url), telling_trackers(url, settings, targets):
             server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # the server has stopped in good order before it passes the signal on

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -31,8 +32,8 @@ class EventTail:
 
     def __init__(self, database: Database, stopping: threading.Event) -> None:
         self.database, self.stopping = database, stopping
-        self._newest = 0
-        self._listeners = 0
+        self._newest: dict[UUID, int] = {}
+        self._listeners: Counter[UUID] = Counter()  # by experiment
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._threads = anyio.CapacityLimiter(4)
@@ -42,7 +43,7 @@ class EventTail:
 
         Stops early when the service goes down: clients reconnect to the next one.
         """
-        async with self._listening():
+        async with self._listening(experiment):
             while not self.stopping.is_set():
                 news = self._news
                 ended, batch = await anyio.to_thread.run_sync(
@@ -65,14 +66,16 @@ class EventTail:
             return ended, [event_view(row) for row in rows]
 
     @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        self._listeners += 1
+    async def _listening(self, experiment: UUID) -> AsyncIterator[None]:
+        self._listeners[experiment] += 1
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
         try:
             yield
         finally:
-            self._listeners -= 1
+            self._listeners[experiment] -= 1
+            if not self._listeners[experiment]:
+                del self._listeners[experiment]
 
     async def _watch(self) -> None:
         """Looks for news until the last listener has left."""
@@ -86,7 +89,9 @@ class EventTail:
     async def _look(self) -> None:
         """Wakes all who listen when there is something new."""
         try:
-            newest = await anyio.to_thread.run_sync(self._last_event, limiter=self._threads)
+            newest = await anyio.to_thread.run_sync(
+                self._last_events, tuple(self._listeners), limiter=self._threads
+            )
         except SQLAlchemyError:  # busy, or away for a moment: the next look will tell
             newest = self._newest
         if newest != self._newest or self.stopping.is_set():
@@ -94,6 +99,6 @@ class EventTail:
             self._news.set()
             self._news = asyncio.Event()
 
-    def _last_event(self) -> int:
+    def _last_events(self, experiments: Sequence[UUID]) -> dict[UUID, int]:
         with self.database.reading() as session:
-            return Repository(session).last_event()
+            return Repository(session).last_events(experiments)

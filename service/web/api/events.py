@@ -9,12 +9,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import Field
 
 from service.reports.experiments import event_view
 from service.reports.views import EventPage
 from service.store.repository import Repository
 from service.web.api.event_tail import EventTail
-from service.web.api.pages import PageWanted, token_for
+from service.web.api.pages import PageQuery, token_for
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, ServicesHere
 
@@ -24,6 +25,17 @@ RETRY_MILLISECONDS = 2000
 MOST_ID = 2**63 - 1
 
 
+class EventQuery(PageQuery):
+    """Which events are wanted."""
+
+    after: Annotated[
+        int, Field(ge=0, le=MOST_ID, description="Begin after this event, where there is no token.")
+    ] = 0
+
+
+EventsWanted = Annotated[EventQuery, Query()]
+
+
 @router.get(
     "",
     operation_id="listEvents",
@@ -31,9 +43,9 @@ MOST_ID = 2**63 - 1
     response_model=EventPage,
     responses=responses(404, 422),
 )
-def list_events(key: str, page: PageWanted, repository: Reading) -> EventPage:
+def list_events(key: str, page: EventsWanted, repository: Reading) -> EventPage:
     """Gives the events of an experiment; go on with the token until there is none."""
-    after = page.number(default=0)
+    after = page.number(default=page.after)
     rows = repository.events(experiment_id=repository.experiment(key).id, after=after, limit=page.size + 1)
     shown = rows[: page.size]
     token = token_for(shown[-1].id) if len(rows) > len(shown) else None

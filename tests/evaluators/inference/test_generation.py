@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from evaluators.errors import EvaluationError, OutOfMemoryError
 from evaluators.inference import decoding
 from evaluators.inference.language_model import InMemoryModel
+from evaluators.inference.prompts import GenerationSettings
 from evaluators.inference.stop_texts import StopTexts
 from tests.tiny_models import ARCHITECTURES, WORDS
 
@@ -181,8 +182,8 @@ def test_a_stop_text_is_seen_when_it_is_complete(
     tokenizer: Any, stop: str, words: str, complete: bool
 ) -> None:
     tokens = tokenizer(words)["input_ids"]
-    assert StopTexts(tokenizer, (stop,)).complete(tokens) is complete
-    assert StopTexts(tokenizer, ()).complete(tokens) is False
+    assert StopTexts(tokenizer, GenerationSettings((stop,))).complete(tokens) is complete
+    assert StopTexts(tokenizer, GenerationSettings(())).complete(tokens) is False
 
 
 def test_only_tokens_that_may_end_a_stop_text_are_decoded(tokenizer: Any) -> None:
@@ -202,7 +203,7 @@ def test_only_tokens_that_may_end_a_stop_text_are_decoded(tokenizer: Any) -> Non
             return getattr(tokenizer, name)
 
     watched = Watched()
-    stops = StopTexts(watched, ("w7",))
+    stops = StopTexts(watched, GenerationSettings(("w7",)))
     found = [stops.complete([number]) for number in range(len(WORDS))]
     assert [WORDS[number] for number, complete in enumerate(found) if complete] == ["w7"]
     assert watched.decoded == sum("7" in word for word in WORDS)

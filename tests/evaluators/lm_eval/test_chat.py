@@ -13,6 +13,7 @@ from lm_eval.tasks import TaskManager
 
 from evaluators import Benchmark
 from evaluators.chat import Chat
+from evaluators.errors import EvaluationError
 from evaluators.lm_eval.harness import Harness
 from tests.chat_tokenizers import TEMPLATES, chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, GENERATION, rows, three_splits, write_task
@@ -77,3 +78,70 @@ def test_conversations_score_as_in_lm_eval(
     plain = by_lm_eval(network, tokenizer, tmp_path, **options)
     prompts = [samples(found, chosen)[0]["arguments"] for found in (results, plain)]
     assert prompts[0] != prompts[1]
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+@pytest.mark.parametrize("end", ["</think>", "its number"])
+def test_reasoning_is_cut_off_as_in_lm_eval(
+    make_network: Callable[..., Any], tmp_path: Path, end: str, *, thinking: bool
+) -> None:
+    write_task(tmp_path, "words", EXAMPLES, **GENERATION)
+    network, tokenizer = chat_model(make_network, "qwen3")
+    marked = tokenizer.convert_tokens_to_ids("</think>") if end == "its number" else end
+    chosen: dict[str, Any] = {
+        "chat": Chat(thinking=thinking, think_end=marked),
+        "generation": {"max_gen_toks": 9},
+    }
+    harness = Harness([benchmark(tmp_path, **chosen, filter="number")])
+    (score,) = harness.evaluate(network, tokenizer, "search")
+    model = {"enable_thinking": thinking, "think_end_token": marked}
+    options: dict[str, Any] = {"apply_chat_template": True, "gen_kwargs": {"max_gen_toks": 9}}
+    results = by_lm_eval(network, tokenizer, tmp_path, model=model, **options)
+    assert score.metric == "exact_match,number"
+    assert list(score.per_item) == [sample["exact_match"] for sample in samples(results, "number")]
+    uncut = [benchmark(tmp_path, chat=Chat(thinking=thinking), generation={"max_gen_toks": 9})]
+    prints = [
+        one.item_sets("search", tokenizer=tokenizer)[0].fingerprint for one in (harness, Harness(uncut))
+    ]
+    assert prints[0] != prints[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", ["qwen3", "gemma"])
+def test_answers_begin_as_they_are_told_to_as_in_lm_eval(
+    make_network: Callable[..., Any], tmp_path: Path, family: str, kind: str
+) -> None:
+    config, metric, chosen = KINDS[kind]
+    write_task(tmp_path / "ours", "words", EXAMPLES, **config, **SHOTS)
+    write_task(tmp_path / "theirs", "words", EXAMPLES, **config, **SHOTS, gen_prefix="w5 w6")
+    network, tokenizer = chat_model(make_network, family)
+    chat = Chat(apply="on", gen_prefix="w5 w6")
+    wanted = benchmark(tmp_path / "ours", f"{metric},{chosen}", num_fewshot=1, chat=chat)
+    (score,) = Harness([wanted]).evaluate(network, tokenizer, "search")
+    results = by_lm_eval(network, tokenizer, tmp_path / "theirs", num_fewshot=1, apply_chat_template=True)
+    assert list(score.per_item) == [sample[metric] for sample in samples(results, chosen)]
+
+
+VOTED: dict[str, Any] = {
+    **GENERATION,
+    "filter_list": [
+        {"name": "first", "filter": [{"function": "take_first"}]},
+        {"name": "vote", "filter": [{"function": "majority_vote"}, {"function": "take_first"}]},
+    ],
+}
+
+
+def test_repeated_answers_are_read_by_a_filter_that_reads_them_all(
+    make_network: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_task(tmp_path, "words", EXAMPLES, **VOTED)
+    drawn = {"temperature": 0.9, "repeats": 5}
+    with pytest.raises(EvaluationError, match=r"first of 5 answers alone.*use one of: vote"):
+        Harness([benchmark(tmp_path, generation=drawn)])
+    with pytest.raises(EvaluationError, match="no filter 'votes'"):
+        Harness([benchmark(tmp_path, filter="votes")])
+    network, tokenizer = chat_model(make_network, "qwen3")
+    harness = Harness([benchmark(tmp_path, generation=drawn, filter="vote")])
+    once, again = (harness.evaluate(network, tokenizer, "search")[0] for _ in range(2))
+    assert (once.metric, len(once.per_item)) == ("exact_match,vote", 24)
+    assert once == again

@@ -13,6 +13,7 @@ import yaml
 from search_spaces.recipes.mergekit_yaml import read_recipe
 from service.cli.evolve_flags import FLAGS, taken_out
 from service.cli.exits import Exit
+from service.cli.experiments.evolve_results import BestConfig
 from service.cli.output import CommandError
 from service.cli.spec_file import read_spec_file
 from service.client.client import Client
@@ -86,6 +87,35 @@ def test_without_a_storage_path_the_recipe_lies_in_the_home(
     monkeypatch.setenv("EVOMERGE_HOME", str(home))
     evomerge("run", file, "--name", "beside", "--max-fevals", 6)
     assert [path.name for path in (home / "beside").iterdir()] == ["best_config.yaml"]
+
+
+def test_the_best_recipe_so_far_is_written_at_every_improvement(
+    evomerge: Command, client: Client, file: Path, tmp_path: Path
+) -> None:
+    evomerge("run", file, "--name", "improving", "--max-fevals", 8, "--storage-path", tmp_path / "other")
+    spec = read_spec_file(file, name="improving")
+    best = BestConfig(client, spec, taken_out(["--storage-path", str(tmp_path / "store")], set())[0], None)
+    done, place = client.experiment("improving"), tmp_path / "store" / "best_config.yaml"
+    for number in (1, 5):  # two moments of the run
+        best(done.model_copy(update={"progress": done.progress.model_copy(update={"best_number": number})}))
+        header, _, recipe = place.read_text().partition("\n")
+        assert header == f"# the best of improving so far, candidate {number}"
+        assert recipe == client.recipe("improving", number)
+    place.unlink()
+    best(done.model_copy(update={"progress": done.progress.model_copy(update={"best_number": 5})}))
+    assert not place.exists()  # it is no other than before
+
+
+def test_weights_and_biases_is_a_tracker(
+    evomerge: Command, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags, _ = taken_out(["--wandb", "--wandb-project", "merges", "--wandb-entity=us"], set())
+    assert flags.trackers == ["wandb:us/merges"]
+    assert taken_out(["--wandb-project", "merges"], set())[0].trackers == []
+    assert "'comet' names no tracker" in evomerge("run", file, "--log-to", "comet", code=Exit.USAGE)
+    monkeypatch.setenv("EVOMERGE_HOME", str(tmp_path / "home"))
+    evomerge("run", file, "--name", "shown", "--max-fevals", 6, "--log-to", f"tensorboard:{tmp_path / 'tb'}")
+    assert [path.name.startswith("shown-") for path in (tmp_path / "tb").iterdir()] == [True]
 
 
 def test_a_model_is_saved_where_there_is_a_place_unless_none_is_wanted() -> None:

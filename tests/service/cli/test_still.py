@@ -13,7 +13,7 @@ from service.cli.still import still
 from service.client.client import Client
 from tests.service.command import Command
 from tests.service.running import SteeredWorkforce, serving, spec_over
-from workers.protocol.messages import BenchmarkInquiry, Job, JobResult
+from workers.protocol.messages import BenchmarkInquiry, Interrupted, Job, JobResult, never
 
 
 class SlowToAnswer(SteeredWorkforce):
@@ -23,11 +23,11 @@ class SlowToAnswer(SteeredWorkforce):
         super().__init__()
         self.hurry = threading.Event()
 
-    def run_job(self, job: Job) -> JobResult:
+    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Answers, after a while."""
         if isinstance(job, BenchmarkInquiry):
             self.hurry.wait(1.0)
-        return super().run_job(job)
+        return super().run_job(job, interrupted)
 
 
 @pytest.fixture(autouse=True)
