@@ -142,7 +142,7 @@ def test_a_huge_cloud_is_cut_to_the_newest_and_says_so() -> None:
         )
     )
 
-    cloud = found["Dominated (newest 4,000)"]
+    cloud = found[f"Dominated (newest {MOST_POINTS:,})"]
     assert len(cloud["x"]) == MOST_POINTS
     assert cloud["customdata"][-1] == many[-1].number
 
