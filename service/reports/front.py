@@ -36,8 +36,8 @@ def front_view(
             one objective those that were the best when they came.
         recipes: Where the recipes of the front, the baselines and the winner are read, to be told in a
             few words; None leaves the words out.
-        most: How many candidates of the front are listed: those with the best weighted mean, and the
-            baselines.  The hypervolume, which may take seconds, is then left out.
+        most: How many candidates of the front are listed: those with the best weighted mean, the
+            baselines and the winner.  The hypervolume, which may take seconds, is then left out.
     """
     objectives = columns.objectives
     reference = columns.worst_baseline()
@@ -45,10 +45,10 @@ def front_view(
         reference = tuple(experiment.reference)
     winner = None if experiment.winner is None else int(experiment.winner["number"])
     whole = columns.front()
-    front = whole if most is None else _best(columns, whole, most)
+    won = np.flatnonzero(columns.numbers == winner) if winner is not None else whole[:0]
+    front = whole if most is None else _best(columns, whole, most, won)
     others = np.setdiff1d(np.flatnonzero(columns.complete & ~columns.is_baseline), whole)
     shown = others[max(len(others) - dominated, 0) :]
-    won = np.flatnonzero(columns.numbers == winner) if winner is not None else front[:0]
     told = np.concatenate((won, columns.records()))
     base = np.flatnonzero(columns.complete & columns.is_baseline)
     worded = np.union1d(np.union1d(front, base), won)
@@ -68,10 +68,13 @@ def front_view(
     )
 
 
-def _best(columns: ScoreColumns, front: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Returns the rows of the front's best by their weighted mean, and of its baselines."""
+def _best(
+    columns: ScoreColumns, front: NDArray[np.int64], most: int, won: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Returns the rows of the front's best by their weighted mean, of its baselines, and of the winner."""
     best = front[np.argsort(-columns.scalars[front], kind="stable")[:most]]
-    return np.union1d(best, front[columns.is_baseline[front]])
+    named = np.concatenate((front[columns.is_baseline[front]], np.intersect1d(front, won)))
+    return np.union1d(best, named)
 
 
 def _words(recipes: Mapping[int, Recipe], experiment: ExperimentRow) -> dict[int, str]:
