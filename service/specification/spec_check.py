@@ -274,15 +274,11 @@ class _Check:
         given = self.raw.get("objectives")
         items = enumerate(given) if isinstance(given, list) else ()
         objectives = {i: o for i, item in items if (o := read_part(Objective, item)) is not None}
-        folder = self.raw.get("tasks_path")
-        if isinstance(folder, str) and not is_folder(folder):
-            remedy = "name a folder with lm-eval task files"
-            self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", remedy))
-            folder = None
+        folders = self._task_folders()
         chat = read_part(ChatOptions, in_full(self.raw.get("chat", {})))
         said = self.raw.get("generation")
         generation = None if said is None else read_part(GenerationOptions, said)
-        asked = tuple(each.benchmark(folder, chat, generation) for each in objectives.values())
+        asked = tuple(each.benchmark(folders, chat, generation) for each in objectives.values())
         if not objectives:
             return
         parents = () if self.merged is None else tuple(self.layouts)
@@ -302,6 +298,22 @@ class _Check:
             else:
                 self.entries.append(entry)
                 self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
+
+    def _task_folders(self) -> tuple[str, ...] | None:
+        """Returns the folders with the user's own tasks; one that is not there is a mistake."""
+        given = self.raw.get("tasks_path")
+        named = given if isinstance(given, list) else [given]
+        found = []
+        for place, folder in enumerate(named):
+            if not isinstance(folder, str):
+                continue
+            if is_folder(folder):
+                found.append(folder)
+                continue
+            pointer = pointer_to("tasks_path", place) if named is given else "/tasks_path"
+            remedy = "name a folder with lm-eval task files"
+            self.mistakes.append(Mistake(pointer, "not_found", f"there is no folder {folder}", remedy))
+        return tuple(found) or None
 
     def _objectives_pointer(self, place: int, field: str) -> str:
         """Returns where an objective's field stands: what it leaves to the experiment stands there."""
