@@ -10,10 +10,12 @@ from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
 from evaluators.evaluator import BenchmarkFacts
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
+from evaluators.inference.chat_format import check_template, check_think_end
 from evaluators.item_set import ItemIndices, ItemSet
 from evaluators.judges.judge_runner import Answers, JudgeRunner, Network, NetworkCost, Perplexity, Tokenizer
+from evaluators.judges.spoken_prompts import form_for, spoken
 from evaluators.lm_eval.harness import Harness, inspect_benchmarks
-from evaluators.lm_eval.prompt_facts import Asked
+from evaluators.lm_eval.prompt_facts import Asked, described
 from evaluators.scores import Score, mean_score
 from evaluators.splits import Split
 
@@ -95,7 +97,7 @@ class CompositeEvaluator:
                 fingerprint = self._flips_fingerprint(benchmark, split, item_set.fingerprint)
                 found.append(replace(item_set, fingerprint=fingerprint, additive=True, moved=False))
             else:
-                found.append(self._judges[benchmark.name].item_set(split))
+                found.append(self._judges[benchmark.name].item_set(split, tokenizer))
         return tuple(found)
 
     def _ask_tasks(
@@ -170,9 +172,12 @@ def inspect_all(
         asked: Whose tokenizers make prompts, where they are known.
     """
     tasks = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
+    asked = asked or Asked()
     by_lm_eval = iter(inspect_benchmarks(tasks, asked))
     return tuple(
-        _as_flips(benchmark, next(by_lm_eval)) if benchmark.kind in _BY_LM_EVAL else _inspect(benchmark)
+        _as_flips(benchmark, next(by_lm_eval))
+        if benchmark.kind in _BY_LM_EVAL
+        else _inspect(benchmark, asked)
         for benchmark in benchmarks
     )
 
@@ -186,8 +191,36 @@ def _as_flips(
     return replace(found, metrics=("negative_flips", *found.metrics), higher_is_better=higher)
 
 
-def _inspect(benchmark: Benchmark) -> BenchmarkFacts | EvaluationError:
+def _inspect(benchmark: Benchmark, asked: Asked) -> BenchmarkFacts | EvaluationError:
     try:
-        return judge_runner(benchmark).facts()
+        runner = judge_runner(benchmark)
+        if isinstance(runner, Answers):
+            return _with_prompts(runner, asked)
+        return runner.facts()
     except EvaluationError as error:
         return error
+
+
+def _with_prompts(runner: Answers, asked: Asked) -> BenchmarkFacts:
+    """Returns what is known of a file's prompts, with how they are put to each model.
+
+    Raises:
+        EvaluationError: The merged model cannot be asked so.
+    """
+    facts, chat = runner.facts(), runner.benchmark.chat
+    prompts: list[tuple[str, str]] = []
+    warnings = list(facts.warnings)
+    for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
+        try:
+            if not prompts:
+                check_template(chat, tokenizer)
+                check_think_end(chat, tokenizer)
+            form = form_for(chat, tokenizer)
+            spoken(runner.items["search"][:1], chat, form)
+        except EvaluationError as error:
+            if not prompts:
+                raise
+            warnings.append(f"{facts.name}: {name} will fail: {error.field}: {error.detail}")
+        else:
+            prompts.append((name, described(chat, form, shots=0)))
+    return replace(facts, prompts=tuple(prompts), warnings=tuple(warnings))

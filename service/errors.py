@@ -6,7 +6,7 @@
     * IllegalTransitionError     409
     * NameTakenError             409
     * LeaseLostError             409  another controller runs the experiment now
-  * InvalidSpecError             422  holds every mistake of the spec at once
+  * InvalidSpecError             422  holds every mistake of the spec at once, the first of very many
   * ReplayMismatchError          500  the optimizer no longer proposes what it proposed
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_MISTAKES = 50  # that are told at once: a generated spec may have thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ class Mistake:
     def __str__(self) -> str:
         """Writes the mistake in one line."""
         return f"{self.pointer or '/'}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def first_mistakes(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
+    """Returns the mistakes, or the first of very many and one that says how many more there are."""
+    if len(mistakes) <= MOST_MISTAKES:
+        return tuple(mistakes)
+    rest = len(mistakes) - MOST_MISTAKES
+    more = Mistake("", "more_mistakes", f"and {rest} more", "mend these first, and check again")
+    return (*mistakes[:MOST_MISTAKES], more)
 
 
 class ServiceError(Exception):
@@ -93,14 +104,14 @@ class LeaseLostError(ConflictError):
 
 
 class InvalidSpecError(ServiceError):
-    """A spec with mistakes; it holds all of them."""
+    """A spec with mistakes; it holds all of them, or the first `MOST_MISTAKES` and how many more."""
 
     status = 422
     code = "invalid_spec"
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        self.mistakes = tuple(mistakes)
-        count = len(self.mistakes)
+        self.mistakes = first_mistakes(mistakes)
+        count = len(mistakes)
         super().__init__(f"the experiment has {count} mistake{'s' if count > 1 else ''}: "
                          + " | ".join(str(mistake) for mistake in self.mistakes))  # fmt: skip
 

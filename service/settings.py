@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 SHORTEST_KEY = 20  # characters, where other machines can reach the service
@@ -27,6 +28,8 @@ class Settings(BaseSettings):
         workers: How many workers; None fills the machine.
         trackers: Where every experiment is shown as well, separated by commas: `tensorboard:FOLDER`,
             `mlflow`, `wandb:PROJECT`.
+        model_roots: Folders below which local parents must be; None allows all (see `for_requests`).
+        export_roots: Folders below which exports may be written; None allows all.
         log_level: What the log tells: this and what weighs more.
         lease_seconds: How long another controller waits before it takes over a silent one's work.
     """
@@ -45,6 +48,16 @@ class Settings(BaseSettings):
     trackers: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: Annotated[float, Field(ge=2)] = 10.0
+    model_roots: Annotated[tuple[Path, ...] | None, NoDecode] = None
+    export_roots: Annotated[tuple[Path, ...] | None, NoDecode] = None
+
+    @field_validator("model_roots", "export_roots", mode="before")
+    @classmethod
+    def _split_folders(cls, value: object) -> object:
+        """Reads folders as PATH is written, one after the other; empty allows none."""
+        if not isinstance(value, str):
+            return value
+        return tuple(Path(part) for part in value.split(os.pathsep) if part.strip())
 
     @field_validator("api_key")
     @classmethod
@@ -75,6 +88,16 @@ class Settings(BaseSettings):
                 f"{SHORTEST_KEY}; {NEW_KEY}, or bind to 127.0.0.1"
             )
         return self
+
+    def for_requests(self) -> Self:
+        """Returns the settings of a service that others may send requests to.
+
+        Where no folders were named, the home, the user's own folder and the working folder are allowed.
+        """
+        usual = (self.home, Path.home(), Path.cwd())
+        given = {"model_roots": self.model_roots, "export_roots": self.export_roots}
+        missing = {name: usual for name, found in given.items() if found is None}
+        return self.model_copy(update=missing)
 
     @property
     def database(self) -> str:

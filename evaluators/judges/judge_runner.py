@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -17,10 +17,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from evaluators.benchmark import Benchmark
 from evaluators.evaluator import BenchmarkFacts
 from evaluators.fingerprints.code_origin import engine_version
+from evaluators.inference.chat_format import ChatFormat
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.item_set import ItemSet
 from evaluators.judges.answer_judges import ANSWER_KINDS
 from evaluators.judges.item_files import items_of
+from evaluators.judges.spoken_prompts import form_for, spoken
 from evaluators.sampling.overlap import shared_passages
 from evaluators.scores import Score, mean_score
 from evaluators.splits import SPLITS, Split
@@ -36,8 +38,8 @@ class JudgeRunner(Protocol):
         """Returns what it asks."""
         ...
 
-    def item_set(self, split: Split) -> ItemSet:
-        """Returns what it asks on a split."""
+    def item_set(self, split: Split, tokenizer: Tokenizer | None = None) -> ItemSet:
+        """Returns what it asks on a split, of models with this tokenizer."""
         ...
 
     def score(
@@ -59,7 +61,7 @@ class NetworkCost:
         kind, items = self._benchmark.kind, dict.fromkeys(SPLITS, 1)
         return BenchmarkFacts(self._benchmark.name, items, (kind,), higher, additive=False)
 
-    def item_set(self, split: Split) -> ItemSet:  # noqa: ARG002
+    def item_set(self, split: Split, tokenizer: Tokenizer | None = None) -> ItemSet:  # noqa: ARG002
         """Returns an item set of one item."""
         fingerprint = f"{self._benchmark.kind} {engine_version()}"
         return ItemSet(1, fingerprint, additive=False, benchmark=self._benchmark.name)
@@ -93,7 +95,7 @@ class FileJudgeRunner:
         self._field = field
         higher = benchmark.higher_is_better(otherwise=higher_is_better)
         self._like = Score(benchmark.name, metric, 0.0, 0.0, higher)
-        self._fingerprints: dict[Split, str] = {}
+        self._fingerprints: dict[Hashable, str] = {}
 
     def facts(self) -> BenchmarkFacts:
         """Returns how many items there are."""
@@ -110,23 +112,29 @@ class FileJudgeRunner:
             additive=self.additive,
         )
 
-    def item_set(self, split: Split) -> ItemSet:
-        """Returns what is asked on a split."""
-        size, fingerprint = len(self.items[split]), self.fingerprint(split)
+    def item_set(self, split: Split, tokenizer: Tokenizer | None = None) -> ItemSet:
+        """Returns what is asked on a split, of models with this tokenizer."""
+        size, fingerprint = len(self.items[split]), self.fingerprint(split, tokenizer)
         return ItemSet(size, fingerprint, self.additive, benchmark=self.benchmark.name)
 
-    def fingerprint(self, split: Split) -> str:
+    def fingerprint(self, split: Split, tokenizer: Tokenizer | None = None) -> str:
         """Returns a hash of all that an answer depends on besides the model."""
-        if split not in self._fingerprints:
+        form = self.form(tokenizer)
+        key = split, None if form is None else form.key
+        if key not in self._fingerprints:
             asked = self.benchmark.model_dump_json(exclude={"name", "max_items", "splits", "file"})
-            content = repr((engine_version(), asked, self._marking, self.items[split]))
-            self._fingerprints[split] = hashlib.sha256(content.encode()).hexdigest()
-        return self._fingerprints[split]
+            content = repr((engine_version(), asked, self._marking, self.items[split], key))
+            self._fingerprints[key] = hashlib.sha256(content.encode()).hexdigest()
+        return self._fingerprints[key]
 
-    def blank(self, split: Split, indices: Sequence[int]) -> Score:
+    def form(self, tokenizer: Tokenizer | None) -> ChatFormat | None:  # noqa: ARG002
+        """Returns how items are put to models with this tokenizer; None where they are plain text."""
+        return None
+
+    def blank(self, split: Split, indices: Sequence[int], tokenizer: Tokenizer) -> Score:
         """Returns a score without a value."""
         part = () if len(indices) == len(self.items[split]) else tuple(indices)
-        return replace(self._like, item_indices=part, item_set=self.fingerprint(split))
+        return replace(self._like, item_indices=part, item_set=self.fingerprint(split, tokenizer))
 
 
 class Answers(FileJudgeRunner):
@@ -142,18 +150,34 @@ class Answers(FileJudgeRunner):
             higher_is_better=kind.higher_is_better,
             marking=kind.marking(benchmark),
         )
+        self._prompts: dict[Hashable, list[str]] = {}
+
+    def form(self, tokenizer: Tokenizer | None) -> ChatFormat | None:
+        """Returns how prompts are put to models with this tokenizer; None where they are plain text."""
+        return form_for(self.benchmark.chat, tokenizer)
+
+    def prompts(self, split: Split, tokenizer: Tokenizer) -> list[str]:
+        """Returns what the model reads; rendered once per chat template."""
+        form = self.form(tokenizer)
+        key = split, None if form is None else form.key
+        if key not in self._prompts:
+            self._prompts[key] = spoken(self.items[split], self.benchmark.chat, form)
+        return self._prompts[key]
 
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
     ) -> Score:
         """Has the prompts answered and the answers judged."""
         prompts = [self.items[split][index] for index in indices]
-        settings: Mapping[str, Any] = {"until": [], "max_gen_toks": self.benchmark.new_tokens}
+        read = self.prompts(split, tokenizer)
+        settings: dict[str, Any] = {"until": [], "max_gen_toks": self.benchmark.new_tokens}
+        if self.benchmark.chat.think_end is not None:
+            settings["think_end"] = self.benchmark.chat.think_end
         asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
-        plan = asked.plan_generations([(prompt, settings) for prompt in prompts])
+        plan = asked.plan_generations([(read[index], settings) for index in indices])
         values = self._judge(prompts, plan.answers(asked.network), tokenizer)
         answers = dict(zip(indices, values, strict=True))
-        return mean_score(self.blank(split, indices), answers, size=len(self.items[split]))
+        return mean_score(self.blank(split, indices, tokenizer), answers, size=len(self.items[split]))
 
 
 class Perplexity(FileJudgeRunner):
@@ -177,4 +201,4 @@ class Perplexity(FileJudgeRunner):
         spread_N = (losses_N - rate * tokens_N) / tokens_N.mean()
         count = len(texts)
         stderr = value * float(spread_N.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-        return replace(self.blank(split, indices), value=value, stderr=stderr)
+        return replace(self.blank(split, indices, tokenizer), value=value, stderr=stderr)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
+from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
 from evaluators.evaluator import BenchmarkFacts
 from evaluators.inference.chat_format import (
@@ -57,16 +58,15 @@ def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> 
                 raise
             warnings[f"{facts.name}: {name} will fail: {error.field}: {error.detail}"] = None
             continue
-        prompts.append((name, described(built.subtasks[0], forms[0])))
+        prompts.append((name, _of_task(built.subtasks[0], forms[0])))
         pairs = zip(built.subtasks, forms, strict=True)
         warnings |= dict.fromkeys(f"{facts.name}: {name}: {text}" for pair in pairs for text in _odd(*pair))
     warnings |= dict.fromkeys(_mixed(facts.name, prompts, asked))
     return replace(facts, prompts=tuple(prompts), warnings=tuple(warnings))
 
 
-def described(subtask: Subtask, form: ChatFormat | None) -> str:
-    """Says how a task is put to a model, for people."""
-    chat = subtask.chat
+def described(chat: Chat, form: ChatFormat | None, *, shots: int) -> str:
+    """Says how questions are put to a model, for people."""
     if form is None:
         return PLAIN + (", system message" if chat.system else "")
     named = chat.template_file or chat.template
@@ -74,11 +74,15 @@ def described(subtask: Subtask, form: ChatFormat | None) -> str:
     if not (named or chat.template_text):
         parts = ["its chat template"]
     parts += ["system message"] if chat.system else []
-    if subtask.task.config.num_fewshot:
+    if shots:
         parts += ["examples as turns" if chat.fewshot_as_multiturn else "examples in one turn"]
     parts += [f"answers begin with {chat.gen_prefix!r}"] if chat.gen_prefix else []
     parts += [] if chat.thinking is None else [f"thinking {'on' if chat.thinking else 'off'}"]
     return ", ".join(parts)
+
+
+def _of_task(subtask: Subtask, form: ChatFormat | None) -> str:
+    return described(subtask.chat, form, shots=subtask.task.config.num_fewshot or 0)
 
 
 def _tried(

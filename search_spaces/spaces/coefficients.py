@@ -25,13 +25,12 @@ def coefficient(
     return None if source is None else recipe.parent_value(parameter.name, part, source, tensor, depth)
 
 
-def with_layers_named(recipe: Recipe, pool: ParentPool) -> Recipe:
-    """Returns the recipe with `all layers` written as numbers, which depths are measured by."""
+def with_layers_named(recipe: Recipe, layers: int) -> Recipe:
+    """Returns the recipe with `all layers` of its parents as numbers, by which depths are measured by."""
     parts = []
     for part in recipe.slices:
         sources = tuple(
-            s if s.layers is not None else s.model_copy(update={"layers": (0, pool.layers)})
-            for s in part.sources
+            s if s.layers is not None else s.model_copy(update={"layers": (0, layers)}) for s in part.sources
         )
         parts.append(part.model_copy(update={"sources": sources}))
     return recipe.model_copy(update={"slices": tuple(parts)})

@@ -112,7 +112,7 @@ class JointSpace:
 
     def _mixture(self, recipe: Recipe) -> Recipe:
         """Returns the whole model whose layers are stacked; what is not used is as its neighbour."""
-        recipe = with_layers_named(recipe, self.pool)
+        recipe = with_layers_named(recipe, self.pool.layers)
         if self._in_order(recipe) and self._depth(recipe) == self.pool.layers:
             return recipe
         known: dict[int, Slice] = {}

@@ -59,7 +59,7 @@ class MergedLayers:
                 "space.winner", "its layers are scaled already", "take a winner that was found without scales"
             )
         self._pool, self.original = pool, recipe
-        self.recipe = _with_gradients_inside(with_layers_named(recipe, pool))
+        self.recipe = _with_gradients_inside(with_layers_named(recipe, pool.layers))
 
     @cached_property
     def _parts(self) -> tuple[tuple[Slice, int], ...]:

@@ -106,7 +106,7 @@ class ParameterSpace:
             NotInSpaceError: The recipe varies where this space has one gene, uses another method,
                 or has coefficients out of bounds.
         """
-        recipe = with_layers_named(self._in_own_terms(recipe), self.pool)
+        recipe = with_layers_named(self._in_own_terms(recipe), self.pool.layers)
         genes = tuple(
             self._gene_of(recipe, variable, parameter, owner, place)
             for variable, (parameter, owner, place) in zip(self._variables, self._axes(), strict=True)

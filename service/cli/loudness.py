@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -44,6 +45,11 @@ class Loudness:
     def log_level(self) -> str | None:
         """What the log of a service in this process tells; None leaves it to the settings."""
         return "error" if self.is_quiet else "debug" if self.is_verbose else None
+
+    @property
+    def log_level_within(self) -> str | None:
+        """The same for a service that a command has for itself: it tells no more than what went wrong."""
+        return self.log_level or (None if "EVOMERGE_LOG_LEVEL" in os.environ else "warning")
 
     def reset(self) -> None:
         """Says the usual again: a test's process calls many commands."""

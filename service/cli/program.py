@@ -154,7 +154,11 @@ COMMANDS: Mapping[str, Command] = {
     "export": Command(
         "experiments.export:export",
         "Export a candidate as an ordinary Hugging Face checkpoint.",
-        ("evomerge export skills winner --to merged", "evomerge export skills 17 --to hub:org/name"),
+        (
+            "evomerge export skills winner --to merged",
+            "evomerge export skills 17 --to hub:org/name",
+            "evomerge export skills front --to hub:org/name",
+        ),
     ),
     "compose": Command(
         "models.compose:compose",
@@ -170,6 +174,11 @@ COMMANDS: Mapping[str, Command] = {
         "Say what a merge's parents are, and what will not work.",
         ("evomerge preflight recipe.yml", "evomerge preflight org/base org/math@v2 ./code+./adapter --json"),
     ),
+    "licences": Command(
+        "models.licences:licences",
+        "Say under which licence a merge of models would stand, and what it asks.",
+        ("evomerge licences experiment.yml", "evomerge licences org/base org/math ./code"),
+    ),
     "kinship": Command(
         "models.kinship:kinship",
         "Say how alike fine-tuned models are.",
@@ -179,6 +188,11 @@ COMMANDS: Mapping[str, Command] = {
         "models.merge:merge",
         "Merge one recipe to disk, without a service.",
         ("evomerge merge recipe.yml merged", "evomerge merge recipe.yml merged --memory-limit 4GB"),
+    ),
+    "reproduce": Command(
+        "models.reproduce:reproduce",
+        "Merge a checkpoint again from its lock, and compare it tensor by tensor.",
+        ("evomerge reproduce merged", "evomerge reproduce hub:org/name --parent left=./left"),
     ),
     "calibrate": Command(
         "models.calibrate:calibrate",
@@ -308,7 +322,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Evolve merge recipes of language models.",
-    epilog="Begin with `evomerge doctor`, then `evomerge run FILE.yml`.",
+    epilog="Begin with `evomerge doctor`, then `evomerge init` and `evomerge run FILE.yml`.",
 )
 
 

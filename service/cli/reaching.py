@@ -17,6 +17,7 @@ from service.cli.chosen_settings import settings_from
 from service.cli.connection import Place
 from service.cli.exits import Exit
 from service.cli.installation.announcement import announced_url
+from service.cli.loudness import LOUDNESS
 from service.cli.output import CommandError, detail, note
 from service.cli.still import still
 from service.client.client import Client
@@ -86,7 +87,9 @@ def reach(
             detail(f"Asking the service at {place.named_url}.")
             yield Reached(client, own=False)
         return
-    settings = settings_from(home=place.home, workers=workers, workforce=workforce)
+    settings = settings_from(
+        home=place.home, workers=workers, workforce=workforce, log_level=LOUDNESS.log_level_within
+    )
     url = _running(settings, place)
     if url is not None:
         detail(f"Asking the service at {url}, which serves {settings.home.resolve()}.")

@@ -102,7 +102,10 @@ def front_table(view: FrontView, *, width: int) -> Table:
 def _called(point: FrontPoint, winner: int | None) -> str:
     """Returns a baseline's name, or a recipe in a few words; and that it is the winner."""
     mark = "winner: " if point.number == winner else ""
-    return mark + (point.label or point.words or "candidate")
+    if point.label and (point.kind.is_baseline or not point.words):
+        return mark + point.label
+    called = f" ({point.label})" if point.label else ""
+    return mark + (point.words or "candidate") + called
 
 
 def front_csv(view: FrontView) -> str:

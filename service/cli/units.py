@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+
+import typer
+
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SIZE = re.compile(
+    r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.IGNORECASE | re.ASCII
+)
 
 
 def duration(seconds: float | None) -> str:
@@ -23,3 +31,15 @@ def size(count: int) -> str:
             return f"{amount:.{0 if unit == 'bytes' else 1}f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
+
+
+def bytes_in(text: str) -> int:
+    """Returns the bytes that a size such as `4GB` or `512MiB` names.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no size; write it as 4GB or 512MB")
+    return int(float(match["number"]) * _UNITS[match["unit"].lower()])

@@ -241,6 +241,7 @@ class Client:
         replace: bool = False,
         verify: bool = True,
         even_a_parent: bool = False,
+        **options: Any,  # noqa: ANN401 - JSON
     ) -> ExportView:
         """Has a candidate written as a checkpoint: into a folder of the server's, or `hub:org/name`.
 
@@ -252,6 +253,8 @@ class Client:
             replace: An earlier export there, or a model that the repository holds, may be replaced.
             verify: Have transformers load it before it gets its name.
             even_a_parent: Copy even a candidate that is one of the parents as it is.
+            options: `accept_licences`, `create_pr`, `dtype`, `shard_gigabytes`, `memory_limit`, `format`,
+                `family`, as the API's `ExportRequest` describes them.
 
         Raises:
             ApiError: There is no such candidate, or it cannot be exported so.
@@ -263,6 +266,7 @@ class Client:
             "replace": replace,
             "verify": verify,
             "even_a_parent": even_a_parent,
+            **options,
         }
         headers = {"Idempotency-Key": uuid4().hex}
         return self._view(ExportView, "POST", f"{experiment_at(key)}/exports", json=body, headers=headers)

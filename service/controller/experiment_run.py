@@ -233,7 +233,7 @@ def failure_of(error: Exception) -> Failure:
     return Failure(
         "internal_error",
         f"{type(error).__name__}: {_told(error)}"[:LONGEST_CAUSE],
-        "this is a mistake in evomerge: the service's log tells where; resume to try again",
+        "this is a mistake in evomerge: the service's log tells where",
     )
 
 

@@ -50,7 +50,7 @@ class Objective(Spec):
     splits: SplitRule | None = None
     max_items: Annotated[int, Field(ge=1)] | None = None
     direction: Literal["maximize", "minimize"] | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     allow_few_items: bool = False
     file: Name | None = None
     language: Name | None = None
@@ -66,6 +66,8 @@ class Objective(Spec):
         if missing := missing_fields(self.kind, self):
             wanted = " and ".join(missing)
             raise ValueError(f"an objective of kind {self.kind} needs {wanted}; give it {wanted}")
+        if self.kind not in ("lm_eval", "negative_flips") and (self.generation or self.filter):
+            raise ValueError("generation and filter are of tasks; leave them out, or write new_tokens")
         return self
 
     @property

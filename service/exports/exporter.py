@@ -13,12 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.background.lease_keeper import LeaseKeeper
 from service.background.polling_thread import PollingThread
+from service.experiment.spec import ExperimentSpec
 from service.exports.orders import order_for
 from service.settings import Settings
 from service.store.database import Database
 from service.store.leases import claim_export, release_export, renew_export
 from service.store.models import ExportRow
 from service.store.repository import Repository
+from workers.compatibility.licences.reading import terms_of
+from workers.compatibility.licences.verdict import ParentTerms
 from workers.errors import WorkerError, WorkInterruptedError
 from workers.protocol.failure import LONGEST_CAUSE, Failure
 from workers.protocol.messages import Exported, Workforce
@@ -98,6 +101,12 @@ class Exporter(PollingThread):
         with self.database.session() as session:
             renew_export(session, export, self.owner, seconds=self.settings.lease_seconds)
 
+    def _terms(self, row: ExportRow) -> tuple[ParentTerms, ...]:
+        """Returns the parents' terms; it may take the network, and no transaction is open meanwhile."""
+        with self.database.reading() as session:
+            spec = ExperimentSpec.model_validate(Repository(session).experiment(row.experiment_id).spec)
+        return terms_of(spec.all_parents)
+
     def _listener(self, export: UUID) -> Callable[[], bool]:
         """Returns what says, at most once a second, whether an export is to be given up."""
         looked, cancelled = float("-inf"), False
@@ -116,8 +125,9 @@ class Exporter(PollingThread):
 
     def _carry_out(self, row: ExportRow) -> tuple[str, dict[str, Any]]:
         try:
+            terms = self._terms(row)
             with self.database.reading() as session:
-                order = order_for(Repository(session), row, self.settings)
+                order = order_for(Repository(session), row, self.settings, terms)
             if row.status == "cancelling":  # its controller died before it could
                 raise WorkInterruptedError
             exported = self.workforce.run_job(order, self._listener(row.id))

@@ -3,194 +3,150 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit_yaml import write_recipe
-from service.errors import ConflictError, InvalidSpecError, Mistake
-from service.experiment.bare_parent import bare_parent, unbeaten
-from service.experiment.names import folder_name
+from service.experiment.bare_parent import bare_parent
 from service.experiment.spec import ExperimentSpec, label_of
-from service.exports.model_card import Subject, model_card
+from service.exports.card.front_picture import PICTURE_FILE, front_picture
+from service.exports.card.model_card import model_card
+from service.exports.card.scores import with_error
+from service.exports.card.shares import mean_shares
+from service.exports.card.subject import Sibling, Subject
 from service.exports.remembered_answers import remembered_answers
+from service.exports.targets import HUB, SCORES_FILE, default_folder, is_store
 from service.reports.experiments import candidate_detail, experiment_detail
 from service.reports.front import front_view
 from service.reports.score_columns import read_columns
+from service.reports.views import FrontView
 from service.settings import Settings
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
+from workers.compatibility.licences.verdict import ParentTerms, judge
 from workers.protocol.messages import ExportOrder, HubTarget
 from workers.protocol.stored_answers import StoredAnswers
 
-HUB = "hub:"
 RECIPE_FILE = "mergekit_config.yml"
-SCORES_FILE = "evomerge.json"  # also tells evomerge's own folders from others
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_GIGABYTE = 1_000_000_000
+MOST_SHOWN = 10_000  # candidates off the front, in the picture
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What someone wants exported.
+def order_for(
+    repository: Repository, row: ExportRow, settings: Settings, terms: Sequence[ParentTerms] = ()
+) -> ExportOrder:
+    """Returns what a worker is to write.
 
-    Attributes:
-        target: An absolute folder, or `hub:org/name`; None takes the experiment's own folder.
-        replace: An earlier export in that folder may go, or a model that the repository holds.
-        verify: The checkpoint is loaded by transformers before it gets its name.
-        even_a_parent: A candidate that is one of the parents as it is may be exported too.
+    Args:
+        repository: Of the transaction.
+        row: The export.
+        settings: The service's.
+        terms: The parents', as their cards say; empty where they were not looked at.
     """
-
-    candidate: int | Literal["winner"] = "winner"
-    target: str | None = None
-    private: bool = True
-    replace: bool = False
-    verify: bool = True
-    even_a_parent: bool = False
-
-
-def request_export(
-    repository: Repository, settings: Settings, experiment: ExperimentRow, wanted: Wanted
-) -> ExportRow:
-    """Puts an export into the queue, after checking all that can be checked from here.
-
-    Raises:
-        NotFoundError: There is no such candidate.
-        ConflictError: There is no winner yet, no recipe, the folder exists, or the candidate is a bare
-            parent.
-        BadTargetError: The target is no absolute folder and no Hub repository.
-    """
-    number = _number(experiment, wanted.candidate)
-    candidate = repository.candidate(experiment.id, number)
-    if candidate.recipe is None:
-        raise ConflictError(
-            f"candidate {number} is {candidate.status} and has no recipe",
-            "choose a candidate that was scored",
-        )
-    if not wanted.even_a_parent:
-        _check_is_merge(experiment, candidate, wanted)
-    target = wanted.target or str(default_folder(settings, experiment, number))
-    if target.startswith(HUB):
-        _check_repository(target)
-    else:
-        target = _checked_folder(target, replace=wanted.replace)
-    options = {
-        "private": wanted.private,
-        "replace": wanted.replace,
-        "verify": wanted.verify,
-        "even_a_parent": wanted.even_a_parent,
-    }
-    return repository.create_export(experiment.id, number, target, options)
-
-
-def _check_is_merge(experiment: ExperimentRow, candidate: CandidateRow, wanted: Wanted) -> None:
-    copied = bare_parent(Recipe.model_validate(candidate.recipe), experiment.facts["layers"])
-    if copied is None:
-        return
-    said = unbeaten(candidate.kind, candidate.label) if wanted.candidate == "winner" else None
-    raise ConflictError(
-        f"candidate {candidate.number} is {label_of(copied)} as it is, no merge"
-        + (f": {said}" if said else ""),
-        "choose a merge by its number, use that parent itself, or ask for its copy (--even-a-parent, "
-        "`even_a_parent: true`)",
-    )
-
-
-def _number(experiment: ExperimentRow, wanted: int | Literal["winner"]) -> int:
-    if wanted != "winner":
-        return wanted
-    if experiment.winner is None:
-        raise ConflictError(
-            f"experiment {experiment.name} has no winner yet",
-            "wait until it has succeeded, or name a candidate by its number",
-        )
-    return int(experiment.winner["number"])
-
-
-class BadTargetError(InvalidSpecError):
-    """A target that is no absolute folder and no Hub repository."""
-
-    code = "bad_target"
-
-    def __init__(self, detail: str, remedy: str) -> None:
-        super().__init__([Mistake("/target", self.code, detail, remedy)])
-        self.detail, self.remedy = detail, remedy
-
-
-def _check_repository(target: str) -> None:
-    name = target.removeprefix(HUB)
-    if not _REPOSITORY.fullmatch(name):
-        raise BadTargetError(
-            f"{name[:200]!r} is no name of a Hub repository",
-            "write hub:organization/name, with letters, digits, dots and dashes",
-        )
-
-
-def _checked_folder(target: str, *, replace: bool) -> str:
-    if not Path(target).is_absolute():
-        raise BadTargetError(
-            f"{target[:200]!r} is no absolute folder",
-            "write the whole path on the service's machine, or hub:organization/name",
-        )
-    folder = Path(os.path.normpath(target))
-    try:
-        place = next(parent for parent in folder.parents if os.path.lexists(parent))
-        taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
-    except OSError as error:
-        raise BadTargetError(f"{folder} cannot be used: {error.strerror}", "choose another folder") from error
-    if not place.is_dir():
-        raise BadTargetError(f"{place} is a file, not a folder", "choose another folder")
-    if taken and not replace:
-        raise ConflictError(
-            f"{folder} exists already", "choose another folder, or replace it (--replace, `replace: true`)"
-        )
-    if taken and not (folder / SCORES_FILE).is_file():
-        raise ConflictError(
-            f"{folder} exists and was not written by evomerge, so it is not replaced", "choose another folder"
-        )
-    return str(folder)
-
-
-def default_folder(settings: Settings, experiment: ExperimentRow, number: int) -> Path:
-    """Returns where a candidate is written when no target is given."""
-    return settings.exports / folder_name(experiment.name, experiment.id.hex[-8:]) / str(number)
-
-
-def order_for(repository: Repository, row: ExportRow, settings: Settings) -> ExportOrder:
-    """Returns what a worker is to write."""
     experiment = repository.experiment(row.experiment_id)
     candidate = repository.candidate(row.experiment_id, row.candidate_number)
-    recipe = Recipe.model_validate(candidate.recipe)
-    to_hub = row.target.startswith(HUB)
-    repository_name = row.target.removeprefix(HUB)
-    folder = default_folder(settings, experiment, candidate.number) if to_hub else Path(row.target)
-    text = write_recipe(recipe)
-    verify = bool(row.options.get("verify", True))
-    subject = Subject(
-        experiment=experiment_detail(repository, experiment),
-        candidate=candidate_detail(repository, experiment, candidate),
-        baselines=front_view(read_columns(repository.session, experiment, "search"), experiment).baselines,
-        recipe=without_local_paths(text, recipe) if to_hub else text,
-        address=repository_name if to_hub else folder.name,
-        version=version("evomerge"),
-        copy_of=bare_parent(recipe, experiment.facts["layers"]),
-        verified=verify,
-    )
+    options = row.options
+    recipe = _recipe(candidate, options.get("dtype"))
+    folder = _folder(row, settings, experiment, candidate)
+    subject, picture = _subject(repository, (experiment, candidate, recipe), row, terms)
+    verify = bool(options.get("verify", True))
     return ExportOrder(
         recipe=recipe,
         folder=str(folder),
         card=model_card(subject),
         extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
-        replace=row.options["replace"] or to_hub or _was_written_for(folder, row),
-        hub=HubTarget(repository_name, private=row.options["private"], replace=row.options["replace"])
-        if to_hub
-        else None,
+        pictures={} if picture is None else {PICTURE_FILE: picture},
+        replace=options["replace"] or _leaves(row) or _was_written_for(folder, row),
+        hub=_hub_target(row, experiment),
+        remote=row.target if is_store(row.target) else None,
+        replace_remote=options["replace"],
+        shard_bytes=int(options.get("shard_gigabytes", 5.0) * _GIGABYTE),
+        memory_limit=options.get("memory_limit"),
+        format=options.get("format", "hf"),
         verify=verify,
         answers=_answers(repository, experiment, candidate) if verify else None,
     )
+
+
+def _recipe(candidate: CandidateRow, dtype: str | None) -> Recipe:
+    """Returns the candidate's recipe, with another number format where one is wanted."""
+    stored = candidate.recipe or {}
+    return Recipe.model_validate(stored if dtype is None else {**stored, "out_dtype": dtype})
+
+
+def _folder(row: ExportRow, settings: Settings, experiment: ExperimentRow, candidate: CandidateRow) -> Path:
+    return default_folder(settings, experiment, candidate.number) if _leaves(row) else Path(row.target)
+
+
+def _leaves(row: ExportRow) -> bool:
+    """Says whether the checkpoint goes to another machine."""
+    return row.target.startswith(HUB) or is_store(row.target)
+
+
+def _hub_target(row: ExportRow, experiment: ExperimentRow) -> HubTarget | None:
+    if not row.target.startswith(HUB):
+        return None
+    return HubTarget(
+        row.target.removeprefix(HUB),
+        private=row.options["private"],
+        replace=row.options["replace"],
+        create_pr=bool(row.options.get("create_pr", False)),
+        collection=f"{experiment.name}: front" if row.options.get("family") else None,
+    )
+
+
+def _subject(
+    repository: Repository,
+    of: tuple[ExperimentRow, CandidateRow, Recipe],
+    row: ExportRow,
+    terms: Sequence[ParentTerms],
+) -> tuple[Subject, bytes | None]:
+    """Returns what the card is about, and its picture."""
+    experiment, candidate, recipe = of
+    columns = read_columns(repository.session, experiment, "search")
+    front = front_view(columns, experiment, dominated=MOST_SHOWN)
+    picture = front_picture(front, candidate.number)
+    text, facts = write_recipe(recipe), experiment.facts
+    to_hub = row.target.startswith(HUB)
+    searched = [one for one in candidate.evaluations if one.split == "search"]
+    subject = Subject(
+        experiment=experiment_detail(repository, experiment),
+        candidate=candidate_detail(repository, experiment, candidate),
+        baselines=front.baselines,
+        recipe=without_local_paths(text, recipe) if _leaves(row) else text,
+        address=row.target.removeprefix(HUB) if to_hub else Path(row.target).name,
+        version=version("evomerge"),
+        copy_of=bare_parent(recipe, facts["layers"]),
+        verified=bool(row.options.get("verify", True)),
+        method=recipe.method,
+        shares=mean_shares(recipe, facts["layers"], facts["layer_prefix"]),
+        terms=terms,
+        licence=judge(terms) if terms else None,
+        accepted=bool(row.options.get("accept_licences", False)),
+        sheets={one.benchmark: one.sheet for one in searched if one.sheet},
+        picture=PICTURE_FILE if picture is not None else None,
+        dtype=row.options.get("dtype"),
+        siblings=_siblings(front, row),
+    )
+    return subject, picture
+
+
+def _siblings(front: FrontView, row: ExportRow) -> list[Sibling]:
+    """Returns the other members of the front that are exported with this one."""
+    points = {point.number: point for point in (*front.front, *front.baselines, *front.dominated)}
+    stem = row.target.removeprefix(HUB)[: -len(str(row.candidate_number))]
+    found = []
+    for number in row.options.get("family") or ():
+        if number == row.candidate_number or number not in points:
+            continue
+        scores = points[number].scores.get("test") or points[number].scores.get("search") or ()
+        told = ", ".join(f"{score.benchmark} {with_error(score)}" for score in scores)
+        address = f"{stem}{number}" if row.target.startswith(HUB) else f"../{number}"
+        found.append(Sibling(number, address, told))
+    return found
 
 
 def _answers(
@@ -203,7 +159,8 @@ def _answers(
 
 def without_local_paths(text: str, recipe: Recipe) -> str:
     """Returns a recipe's text with folders named by their last part: the Hub need not know this machine."""
-    for parent in (*recipe.all_parents, recipe.tokenizer_owner):
+    named = {*recipe.all_parents, recipe.tokenizer_owner}
+    for parent in sorted(named, key=lambda parent: len(str(parent)), reverse=True):  # /a/b is in /a/bc
         if parent.model.startswith((".", "/", "~")):
             text = text.replace(str(parent), label_of(parent))
     return text
@@ -212,7 +169,7 @@ def without_local_paths(text: str, recipe: Recipe) -> str:
 def scores_json(subject: Subject, row: ExportRow) -> str:
     """Returns what is known of a candidate, for programs."""
     experiment, candidate = subject.experiment, subject.candidate
-    content = {
+    content: dict[str, Any] = {
         "evomerge": subject.version,
         "export": str(row.id),
         "experiment": {"id": str(experiment.id), "name": experiment.name},

@@ -35,13 +35,13 @@ from service.reports.views import (
     ValidationView,
     WinnerView,
 )
-from service.search.journal import GenerationSummary
 from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked
 from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow, ExportRow, Json
 from service.store.repository import Repository
 from service.store.rows import objectives_of, values_on
 
+MOST_POINTS = 256  # of the hypervolume's course: a screen shows no more
 RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
 RATE_CANDIDATES = 256  # and the most candidates that are looked at for it
 
@@ -112,34 +112,31 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
     total = baselines + row.spec["budget"]["candidates"]
     proposed = sum(counts.values())
     settled = proposed - counts.get(CandidateStatus.PROPOSED, 0)
-    points = repository.generations(row.id)
+    last = repository.last_generation(row.id)
     first = repository.candidates(row.id, limit=baselines) if baselines else []
     fitness = [objectives.fitness(values_on("search", candidate.evaluations)) for candidate in first]
-    recent = repository.candidates(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
-    rate = rate_of([c.settled_at for c in recent if c.settled_at is not None], row.status)
+    recent = repository.recently_settled(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
+    rate = rate_of(recent, row.status)
     return ProgressView(
         counts=counts,
         settled=settled,
         total=max(total, settled),  # the mean of the distribution comes on top
         rate=rate,
         eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
-        best=points[-1].best if points else None,
-        best_number=points[-1].best_number if points else None,
+        best=last.best if last else None,
+        best_number=last.best_number if last else None,
         best_baseline=max((objectives.scalar(f) for f in fitness if f is not None), default=None),
-        generation=points[-1].generation if points else 0,
-        hypervolume=[_hypervolume_point(point) for point in points],
+        generation=last.generation if last else 0,
+        hypervolume=[_hypervolume_point(*point) for point in repository.course(row.id, most=MOST_POINTS)],
         reference=objectives.in_own_units(row.reference),
-        estimator=points[-1].estimator if points else None,
+        estimator=last.estimator if last else None,
     )
 
 
-def _hypervolume_point(point: GenerationSummary) -> HypervolumePoint:
-    return HypervolumePoint(
-        generation=point.generation,
-        candidates=point.settled,
-        hypervolume=point.hypervolume,
-        best=point.best,
-    )
+def _hypervolume_point(
+    generation: int, settled: int, hypervolume: float, best: float | None
+) -> HypervolumePoint:
+    return HypervolumePoint(generation=generation, candidates=settled, hypervolume=hypervolume, best=best)
 
 
 def rate_of(times: Sequence[datetime], status: ExperimentStatus) -> float | None:
@@ -172,8 +169,8 @@ def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreV
 
 def front_numbers(repository: Repository, experiment_id: UUID) -> frozenset[int]:
     """Returns who is on the front of the search split since the last generation was told."""
-    points = repository.generations(experiment_id)
-    return frozenset(points[-1].front) if points else frozenset()
+    last = repository.last_generation(experiment_id)
+    return frozenset(last.front) if last else frozenset()
 
 
 def candidate_view(row: CandidateRow, *, front: frozenset[int]) -> CandidateView:

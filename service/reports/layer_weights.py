@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import MethodParameter, method_named
-from search_spaces.spaces.coefficients import coefficient
+from search_spaces.spaces.coefficients import coefficient, with_layers_named
 from service.experiment.spec import label_of
 
 
@@ -41,6 +41,7 @@ def layer_weights(recipe: Recipe, layers: int, *, layer_prefix: str = "model.lay
     parameter = told_parameter(recipe)
     if parameter is None:
         return None
+    recipe = with_layers_named(recipe, layers)
     owners = owners_of(recipe, parameter)
     parts = parts_of(recipe, parameter.name)
     depth = depth_of(recipe, layers)

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import MethodParameter
-from search_spaces.spaces.coefficients import coefficient
+from search_spaces.spaces.coefficients import coefficient, with_layers_named
 from service.experiment.spec import label_of
 from service.reports.layer_weights import depth_of, owners_of, parts_of, told_parameter
 
@@ -21,6 +21,7 @@ def in_few_words(recipe: Recipe, layers: int) -> str:
         recipe: Of the candidate.
         layers: How many layers a parent has.
     """
+    recipe = with_layers_named(recipe, layers)
     if all(len(part.sources) == 1 for part in recipe.slices):
         return _stack(recipe, layers)
     parameter = told_parameter(recipe)

@@ -113,7 +113,8 @@ class ProgressView(View):
         eta_seconds: Time left at this rate; None while unknown.
         best: Highest weighted mean of the objectives on the search split, and whose it is.
         best_baseline: The same among the baselines.
-        hypervolume: Of the front, measured from `reference`, per generation told so far.
+        hypervolume: Of the front, measured from `reference`, per generation told so far; of very many
+            generations evenly spread ones and the last.
         estimator: How well values from a part of the items predicted further answers; None where every
             candidate is asked all items.
     """

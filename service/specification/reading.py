@@ -20,9 +20,12 @@ from pydantic_core import ErrorDetails
 
 from search_spaces import Parent
 from search_spaces.errors import SpaceError, did_you_mean
-from service.errors import Mistake
+from service.errors import MOST_MISTAKES, Mistake
 from service.experiment.spec import ExperimentSpec
 from service.specification.template_files import with_template_files
+
+MOST_LOOKED_AT = 2 * MOST_MISTAKES  # a value may be wrong once for each member of a union
+LONGEST_KEY = 100  # characters of a key for which a likely one is sought
 
 T = TypeVar("T")
 Location = tuple[int | str, ...]
@@ -171,11 +174,16 @@ def read_part(kind: type[T], raw: object) -> T | None:
 def mistakes_in(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yields one mistake for each thing that pydantic found."""
     found = [each for each in error.errors(include_url=False) if not _is_echo(each)]
+    # Of very many only the first are looked at closely: more will not be told.
+    found = sorted(found, key=lambda each: each["type"] == "extra_forbidden")
+    beyond, found = found[MOST_LOOKED_AT:], found[:MOST_LOOKED_AT]
     places = [_Spot(each["loc"], raw) for each in found]
     likely = _likely_members(places)
     for each, place in zip(found, places, strict=True):
         if place.member is None or likely[place.member[0]] == place.member[1]:
             yield _mistake(each, place)
+    for each in beyond:
+        yield Mistake(pointer_to(*each["loc"]), CODES.get(each["type"], each["type"]), each["msg"])
 
 
 def pointer_to(*parts: int | str) -> str:
@@ -273,7 +281,8 @@ def _mistake(error: ErrorDetails, place: _Spot) -> Mistake:
     code, remedy = CODES.get(kind, kind), hint_for(error)
     if kind == "extra_forbidden":
         key = str(place.path[-1])
-        return Mistake(pointer, code, f"unknown key {key!r}", did_you_mean(key, place.known))
+        nearest = did_you_mean(key, place.known) if len(key) <= LONGEST_KEY else "see `evomerge schema`"
+        return Mistake(pointer, code, f"unknown key {_short(key)}", nearest)
     if kind == "missing":
         return Mistake(pointer, code, f"{place.path[-1]} is missing", remedy)
     if kind == "value_error":

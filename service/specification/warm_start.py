@@ -49,9 +49,9 @@ def winner_of(repository: Repository, name: str) -> Recipe:
 
 
 def _numbers(repository: Repository, experiment: ExperimentRow) -> list[int]:
-    points = repository.generations(experiment.id)
+    last = repository.last_generation(experiment.id)
     first = [] if experiment.winner is None else [int(experiment.winner["number"])]
-    if points:
-        first += [] if points[-1].best_number is None else [points[-1].best_number]
-        first += points[-1].front
+    if last:
+        first += [] if last.best_number is None else [last.best_number]
+        first += last.front
     return list(dict.fromkeys(first))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,8 @@ from service.store.rows import score_of, summary_of
 from service.store.types import now
 from workers.protocol.failure import Failure
 
+MOST_NUMBER = 2**31 - 1  # that a column of candidates' numbers holds
+IDEMPOTENCY_TIME = timedelta(days=1)  # for which an answer is remembered
 _MOST_LOCK = 2**63 - 1  # ids are random below: no two experiments share a lock
 
 
@@ -87,7 +90,8 @@ class Repository:
     def is_exported(self, experiment_id: UUID) -> bool:
         """Says whether a candidate of an experiment waits to be written, or is being written."""
         query = select(ExportRow.id).where(
-            ExportRow.experiment_id == experiment_id, ExportRow.status.in_(("queued", "running"))
+            ExportRow.experiment_id == experiment_id,
+            ExportRow.status.in_(("queued", "running", "cancelling")),
         )
         return self.session.scalar(query.limit(1)) is not None
 
@@ -155,7 +159,8 @@ class Repository:
         Raises:
             NotFoundError: There is none with this number.
         """
-        row = self.session.scalar(_with_scores(experiment_id).where(CandidateRow.number == number))
+        query = _with_scores(experiment_id).where(CandidateRow.number == number)
+        row = self.session.scalar(query) if 0 <= number <= MOST_NUMBER else None
         if row is None:
             raise NotFoundError("candidate", number)
         return row
@@ -215,6 +220,40 @@ class Repository:
         """Returns where the search stood after each generation, in order."""
         query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
         return [summary_of(row) for row in self.session.scalars(query.order_by(GenerationRow.settled))]
+
+    def last_generation(self, experiment_id: UUID) -> GenerationSummary | None:
+        """Returns where the search stands since the last generation was told; None before the first."""
+        query = select(GenerationRow).where(GenerationRow.experiment_id == experiment_id)
+        row = self.session.scalar(query.order_by(GenerationRow.settled.desc()).limit(1))
+        return None if row is None else summary_of(row)
+
+    def course(self, experiment_id: UUID, *, most: int) -> list[tuple[int, int, float, float | None]]:
+        """Returns generation, candidates told, hypervolume and best value, in order.
+
+        Of more than `most` generations evenly spread ones are taken, the last always.
+        """
+        wanted = (
+            GenerationRow.generation,
+            GenerationRow.settled,
+            GenerationRow.hypervolume,
+            GenerationRow.best,
+        )
+        mine = GenerationRow.experiment_id == experiment_id
+        count = self.session.scalar(select(func.count()).select_from(GenerationRow).where(mine)) or 0
+        place = func.row_number().over(order_by=GenerationRow.settled.desc()).label("place")
+        numbered = select(*wanted, place).where(mine).subquery()
+        query = select(*[numbered.c[column.key] for column in wanted])
+        query = query.where((numbered.c.place - 1) % max(-(-count // most), 1) == 0)
+        return [tuple(row) for row in self.session.execute(query.order_by(numbered.c.settled))]
+
+    def recently_settled(self, experiment_id: UUID, *, after: int) -> list[datetime]:
+        """Returns when the candidates with higher numbers ended, as far as they have."""
+        query = select(CandidateRow.settled_at).where(
+            CandidateRow.experiment_id == experiment_id,
+            CandidateRow.number > after,
+            CandidateRow.settled_at.is_not(None),
+        )
+        return [moment for moment in self.session.scalars(query) if moment is not None]
 
     def add_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> None:
         """Notes where the search stands after a generation, as a row and as an event."""
@@ -325,7 +364,8 @@ class Repository:
 
     def answer_given(self, key: str) -> IdempotencyKeyRow | None:
         """Returns the answer that was given to an earlier request with this key."""
-        return self.session.get(IdempotencyKeyRow, key)
+        row = self.session.get(IdempotencyKeyRow, key)
+        return row if row is not None and row.created_at > now() - IDEMPOTENCY_TIME else None
 
     def remember_answer(self, key: str, *, digest: str, status: int, body: Json) -> None:
         """Remembers the answer to a request in the transaction that carried it out.
@@ -333,6 +373,8 @@ class Repository:
         Raises:
             ConflictError: The same request is being carried out at this moment.
         """
+        old = IdempotencyKeyRow.created_at <= now() - IDEMPOTENCY_TIME
+        self.session.execute(delete(IdempotencyKeyRow).where(old))
         try:
             with self.session.begin_nested():
                 self.session.add(IdempotencyKeyRow(key=key, digest=digest, status=status, body=body))

@@ -6,10 +6,12 @@ from importlib.metadata import version
 
 from service.client.client import Client
 from service.experiment.candidate import CandidateKind
-from service.exports.model_card import Subject, model_card
+from service.exports.card.model_card import model_card
+from service.exports.card.subject import Subject
 from service.reports.views import ExperimentDetail
 from service.trackers.points import score_values
 from service.trackers.tracker import Ending
+from workers.protocol.card_marks import filled_in
 
 
 def ending_of(client: Client, experiment: ExperimentDetail, step: int) -> Ending:
@@ -33,4 +35,5 @@ def ending_of(client: Client, experiment: ExperimentDetail, step: int) -> Ending
             verified=candidate.kind is not CandidateKind.BASE,
         )
     )
+    card = filled_in(card, "no checkpoint is written until the candidate is exported")
     return Ending(step, experiment.status.value, values, {"recipe.yml": recipe, "card.md": card})

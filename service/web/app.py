@@ -34,7 +34,7 @@ def create_app(
     duties: frozenset[Duty] = ALL_DUTIES,
 ) -> FastAPI:
     """Returns the service, ready to be served; without settings they come from the environment."""
-    chosen = settings or Settings()
+    chosen = settings or Settings().for_requests()
     stopping = threading.Event()
 
     @asynccontextmanager

@@ -21,6 +21,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.settings import Settings
+from service.web.guesses import MOST_GUESSES, Guesses
 from service.web.problems import Problem, problem_response
 
 logger = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class Gatekeeper:
         self.hosts = LOOPBACK_NAMES | {host_name(h) for h in (settings.host, *settings.allowed_hosts)}
         key = settings.api_key
         self._key = key.get_secret_value().encode() if key is not None else None
+        self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request; an unexpected failure becomes a problem, never a traceback."""
@@ -97,7 +99,7 @@ class Gatekeeper:
         return (
             self._wrong_host(headers)
             or self._foreign_page(scope["method"], headers)
-            or self._without_key(scope["path"], headers)
+            or self._without_key(scope, headers)
             or _bad_characters(scope)
         )
 
@@ -126,12 +128,17 @@ class Gatekeeper:
             "send the request from the dashboard, the command line or a program",
         )
 
-    def _without_key(self, path: str, headers: Headers) -> Problem | None:
-        if self._key is None or path in OPEN_PATHS:
+    def _without_key(self, scope: Scope, headers: Headers) -> Problem | None:
+        if self._key is None or scope["path"] in OPEN_PATHS:
             return None
+        client = (scope.get("client") or ("",))[0]
         given = _given_key(headers.get("authorization", ""))
+        if given and (wait := self._guesses.wait(client)):  # not even the right one: else guessing goes on
+            return _too_many_guesses(client, wait)
         if hmac.compare_digest(given, self._key):
             return None
+        if given:  # browsers ask without one first
+            self._guesses.note(client)
         return Problem(
             401,
             "unauthorized",
@@ -139,6 +146,16 @@ class Gatekeeper:
             "set EVOMERGE_API_KEY, send `Authorization: Bearer KEY`, or give the key as the password",
             headers={"WWW-Authenticate": 'Basic realm="evomerge", charset="UTF-8"'},
         )
+
+
+def _too_many_guesses(client: str, wait: int) -> Problem:
+    return Problem(
+        429,
+        "too_many_requests",
+        f"{MOST_GUESSES} wrong keys came from {client} within a minute",
+        f"wait {wait} seconds, then send the right one",
+        headers={"Retry-After": str(wait)},
+    )
 
 
 def _add_headers(message: Message, request_id: str) -> None:

@@ -61,7 +61,10 @@ def what_came_out(client: Client, key: str) -> list[tuple[Any, ...]]:
 def exported(client: Client, key: str, *, target: str | None = None) -> ExportView:
     """Has the winner exported and waits for it."""
     # So short a search may find no merge that beats the parents; the second run pushes over the first's.
-    state = client.export(key, "winner", target=target, even_a_parent=True, replace=target is not None)
+    again = target is not None
+    state = client.export(
+        key, "winner", target=target, even_a_parent=True, replace=again, accept_licences=again
+    )
     while state.status in ("queued", "running"):
         time.sleep(0.2)
         state = client.export_state(state.id)

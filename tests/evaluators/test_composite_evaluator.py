@@ -15,11 +15,15 @@ import torch
 from pydantic import ValidationError
 
 from evaluators import Benchmark, BenchmarkFacts, EvaluationError, Score
-from evaluators.composite_evaluator import CompositeEvaluator, inspect_all
+from evaluators.chat import Chat
+from evaluators.composite_evaluator import CompositeEvaluator, inspect_all, judge_runner
 from evaluators.errors import BadScoreError, SplitError
 from evaluators.judges.answer_judges import ANSWER_KINDS
+from evaluators.judges.judge_runner import Answers
 from evaluators.lm_eval.harness import Harness
+from evaluators.lm_eval.prompt_facts import Asked
 from evaluators.permissions import ALLOWED_JUDGES
+from tests.chat_tokenizers import chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, three_splits, write_task
 
 HERE = "tests.evaluators.test_composite_evaluator"
@@ -112,6 +116,31 @@ def test_refusals_are_told_from_answers() -> None:
         "The capital of France is Paris; I can think of no other.",
     ]
     assert verdict("refusals", answers) == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_prompts_of_a_file_are_put_as_in_a_chat_where_there_is_a_template(network: Any, prompts: str) -> None:
+    judge = judged("output_length", file=prompts, new_tokens=5)
+    spoken, plain = chat_tokenizer("qwen3"), chat_tokenizer("qwen3")
+    plain.chat_template = None
+    evaluator = CompositeEvaluator([judge])
+    asked = [evaluator.item_sets("search", tokenizer=each)[0].fingerprint for each in (spoken, plain)]
+    assert asked[0] != asked[1]
+    assert evaluator.item_sets("search")[0].fingerprint == asked[1]
+    written = judge.model_copy(update={"chat": Chat(apply="off")})
+    lines = Path(prompts).read_text().splitlines()
+    talks = [[{"role": "user", "content": line}] for line in lines]
+    as_text = [spoken.apply_chat_template(t, tokenize=False, add_generation_prompt=True) for t in talks]
+    runner, other = (judge_runner(one) for one in (judge, written))
+    assert isinstance(runner, Answers)
+    items = runner.items["search"]
+    assert runner.prompts("search", spoken) == [as_text[lines.index(item)] for item in items]
+    assert isinstance(other, Answers)
+    assert other.prompts("search", spoken) == list(items)
+    scores = [evaluator.evaluate(network, each, "search")[0] for each in (spoken, plain)]
+    assert [score.item_set for score in scores] == asked
+    facts = inspect_all([judge], Asked(("left",), (spoken,)))[0]
+    assert isinstance(facts, BenchmarkFacts)
+    assert facts.prompts == (("left", "its chat template"),)
 
 
 def test_the_network_is_counted(network: Any, tokenizer: Any) -> None:

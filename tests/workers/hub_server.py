@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,10 +32,16 @@ class Commit:
 
 @dataclass(slots=True)
 class Repository:
-    """A model repository and its history, oldest commit first."""
+    """A model repository and its history, oldest commit first.
+
+    Attributes:
+        requests: Pull requests, by reference (`refs/pr/1`), and their titles.
+    """
 
     private: bool
     commits: list[Commit] = field(default_factory=list)
+    requests: dict[str, Commit] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -69,6 +76,21 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Kill:
+    """The client is killed at its request of a number, which is carried out before, or not."""
+
+    count: int
+    answered: bool
+    process: subprocess.Popen[bytes] | None = None
+
+    def strike(self) -> None:
+        """Ends the client for good."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
 class HubServer:
     """A Hub for tests: repositories in memory, two tokens, and switches for what goes wrong.
 
@@ -76,14 +98,19 @@ class HubServer:
         faults: What goes wrong at first.
         refusals: Regular expression of a request (`POST /api/repos/create`) -> status to answer with.
         requests: What was asked, as `METHOD path`, in order.
+        kills: When the client is killed.
+        corrupts: The name of a file that loses its content on the way.
     """
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
+        self.collections: dict[str, list[str]] = {}
         self.blobs: dict[str, bytes] = {}
         self.refusals: dict[str, int] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.kills: Kill | None = None
+        self.corrupts = ""
         hub = self
 
         class Handler(_Handler):
@@ -157,6 +184,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         asked = f"{self.command} {self.path_only}"
         self.server_state.requests.append(asked)
+        kill = self.server_state.kills
+        struck = kill is not None and len(self.server_state.requests) >= kill.count
+        if kill is not None and struck and not kill.answered:
+            kill.strike()
+            self.close_connection = True
+            return
+        self._carry_out(asked)
+        if kill is not None and struck:
+            kill.strike()
+
+    def _carry_out(self, asked: str) -> None:
         try:
             for pattern, status in self.server_state.refusals.items():
                 if re.search(pattern, asked):
@@ -164,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer_is_lost = False
             self._meet_fault(asked)
             self._route()
-        except _CutError:
+        except (_CutError, ConnectionError):
             self.close_connection = True
         except _RefusalError as refusal:
             headers = refusal.headers | ({"X-Error-Code": refusal.code} if refusal.code else {})
@@ -207,7 +245,10 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _commit_at(self, name: str, revision: str) -> Commit:
-        for commit in reversed(self._repository(name).commits):
+        found = self._repository(name)
+        if revision in found.requests:
+            return found.requests[revision]
+        for commit in reversed(found.commits):
             if revision in ("main", commit.oid):
                 return commit
         raise _RefusalError(404, "RevisionNotFound")
@@ -282,9 +323,56 @@ class _Handler(BaseHTTPRequestHandler):
                 changes[value["path"]] = None
             else:
                 changes[value["path"]] = base64.b64decode(value["content"])
-        made = self._repository(name).commit(head["value"]["summary"], changes)
-        url = f"{self.server_state.url}/{name}/commit/{made.oid}"
-        self._json({"success": True, "commitOid": made.oid, "commitUrl": url, "hookOutput": ""})
+            if value["path"] == self.server_state.corrupts:
+                changes[value["path"]] = b"other bytes"
+        repository, title = self._repository(name), head["value"]["summary"]
+        made = repository.commit(title, changes)
+        told = {"success": True, "commitOid": made.oid, "hookOutput": ""}
+        told["commitUrl"] = f"{self.server_state.url}/{name}/commit/{made.oid}"
+        if self.query.get("create_pr") == ["1"]:
+            repository.commits.pop()
+            number = len(repository.requests) + 1
+            repository.requests[f"refs/pr/{number}"] = made
+            repository.titles[f"refs/pr/{number}"] = title
+            told["pullRequestUrl"] = f"{self.server_state.url}/{name}/discussions/{number}"
+        self._json(told)
+
+    def create_collection(self) -> None:
+        self._must_write()
+        asked = json.loads(self.body)
+        slug = f"{asked['namespace']}/{asked['title'].lower().replace(' ', '-').replace(':', '')}-0"
+        status = 409 if slug in self.server_state.collections else 200
+        self.server_state.collections.setdefault(slug, [])
+        self._json(self._collection(slug), status=status)
+
+    def describe_collection(self, slug: str) -> None:
+        self._json(self._collection(slug))
+
+    def add_to_collection(self, slug: str) -> None:
+        self._must_write()
+        item, items = json.loads(self.body)["item"]["id"], self.server_state.collections[slug]
+        status = 409 if item in items else 200
+        items += [item] if status == 200 else []
+        self._json(self._collection(slug), status=status)
+
+    def _collection(self, slug: str) -> dict[str, Any]:
+        return {
+            "slug": slug, "title": slug, "owner": {"name": slug.partition("/")[0]}, "items": [],
+            "lastUpdated": "2026-01-01T00:00:00.000Z", "position": 0, "private": True, "theme": "blue",
+            "upvotes": 0, "description": None,
+        }  # fmt: skip
+
+    def discussions(self, name: str) -> None:
+        repository = self._repository(name)
+        found = [
+            {
+                "title": title, "num": int(reference.rpartition("/")[2]), "author": {"name": "writer"},
+                "createdAt": "2026-01-01T00:00:00.000Z", "status": "open", "isPullRequest": True,
+                "repo": {"name": name, "type": "model"},
+            }
+            for reference, title in repository.titles.items()
+        ]  # fmt: skip
+        self._json({"discussions": found, "count": len(found), "start": 0})
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         commit = self._commit_at(name, revision)
@@ -327,9 +415,13 @@ _NAME = r"([\w.-]+/[\w.-]+)"
 _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", r"/api/repos/create", _Handler.create),
     ("POST", r"/api/validate-yaml", _Handler.validate),
+    ("POST", r"/api/collections", _Handler.create_collection),
+    ("GET", r"/api/collections/([^/]+/[^/]+)", _Handler.describe_collection),
+    ("POST", r"/api/collections/([^/]+/[^/]+)/items", _Handler.add_to_collection),
     ("GET", rf"/api/models/{_NAME}", _Handler.describe),
     ("GET", rf"/api/models/{_NAME}/revision/([^/]+)", _Handler.describe),
-    ("GET", rf"/api/models/{_NAME}/tree/([^/]+)", _Handler.tree),
+    ("GET", rf"/api/models/{_NAME}/tree/(refs/pr/\d+|[^/]+)", _Handler.tree),
+    ("GET", rf"/api/models/{_NAME}/discussions", _Handler.discussions),
     ("POST", rf"/api/models/{_NAME}/preupload/([^/]+)", _Handler.preupload),
     ("POST", rf"/{_NAME}\.git/info/lfs/objects/batch", _Handler.batch),
     ("PUT", r"/blobs/([0-9a-f]{64})", _Handler.put_blob),

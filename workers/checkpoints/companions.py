@@ -48,7 +48,7 @@ _OF_OTHER_WEIGHTS = re.compile(
       | params\.json | weights.*\.npz | openvino_.* | mlc-chat-config\.json | ndarray-cache\.json
       | trainer_state\.json | training_args\..* | trainer_log\..* | training_loss\..* | \w+_results\.json
       | events\.out\.tfevents.* | latest | latest_checkpointed_iteration\.txt
-      | mergekit\w*\.ya?ml | evomerge[\w.-]*\.(json|ya?ml)  # how the owner was made
+      | mergekit\w*\.ya?ml | evomerge[\w.-]*\.(json|ya?ml|png)  # how the owner was made
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -20,7 +20,7 @@ _OF_MODELS = re.compile(
     r"""config\.json | generation_config\.json | params\.json
       | (\w+_)?(preprocessor|processor)_config\.json | image_processor\w*\.json
       | adapter_config\.json | (hf_)?quant\w*_config.*\.json
-      | mergekit\w*\.ya?ml | evomerge[\w.-]*\.json
+      | mergekit\w*\.ya?ml | evomerge[\w.-]*\.(json|png)
     """,
     re.VERBOSE,
 )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 from search_spaces import Parent
 from workers.checkpoints.hub import description_folder, read_description
@@ -17,6 +14,7 @@ from workers.checkpoints.language_part import is_multimodal
 from workers.checkpoints.layout import Layout, text_config
 from workers.checkpoints.tensor_table import read_json
 from workers.checkpoints.vocabulary import read_vocabulary, vocabulary_rows
+from workers.compatibility.model_cards import CARD_FILE, LONGEST, front_matter
 
 _SIZES = {
     "hidden": ("hidden_size", "n_embd"),
@@ -25,8 +23,6 @@ _SIZES = {
     "mlp": ("intermediate_size", "n_inner"),
 }
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
-_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
-_LONGEST = 200  # characters of a text from an unknown author
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def facts_of(layout: Layout) -> ParentFacts:
         CheckpointError: The tokenizer's file is broken.
     """
     config = text_config(layout)
-    card = _front_matter(read_description(layout.parent.without_adapter, layout.folder, "README.md"))
+    card = front_matter(read_description(layout.parent.without_adapter, layout.folder, CARD_FILE))
     vocabulary = read_vocabulary(layout.folder)
     dtypes: dict[str, int] = {}
     for entry in layout.tensors.values():
@@ -123,23 +119,11 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(found.items())) if len(found) > 1 or found["rope_type"] != "default" else {}
 
 
-def _front_matter(text: str | None) -> Mapping[str, Any]:
-    """Returns the mapping at the head of a README, empty where there is none that can be read."""
-    match = _FRONT_MATTER.match(text or "")
-    if match is None:
-        return {}
-    try:
-        found = yaml.safe_load(match[1])
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
-
-
 def _licence(card: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     for found in (card.get("license_name"), card.get("license"), config.get("license")):
         text = ", ".join(map(str, found)) if isinstance(found, list) else found
         if isinstance(text, str) and text:
-            return text[:_LONGEST]
+            return text[:LONGEST]
     return None
 
 
@@ -151,7 +135,7 @@ def _made_from(layout: Layout, card: Mapping[str, Any]) -> tuple[str, ...]:
     named.append(layout.config.get("_name_or_path"))
     named.append(_base_of_adapter(layout.parent))
     texts = (
-        item[:_LONGEST] for item in named if isinstance(item, str) and item and item != layout.parent.model
+        item[:LONGEST] for item in named if isinstance(item, str) and item and item != layout.parent.model
     )
     return tuple(dict.fromkeys(texts))
 

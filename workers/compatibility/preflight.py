@@ -17,6 +17,7 @@ from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import compatibility_problems, unprepared
 from workers.compatibility.fitting import FittedParents, fit_parents
+from workers.compatibility.licences.verdict import ParentTerms, judge
 from workers.compatibility.parent_concerns import (
     Comparison,
     Finding,
@@ -133,9 +134,20 @@ def _warnings(facts: Sequence[ParentFacts], comparisons: Sequence[Comparison]) -
     for other in facts[1:]:
         yield from _differences(other, facts[0])
     yield from copies(comparisons)
+    yield from _terms(facts)
     for each in facts:
         if not each.here and each.revision is None:
             yield Finding(each.parent, "names no revision", "pin one as org/name@commit, so that it stays")
+
+
+def _terms(facts: Sequence[ParentFacts]) -> Iterator[Finding]:
+    """Yields what the licences come to together; models that all lack one are somebody's own."""
+    if not any(each.licence for each in facts):
+        return
+    terms = [ParentTerms(each.parent, (each.licence or "").lower() or None) for each in facts]
+    for problem in judge(terms).problems:
+        detail, remedy = problem.detail, "`evomerge licences` says what follows for the merged model"
+        yield Finding("licences", detail, remedy)
 
 
 def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Finding]:

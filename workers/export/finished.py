@@ -15,6 +15,7 @@ from pathlib import Path
 
 from workers.checkpoints.writing.checkpoint import Contents
 from workers.checkpoints.writing.staging import files_in, sync
+from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Exported
 
 
@@ -30,7 +31,7 @@ class FinishedFolder:
 
     folder: Path
     key: str
-    texts: Mapping[str, str]
+    texts: Mapping[str, str | bytes]
 
     @classmethod
     def of(cls, folder: Path, key: str, contents: Contents) -> FinishedFolder:
@@ -50,8 +51,9 @@ class FinishedFolder:
                 return None
             if any(sha256_of(files[name]) != digest for name, digest in digests.items()):
                 return None
-            self._write_texts()
-            return self._described(digests, str(known["verified"]))
+            verified = str(known["verified"])
+            self._write_texts(verified)
+            return self._described(digests, verified)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -60,15 +62,16 @@ class FinishedFolder:
         files = files_in(self.folder)
         digests = {name: sha256_of(path) for name, path in files.items() if name not in self.texts}
         content = {"key": self.key, "digests": digests, "verified": exported.verified}
-        _replace(self._note, json.dumps(content))
+        _replace(self._note, json.dumps(content).encode())
 
     @property
     def _note(self) -> Path:
         return _note_of(self.folder)
 
-    def _write_texts(self) -> None:
+    def _write_texts(self, verified: str) -> None:
         for name, text in self.texts.items():
-            _replace(self.folder / name, text)
+            content = filled_in(text, verified).encode() if isinstance(text, str) else text
+            _replace(self.folder / name, content)
         sync(self.folder)
 
     def _described(self, digests: Mapping[str, str], verified: str) -> Exported:
@@ -99,9 +102,9 @@ def _state(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: bytes) -> None:
     """Writes a file that is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     partial.replace(path)

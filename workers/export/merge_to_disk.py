@@ -28,12 +28,18 @@ from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError, ExportError
+from workers.export.content_hashes import ContentHashes
 from workers.export.finished import FinishedFolder, forget
+from workers.export.gguf import convert_to_gguf, find_converter
+from workers.export.lock_file import LockedMerge, write_lock
+from workers.export.object_store import copy_to_store
+from workers.export.recipe_folder import write_recipe_folder
 from workers.export.rescoring import Rescoring
 from workers.export.tensor_stream import TensorStream, load_code, within_limit
 from workers.merging.device import device_named
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, TensorPlan, plan_merge
+from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
 
 RECIPE_FILE = "mergekit_config.yml"
@@ -48,10 +54,19 @@ def export(
     Raises:
         WorkerError: A parent cannot be read, the merge fails, or nothing can be written or pushed.
     """
-    exported = merge_to_disk(order, progress, announce)
+    if order.format == "gguf":
+        find_converter()  # before anything is merged
+    if order.format == "mergekit":
+        exported = write_recipe_folder(order)
+    else:
+        exported = merge_to_disk(order, progress, announce)
+    if order.format == "gguf":
+        exported = convert_to_gguf(exported)
+    if order.remote is not None:
+        return copy_to_store(exported, order.remote, replace=order.replace_remote)
     if order.hub is None:
         return exported
-    from workers.checkpoints.hub_client import push_folder  # slow to import, and most merges stay here
+    from workers.checkpoints.hub_push import push_folder  # slow to import, and most merges stay here
 
     folder = Path(exported.folder)
     try:
@@ -60,7 +75,9 @@ def export(
         kept = f"the merged model is kept in {folder}, and the same export goes on with its upload"
         raise ExportError(error.field, error.detail, f"{error.remedy}; {kept}") from error
     forget(folder)
-    return replace(exported, url=pushed.url, notes=(*exported.notes, f"on the Hub it {pushed.plan.text()}"))
+    joined = (f"in the collection {pushed.collection}",) if pushed.collection else ()
+    said = f"on the Hub it {pushed.plan.text()}"
+    return replace(exported, url=pushed.url, notes=(*exported.notes, said, *joined))
 
 
 def merge_to_disk(
@@ -78,7 +95,7 @@ def merge_to_disk(
     device = device_named(order.device)
     stored = find_parents(order.recipe)
     check_apart(stored, Path(order.folder))
-    check_names(order.extra_files)
+    check_names((*order.extra_files, *order.pictures))
     fitted = fit_parents(order.recipe, stored)
     layouts = fitted.layouts
     if order.strict:
@@ -92,7 +109,9 @@ def merge_to_disk(
     finished = FinishedFolder.of(Path(order.folder), f"{key} {order.verify}", contents)
     if order.hub is not None and not order.restart and (found := finished.find()) is not None:
         return replace(found, notes=notes)
+    merge = LockedMerge(order.recipe, plan, stored, contents.tensors, order.device, named=_leaves(order))
     with (
+        ContentHashes(stored) as hashes,
         FittedReader(CheckpointReader(stored), fitted) as parents,
         Records(stored) as records,
         Rescoring(order.answers if order.verify else None, order.folder) as rescoring,
@@ -109,7 +128,9 @@ def merge_to_disk(
 
         def check(folder: Path) -> str:
             loaded = check_loads(folder, order.folder, owner=plan.owner.folder, free=order.memory_limit)
-            return "; ".join(said for said in (loaded, rescoring.check(folder)) if said)
+            verified = "; ".join(said for said in (loaded, rescoring.check(folder)) if said)
+            fill_in_card(folder, verified)
+            return verified
 
         def tensors_from(number: int) -> Iterator[tuple[str, Tensor]]:
             yield from stream.tensors_from(number)
@@ -124,10 +145,23 @@ def merge_to_disk(
             replace=order.replace,
             progress=progress,
             check=check if order.verify else None,
+            complete=lambda folder, digests: write_lock(folder, merge, hashes, digests),
         )
     if order.hub is not None:
         finished.note(exported)
     return replace(exported, notes=notes)
+
+
+def _leaves(order: ExportOrder) -> bool:
+    """Says whether the checkpoint leaves this machine."""
+    return order.hub is not None or order.remote is not None
+
+
+def fill_in_card(folder: Path, verified: str) -> None:
+    """Writes what was found of a checkpoint into its card, where there is one."""
+    card = folder / CARD_FILE
+    if card.is_file():
+        card.write_text(filled_in(card.read_text(encoding="utf-8"), verified), encoding="utf-8")
 
 
 def contents_of(order: ExportOrder, plan: MergePlan, fitted: FittedParents) -> Contents:
@@ -141,6 +175,7 @@ def contents_of(order: ExportOrder, plan: MergePlan, fitted: FittedParents) -> C
             RECIPE_FILE: write_recipe(order.recipe),
             **({CARD_FILE: order.card} if order.card else {}),
             **order.extra_files,
+            **order.pictures,
         },
         shard_bytes=order.shard_bytes,
     )

@@ -33,6 +33,7 @@ from workers.protocol.messages import (
     Progress,
     Workload,
 )
+from workers.protocol.reproduction_orders import Reproduced, ReproductionOrder
 
 if TYPE_CHECKING:
     from workers.runtime.pipeline import Pipeline
@@ -124,6 +125,18 @@ def merge_here(
             from workers.export.merge_to_disk import export
 
         return export(order, progress, announce)
+
+
+def reproduce_here(order: ReproductionOrder) -> Reproduced:
+    """Merges a checkpoint again from its lock, in this process.
+
+    Raises:
+        WorkerError: It could not be done.
+    """
+    with _explained("reproduction"):
+        from workers.export.reproduction import reproduce
+
+        return reproduce(order)
 
 
 def _release_what_stayed() -> None:

@@ -18,6 +18,8 @@ from workers.errors import PreparationError
 from workers.pools.actor import Worker
 
 OBJECT_STORE_BYTES = 80_000_000  # only messages cross it
+MOST_STARTS = 4
+PAUSE = 1.0  # seconds before the second start; longer before each further one
 TOKEN_FILE = "ray-token"  # noqa: S105 - a name, not a token
 
 
@@ -89,24 +91,41 @@ class Cluster:
         }
         # It warns that it leaves SIGTERM alone on this thread, which is as it should be.
         logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
-        try:
-            if self.address is not None:
-                self._ray.init(address=self.address, **quiet)
+        where: dict[str, Any] = {"address": self.address}
+        if self.address is None:
+            where = {
+                "address": "local",
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_node_ip_address": "127.0.0.1",
+            }
+        self._init(where | quiet)
+
+    def _init(self, options: Mapping[str, Any]) -> None:
+        """Starts or joins Ray; on a busy machine its processes may take longer than it waits for them.
+
+        Raises:
+            PreparationError: It did not succeed, again and again.
+        """
+        for attempt in range(1, MOST_STARTS + 1):
+            try:
+                self._ray.init(**options)
+            except Exception as error:
+                self._ray.shutdown()
+                if attempt == MOST_STARTS or isinstance(error, ValueError):
+                    raise self._no_connection(error) from error
+                self._over.wait(PAUSE * attempt)
+            else:
                 return
-            self._ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
-        except (self._ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
-            cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise PreparationError(
-                "ray",
-                f"no connection to {self.address or 'a Ray of our own'} ({cause})",
-                "check RAY_ADDRESS and RAY_AUTH_TOKEN, or run with workers in this process (inline)",
-            ) from error
+
+    def _no_connection(self, error: Exception) -> PreparationError:
+        said = str(error).strip()
+        cause = said.splitlines()[0] if said else type(error).__name__
+        return PreparationError(
+            "ray",
+            f"no connection to {self.address or 'a Ray of our own'} ({cause})",
+            "check RAY_ADDRESS and RAY_AUTH_TOKEN, or run with workers in this process (inline)",
+        )
 
     def start(
         self,

@@ -109,18 +109,25 @@ Announce = Callable[[int], None]
 """Called at the beginning with how many bytes there will be."""
 
 
+ExportFormat = Literal["hf", "mergekit", "gguf"]
+
+
 @dataclass(frozen=True, slots=True)
 class HubTarget:
     """A repository on the Hugging Face Hub.  The token comes from the environment, never from here.
 
     Attributes:
         replace: A model that the repository holds may be replaced.
+        create_pr: Open a pull request instead of changing the main branch.
+        collection: Title of a collection of the repository's owner that it joins; made when there is none.
     """
 
     repository: str
     private: bool = True
     message: str = "Add a model merged by evomerge"
     replace: bool = False
+    create_pr: bool = False
+    collection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +137,12 @@ class ExportOrder:
     Attributes:
         folder: The checkpoint's final place; it appears complete or not at all.
         card: The text of its README.md.
-        extra_files: Further texts to lay beside it, by file name.
+        extra_files: Further texts to lay beside it, by file name; `pictures`: likewise, as bytes.
         hub: Where to push it, if anywhere.
+        remote: An address that fsspec knows (`s3://bucket/path`) to copy it to; `replace_remote`: where
+            something lies there already, too.
+        format: `hf`: a checkpoint.  `mergekit`: its recipe and descriptions alone.  `gguf`: a checkpoint with
+            a GGUF file beside it.
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
@@ -153,6 +164,10 @@ class ExportOrder:
     strict: bool = False
     verify: bool = True
     answers: StoredAnswers | None = None
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    remote: str | None = None
+    replace_remote: bool = False
+    format: ExportFormat = "hf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from service.cli.completion import winner_that_begins
 from service.cli.connection import (
-    CandidateArgument,
     JsonOption,
     NameArgument,
     Place,
@@ -19,11 +19,12 @@ from service.cli.connection import (
 from service.cli.exits import Exit
 from service.cli.output import CommandError, clean, note, note_console, say, say_json
 from service.cli.reaching import Need, reach
-from service.cli.units import size
+from service.cli.units import bytes_in, size
 from service.client.client import Client
 from service.reports.views import ExportView
 
 HUB = "hub:"
+FRONT = "front"
 GLANCE = 0.5  # seconds between two looks at how far it is
 
 
@@ -31,11 +32,21 @@ GLANCE = 0.5  # seconds between two looks at how far it is
 def export(
     name: NameArgument,
     place: Place,
-    candidate: CandidateArgument = "winner",
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            metavar="N|winner|front",
+            help="A number, `winner`, or `front` for all merges on it.",
+            autocompletion=winner_that_begins,
+        ),
+    ] = "winner",
     target: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="FOLDER|hub:ORG/NAME", help="Where to.", show_default="the service's home"
+            "--to",
+            metavar="FOLDER|hub:ORG/NAME|s3://...",
+            help="Where to.",
+            show_default="the service's home",
         ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new Hub repository public.")] = False,
@@ -49,31 +60,88 @@ def export(
     even_a_parent: Annotated[
         bool, typer.Option("--even-a-parent", help="Copy even a candidate that is a parent as it is.")
     ] = False,
+    accept_licences: Annotated[
+        bool,
+        typer.Option("--accept-licences", help="Publish although licences are in the way; the card says so."),
+    ] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request on the Hub.")] = False,
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"] | None,
+        typer.Option("--dtype", help="Number format of the weights.", show_default="the recipe's"),
+    ] = None,
+    shard_gigabytes: Annotated[
+        float, typer.Option("--shard-size", min=0.001, metavar="GB", help="Largest file of weights.")
+    ] = 5.0,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option("--memory-limit", metavar="SIZE", help="Most memory to use, such as 4GB."),
+    ] = None,
+    file_format: Annotated[
+        Literal["hf", "mergekit", "gguf"],
+        typer.Option("--format", help="A checkpoint, its recipe alone, or a checkpoint and a GGUF file."),
+    ] = "hf",
     as_json: JsonOption = False,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
 
-    A relative FOLDER is taken from here; the service writes it on its own machine. For the Hub the
-    service needs HF_TOKEN in its environment.
+    `front` exports each of its merges to FOLDER/N or ORG/NAME-N; their cards name each other, and on the Hub
+    they share a collection. A relative FOLDER is taken from here; the service writes it on its own
+    machine. For the Hub the service needs HF_TOKEN in its environment.
     """
-    wanted = number_or_winner(candidate)
+    options: dict[str, Any] = {
+        "private": not public,
+        "replace": replace,
+        "verify": verify,
+        "even_a_parent": even_a_parent,
+        "accept_licences": accept_licences,
+        "create_pr": create_pr,
+        "dtype": dtype,
+        "shard_gigabytes": shard_gigabytes,
+        "memory_limit": bytes_in(memory_limit) if memory_limit is not None else None,
+        "format": file_format,
+    }
     with reach(place, Need.EXPORT) as (client, own):
-        view = client.export(
-            name,
-            wanted,
-            target=_target(target),
-            private=not public,
-            replace=replace,
-            verify=verify,
-            even_a_parent=even_a_parent,
-        )
-        note(f"Exporting candidate {view.candidate} to {view.target}")
-        try:
-            view = wait_until_written(client, view)
-        except KeyboardInterrupt:
-            goes_on = "the same command begins it anew" if own else "the service goes on writing"
-            note(f"\nNo longer waiting; {goes_on}.")
-            return Exit.INTERRUPTED
+        if candidate == FRONT:
+            wanted = _front(client, name, target, even_a_parent=even_a_parent)
+        else:
+            wanted = [(number_or_winner(candidate), _target(target), {})]
+        for number, place_of_it, more in wanted:
+            view = client.export(name, number, target=place_of_it, **options, **more)
+            note(f"Exporting candidate {view.candidate} to {view.target}")
+            try:
+                view = wait_until_written(client, view)
+            except KeyboardInterrupt:
+                goes_on = "the same command begins it anew" if own else "the service goes on writing"
+                note(f"\nNo longer waiting; {goes_on}.")
+                return Exit.INTERRUPTED
+            _tell(view, as_json=as_json)
+    return Exit.OK
+
+
+def _front(
+    client: Client, name: str, target: str | None, *, even_a_parent: bool
+) -> list[tuple[int | str, str | None, dict[str, Any]]]:
+    """Returns the merges on an experiment's front, where each goes, and that they belong together.
+
+    Raises:
+        CommandError: There is none.
+    """
+    points = client.front(name).front
+    numbers = [point.number for point in points if even_a_parent or not point.kind.is_bare]
+    if not numbers:
+        raise CommandError(f"no merge is on the front of {name}", "export a candidate by its number")
+    stem = _target(target)
+    between = "-" if target is not None and target.startswith(HUB) else "/"
+    places = [None if stem is None else f"{stem.rstrip('/')}{between}{number}" for number in numbers]
+    return [(number, at, {"family": numbers}) for number, at in zip(numbers, places, strict=True)]
+
+
+def _tell(view: ExportView, *, as_json: bool) -> None:
+    """Tells how an export ended.
+
+    Raises:
+        CommandError: It failed.
+    """
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")
@@ -83,11 +151,10 @@ def export(
         say_json(view)
     else:
         say(view.url or view.folder or view.target)
-    return Exit.OK
 
 
 def _target(text: str | None) -> str | None:
-    if text is None or text.startswith(HUB):
+    if text is None or text.startswith(HUB) or "://" in text:
         return text
     return str(Path(text).expanduser().absolute())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from service.cli.exits import Exit
 from service.cli.notebook_display import NotebookDisplay, in_notebook
 from service.cli.output import CommandError, clean, note, note_console, say_json
 from service.cli.reaching import reach
+from service.cli.still import still
 from service.cli.units import duration, number
 from service.client.client import Client
 from service.experiment.status import ENDED, ExperimentStatus
@@ -125,9 +126,11 @@ def follow(client: Client, name: str, also: Callable[[ExperimentView], None] = _
         also: Called with every view that is shown.
     """
     view: ExperimentView = client.experiment(name)
-    with open_display() as display:
+    with open_display() as display, ExitStack() as getting_ready:
         display.show(view)
         also(view)
+        if isinstance(display, LineDisplay) and not view.progress.settled and view.status not in ENDED:
+            getting_ready.enter_context(still(f"getting {view.name}'s workers ready: they load its models"))
         asked = time.monotonic()
         for event in client.follow(view.id):
             if event.kind != "experiment.status" and time.monotonic() - asked < REFRESH_SECONDS:
@@ -135,6 +138,8 @@ def follow(client: Client, name: str, also: Callable[[ExperimentView], None] = _
             view, asked = client.experiment(view.id), time.monotonic()
             display.show(view)
             also(view)
+            if view.progress.settled or view.status in ENDED:
+                getting_ready.close()
             if view.status in ENDED:
                 break
         view = client.experiment(view.id)

@@ -52,7 +52,7 @@ def serve(
     targets = read_targets((), settings.trackers)
     listener = listen(settings.host, settings.port)
     url = url_of(settings, listener.getsockname()[1])
-    server = server_for(settings)
+    server = server_for(settings.for_requests())
     signal.signal(signal.SIGTERM, _leave_quietly)
     threading.Thread(target=_announce, args=(server, url, open_browser), daemon=True).start()
     try:

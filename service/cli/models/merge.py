@@ -19,16 +19,12 @@ from service.cli.models.mergekit_flags import with_mergekits_flags
 from service.cli.models.several_merges import Step, steps_to
 from service.cli.models.written import say_written
 from service.cli.output import note
-from service.cli.units import size
+from service.cli.units import bytes_in, size
 from workers.errors import FolderTakenError
 from workers.pools.actor import merge_here
 from workers.protocol.messages import Exported, ExportOrder
 
 SHARD_GIGABYTES = 5.0
-_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-_SIZE = re.compile(
-    r"\s*(?P<number>\d{1,15}(\.\d{1,15})?)\s*(?P<unit>([kmgt]i?)?)b?\s*", re.IGNORECASE | re.ASCII
-)
 _NUMBERS = re.compile(r"(?P<number>\d{1,15})(?P<unit>[kmb]?)", re.IGNORECASE | re.ASCII)
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, None: 2}
@@ -173,18 +169,6 @@ def _device(device: str, *, cuda: bool) -> str:
         return device
     note("Note: --cuda is mergekit's; it is --device cuda here")
     return "cuda" if device == "cpu" else device
-
-
-def bytes_in(text: str) -> int:
-    """Returns the bytes that a size such as `4GB` or `512MiB` names.
-
-    Raises:
-        typer.BadParameter: It names none.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no size; write it as 4GB or 512MB")
-    return int(float(match["number"]) * _UNITS[match["unit"].lower()])
 
 
 def numbers_in(text: str) -> int:

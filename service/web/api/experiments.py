@@ -15,6 +15,7 @@ from service.errors import ConflictError, InvalidSpecError
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
 from service.specification.baselines import PlannedBaseline
+from service.specification.roots import check_roots
 from service.specification.spec_check import Checked, check_spec
 from service.specification.warm_start import best_recipes, winner_of
 from service.store.models import ExperimentRow
@@ -79,6 +80,7 @@ def _check(raw: dict[str, Any], services: Services) -> Checked:
         with services.database.reading() as session:
             return winner_of(Repository(session), name)
 
+    check_roots(raw, services.settings.model_roots)  # before any parent is looked at
     return check_spec(raw, services.workforce, earlier, winner)
 
 
@@ -133,9 +135,9 @@ def get(key: str, repository: Reading) -> ExperimentDetail:
     response_model=ExperimentView,
     responses={200: {"model": ExperimentView, "description": "It is paused."}, **responses(404, 409)},
 )
-def pause(key: str, repository: Writing, response: Response) -> ExperimentView:
+def pause(key: str, repository: Writing, idempotency_key: IdempotencyKey = None) -> Response:
     """Has an experiment stop proposing; candidates that are on a worker finish."""
-    return _ask(control.pause, repository, repository.experiment(key), response)
+    return _ask(control.pause, repository, key, Attempt.of(f"pause:{key}", idempotency_key, None))
 
 
 @router.post(
@@ -146,11 +148,13 @@ def pause(key: str, repository: Writing, response: Response) -> ExperimentView:
     response_model=ExperimentView,
     responses={200: {"model": ExperimentView, "description": "It goes on already."}, **responses(404, 409)},
 )
-def resume(key: str, repository: Writing, response: Response, services: ServicesHere) -> ExperimentView:
+def resume(
+    key: str, repository: Writing, services: ServicesHere, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Has a paused or failed experiment go on where it stopped."""
-    view = _ask(control.resume, repository, repository.experiment(key), response)
+    answer = _ask(control.resume, repository, key, Attempt.of(f"resume:{key}", idempotency_key, None))
     services.runner.wake()
-    return view
+    return answer
 
 
 @router.post(
@@ -161,9 +165,9 @@ def resume(key: str, repository: Writing, response: Response, services: Services
     response_model=ExperimentView,
     responses={200: {"model": ExperimentView, "description": "It is cancelled."}, **responses(404, 409)},
 )
-def cancel(key: str, repository: Writing, response: Response) -> ExperimentView:
+def cancel(key: str, repository: Writing, idempotency_key: IdempotencyKey = None) -> Response:
     """Ends an experiment for good; what was scored stays."""
-    return _ask(control.cancel, repository, repository.experiment(key), response)
+    return _ask(control.cancel, repository, key, Attempt.of(f"cancel:{key}", idempotency_key, None))
 
 
 @router.delete(
@@ -202,24 +206,27 @@ class Extension(BaseModel):
     responses={200: {"model": ExperimentView, "description": "Nothing changes."}, **responses(404, 409, 422)},
 )
 def extend(
-    key: str, extension: Extension, repository: Writing, response: Response, services: ServicesHere
-) -> ExperimentView:
+    key: str,
+    extension: Extension,
+    repository: Writing,
+    services: ServicesHere,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Has an experiment go on with a larger budget, as if it had been given at first."""
     changes = extension.model_dump(exclude_unset=True)
-    view = _ask(
-        lambda rows, row: control.extend(rows, row, changes), repository, repository.experiment(key), response
-    )
+    attempt = Attempt.of(f"extend:{key}", idempotency_key, changes)
+    answer = _ask(lambda rows, row: control.extend(rows, row, changes), repository, key, attempt)
     services.runner.wake()
-    return view
+    return answer
 
 
 def _ask(
-    verb: Callable[[Repository, ExperimentRow], bool],
-    repository: Repository,
-    row: ExperimentRow,
-    response: Response,
-) -> ExperimentView:
+    verb: Callable[[Repository, ExperimentRow], bool], repository: Repository, key: str, attempt: Attempt
+) -> Response:
     """202 where a controller has yet to act, 200 where it is done or was so already."""
+    if (answer := attempt.earlier_answer(repository)) is not None:
+        return answer
+    row = repository.experiment(key)
     changed = verb(repository, row)
-    response.status_code = 202 if changed and row.status in control.AWAITS_CONTROLLER else 200
-    return experiment_view(repository, row)
+    status = 202 if changed and row.status in control.AWAITS_CONTROLLER else 200
+    return attempt.answer(repository, status, experiment_view(repository, row).model_dump(mode="json"))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.exports.orders import Wanted, request_export
+from service.exports.requests import Wanted, publishing_problems, request_export
 from service.reports.experiments import export_view
 from service.reports.views import ExportPage, ExportView
 from service.store.repository import Repository
@@ -16,6 +16,7 @@ from service.web.api.idempotency import Attempt, IdempotencyKey
 from service.web.api.pages import PageWanted, token_for
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, Services, ServicesHere, Writing
+from workers.protocol.messages import ExportFormat
 
 router = APIRouter(tags=["exports"])
 
@@ -44,8 +45,8 @@ class ExportRequest(BaseModel):
         Field(
             min_length=1,
             max_length=4096,
-            description="An absolute folder of the service's machine, or `hub:org/name`; "
-            "without one the experiment's own folder is taken.",
+            description="An absolute folder of the service's machine, `hub:org/name`, or an object store's "
+            "address such as `s3://bucket/path`; without one the experiment's own folder is taken.",
         ),
     ] = None
     private: Annotated[bool, Field(strict=True, description="Whether a Hub repository is private.")] = True
@@ -58,7 +59,11 @@ class ExportRequest(BaseModel):
     ] = False
     verify: Annotated[
         bool,
-        Field(strict=True, description="The checkpoint is loaded by transformers before it gets its name."),
+        Field(
+            strict=True,
+            description="The checkpoint is loaded by transformers, and answers stored items again, before it "
+            "gets its name.",
+        ),
     ] = True
     even_a_parent: Annotated[
         bool,
@@ -67,6 +72,43 @@ class ExportRequest(BaseModel):
             description="A candidate that is one of the parents as it is, and no merge, is copied too.",
         ),
     ] = False
+    accept_licences: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Publish although the parents' licences stand in the way; the card says so.",
+        ),
+    ] = False
+    create_pr: Annotated[
+        bool,
+        Field(strict=True, description="Open a pull request instead of changing the Hub's main branch."),
+    ] = False
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"] | None,
+        Field(description="Number format of the weights; without one the recipe's."),
+    ] = None
+    shard_gigabytes: Annotated[
+        float, Field(ge=0.001, le=1000, description="Size of the largest file of weights.")
+    ] = 5.0
+    memory_limit: Annotated[
+        int | None, Field(ge=2**20, lt=2**50, description="Bytes that the worker may have resident.")
+    ] = None
+    format: Annotated[
+        ExportFormat,
+        Field(
+            description="`hf`: a checkpoint; `mergekit`: its recipe and card alone; `gguf`: a checkpoint "
+            "with a GGUF file beside it, by an installed converter."
+        ),
+    ] = "hf"
+    family: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
+        Field(
+            max_length=100,
+            description="Numbers of the candidates that are exported together, this one among them: their "
+            "cards name each other, and on the Hub they share a collection. The target ends with this "
+            "candidate's number, after a dash or a slash.",
+        ),
+    ] = ()
 
 
 @router.post(
@@ -87,6 +129,8 @@ def create_export(
 
 
 def _store(services: Services, key: str, wanted: ExportRequest, idempotency_key: str | None) -> JSONResponse:
+    request = Wanted(**wanted.model_dump())
+    problems = publishing_problems(services.database, key, request)
     with services.database.session() as session:
         repository = Repository(session)
         experiment = repository.experiment(key)
@@ -94,7 +138,7 @@ def _store(services: Services, key: str, wanted: ExportRequest, idempotency_key:
         attempt = Attempt.of(operation, idempotency_key, wanted.model_dump(mode="json"))
         if (answer := attempt.earlier_answer(repository)) is not None:
             return answer
-        row = request_export(repository, services.settings, experiment, Wanted(**wanted.model_dump()))
+        row = request_export(repository, services.settings, experiment, request, problems)
         body = export_view(row).model_dump(mode="json")
         return attempt.answer(repository, 202, body, location=f"/api/v1/exports/{row.id}")
 

@@ -20,7 +20,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="A request that is sent again with the same key and body changes nothing, "
+        description="A request that is sent again within a day with the same key and body changes nothing, "
         "and gets the first answer.",
     ),
 ]
@@ -74,9 +74,16 @@ class Attempt:
             headers={**given.body["headers"], "Idempotency-Replayed": "true"},
         )
 
-    def answer(self, repository: Repository, status: int, body: Any, *, location: str) -> JSONResponse:  # noqa: ANN401 - any JSON
+    def answer(
+        self,
+        repository: Repository,
+        status: int,
+        body: Any,  # noqa: ANN401 - any JSON
+        *,
+        location: str | None = None,
+    ) -> JSONResponse:
         """Returns the answer, and remembers it in the transaction that carried the request out."""
-        headers = {"Location": location}
+        headers = {} if location is None else {"Location": location}
         if self.key is not None:
             stored = {"body": body, "headers": headers}
             repository.remember_answer(self.key, digest=self.digest, status=status, body=stored)

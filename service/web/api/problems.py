@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import Mistake, ServiceError
+from service.errors import Mistake, ServiceError, first_mistakes
 from service.store.database import DATABASE_AWAY
 from service.web.problems import MEDIA_TYPE, Problem, ProblemView, problem_response
 from workers.errors import WorkerError
@@ -74,8 +74,8 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _invalid_request(request: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else []
-    mistakes = tuple(_mistake(detail) for detail in details)
-    count = len(mistakes)
+    count = len(details)
+    mistakes = first_mistakes([_mistake(detail) for detail in details])
     text = f"the request has {count} mistake{'s' if count != 1 else ''}: " + " | ".join(map(str, mistakes))
     remedy = "see /docs for what this address takes"
     return problem_response(request.scope, Problem(422, "invalid_request", text[:2000], remedy, mistakes))

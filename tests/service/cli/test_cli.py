@@ -98,8 +98,15 @@ def test_a_candidate_is_exported_and_waited_for(
     assert "exists already" in evomerge("export", "small", 7, "--to", out, code=Exit.CONFLICT)
     evomerge("export", "small", 7, "--to", out, "--replace")
     assert json.loads((out / "evomerge.json").read_text())["candidate"] == 7
-    assert evomerge("export", "small", 7, "--to", "hub:me/it", "--public").strip() == "https://hub.test/me/it"
+    to_hub = ("export", "small", 7, "--to", "hub:me/it", "--public")
+    assert "names no licence" in evomerge(*to_hub, code=Exit.CONFLICT)
+    assert evomerge(*to_hub, "--accept-licences").strip() == "https://hub.test/me/it"
     assert "neither" in evomerge("export", "small", "best", code=Exit.USAGE)
+    written = evomerge("export", "small", "front", "--to", tmp_path / "all").split()
+    members = [int(Path(line).name) for line in written]
+    front = [point.number for point in client.front("small").front if not point.kind.is_bare]
+    assert members == front
+    assert (tmp_path / "all" / str(front[0]) / "evomerge.json").exists()
 
 
 def test_a_failed_export_tells_why(

@@ -72,7 +72,7 @@ def test_the_winner_is_exported_by_default(steps: Steps) -> None:
 def test_a_hub_export_is_private_and_tells_nothing_of_this_machine(
     steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
 ) -> None:
-    done = export(steps, candidate=7, target="hub:me/merged")
+    done = export(steps, candidate=7, target="hub:me/merged", accept_licences=True)
     assert done["url"] == "https://hub.test/me/merged"
     order = orders(workforce)[0]
     assert order.hub is not None
@@ -80,7 +80,9 @@ def test_a_hub_export_is_private_and_tells_nothing_of_this_machine(
     place = str(paper_parents["left"].parent)
     assert place not in order.card + "".join(order.extra_files.values())
     assert 'from_pretrained("me/merged")' in order.card
-    export(steps, candidate=7, target="hub:me/merged", private=False)  # again, and this time for all
+    export(
+        steps, candidate=7, target="hub:me/merged", private=False, accept_licences=True
+    )  # again, and this time for all
     second = orders(workforce)[1].hub
     assert second is not None
     assert not second.private
@@ -96,6 +98,10 @@ def test_a_hub_export_is_private_and_tells_nothing_of_this_machine(
         ({"target": "relative/folder"}, 422, "bad_target"),
         ({"target": "hub:noslash"}, 422, "bad_target"),
         ({"target": "hub:../../etc"}, 422, "bad_target"),
+        ({"target": "https://example.org/x"}, 422, "bad_target"),
+        ({"target": "s3://user:secret@bucket/x"}, 422, "bad_target"),
+        ({"format": "onnx"}, 422, "invalid_request"),
+        ({"dtype": "int4"}, 422, "invalid_request"),
         ({"target": ""}, 422, "invalid_request"),
         ({"target": "/etc/passwd/x"}, 422, "bad_target"),
         ({"target": "/etc"}, 409, "conflict"),
@@ -162,9 +168,50 @@ def test_what_a_worker_found_when_it_loaded_the_checkpoint_is_told(
 def test_a_repository_that_holds_a_model_is_replaced_only_when_asked(
     steps: Steps, workforce: SteeredWorkforce
 ) -> None:
-    export(steps, candidate=7, target="hub:me/merged")
-    export(steps, candidate=7, target="hub:me/merged", replace=True)
+    export(steps, candidate=7, target="hub:me/merged", accept_licences=True)
+    export(steps, candidate=7, target="hub:me/merged", replace=True, accept_licences=True)
     assert [order.hub.replace for order in orders(workforce) if order.hub] == [False, True]
+
+
+def test_licences_stand_in_the_way_of_the_hub_until_they_are_accepted(
+    steps: Steps, workforce: SteeredWorkforce
+) -> None:
+    refused = steps.http.post(ADDRESS, json={"candidate": 7, "target": "hub:me/merged"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert "left names no licence" in refused.text
+    assert "--accept-licences" in refused.text
+    assert orders(workforce) == []
+    export(steps, candidate=7, target="hub:me/merged", accept_licences=True)
+    (order,) = orders(workforce)
+    assert "left names no licence" in order.card
+    assert "at its author's word" in order.card
+
+
+def test_what_is_wanted_of_the_files_reaches_the_worker(
+    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    export(steps, candidate=7, dtype="bfloat16", shard_gigabytes=0.5, memory_limit=2**30, format="mergekit",
+           target=f"file://{tmp_path}/store")  # fmt: skip
+    (order,) = orders(workforce)
+    assert (order.recipe.out_dtype, order.shard_bytes) == ("bfloat16", 500_000_000)
+    assert (order.memory_limit, order.format) == (2**30, "mergekit")
+    assert (order.remote, order.hub) == (f"file://{tmp_path}/store", None)
+    assert order.pictures["evomerge_front.png"].startswith(b"\x89PNG")
+    assert "](evomerge_front.png)" in order.card
+
+
+def test_members_of_a_front_name_each_other(
+    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+) -> None:
+    for number in (6, 7):
+        export(steps, candidate=number, target=f"hub:me/it-{number}", family=[6, 7], accept_licences=True)
+    first, second = orders(workforce)
+    assert "[candidate 7](https://huggingface.co/me/it-7)" in first.card
+    assert "[candidate 6](https://huggingface.co/me/it-6)" in second.card
+    assert second.hub is not None
+    assert second.hub.collection == "small: front"
+    wrong = {"candidate": 7, "target": str(tmp_path / "x"), "family": [6, 7]}
+    assert steps.http.post(ADDRESS, json=wrong).json()["code"] == "bad_target"
 
 
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:

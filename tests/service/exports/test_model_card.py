@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from evaluators import Split
 from search_spaces import Parent
@@ -13,7 +14,9 @@ from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.findings import ComparisonFinding, ExaminationFindings, ObjectiveFinding, SplitFinding
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.status import ExperimentStatus
-from service.exports.model_card import Subject, escape, model_card
+from service.exports.card.markdown import escape
+from service.exports.card.model_card import model_card
+from service.exports.card.subject import Release, Subject
 from service.reports.views import (
     CandidateDetail,
     ExperimentDetail,
@@ -23,6 +26,8 @@ from service.reports.views import (
     TimingsView,
     WinnerView,
 )
+from workers.compatibility.licences.verdict import ParentTerms, judge
+from workers.protocol.card_marks import VERIFIED
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RECIPE = "merge_method: ties\nmodels: []\n"
@@ -74,7 +79,7 @@ def subject(**changes: Any) -> Subject:
     )
     content: dict[str, Any] = {
         "experiment": experiment(), "candidate": candidate(scores), "baselines": [baseline],
-        "recipe": RECIPE, "address": "me/skills", "version": "1.2.3",
+        "recipe": RECIPE, "method": "ties", "address": "me/skills", "version": "1.2.3",
     }  # fmt: skip
     return Subject(**content | changes)
 
@@ -146,6 +151,50 @@ def test_the_card_of_a_parent_that_won_says_that_no_merge_beat_it() -> None:
 def test_a_checkpoint_that_was_never_loaded_says_so() -> None:
     assert "without being loaded" in model_card(subject(verified=False))
     assert "without being loaded" not in model_card(subject())
+    assert VERIFIED in model_card(subject())
+
+
+def test_the_metadata_is_what_the_hubs_own_library_reads() -> None:
+    terms = (
+        ParentTerms("org/left", "llama3.1", languages=("en", "ja"), datasets=("org/texts",)),
+        ParentTerms("right", "mit", languages=("en",)),
+        ParentTerms("org/base", "llama3.1"),
+    )
+    card = model_card(subject(terms=terms, licence=judge(terms)))
+    data: Any = ModelCard(card).data
+    assert (data.license, data.language, data.datasets) == ("llama3.1", ["en", "ja"], ["org/texts"])
+    (result,) = data.eval_results or []
+    assert (result.dataset_name, result.metric_type, result.metric_value) == ("words", "acc", 0.9)
+    assert "200 held-out items, ± 0.020" in result.metric_name
+    assert "Built with Llama" in section(card, "Licence")
+
+
+def test_what_stands_in_the_way_of_publishing_is_on_the_card() -> None:
+    terms = (ParentTerms("org/left", "cc-by-nc-4.0"), ParentTerms("right", None))
+    card = model_card(subject(terms=terms, licence=judge(terms), accepted=True))
+    told = section(card, "Licence")
+    assert "org/left is for non-commercial use alone" in told
+    assert "right names no licence" in told
+    assert "at its author's word" in told
+    data: Any = ModelCard(card).data
+    assert (data.license, data.license_name) == ("other", "cc-by-nc-4.0-and-unknown")
+    assert "licence cc-by-nc-4.0" in section(card, "Parents")
+
+
+def test_the_card_tells_shares_search_and_versions() -> None:
+    release = Release("1.1.0", "2026-01-01", "skills", 7, "d" * 64, ("other weights",))
+    card = model_card(
+        subject(
+            shares={"org/left": 0.25}, sheets={"words": "ab" * 32}, releases=[release], picture="front.png"
+        )
+    )
+    assert "(https://huggingface.co/org/left), share 25%" in section(card, "Parents")
+    assert "words `abababababababab`" in section(card, "How it was found")
+    assert "**1.1.0** (2026-01-01)" in section(card, "Versions")
+    assert "other weights" in section(card, "Versions")
+    assert "](front.png)" in card
+    assert "apply_chat_template" in section(card, "Usage")
+    assert "not examined for safety" in section(card, "Limitations")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import yaml
 
 from service.cli.output import CommandError
 from service.cli.spec_file import read_spec_file
+from service.errors import MOST_MISTAKES, InvalidSpecError
 from service.specification.json_schema import spec_schema
 from service.specification.reading import read_spec
 from tests.service.specification.schema_mistakes import RIGHT, Wrong, mistakes
@@ -85,3 +86,21 @@ def line_of(wrong: Wrong) -> int:
             node = node.value[part]
             line = node.start_mark.line
     return line + 1
+
+
+def test_of_thousands_of_mistakes_the_first_are_told_and_how_many_more_there_are() -> None:
+    spec, found = read_spec(
+        dict(RIGHT) | {f"key {number}": 0 for number in range(20_000)} | {"seed": "seven"}
+    )
+    assert spec is None
+    assert len(found) == 20_001
+    told = InvalidSpecError(found).mistakes
+    assert len(told) == MOST_MISTAKES + 1
+    assert told[0].pointer == "/seed"
+    assert told[-1].detail == "and 19951 more"
+
+
+@pytest.mark.parametrize("weight", [1e308, 1e-300, 0.0])
+def test_weights_whose_sum_or_share_is_no_number_are_refused(weight: float) -> None:
+    _, found = read_spec(dict(RIGHT) | {"objectives": [{"task": "words", "weight": weight}]})
+    assert [mistake.pointer for mistake in found] == ["/objectives/0/weight"]

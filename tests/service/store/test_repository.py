@@ -11,6 +11,7 @@ from search_spaces import Infeasible, Recipe
 from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
 from service.experiment.candidate import Candidate, CandidateKind, CandidateStatus, Timings
 from service.experiment.status import ExperimentStatus
+from service.search.journal import GenerationSummary
 from service.store.database import Database
 from service.store.journal import DatabaseJournal
 from service.store.repository import Repository
@@ -217,3 +218,17 @@ def test_an_answer_is_remembered_once(database: Database) -> None:
         assert (found.digest, found.status, found.body) == ("d", 201, {"a": 1})
     with pytest.raises(ConflictError, match="under way"), database.session() as session:
         Repository(session).remember_answer("key", digest="d", status=201, body={})
+
+
+def test_of_many_generations_evenly_spread_ones_and_the_last_are_shown(database: Database) -> None:
+    row = add_experiment(database)
+    with database.session() as session:
+        repository = Repository(session)
+        for number in range(10):
+            summary = GenerationSummary(number, 4 * number, 0.5, 1, 0.1, (number,))
+            repository.add_generation(row.id, summary, 1.0)
+        assert [point[0] for point in repository.course(row.id, most=100)] == list(range(10))
+        assert [point[0] for point in repository.course(row.id, most=4)] == [0, 3, 6, 9]
+        last = repository.last_generation(row.id)
+    assert last is not None
+    assert last.front == (9,)

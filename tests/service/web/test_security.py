@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from service.settings import Settings, url_of
 from service.web.app import create_app
+from service.web.guesses import MOST_GUESSES, Guesses
 from service.web.security import host_name
 from tests.service.running import SteeredWorkforce, settings_in
 
@@ -95,7 +97,9 @@ def test_without_the_key_nothing_is_shown(
     locked_service: TestClient, authorization: bytes, path: str
 ) -> None:
     headers = {b"Authorization": authorization} if authorization else {}
-    answer = locked_service.get(path, headers=headers)
+    # Each from an address of its own: wrong keys are counted.
+    someone = TestClient(locked_service.app, client=(uuid4().hex, 1), base_url="http://localhost:8000")
+    answer = someone.get(path, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
@@ -175,3 +179,24 @@ def test_keys_that_other_machines_can_try_have_twenty_characters(
         return
     with pytest.raises(ValidationError, match=f"has {length} characters, fewer than 20"):
         settings()
+
+
+def test_wrong_keys_are_throttled_and_requests_without_one_are_not(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, host="0.0.0.0", api_key=KEY)
+    with TestClient(create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost") as http:
+        wrong = [http.get("/version", headers={"Authorization": f"Bearer wrong {n}"}) for n in range(11)]
+        assert [answer.status_code for answer in wrong] == [401] * 10 + [429]
+        assert int(wrong[-1].headers["Retry-After"]) > 0
+        assert http.get("/version", headers={"Authorization": f"Bearer {KEY}"}).status_code == 429
+        assert http.get("/version").status_code == 401
+        assert http.get("/healthz").status_code == 200
+
+
+def test_guesses_are_forgotten_after_a_minute() -> None:
+    moment = 0.0
+    guesses = Guesses(lambda: moment)
+    for _ in range(MOST_GUESSES):
+        guesses.note("10.0.0.1")
+    assert (guesses.wait("10.0.0.1"), guesses.wait("10.0.0.2")) == (60, 0)
+    moment = 61.0
+    assert guesses.wait("10.0.0.1") == 0

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +20,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from search_spaces import Parent
-from tests.workers.hub_server import READER, WRITER, Fault, HubServer, Repository
+from tests.workers.hub_server import READER, WRITER, Fault, HubServer, Kill, Repository
 from tests.workers.recipes import linear_recipe
 from workers.checkpoints.hub import local_folder
 from workers.errors import CheckpointError
@@ -28,7 +30,7 @@ import json, logging, sys
 logging.basicConfig(level=logging.DEBUG)
 from pathlib import Path
 from workers.errors import ExportError
-from workers.checkpoints.hub_client import push_folder
+from workers.checkpoints.hub_push import push_folder
 from workers.checkpoints.hub_patience import Patience
 from workers.protocol.messages import HubTarget
 patience = Patience(first=0.01)
@@ -306,6 +308,79 @@ def test_a_card_alone_is_no_other_model(hub: HubServer, export_folder: Path) -> 
     repository.commit("begin", {"README.md": b"soon", "LICENSE": b"mit"})
     assert "PUSHED" in push(hub, export_folder)
     assert repository.files["LICENSE"] == b"mit"
+
+
+def test_a_pull_request_leaves_the_main_branch_alone_and_is_opened_once(
+    hub: HubServer, occupied: Repository, export_folder: Path
+) -> None:
+    before = occupied.files
+    hub.faults.append(Fault(CALLS[-1], "lost"))
+    for _ in range(2):
+        answer = push(hub, export_folder, replace=True, create_pr=True)
+        url, reference = json.loads(answer.split("PUSHED ", 1)[1])
+        assert (url, reference) == (f"{hub.url}/lab/winner/discussions/1", "refs/pr/1")
+    assert (occupied.files, len(occupied.requests)) == (before, 1)
+    (request,) = occupied.requests.values()
+    assert request.files["model.safetensors"] == (export_folder / "model.safetensors").read_bytes()
+    assert "pytorch_model.bin" not in request.files
+
+
+def test_members_of_a_front_share_a_collection(hub: HubServer, export_folder: Path) -> None:
+    for name in ("lab/winner-1", "lab/winner-2", "lab/winner-1"):
+        assert "PUSHED" in push(hub, export_folder, repository=name, collection="skills: front")
+    assert hub.collections == {"lab/skills-front-0": ["lab/winner-1", "lab/winner-2"]}
+
+
+def test_bytes_that_changed_on_their_way_are_noticed(hub: HubServer, export_folder: Path) -> None:
+    hub.corrupts = "config.json"
+    answer = push(hub, export_folder)
+    assert "REFUSED lab/winner: has other bytes than were sent in config.json" in answer
+
+
+@pytest.mark.slow
+def test_a_push_that_is_killed_anywhere_shows_all_or_nothing_and_is_taken_up_again(
+    hub: HubServer, occupied: Repository, sharded: Path
+) -> None:
+    old, rng = occupied.files, random.Random(17)
+    kept = {".gitattributes", "notes.txt", "logo.png", "gguf/old.gguf", "LICENSE"}
+    new = {path.name: path.read_bytes() for path in sharded.iterdir()} | {name: old[name] for name in kept}
+    push(hub, sharded, repository="lab/measured")
+    requests = len(hub.requests)
+    for _ in range(20):
+        occupied.commits[1:] = []
+        hub.blobs.clear()
+        with cut_after(hub, rng.randrange(1, requests + 1), answered=rng.random() < 0.5):
+            killed(hub, sharded, replace=True)
+        assert occupied.files in (old, new)
+        assert "PUSHED" in push(hub, sharded, replace=True)
+        assert occupied.files == new
+        assert len(occupied.commits) == 2
+
+
+@contextmanager
+def cut_after(hub: HubServer, count: int, *, answered: bool) -> Iterator[None]:
+    """Kills the client at its request of this number, carried out or not."""
+    hub.requests.clear()
+    hub.kills = Kill(count, answered)
+    try:
+        yield
+    finally:
+        hub.kills = None
+
+
+def killed(hub: HubServer, folder: Path, **target: object) -> None:
+    """Pushes in a process that the Hub kills; it may have come to its end before."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    wanted = json.dumps({"repository": "lab/winner"} | target)
+    client = subprocess.Popen(
+        [sys.executable, "-c", PUSH, str(folder), wanted],
+        env=kept | {"HF_HOME": str(folder.parent / "home")} | hub.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if hub.kills is not None:
+        hub.kills.process = client
+    client.wait(timeout=60)
 
 
 def test_a_hub_that_does_not_answer_is_named(export_folder: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workers.checkpoints.tensor_digests import tensor_digests
 from workers.checkpoints.tensor_table import INDEX_FILE
 from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
@@ -37,6 +38,7 @@ from workers.protocol.messages import Exported, Progress
 
 __all__ = [
     "Check",
+    "Complete",
     "Contents",
     "Progress",
     "StoredTensor",
@@ -54,7 +56,10 @@ ROOM_TO_SPARE = 64 * 2**20  # bytes
 _FILES, _JOURNAL = "checkpoint", "journal"  # inside an unfinished folder that can be continued
 
 Check = Callable[[Path], str]
-"""Looks at a folder that is complete but has no name yet; returns what was found right, or raises."""
+"""Looks at a folder that is complete but has no name yet; returns what was found right, or raises.  It may
+write into the folder's descriptions."""
+Complete = Callable[[Path, Mapping[str, str]], None]
+"""Adds to a folder what needs the SHA-256 of its tensors, by name; before the folder is checked."""
 Tensors = Iterable[tuple[str, Tensor]]
 """In the announced order; a tensor may come in several pieces, each some of its rows."""
 
@@ -67,7 +72,7 @@ class Contents:
         config: For config.json.
         tensors: What `write_checkpoint` will be given, in this order.
         copied: Files taken over as they are (tokenizer, processor), by path from the folder, with slashes.
-        texts: Files given as text, likewise (`README.md`); they stand in for copied ones.
+        texts: Files given as text or as bytes, likewise (`README.md`); they stand in for copied ones.
         shard_bytes: The most that one safetensors file holds.
         queued: Bytes that may wait for the disk, or one piece of any size.
     """
@@ -75,7 +80,7 @@ class Contents:
     config: Mapping[str, Any]
     tensors: Sequence[StoredTensor]
     copied: Mapping[str, Path] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str | bytes] = field(default_factory=dict)
     shard_bytes: int = 5_000_000_000
     queued: int = QUEUED
 
@@ -120,6 +125,7 @@ def continue_checkpoint(
     replace: bool = False,
     progress: Progress | None = None,
     check: Check | None = None,
+    complete: Complete | None = None,
 ) -> Exported:
     """Writes a checkpoint folder, after the last tensor that a killed process completed under this key.
 
@@ -135,6 +141,7 @@ def continue_checkpoint(
         replace: Replace a folder that exists.
         progress: Called for every tensor, at first of the last one that was there.
         check: Looks at the folder before it gets its name.
+        complete: Adds to the folder before that.
 
     Raises:
         ExportError: The folder exists already or is being written by another process, the disk is
@@ -156,7 +163,7 @@ def continue_checkpoint(
                 if written.tensors:
                     told(written.tensors, writer.bytes)
                 tensors = tensors_from(written.tensors)
-                places = _Places(partial / _FILES, folder, check)
+                places = _Places(partial / _FILES, folder, check, complete)
                 exported = _fill(writer, contents, shards, tensors, places)
             except BaseException as error:
                 if isinstance(error, WorkerError) or not written.tensors:
@@ -175,6 +182,7 @@ class _Places:
     partial: Path
     final: Path
     check: Check | None
+    complete: Complete | None = None
 
 
 def _place(folder: Path, *, replace: bool) -> Path:
@@ -205,9 +213,10 @@ def _fill(
         writer.finish()
     _write_index(contents, shards, places.partial)
     _write_descriptions(contents, places.partial)
-    exported = _describe(places, writer.digests)
-    if places.check is not None:
-        exported = replaced(exported, verified=places.check(places.partial))
+    if places.complete is not None:
+        places.complete(places.partial, tensor_digests(places.partial, known=writer.tensor_digests))
+    verified = places.check(places.partial) if places.check is not None else ""
+    exported = replaced(_describe(places, writer.digests), verified=verified)
     sync(places.partial)
     put_in_place(places.partial, places.final)
     return exported
@@ -232,7 +241,7 @@ def _write_descriptions(contents: Contents, partial: Path) -> None:
     for name, source in contents.copied.items():
         shutil.copyfile(source, _new_file(partial, name))
     for name, text in contents.texts.items():
-        _new_file(partial, name).write_text(text, encoding="utf-8")
+        _new_file(partial, name).write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 def _new_file(partial: Path, name: str) -> Path:

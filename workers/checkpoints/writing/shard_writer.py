@@ -60,6 +60,9 @@ class ShardWriter:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="evomerge-writer", daemon=True)
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="evomerge-flusher")
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="evomerge-hasher")
+        self._tensor_digests: dict[str, str] = {}
+        self._begun = hashlib.sha256()  # of the tensor under way
         self._flush: Future[None] = Future()
         self._flush.set_result(None)
         self._unflushed = 0
@@ -68,6 +71,11 @@ class ShardWriter:
     def digests(self) -> dict[str, str]:
         """SHA-256 of every complete file, by name."""
         return self._written.digests
+
+    @property
+    def tensor_digests(self) -> dict[str, str]:
+        """SHA-256 of the content of every tensor that this writer wrote, by name."""
+        return self._tensor_digests
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,6 +91,7 @@ class ShardWriter:
             self._changed.notify_all()
         self._thread.join()
         self._flusher.shutdown()
+        self._hasher.shutdown()
 
     def put(self, piece: Piece) -> None:
         """Takes the next rows; waits while too much is under way.
@@ -151,10 +160,12 @@ class ShardWriter:
                 if file is None:
                     file = self._open(shard)
                 size = len(piece.content)
+                hashed = self._hasher.submit(self._begun.update, piece.content)  # beside the file's hash
                 _write(file, piece.content)
                 self._flush_early(file, size)
                 self._written.begun.update(piece.content)
-                del piece  # its memory is free for the next one
+                hashed.result()
+                del piece, hashed  # its memory is free for the next one
                 filled += size
                 if filled == stored.bytes:
                     filled = 0
@@ -199,6 +210,8 @@ class ShardWriter:
         """Notes that a tensor is on the disk; says whether its file is complete."""
         digest = self._written.begun.hexdigest()
         self._journal.note(digest)
+        self._tensor_digests[stored.name] = self._begun.hexdigest()
+        self._begun = hashlib.sha256()
         ended = stored is shard.tensors[-1]
         if ended:
             self._await_flush()

@@ -4,8 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from service.store.database import Database
+from service.store.repository import Repository
 from tests.service.running import SteeredWorkforce, Steps, spec_over
 
 ADDRESS = "/api/v1/experiments"
@@ -65,3 +68,29 @@ def test_exports_are_asked_for_once(
     again = steps.http.post(address, json={"target": str(tmp_path / "out")}, headers=headers)
     assert again.json() == first.json()
     assert len(steps.get("/api/v1/exports")["items"]) == 1
+
+
+def test_cancelling_again_with_the_same_key_gives_the_first_answer(
+    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+) -> None:
+    workforce.gate.clear()
+    steps.create(spec_over(paper_parents))
+    address = f"{ADDRESS}/small/cancel"
+    first = steps.http.post(address, headers={"Idempotency-Key": "once"})
+    workforce.gate.set()
+    steps.wait("small", "cancelled")
+    again = steps.http.post(address, headers={"Idempotency-Key": "once"})
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert "Idempotency-Replayed" not in steps.http.post(address).headers
+
+
+def test_keys_are_forgotten_after_a_day(sqlite_database: Database) -> None:
+    with sqlite_database.session() as session:
+        Repository(session).remember_answer("old", digest="d", status=201, body={})
+        session.execute(text("UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00.000000'"))
+    with sqlite_database.session() as session:
+        repository = Repository(session)
+        assert repository.answer_given("old") is None
+    with sqlite_database.session() as session:
+        Repository(session).remember_answer("new", digest="d", status=201, body={})
+        assert session.scalar(text("SELECT count(*) FROM idempotency_keys")) == 1

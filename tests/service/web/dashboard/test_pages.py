@@ -245,3 +245,18 @@ def test_tables_have_captions_and_pictures_have_words(
     assert page.count("<table") == page.count("<caption")
     assert all("scope" in attributes for tag, attributes in tags if tag == "th")
     assert all(attributes.get("aria-label") for _, attributes in tags if "data-figure" in attributes)
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "2147483648", "-1"])
+def test_numbers_that_no_candidate_has_are_not_found(
+    client: httpx.Client, finished: PlayedExperiment, number: str
+) -> None:
+    assert client.get(f"/e/{finished.id}/c/{number}").status_code == 404
+    assert client.get(f"/api/v1/experiments/{finished.id}/candidates/{number}").status_code in (404, 422)
+
+
+@pytest.mark.parametrize("name", ["rows", "page"])
+def test_a_number_of_five_thousand_digits_asks_for_the_first_page(
+    client: httpx.Client, finished: PlayedExperiment, name: str
+) -> None:
+    assert client.get(f"/e/{finished.id}?{name}={'9' * 5000}").status_code == 200

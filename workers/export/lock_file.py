@@ -1,0 +1,155 @@
+"""evomerge.lock.json: all that is needed to make the same checkpoint again, beside its weights.
+
+It holds the recipe, the parents with the hashes of their files, the versions of what computes, every
+tensor's hash, and, of methods that draw at random, the seeds that were drawn from: masks follow from a
+parent's reference, which may be another on another machine.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_spaces import Parent, Recipe
+from search_spaces.recipes.parent import is_path
+from search_spaces.recipes.renamed_parents import with_parents
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.writing.shards import StoredTensor
+from workers.errors import CheckpointError
+from workers.export.content_hashes import ContentHashes
+from workers.merging.plan import MergePlan
+
+LOCK_FILE = "evomerge.lock.json"
+FORMAT = 1
+LIBRARIES = ("evomerge", "torch", "numpy", "numba", "safetensors", "transformers")
+"""Whose versions may change the bits of a merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedMerge:
+    """What a lock is made of.
+
+    Attributes:
+        recipe: As it was merged.
+        layouts: Of all parents.
+        device: Where the tensors were merged.
+        named: Local folders are called by their last part: the lock leaves this machine.
+    """
+
+    recipe: Recipe
+    plan: MergePlan
+    layouts: Mapping[Parent, Layout]
+    tensors: Sequence[StoredTensor]
+    device: str
+    named: bool = False
+
+
+def write_lock(folder: Path, merge: LockedMerge, hashes: ContentHashes, digests: Mapping[str, str]) -> None:
+    """Writes the lock of a finished merge into its folder; `digests` are its tensors'."""
+    content = {
+        "format": FORMAT,
+        "recipe": json.loads(shown(merge.recipe, named=merge.named).canonical_json()),
+        "recipe_digest": merge.recipe.digest,
+        "seed": merge.recipe.seed,
+        "parents": list(_parents(merge, hashes)),
+        "versions": versions(),
+        "arithmetic": arithmetic(merge.device),
+        "tensors": _tensors(merge, digests),
+    }
+    (folder / LOCK_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_lock(folder: Path) -> dict[str, Any]:
+    """Returns the lock in a checkpoint's folder.
+
+    Raises:
+        CheckpointError: There is none, or one that this version cannot read.
+    """
+    path = folder / LOCK_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            detail = f"has format {content['format']}, this version reads {FORMAT}"
+            raise CheckpointError(str(path), detail, "use the version of evomerge that wrote it")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        detail = "there is none" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise CheckpointError(
+            str(path), detail, "name a checkpoint that evomerge 0.1 or later exported"
+        ) from error
+    return dict(content)
+
+
+def shown(recipe: Recipe, *, named: bool) -> Recipe:
+    """Returns a recipe whose local folders are called by their last part, if `named`."""
+    names = names_of(recipe)
+    return with_parents(recipe, names.__getitem__) if named else recipe
+
+
+def names_of(recipe: Recipe) -> dict[Parent, Parent]:
+    """Returns every parent as it is called elsewhere: folders by their last part, no two alike."""
+    names: dict[Parent, Parent] = {}
+    for parent in dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner)):
+        name, count = _named(parent), 1
+        while name in names.values():
+            count += 1
+            name = _named(parent).model_copy(update={"model": f"{_named(parent).model}-{count}"})
+        names[parent] = name
+    return names
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what computes here."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def arithmetic(device: str) -> dict[str, str]:
+    """Returns on what it computes here."""
+    cpu = torch.backends.cpu.get_cpu_capability()
+    gpu = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
+    return {"device": device, "machine": platform.machine(), "cpu": cpu} | ({"gpu": gpu} if gpu else {})
+
+
+def _named(parent: Parent) -> Parent:
+    changes = {}
+    if is_path(parent.model):
+        changes["model"] = Path(parent.model).name
+    if parent.adapter is not None and is_path(parent.adapter):
+        changes["adapter"] = Path(parent.adapter).name
+    return parent.model_copy(update=changes) if changes else parent
+
+
+def _parents(merge: LockedMerge, hashes: ContentHashes) -> Iterator[dict[str, Any]]:
+    names = names_of(merge.recipe)
+    for parent, layout in merge.layouts.items():
+        of_snapshot = layout.folder.parent.name == "snapshots"  # of the Hub's cache
+        yield {
+            "reference": str(names[parent] if merge.named else parent),
+            "commit": layout.folder.name if of_snapshot else None,
+            "files": hashes.of(parent),
+        }
+
+
+def _tensors(merge: LockedMerge, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    seeds = {tensor.name: tensor.seeds for tensor in merge.plan.tensors if tensor.seeds}
+    return {
+        tensor.name: {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "sha256": digests[tensor.name],
+            **({"seeds": [f"{seed:016x}" for seed in seeds[tensor.name]]} if tensor.name in seeds else {}),
+        }
+        for tensor in merge.tensors
+    }

@@ -1,0 +1,71 @@
+"""A folder that holds a model's recipe and descriptions, and no weights: mergekit makes them from it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from search_spaces.recipes.mergekit_yaml import write_recipe
+from workers.checkpoints.writing.staging import (
+    dispose_of_leftovers,
+    files_in,
+    name_of_partial,
+    put_in_place,
+    sync,
+)
+from workers.errors import ExportError
+from workers.protocol.card_marks import filled_in
+from workers.protocol.messages import Exported, ExportOrder
+
+RECIPE_FILE = "mergekit_config.yml"
+CARD_FILE = "README.md"
+_SAID = "a recipe without weights, which nothing was loaded of"
+
+
+def write_recipe_folder(order: ExportOrder) -> Exported:
+    """Writes an order's texts and pictures into its folder, complete or not at all.
+
+    Raises:
+        ExportError: The folder exists already, or cannot be written.
+    """
+    folder = Path(order.folder).expanduser().absolute()
+    files: Mapping[str, str | bytes] = {
+        RECIPE_FILE: write_recipe(order.recipe),
+        **({CARD_FILE: filled_in(order.card, _SAID)} if order.card else {}),
+        **order.extra_files,
+        **order.pictures,
+    }
+    try:
+        return _write(folder, files, replace=order.replace)
+    except OSError as error:
+        detail = f"cannot be written ({error.strerror or error})"
+        raise ExportError(str(folder), detail, "check the path, its rights and the disk") from error
+
+
+def _write(folder: Path, files: Mapping[str, str | bytes], *, replace: bool) -> Exported:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    dispose_of_leftovers(folder)
+    if folder.exists() and not replace and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ExportError(str(folder), "exists already", "choose another folder, or ask to replace it")
+    partial = name_of_partial(folder)
+    try:
+        partial.mkdir()
+        for name, content in files.items():
+            (partial / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        sync(partial)
+        put_in_place(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return described(folder)
+
+
+def described(folder: Path, verified: str = "") -> Exported:
+    """Returns what a folder holds: names, size, and one digest over all files."""
+    paths, digest = files_in(folder), hashlib.sha256()
+    for name, path in paths.items():
+        with path.open("rb") as file:
+            digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+    size = sum(path.stat().st_size for path in paths.values())
+    return Exported(str(folder), tuple(paths), size, digest.hexdigest(), verified=verified)
