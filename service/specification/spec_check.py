@@ -33,13 +33,13 @@ from service.specification.planning import ExperimentFacts, build_pool, build_sp
 from service.specification.reading import (
     average_of,
     from_space_error,
-    is_folder,
     names_an_experiment,
     pointer_to,
     read_part,
     read_spec,
     with_absolute_paths,
 )
+from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
@@ -274,7 +274,8 @@ class _Check:
         given = self.raw.get("objectives")
         items = enumerate(given) if isinstance(given, list) else ()
         objectives = {i: o for i, item in items if (o := read_part(Objective, item)) is not None}
-        folders = self._task_folders()
+        folders, missing = task_folders(self.raw)
+        self.mistakes += missing
         chat = read_part(ChatOptions, in_full(self.raw.get("chat", {})))
         said = self.raw.get("generation")
         generation = None if said is None else read_part(GenerationOptions, said)
@@ -298,22 +299,6 @@ class _Check:
             else:
                 self.entries.append(entry)
                 self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
-
-    def _task_folders(self) -> tuple[str, ...] | None:
-        """Returns the folders with the user's own tasks; one that is not there is a mistake."""
-        given = self.raw.get("tasks_path")
-        named = given if isinstance(given, list) else [given]
-        found = []
-        for place, folder in enumerate(named):
-            if not isinstance(folder, str):
-                continue
-            if is_folder(folder):
-                found.append(folder)
-                continue
-            pointer = pointer_to("tasks_path", place) if named is given else "/tasks_path"
-            remedy = "name a folder with lm-eval task files"
-            self.mistakes.append(Mistake(pointer, "not_found", f"there is no folder {folder}", remedy))
-        return tuple(found) or None
 
     def _objectives_pointer(self, place: int, field: str) -> str:
         """Returns where an objective's field stands: what it leaves to the experiment stands there."""
