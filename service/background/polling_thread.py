@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 
 import structlog
 
+LONGEST_PAUSE = 30.0  # seconds between two tries, after several have failed
+
 logger = structlog.get_logger()
 
 
@@ -18,6 +20,8 @@ class PollingThread(ABC):
 
     Attributes:
         owner: Names this thread in leases; no two are alike.
+        trouble: Why the last piece of work was broken off, to be tried again (the database is away, the
+            disk is full); None once one was not.
     """
 
     def __init__(self, name: str, *, pause: float) -> None:
@@ -25,6 +29,7 @@ class PollingThread(ABC):
         self.owner = f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._pause = pause
         self._stopping, self._something_to_do = threading.Event(), threading.Event()
+        self.trouble: str | None = None
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     @abstractmethod
@@ -56,12 +61,21 @@ class PollingThread(ABC):
         return self._thread.is_alive()
 
     def _serve(self) -> None:
+        failures = 0  # in a row
         while not self._stopping.is_set():
             self._something_to_do.clear()
             try:
                 busy = self.run_next()
-            except Exception:  # the database may be away: the lease lets the work be done again
+                self.trouble, failures = None, 0
+            except Exception as error:  # the database may be away: the lease lets the work be done again
                 logger.exception("work_interrupted", thread=self._thread.name)
-                busy = False
+                busy, failures = False, failures + 1
+                self.trouble = _said_by(error)
             if not busy:
-                self._something_to_do.wait(self._pause)
+                self._something_to_do.wait(min(self._pause * 2 ** min(failures, 10), LONGEST_PAUSE))
+
+
+def _said_by(error: Exception) -> str:
+    """Returns what went wrong in one line; of the database's errors without the statement."""
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return said[0][:300] if said else type(error).__name__

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.problems import Notice
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.parent import is_path
-from search_spaces.recipes.problems import Notice
 from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import Loader, load_yaml
 from service.cli.evolve_flags import EvolveFlags

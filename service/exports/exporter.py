@@ -56,6 +56,11 @@ class Exporters:
             each.wake()
 
     @property
+    def trouble(self) -> str | None:
+        """Why one of them could not do its work the last time it tried; None where all could."""
+        return next((each.trouble for each in self._each if each.trouble is not None), None)
+
+    @property
     def is_alive(self) -> bool:
         """Says whether all of them look for work."""
         return all(each.is_alive for each in self._each)

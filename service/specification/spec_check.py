@@ -17,8 +17,8 @@ from search_spaces import Parent, ParentPool, Recipe, SearchSpace, SpaceOptions,
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.recipes.problems import Notice
+from search_spaces.recipes.mergekit.problems import Notice
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.experiment.chat_options import ChatOptions, in_full
 from service.experiment.generation_options import GenerationOptions
@@ -41,7 +41,7 @@ from service.specification.reading import (
 )
 from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
-from workers.checkpoints.hub import inspect_parent
+from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import unprepared

@@ -16,14 +16,19 @@ from tests.workforces import inline_pool
 from workers.pools.inline_pool import InlinePool
 
 __all__ = ["inline_pool"]
-ODD = {"broken": "{{ raise_exception('not today') }}", "qwen3-mute": None}
+ODD = {
+    "broken": "{{ raise_exception('not today') }}",
+    "qwen3-mute": None,
+    "qwen3-loud": "{{ messages[-1].content ~ '!' }}",
+}
+NAMES = ("plain", "qwen3", "gemma", "qwen3-instruct", *ODD)
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of the families, and of none; tasks that compare and that generate."""
     folder = tmp_path_factory.mktemp("shelf")
-    for seed, name in enumerate(("plain", "qwen3", "gemma", "qwen3-instruct", "qwen3-mute", "broken")):
+    for seed, name in enumerate(NAMES):
         save_tiny_model(folder / name, seed)
         if name != "plain":
             tokenizer = chat_tokenizer("qwen3" if name == "broken" else name.partition("-")[0])
@@ -128,5 +133,7 @@ def test_chat_settings_that_do_not_fit_are_refused(check: Any, case: str) -> Non
 def test_what_differs_between_parents_or_from_what_was_meant_is_told(check: Any) -> None:
     mixed = " ".join(check("qwen3", "qwen3-mute").warnings)
     assert "otherwise (plain text)" in mixed
+    differ = " ".join(check("qwen3", "qwen3-loud").warnings)
+    assert "the parents' chat templates differ; merged models take that of" in differ
     told = " ".join(check("gemma", task="told").warnings)
     assert "the task's description is left out" in told

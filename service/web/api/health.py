@@ -70,6 +70,8 @@ def _missing(services: Services) -> list[str]:
         found.append("the thread that runs experiments has ended")
     if not services.exporter.is_alive:
         found.append("the thread that exports has ended")
+    if (trouble := services.runner.trouble or services.exporter.trouble) is not None:
+        found.append(f"work was broken off and is tried again: {trouble}")
     return found
 
 

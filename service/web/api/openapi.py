@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +12,13 @@ from service.experiment.spec import ExperimentSpec
 from service.web.problems import MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
+_COMMON = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _WITH_SPEC = frozenset({"createExperiment", "validateExperiment"})
 
 
@@ -22,7 +30,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         )
         _add_spec(schema)
         for operations in schema["paths"].values():
-            for operation in operations.values():
+            for verb, operation in operations.items():
+                _add_common_problems(verb, operation)
                 _correct_problems(operation)
                 if operation["operationId"] in _WITH_SPEC:
                     content = operation["requestBody"]["content"]["application/json"]
@@ -38,6 +47,12 @@ def _add_spec(schema: dict[str, Any]) -> None:
     spec = ExperimentSpec.model_json_schema(ref_template=_REFERENCE)
     schema["components"]["schemas"] |= spec.pop("$defs", {})
     schema["components"]["schemas"]["ExperimentSpec"] = spec
+
+
+def _add_common_problems(verb: str, operation: dict[str, Any]) -> None:
+    """Adds what the gatekeeper and the database may answer, whatever the address."""
+    for status in _COMMON if verb == "get" else (*_COMMON, HTTPStatus.FORBIDDEN):
+        operation["responses"].setdefault(str(status.value), {"description": status.phrase})
 
 
 def _correct_problems(operation: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from service.errors import Mistake, ServiceError, first_mistakes
 from service.store.database import DATABASE_AWAY
@@ -18,6 +19,7 @@ from workers.errors import WorkerError
 
 logger = structlog.get_logger(__name__)
 
+VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CODES = {
     HTTPStatus.NOT_FOUND: ("not_found", "see /docs for the addresses there are"),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "see /docs for what this address answers to"),
@@ -69,7 +71,18 @@ def _http_error(request: Request, error: Exception) -> Response:
         detail = f"there is nothing at {request.url.path}"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.url.path} does not answer to {request.method}"
+        headers["Allow"] = ", ".join(_verbs_at(request))
     return problem_response(request.scope, Problem(status, code, detail, remedy, headers=headers))
+
+
+def _verbs_at(request: Request) -> list[str]:
+    """Returns all that an address answers to: the framework names what its first route does."""
+    return [verb for verb in VERBS if _answers(request, verb)]
+
+
+def _answers(request: Request, verb: str) -> bool:
+    scope = {**request.scope, "method": verb}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 def _invalid_request(request: Request, error: Exception) -> Response:

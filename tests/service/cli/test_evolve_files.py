@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.evolve_flags import FLAGS, taken_out
 from service.cli.exits import Exit
 from service.cli.experiments.evolve_results import BestConfig

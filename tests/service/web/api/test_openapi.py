@@ -48,3 +48,14 @@ def test_the_page_about_the_interface_needs_nothing_from_elsewhere(finished: Tes
     assert "/api/v1/experiments/{key}/front" in page.text
     assert "http" not in page.text.replace("http-equiv", "")
     assert "<script" not in page.text
+
+
+def test_what_every_address_may_answer_is_said_of_each(schema: dict[str, Any]) -> None:
+    for where, operation in operations(schema):
+        assert {"400", "401", "421", "429", "503"} <= operation["responses"].keys(), where
+
+
+def test_an_address_says_all_that_it_answers_to(finished: TestClient) -> None:
+    refused = finished.put("/api/v1/experiments", json={})
+    assert refused.status_code == 405
+    assert {"GET", "POST"} <= set(refused.headers["Allow"].split(", "))
