@@ -27,11 +27,11 @@ from evomerge import Client
 from examples.demo import DemoOptions, make_parents, submit, watch
 from examples.service_process import start_service
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.experiment.candidate import CandidateKind
 from service.reports.views import CandidateView, TimingsView
 from workers.checkpoints.architecture.configuration import merged_config
-from workers.checkpoints.hub import fetch_parent
+from workers.checkpoints.hub.parent_files import fetch_parent
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.merging.fast.caches import Caches
 from workers.merging.plan import plan_merge

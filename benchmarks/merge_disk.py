@@ -21,7 +21,7 @@ from benchmarks.mergekit_client import (
     run_command,
 )
 from benchmarks.report import Samples, interleaved, print_table
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.export.merge_to_disk import merge_to_disk
 from workers.protocol.messages import ExportOrder
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.merge_models import CASES, MODELS, SEVEN_BILLION, Case, Size, recipe_text, write_description
 from benchmarks.report import Samples, print_table
 from search_spaces import Parent
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout

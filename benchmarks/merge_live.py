@@ -15,7 +15,7 @@ from benchmarks.merge_models import Case, recipe_text
 from benchmarks.mergekit_client import Mergekit, base_weights, check_alike
 from benchmarks.report import Samples, print_table
 from search_spaces import Parent, Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout

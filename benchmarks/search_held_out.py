@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from benchmarks.search_problem import WEIGHTS, Problem, spec_of
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.specification.spec_check import check_spec
 from workers.pools.inline_pool import InlinePool
 from workers.protocol.messages import Assignment, Scored, Workload

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from evomerge.merging import merge as merge
     from search_spaces.errors import RecipeFileError as RecipeFileError
-    from search_spaces.recipes.mergekit_yaml import read_recipe as read_recipe
-    from search_spaces.recipes.mergekit_yaml import write_recipe as write_recipe
+    from search_spaces.recipes.mergekit.recipe_yaml import read_recipe as read_recipe
+    from search_spaces.recipes.mergekit.recipe_yaml import write_recipe as write_recipe
     from search_spaces.recipes.parent import Parent as Parent
     from search_spaces.recipes.recipe import Recipe as Recipe
     from search_spaces.recipes.recipe import Slice as Slice
@@ -73,8 +73,8 @@ _MODULES: Mapping[str, str] = {
     "WorkerError": "workers.errors",
     "merge": "evomerge.merging",
     "optimize": "service.inprocess.optimize",
-    "read_recipe": "search_spaces.recipes.mergekit_yaml",
-    "write_recipe": "search_spaces.recipes.mergekit_yaml",
+    "read_recipe": "search_spaces.recipes.mergekit.recipe_yaml",
+    "write_recipe": "search_spaces.recipes.mergekit.recipe_yaml",
 }
 
 

@@ -16,13 +16,16 @@ from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe, Slice, Source
 from search_spaces.spaces.frozen import FrozenSpace
 from search_spaces.spaces.joint import JointOptions, JointSpace
-from search_spaces.spaces.layer_stacking import LayerStackingOptions, LayerStackingSpace
 from search_spaces.spaces.mergekit_evolve import mergekit_evolve_space
 from search_spaces.spaces.mergekit_genotype import MergekitEvolveOptions
 from search_spaces.spaces.method_choice import MethodChoiceSpace
 from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 from search_spaces.spaces.space import Infeasible, ParentPool, SearchSpace
-from search_spaces.spaces.structured_stacking import StructuredStackingOptions, StructuredStackingSpace
+from search_spaces.spaces.stacking.layer_stacking import LayerStackingOptions, LayerStackingSpace
+from search_spaces.spaces.stacking.structured_stacking import (
+    StructuredStackingOptions,
+    StructuredStackingSpace,
+)
 
 __all__ = [
     "SPACES",

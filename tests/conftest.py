@@ -14,7 +14,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 REPOSITORY = Path(__file__).parent.parent
-GOLDEN = REPOSITORY.parent / "shared" / "golden"
 
 
 @pytest.fixture(scope="session")

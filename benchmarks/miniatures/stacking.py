@@ -14,9 +14,9 @@ from benchmarks.miniatures.problem import Items, Split
 from benchmarks.miniatures.specialists import HALVES
 from search_spaces.genome import Axis, Genome, Real
 from search_spaces.recipes.parent import Parent
-from search_spaces.spaces.layer_path import stacking_path
-from search_spaces.spaces.layer_stacking import LayerStackingOptions, LayerStackingSpace
 from search_spaces.spaces.space import Infeasible, ParentPool
+from search_spaces.spaces.stacking.layer_path import stacking_path
+from search_spaces.spaces.stacking.layer_stacking import LayerStackingOptions, LayerStackingSpace
 
 BASE_STEPS, STEPS = 40, 200
 A, B = Parent(model="a"), Parent(model="b")

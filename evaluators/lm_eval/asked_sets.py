@@ -18,9 +18,9 @@ from evaluators.item_set import ItemSet
 from evaluators.lm_eval.choice_marks import CHOICE_LENGTHS, ChoiceMarks
 from evaluators.lm_eval.marking_fingerprint import marking_fingerprint
 from evaluators.lm_eval.question_set import QuestionSet
-from evaluators.lm_eval.task_building import BuiltBenchmark, is_mean
-from evaluators.lm_eval.task_filters import filters_of
-from evaluators.lm_eval.task_questions import Question, Subtask
+from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, is_mean
+from evaluators.lm_eval.tasks.task_filters import filters_of
+from evaluators.lm_eval.tasks.task_questions import Question, Subtask
 from evaluators.splits import Split
 
 _MARKING = ("process_results", "construct_requests", "doc_to_choice", "doc_to_target", "apply_filters")

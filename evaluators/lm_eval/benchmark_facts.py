@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from evaluators.errors import SplitError
 from evaluators.evaluator import BenchmarkFacts
-from evaluators.lm_eval.task_building import BuiltBenchmark, is_mean
-from evaluators.lm_eval.task_questions import Item
+from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, is_mean
+from evaluators.lm_eval.tasks.task_questions import Item
 from evaluators.sampling.overlap import shared_passages
 from evaluators.splits import SPLITS, Split, content_of
 

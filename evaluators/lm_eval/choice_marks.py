@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.lm_eval.task_questions import Question, Task
+from evaluators.lm_eval.tasks.task_questions import Question, Task
 
 Rows = NDArray[np.int64]
 

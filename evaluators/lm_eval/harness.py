@@ -30,13 +30,13 @@ from evaluators.item_set import ItemIndices, ItemSet
 from evaluators.lm_eval.asked_sets import AskedSets
 from evaluators.lm_eval.benchmark_facts import cross_overlaps, facts_of
 from evaluators.lm_eval.choice_marks import ChoiceMarks
-from evaluators.lm_eval.metric_discovery import aggregation_of
 from evaluators.lm_eval.notes import notes_of
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
-from evaluators.lm_eval.task_building import BuiltBenchmark, build_benchmark
-from evaluators.lm_eval.task_filters import apply_filters, filters_of
-from evaluators.lm_eval.task_questions import Question, Subtask, Task
+from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
+from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
+from evaluators.lm_eval.tasks.task_filters import apply_filters, filters_of
+from evaluators.lm_eval.tasks.task_questions import Question, Subtask, Task
 from evaluators.scores import Score
 from evaluators.splits import Split
 

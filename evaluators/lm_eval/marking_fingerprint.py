@@ -17,8 +17,8 @@ from typing import Any
 from evaluators.fingerprints.code_origin import version_of
 from evaluators.fingerprints.code_references import UnrepeatableError
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
-from evaluators.lm_eval.task_building import BuiltBenchmark
-from evaluators.lm_eval.task_questions import RememberedRendering, Task
+from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
+from evaluators.lm_eval.tasks.task_questions import RememberedRendering, Task
 
 # What names a task, or finds its items and examples: these are in the requests, wherever they came from.
 _SETTINGS_ASKED = frozenset({

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluators.lm_eval.question_set import Part, Selection
-from evaluators.lm_eval.task_building import BuiltBenchmark
+from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 
 NOTHING_FOUND = "[invalid]"  # what lm-eval's extracting filters give where nothing matches
 

@@ -21,8 +21,8 @@ from evaluators.inference.chat_format import (
     writes_the_date,
 )
 from evaluators.lm_eval.asked_sets import form_of
-from evaluators.lm_eval.task_building import BuiltBenchmark
-from evaluators.lm_eval.task_questions import Subtask
+from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
+from evaluators.lm_eval.tasks.task_questions import Subtask
 
 PLAIN = "plain text"
 

@@ -24,7 +24,7 @@ from evaluators.inference.generation import GenerationPlan
 from evaluators.inference.language_model import InMemoryModel, Plan, TextPlan
 from evaluators.inference.prompts import Generated
 from evaluators.item_set import ItemIndices
-from evaluators.lm_eval.task_questions import Question
+from evaluators.lm_eval.tasks.task_questions import Question
 
 # Selections of items whose plans are kept: a race of 400 items has 16 rounds, and a generation's
 # candidates go through the same ones.

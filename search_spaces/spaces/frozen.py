@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from search_spaces.errors import NotInSpaceError, SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Choice, Gene, Genome, Integer, Real, Variable
 from search_spaces.recipes.recipe import Recipe
-from search_spaces.spaces.path_genes import check_length
 from search_spaces.spaces.space import Infeasible, SearchSpace
+from search_spaces.spaces.stacking.path_genes import check_length
 
 
 class FrozenSpace:

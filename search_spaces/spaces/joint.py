@@ -17,13 +17,13 @@ from search_spaces.errors import NotInSpaceError, SpaceDefinitionError
 from search_spaces.genome import Gene, Genome, Variable, initial_genome
 from search_spaces.recipes.recipe import DType, Recipe, Slice
 from search_spaces.spaces.coefficients import with_layers_named
-from search_spaces.spaces.layer_members import MergedLayers, with_fields
-from search_spaces.spaces.layer_path import between, one_by_one, outside
-from search_spaces.spaces.layer_stacking import LayerStackingOptions, SlotGenes
 from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
 from search_spaces.spaces.space import Infeasible, ParentPool
-from search_spaces.spaces.stack import PathGenes, Stack, check_depth, check_options, parents_in
-from search_spaces.spaces.structured_stacking import SpanGenes, StructuredStackingOptions
+from search_spaces.spaces.stacking.layer_members import MergedLayers, with_fields
+from search_spaces.spaces.stacking.layer_path import between, one_by_one, outside
+from search_spaces.spaces.stacking.layer_stacking import LayerStackingOptions, SlotGenes
+from search_spaces.spaces.stacking.stack import PathGenes, Stack, check_depth, check_options, parents_in
+from search_spaces.spaces.stacking.structured_stacking import SpanGenes, StructuredStackingOptions
 
 _OWN = ("dtype", "seed", "frozen")  # said once, of the whole
 

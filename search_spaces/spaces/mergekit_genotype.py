@@ -19,8 +19,8 @@ from search_spaces.errors import SpaceDefinitionError
 from search_spaces.genome import Axis, Gene, Genome, Real
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import DType
-from search_spaces.spaces.path_genes import check_length, names_apart
 from search_spaces.spaces.space import ParentPool
+from search_spaces.spaces.stacking.path_genes import check_length, names_apart
 
 LOWEST, HIGHEST = -2.0, 3.0  # of a gene: the start, between 0 and 1, lies in the middle
 GENE_SPAN = HIGHEST - LOWEST

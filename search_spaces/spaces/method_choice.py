@@ -14,8 +14,8 @@ from search_spaces.genome import Choice, Genome, Variable, initial_genome
 from search_spaces.recipes.recipe import Recipe
 from search_spaces.spaces.parameter_options import ParameterSpaceOptions
 from search_spaces.spaces.parameter_space import ParameterSpace
-from search_spaces.spaces.path_genes import check_length
 from search_spaces.spaces.space import Infeasible, ParentPool
+from search_spaces.spaces.stacking.path_genes import check_length
 
 
 class MethodChoiceSpace:

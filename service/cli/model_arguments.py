@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.recipes.problems import Notice
-from search_spaces.recipes.recipe_file import NamedMerge, read_merges
+from search_spaces.recipes.mergekit.problems import Notice
+from search_spaces.recipes.mergekit.recipe_file import NamedMerge, read_merges
 from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import LARGEST_TEXT
 from service.cli.exits import Exit

@@ -32,7 +32,7 @@ from service.store.model_keys import ModelKeys, hash_folder
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
-from workers.checkpoints.hub import local_folder
+from workers.checkpoints.hub.parent_files import local_folder
 from workers.errors import CheckpointError, WorkerError, WorkInterruptedError
 from workers.pools.listening import listening
 from workers.protocol.failure import LONGEST_CAUSE, Failure

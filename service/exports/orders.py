@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.experiment.bare_parent import bare_parent
 from service.experiment.spec import ExperimentSpec, label_of
 from service.exports.card.front_picture import PICTURE_FILE, front_picture

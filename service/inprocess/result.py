@@ -11,7 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from evaluators import SPLITS, Split
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.recipe import Recipe
 from service.cli.connection import Place
 from service.cli.experiments.export import HUB, wait_until_written

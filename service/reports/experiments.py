@@ -12,7 +12,7 @@ from uuid import UUID
 
 from evaluators import SPLITS, Split
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.errors import InvalidSpecError
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import CandidateStatus

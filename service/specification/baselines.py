@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_serializer
 
 from search_spaces import Parent, ParentPool, Recipe, Slice, Source
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.recipe import DType
 from search_spaces.recipes.settings import constant
 from service.experiment.candidate import CandidateKind

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import LARGEST_TEXT
 from tests.bad_input.refusals import refusal
 from tests.tiny_models import save_tiny_model

@@ -14,7 +14,7 @@ from benchmarks.search_demo import Course, Step, ratios
 from benchmarks.search_miniatures import Claim, MiniatureResult
 from benchmarks.search_problem import Problem
 from examples.language_and_arithmetic import DemoFiles
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.optimizers import AUTO
 
 

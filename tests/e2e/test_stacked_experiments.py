@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluators import Benchmark
 from evaluators.registry import EVALUATORS
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command

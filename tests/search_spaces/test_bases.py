@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import RecipeFileError
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.settings import constant
 
 A, B, C = (Parent(model=name) for name in "abc")

@@ -11,7 +11,7 @@ import yaml
 from search_spaces import MergekitEvolveOptions, Parent, ParentPool, Recipe, SearchSpace, build_space
 from search_spaces.errors import SpaceError
 from search_spaces.genome import initial_genome, is_in_bounds
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from search_spaces.spaces.space import Infeasible
 from tests.search_spaces.genotypes import (
     CASES,

@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeError
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.named_recipes import (
     atlas,
     chat_vector,

@@ -7,9 +7,9 @@ import pytest
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError
 from search_spaces.recipes.chat_templates import BUILT_IN
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.recipes.problems import Notice
-from search_spaces.recipes.recipe_file import final_merges, read_merges
+from search_spaces.recipes.mergekit.problems import Notice
+from search_spaces.recipes.mergekit.recipe_file import final_merges, read_merges
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.settings import constant
 
 SLERP = "merge_method: slerp\nbase_model: a\nmodels:\n- model: a\n- model: b\nparameters:\n  t: 0.5\n"

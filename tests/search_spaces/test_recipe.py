@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
-from search_spaces.recipes.problems import unwrap
+from search_spaces.recipes.mergekit.problems import unwrap
 from search_spaces.recipes.settings import Setting, constant
 from tests.search_spaces.recipes import recipes
 

@@ -24,7 +24,7 @@ from search_spaces import (
 )
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.genome import Genome, Real, from_unit_cube, initial_genome, is_in_bounds, to_unit_cube
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.settings import canonical_number
 from search_spaces.spaces.parameter_space import ParameterSpaceOptions
 

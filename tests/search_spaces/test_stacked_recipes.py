@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import RecipeFileError, SpaceError
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
-from search_spaces.recipes.problems import unwrap
+from search_spaces.recipes.mergekit.problems import unwrap
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.recipe import NO_LAYERS
 from search_spaces.recipes.settings import constant
 

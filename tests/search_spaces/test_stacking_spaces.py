@@ -23,7 +23,7 @@ from search_spaces import (
 from search_spaces.errors import NotInSpaceError, SpaceError
 from search_spaces.genome import Genome, initial_genome
 from search_spaces.recipes.settings import Setting, constant
-from search_spaces.spaces.layer_path import stacking_path
+from search_spaces.spaces.stacking.layer_path import stacking_path
 
 BASE, LEFT, RIGHT = (Parent(model=f"org/{name}") for name in ("base", "left", "right"))
 POOL = ParentPool((LEFT, RIGHT), BASE, layers=4, parameters=500, layer_parameters=100)

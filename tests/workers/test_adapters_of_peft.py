@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from workers.errors import CheckpointError
 from workers.export.merge_to_disk import merge_to_disk

@@ -12,7 +12,7 @@ import pytest
 from transformers import GraniteConfig
 
 from search_spaces import Parent
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from tests.workers.checkpoints.test_adapters import factors, lora, save_adapter
 from workers.checkpoints.inspection import inspect_checkpoint

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from search_spaces import Parent
 from workers.checkpoints.adapters import read_adapter, with_adapter
-from workers.checkpoints.hub import fetch_parent
+from workers.checkpoints.hub.parent_files import fetch_parent
 from workers.checkpoints.inspection import inspect_checkpoint, is_tied
 from workers.checkpoints.layout import Layout, untied_config
 from workers.compatibility.stored_names import as_loaded

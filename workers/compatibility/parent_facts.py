@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import Parent
-from workers.checkpoints.hub import description_folder, read_description
+from workers.checkpoints.hub.parent_files import description_folder, read_description
 from workers.checkpoints.inspection import is_tied
 from workers.checkpoints.language_part import is_multimodal
 from workers.checkpoints.layout import Layout, text_config

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import method_named
 from search_spaces.recipes.idle_filters import idle_filters
-from workers.checkpoints.hub import inspect_parent
+from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import compatibility_problems, unprepared

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from search_spaces import Parent, Recipe
 from search_spaces.recipes.idle_filters import idle_filters
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from workers.calibration.records import Records
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.architecture.loading import check_loadable
@@ -66,7 +66,9 @@ def export(
         return copy_to_store(exported, order.remote, replace=order.replace_remote)
     if order.hub is None:
         return exported
-    from workers.checkpoints.hub_push import push_folder  # slow to import, and most merges stay here
+    from workers.checkpoints.hub.push import (
+        push_folder,
+    )  # slow to import, and most merges stay here
 
     folder = Path(exported.folder)
     try:

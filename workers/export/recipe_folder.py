@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from workers.checkpoints.writing.staging import (
     dispose_of_leftovers,
     files_in,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from workers.operations.embedding_transplant_models import transplant
+from workers.operations.adapters.lora_lego_adapters import merge_adapters
+from workers.operations.embeddings.embedding_transplant_models import transplant
 from workers.operations.expert_merge_models import merge_experts
-from workers.operations.lora_lego_adapters import merge_adapters
-from workers.operations.partial_merge_models import partial_merge
+from workers.operations.partial_merging.partial_merge_models import partial_merge
 from workers.operations.unit_alignment import align
 from workers.protocol.messages import Transformed
 from workers.protocol.transform_orders import (

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from workers.checkpoints.hub import inspect_parent
+from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.errors import PreparationError, WorkerError, WorkInterruptedError
 from workers.pools.job_actors import JobActors
 from workers.pools.listening import listening

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evaluators.lm_eval.prompt_facts import Asked
 from search_spaces import Parent, Recipe
-from workers.checkpoints.hub import inspect_parent
+from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.compatibility.instruction_names import follows_instructions
 from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
 from workers.tokenizers.files import replaced_template

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from search_spaces.catalogue.methods import METHODS
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import load_yaml
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from search_spaces import Parent
-from search_spaces.recipes.mergekit_yaml import write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import parent_named, recipe_in

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from search_spaces import Parent, Recipe
 from search_spaces.errors import SpaceError
 from search_spaces.recipes import named_recipes
-from search_spaces.recipes.mergekit_yaml import write_recipe
-from search_spaces.recipes.problems import unwrap
+from search_spaces.recipes.mergekit.problems import unwrap
+from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.output import CommandError, note, say_recipe
 from service.cli.spec_file import with_absolute_parents
-from workers.checkpoints.hub import inspect_parent
+from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.layout import Layout
 
 NumberFormat = StrEnum("NumberFormat", ["float32", "float16", "bfloat16"])

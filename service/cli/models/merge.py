@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from search_spaces import Recipe
-from search_spaces.recipes.recipe_file import NamedMerge
+from search_spaces.recipes.mergekit.recipe_file import NamedMerge
 from service.cli.connection import JsonOption
 from service.cli.model_arguments import merges_in
 from service.cli.models.merge_progress import progress

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from search_spaces.recipes.recipe_file import NamedMerge
+from search_spaces.recipes.mergekit.recipe_file import NamedMerge
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import merges_in, parent_named

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from search_spaces import Parent, Recipe
 from search_spaces.errors import RecipeFileError
-from search_spaces.recipes.mergekit_yaml import read_recipe
-from search_spaces.recipes.recipe_file import NamedMerge, final_merges
+from search_spaces.recipes.mergekit.recipe_file import NamedMerge, final_merges
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.renamed_parents import with_parents
 
 INTERMEDIATE = ".merges"  # behind the name of the final model's folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces import Recipe
-from search_spaces.spaces.layer_path import Step, stacking_path
+from search_spaces.spaces.stacking.layer_path import Step, stacking_path
 from service.experiment.spec import label_of
 
 COLUMN, ROW, MARGIN = 18.0, 13.0, 28.0  # units of the picture, per step, layer and border

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from evaluators.lm_eval.task_questions import _remember_renderings
+from evaluators.lm_eval.tasks.task_questions import _remember_renderings
 
 
 class Task:

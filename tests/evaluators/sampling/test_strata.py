@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evaluators import SPLITS, Benchmark, ItemShares
-from evaluators.lm_eval.task_building import build_benchmark
+from evaluators.lm_eval.tasks.task_building import build_benchmark
 from evaluators.sampling.strata import balanced, limited
 from tests.evaluators.task_writing import CHOICE, GENERATION, write_task
 

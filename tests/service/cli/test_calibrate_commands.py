@@ -6,7 +6,7 @@ import pytest
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.exits import Exit
 from service.cli.program import app
 from tests.tiny_models import save_tiny_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.named_recipes import chat_vector, g_stack, layer_swap, portllm_patch, self_merge
 from service.cli.exits import Exit
 from service.cli.models.compose import compose

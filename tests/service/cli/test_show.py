@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.exits import Exit
 from service.client.client import Client
 from tests.service.command import Command

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.exits import Exit
 from service.client.client import ApiError, Client
 from service.experiment.spec import ExperimentSpec

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.controller.runner import Runner
 from service.exports.exporter import Exporter
 from service.store.database import Database

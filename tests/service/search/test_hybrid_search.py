@@ -6,7 +6,7 @@ from pathlib import Path
 
 from search_spaces import Parent
 from search_spaces.genome import initial_genome
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.spec_file import read_spec_file
 from service.experiment.spec import ExperimentSpec
 from service.specification.planning import build_space_for

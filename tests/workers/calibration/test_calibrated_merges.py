@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.parent import Parent
 from tests.tiny_models import save_tiny_model
 from workers.calibration.calibrate import calibrate

@@ -19,7 +19,7 @@ from workers.calibration.fisher import draw_labels
 from workers.calibration.open_network import open_network
 from workers.calibration.records import Records
 from workers.calibration.texts import draw_tokens, read_texts
-from workers.checkpoints.hub import fetch_layout
+from workers.checkpoints.hub.parent_files import fetch_layout
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.record_files import find_record, fingerprint, folder_for_records
 from workers.errors import CheckpointError, MergeError, PreparationError, WorkerError

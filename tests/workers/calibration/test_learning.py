@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent, Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from tests.tiny_models import save_tiny_model, tiny_tokenizer
 from workers.calibration.learn import learn
 from workers.calibration.learned_forms import chain_of_arcs

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from search_spaces import Parent
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, stacking_recipe
 from workers.checkpoints.inspection import inspect_checkpoint

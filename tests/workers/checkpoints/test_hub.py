@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM
 from search_spaces import Parent
 from tests.workers.hub_server import READER, WRITER, Fault, HubServer, Kill, Repository
 from tests.workers.recipes import linear_recipe
-from workers.checkpoints.hub import local_folder
+from workers.checkpoints.hub.parent_files import local_folder
 from workers.errors import CheckpointError
 
 PUSH = """
@@ -30,8 +30,8 @@ import json, logging, sys
 logging.basicConfig(level=logging.DEBUG)
 from pathlib import Path
 from workers.errors import ExportError
-from workers.checkpoints.hub_push import push_folder
-from workers.checkpoints.hub_patience import Patience
+from workers.checkpoints.hub.push import push_folder
+from workers.checkpoints.hub.patience import Patience
 from workers.protocol.messages import HubTarget
 patience = Patience(first=0.01)
 try:
@@ -44,7 +44,7 @@ LOOK = """
 import json, sys
 from search_spaces import Parent
 from workers.errors import CheckpointError
-from workers.checkpoints.hub import fetch_parent, inspect_parent
+from workers.checkpoints.hub.parent_files import fetch_parent, inspect_parent
 from workers.checkpoints.inspection import inspect_checkpoint
 parent = Parent.model_validate(sys.argv[1])
 try:

@@ -18,7 +18,7 @@ from transformers import (
     Qwen2VLConfig,
 )
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model, tiny_tokenizer
 from tests.workers.recipes import linear_recipe
 from workers.compatibility.preflight import preflight_recipe

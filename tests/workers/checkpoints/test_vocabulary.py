@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from tests.tiny_models import WORDS, save_tiny_model
 from workers.checkpoints.vocabulary import read_vocabulary
 from workers.errors import CheckpointError, MismatchError

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from search_spaces import Parent
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.program import app
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from workers.compatibility.preflight import Preflight, as_json, preflight_models, preflight_recipe

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.workers.recipes import linear_recipe
 from workers.errors import ExportError
 from workers.export.merge_to_disk import export

@@ -1,7 +1,4 @@
-"""Merges of the literature whose results are known: one folder per method, `<case>/<tensor>` inside.
-
-Cases kept here are run anywhere; those beside the repository as well, where it has company.
-"""
+"""Merges of the literature whose results are known: one folder per method, `<case>/<tensor>` inside."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces.catalogue.methods import METHODS
-from tests.conftest import GOLDEN
 from workers.merging.kernel import Ingredients
 from workers.merging.methods import KERNELS, SURVEYS
 
@@ -22,9 +18,8 @@ OWN = Path(__file__).parent / "golden_extra"
 
 
 def extra_folder(method: str) -> Path:
-    """Returns the folder of a method's cases: the company's, which may hold more, or our own."""
-    beside = GOLDEN / "extra" / method
-    return beside if beside.exists() else OWN / method
+    """Returns the folder of a method's cases."""
+    return OWN / method
 
 
 def parameters_of(method: str) -> dict[str, Any]:

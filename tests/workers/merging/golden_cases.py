@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces import Parent, Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe
-from tests.conftest import GOLDEN
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.checkpoints.inspection import inspect_checkpoint
 from workers.checkpoints.layout import Layout
 from workers.merging.methods import KERNELS
@@ -59,15 +58,10 @@ class GoldenCase:
         return dict(merged_tensors(self.plan(), lambda parent, tensor: loaded[parent][tensor]))
 
 
-def golden_cases(*, seeded: bool, beside: bool = True) -> list[GoldenCase]:
-    """Returns the cases kept here and, where they lie beside the repository, all others."""
-    found: dict[str, GoldenCase] = {}
-    for root in (OWN, GOLDEN / "mergekit") if beside else (OWN,):
-        for recipe in sorted(path for method in _METHODS for path in root.glob(f"{method}/*/recipe.yml")):
-            case = GoldenCase(root, recipe.parent)
-            if recipe.parent.name.startswith("seeded") == seeded:
-                found.setdefault(case.name, case)
-    return list(found.values())
+def golden_cases(*, seeded: bool) -> list[GoldenCase]:
+    """Returns the cases whose methods draw random numbers, or those of the others."""
+    recipes = sorted(path for method in _METHODS for path in OWN.glob(f"{method}/*/recipe.yml"))
+    return [GoldenCase(OWN, r.parent) for r in recipes if r.parent.name.startswith("seeded") == seeded]
 
 
 def furthest(actual: Tensor, expected: Tensor) -> float:

@@ -95,8 +95,8 @@ def arcee_fusion_in_its_own_precision(base: Tensor, other: Tensor) -> Tensor:
     return base + (other - base) * (importance >= median + 1.5 * (third - first)).float()
 
 
-def test_every_method_of_mergekit_has_a_golden_case_of_our_own() -> None:
-    own = [*golden_cases(seeded=False, beside=False), *golden_cases(seeded=True, beside=False)]
+def test_every_method_of_mergekit_has_a_golden_case() -> None:
+    own = [*golden_cases(seeded=False), *golden_cases(seeded=True)]
     assert {case.recipe.method for case in own} == MERGEKIT
     assert METHODS.keys() >= MERGEKIT
 

@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor
 
 from search_spaces.catalogue.methods import METHODS, MethodParameter
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.workers.merging.extra_cases import WholeMerge, common_inputs, expected_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.small_parents import SmallParents

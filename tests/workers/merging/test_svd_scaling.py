@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search_spaces import Recipe
-from search_spaces.recipes.mergekit_yaml import read_recipe, write_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from tests.workers.merging.extra_cases import common_inputs, expected_of, inputs_of, parameters_of
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.kernel_contract import draw

@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTr
 from tests.workers.operations.checkpoints import parent, weights
 from tests.workers.operations.golden_tensors import golden
 from workers.errors import CheckpointError, MergeError, MismatchError
-from workers.operations.embedding_transplant import averaged_rows, linear_map, transplanted
-from workers.operations.embedding_transplant_models import transplant
-from workers.operations.vocabulary import read_vocabulary
+from workers.operations.embeddings.embedding_transplant import averaged_rows, linear_map, transplanted
+from workers.operations.embeddings.embedding_transplant_models import transplant
+from workers.operations.embeddings.vocabulary import read_vocabulary
 from workers.protocol.transform_orders import Place, TransplantOrder
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")

@@ -13,10 +13,16 @@ from torch import Tensor
 from tests.workers.merging.extra_cases import expected_of, inputs_of, parameters_of
 from tests.workers.operations.golden_tensors import FOLDER, golden
 from workers.errors import CheckpointError, ExportError, MergeError, MismatchError, WorkerError
-from workers.operations.adapters import read_adapter
-from workers.operations.factor_ties import ties_of_factors
-from workers.operations.lora_lego import Lego, Norm, cluster_units, merge_units, units_of
-from workers.operations.lora_lego_adapters import merge_adapters
+from workers.operations.adapters.adapter_files import read_adapter
+from workers.operations.adapters.factor_ties import ties_of_factors
+from workers.operations.adapters.lora_lego import (
+    Lego,
+    Norm,
+    cluster_units,
+    merge_units,
+    units_of,
+)
+from workers.operations.adapters.lora_lego_adapters import merge_adapters
 from workers.protocol.transform_orders import AdapterMergeOrder, Place
 
 CASE = "lora_lego_given_labels"

@@ -12,15 +12,15 @@ from transformers import AutoModelForCausalLM
 from tests.workers.operations.checkpoints import layout, logits, parent, save_model, save_shuffled, weights
 from tests.workers.operations.golden_tensors import golden
 from workers.errors import CheckpointError, MergeError, MismatchError, WorkerError
-from workers.operations.partial_merge import (
+from workers.operations.partial_merging.partial_merge import (
     Partition,
     fit_output,
     merge_consumer,
     merge_producer,
     partition_units,
 )
-from workers.operations.partial_merge_models import partial_merge
-from workers.operations.partial_merge_statistics import record_statistics, token_batches
+from workers.operations.partial_merging.partial_merge_models import partial_merge
+from workers.operations.partial_merging.partial_merge_statistics import record_statistics, token_batches
 from workers.operations.weight_matching import Group, match_weights, similarity
 from workers.protocol.transform_orders import PartialMergeOrder, Place
 

@@ -296,7 +296,7 @@ def _ray_listens_on() -> set[str]:
         "workers",
         "workers.protocol.messages",
         "workers.checkpoints.inspection",
-        "workers.checkpoints.hub",
+        "workers.checkpoints.hub.parent_files",
         "workers.pools.pool",
         "workers.pools.actor",
     ],

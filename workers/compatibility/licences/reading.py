@@ -8,7 +8,7 @@ from typing import Any
 
 from search_spaces import Parent
 from search_spaces.recipes.parent import is_path
-from workers.checkpoints.hub import description_folder, local_folder
+from workers.checkpoints.hub.parent_files import description_folder, local_folder
 from workers.checkpoints.tensor_table import read_json
 from workers.compatibility.licences.verdict import OTHER, ParentTerms
 from workers.compatibility.model_cards import CARD_FILE, LONGEST, front_matter
@@ -71,7 +71,7 @@ def _gated(parent: Parent) -> bool | None:
     try:
         if local_folder(parent) is not None:
             return False
-        from workers.checkpoints.hub_client import is_gated  # slow to import
+        from workers.checkpoints.hub.client import is_gated  # slow to import
 
         return is_gated(parent)
     except (WorkerError, OSError, RuntimeError, ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from search_spaces.recipes.mergekit_yaml import read_recipe
+from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.service.running import SteeredWorkforce, Steps, spec_over
 from tests.service.scripted_workforce import NAN, Mishap
 

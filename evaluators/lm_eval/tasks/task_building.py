@@ -1,0 +1,323 @@
+"""Builds lm-eval's tasks from benchmarks.
+
+With `harness.py` the adapter to lm-eval: no other module imports it.  Here "task", "metric", "filter"
+and "group" are lm-eval's words.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import datasets
+import lm_eval.tasks
+import lm_eval.utils
+from jinja2 import StrictUndefined, Template
+from jinja2.sandbox import SandboxedEnvironment
+from lm_eval.api.group import Group
+from lm_eval.api.metrics import mean
+from lm_eval.api.registry import is_higher_better, metric_registry
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.tasks import TaskManager
+
+from evaluators.benchmark import Benchmark
+from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
+from evaluators.lm_eval.tasks.decoding_settings import check_repeats, set_decoding
+from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
+from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
+from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule, suggestion
+from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
+from evaluators.lm_eval.tasks.task_splits import divide, limit, rule_of
+from evaluators.permissions import check_place
+from evaluators.splits import NamedSplits
+
+# Loaders of files: data that a user brings are not public.
+_OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
+Entry = Any  # of lm-eval's index: a name, its kind, its file and that file's content
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBenchmark:
+    """A benchmark whose task was found, built and divided.
+
+    Attributes:
+        metrics: Everything it can be scored by, as `metric,filter`; the chosen one first.
+        group: lm-eval's group, which knows how its subtasks' scores are averaged; None for one task.
+        public_test: The public test split that the search's items come from, if they come from one.
+    """
+
+    benchmark: Benchmark
+    metrics: tuple[str, ...]
+    higher_is_better: bool
+    subtasks: tuple[Subtask, ...]
+    group: Group | None = None
+    public_test: str | None = None
+
+    @property
+    def metric(self) -> str:
+        """The chosen metric, without its filter."""
+        return self.metrics[0].partition(",")[0]
+
+    @property
+    def filter(self) -> str:
+        """The chosen filter."""
+        return self.metrics[0].partition(",")[2]
+
+
+def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
+    """Finds and builds a benchmark's task, chooses its metric and divides its items.
+
+    Raises:
+        EvaluationError: The benchmark cannot be asked; names field, value and remedy.
+    """
+    tame_lm_eval()
+    benchmark, manager = _located(benchmark)
+    _check_entry(benchmark, manager)
+    tasks, group = _load(benchmark, manager)
+    for task in tasks:
+        set_decoding(benchmark, task)
+    metrics, tasks = choose_metric(benchmark, tasks, group)
+    for task in tasks:
+        check_repeats(task, metrics[0].partition(",")[2])
+    declared = benchmark.direction is None and _direction(tasks[0], metrics[0].partition(",")[0])
+    higher_is_better = benchmark.higher_is_better(otherwise=declared)
+    public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)
+    items = limit(benchmark, tasks, [divide(benchmark, task) for task in tasks])
+    subtasks = tuple(
+        Subtask(task, of_task, benchmark.chat) for task, of_task in zip(tasks, items, strict=True)
+    )
+    return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group, public_test)
+
+
+def _public_test(benchmark: Benchmark, task: Task) -> str | None:
+    """Returns the name of a public data set's test split, where the search's items come from it."""
+    if task.config.dataset_path in _OWN_DATA or task.config.custom_dataset is not None:
+        return None
+    rule = rule_of(benchmark, task)
+    if isinstance(rule, NamedSplits):
+        name, public = rule.search, {"test", task.config.test_split}
+    else:
+        name, public = task.config.test_split or "", {"test", task.config.test_split}
+    return f"{task.config.dataset_path}, split {name}" if name in public else None
+
+
+@cache
+def tame_lm_eval() -> None:
+    """Makes lm-eval quiet, and its templates safe and fast, in this process.
+
+    lm-eval compiles a template each time it is used, and lets templates reach Python's insides.
+    """
+    for name in ("lm_eval", "datasets"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    datasets.disable_progress_bars()
+    sandbox = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    sandbox.filters.update(lm_eval.utils.env.filters)
+
+    @lru_cache(maxsize=4096)
+    def compiled(template: str) -> Template:
+        return sandbox.from_string(template)
+
+    def render(template: str, doc: Mapping[str, Any]) -> str:
+        return compiled(template).render(**doc)
+
+    lm_eval.utils.apply_template = render
+
+
+@cache
+def _own_tasks() -> TaskManager:
+    """Returns lm-eval's own tasks: indexing them takes about ten seconds, so once per process."""
+    return TaskManager()
+
+
+def _is_written_in_lm_eval(task: str) -> bool:
+    """Says whether a task's name stands in one of lm-eval's files: much sooner known than its index."""
+    folder, name = Path(lm_eval.tasks.__file__).parent, task.encode()
+    return any(name in path.read_bytes() for path in folder.rglob("*.yaml"))
+
+
+def _located(benchmark: Benchmark) -> tuple[Benchmark, TaskManager]:
+    """Returns where a task is: in the benchmark's folders, else among lm-eval's own.
+
+    A task of lm-eval's is built as one, without the folders.
+
+    Raises:
+        UnknownTaskError: It is in neither.
+    """
+    places, known = ["lm-eval"], list[str]()
+    if folders := benchmark.task_folders:
+        for folder in folders:
+            check_place("include_path", folder)
+            check_folder(folder)
+        manager = TaskManager(include_path=[str(folder) for folder in folders], include_defaults=False)
+        if benchmark.task in manager.task_index:
+            return benchmark, manager
+        named = " and ".join(map(str, folders))
+        places, known = [f"the task files in {named}", *places], manager.all_tasks
+    if not known or _is_written_in_lm_eval(benchmark.task):
+        manager = _own_tasks()
+        if benchmark.task in manager.task_index:
+            return benchmark.model_copy(update={"include_path": None}), manager
+        known = known or manager.all_tasks
+    near = suggestion(benchmark.task, known)
+    raise UnknownTaskError("task", f"there is no {benchmark.task!r} among {' or '.join(places)}", near)
+
+
+def _check_entry(benchmark: Benchmark, manager: TaskManager) -> None:
+    """Refuses, before lm-eval imports anything, what has no one score or would run foreign code."""
+    index = manager.task_index
+    entry = index[benchmark.task]
+    under = _under(benchmark.task, index, {})
+    kinds = {name: index[name].kind.name if name in index else "TASK" for name in under}
+    if kinds[entry.name] == "TAG" or (
+        kinds[entry.name] == "GROUP" and not entry.cfg.get("aggregate_metric_list")
+    ):
+        leaves = sorted(name for name, kind in kinds.items() if kind not in ("GROUP", "TAG"))
+        raise EvaluationError(
+            "task",
+            f"{benchmark.task} is a collection of {len(leaves)} tasks without a common score",
+            f"make a benchmark of each that you want: {', '.join(leaves)}",
+        )
+    if not task_code_allowed():
+        for name, config in under.items():
+            for settings in _nested(config):
+                _check_code(name, settings, own=benchmark.include_path is None)
+
+
+def _under(name: str, index: Mapping[str, Entry], found: dict[str, Any]) -> dict[str, Any]:
+    """Returns name and settings of everything that a task, group or tag consists of, itself included."""
+    if name not in found:
+        entry = index.get(name)
+        found[name] = (entry.cfg or {}) if entry else {}
+        members = [] if entry is None or entry.kind.name not in ("GROUP", "TAG") else found[name].get("task")
+        for member in _names(sorted(entry.tags) if entry and entry.kind.name == "TAG" else members):
+            _under(member, index, found)
+    return found
+
+
+def _names(members: Any) -> list[str]:  # noqa: ANN401 - a name, a definition, or a list of those
+    """Returns the tasks and groups that a group's `task` names."""
+    if isinstance(members, str):
+        return [members]
+    if isinstance(members, Mapping):
+        return _names(members.get("task") or members.get("group"))
+    return [name for member in members or () for name in _names(member)]
+
+
+def _nested(settings: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - any YAML
+    """Yields every mapping in a task file: a group may lay down its members' settings."""
+    if isinstance(settings, Mapping):
+        yield settings
+    if isinstance(settings, Mapping | list):
+        for value in settings.values() if isinstance(settings, Mapping) else settings:
+            yield from _nested(value)
+
+
+def _check_code(name: str, settings: Mapping[str, Any], *, own: bool) -> None:
+    """Refuses settings that make lm-eval run code: the model's, or code that comes with metric or data."""
+    for switch, what in (
+        ("unsafe_code", "runs the code that the model writes"),
+        *(() if own else (("trust_remote_code", "runs the code that comes with its data"),)),
+    ):
+        if settings.get(switch):
+            raise EvaluationError(
+                "task",
+                f"{name} {what}",
+                f"choose another task, or set {ALLOW_TASK_CODE}=1 on workers that are walled off",
+            )
+    metrics = () if own else settings.get("metric_list") or ()
+    for metric in metrics if isinstance(metrics, list) else ():
+        if metric.get("metric") not in metric_registry or metric.get("hf_evaluate"):
+            raise UnknownMetricError(
+                "metric",
+                f"{name} asks for {metric.get('metric')!r}, which is none of lm-eval's",
+                suggestion(str(metric.get("metric")), sorted(metric_registry.keys())),
+            )
+
+
+def _load(benchmark: Benchmark, manager: TaskManager) -> tuple[list[Task], Group | None]:
+    """Returns the tasks, and the group that they form if they form one."""
+    name = benchmark.task
+    with foreign_code(name):
+        if manager.task_index[name].kind.name == "GROUP":
+            group = manager.load([name])["groups"][name]
+            tasks = list(group.get_all_tasks())
+        else:
+            group, tasks = None, [_load_task(benchmark, manager)]
+    if not all(isinstance(task, ConfigurableTask) for task in tasks):
+        raise EvaluationError(
+            "task", f"{name} is written in Python alone", "choose a task that has a YAML file"
+        )
+    return tasks, group
+
+
+def _load_task(benchmark: Benchmark, manager: TaskManager) -> Task:
+    overrides = _overrides(benchmark, manager.task_index[benchmark.task])
+    try:
+        # lm-eval overrides settings of a group's members only, so the task is put into a group.
+        loaded = manager.load([{"group": "evomerge", "task": [{"task": benchmark.task, **overrides}]}])
+    except KeyError as error:
+        if error.args[:1] == (overrides.get("test_split"),):
+            raise _no_scored_split(benchmark, error.args[0]) from error
+        raise
+    return next(iter(loaded["groups"]["evomerge"]))
+
+
+def _no_scored_split(benchmark: Benchmark, missing: str) -> SplitError:
+    return SplitError(
+        "splits",
+        f"{benchmark.task} names no test_split or validation_split, and its data have no split {missing!r}",
+        "name one in the task's file",
+    )
+
+
+def _overrides(benchmark: Benchmark, entry: Entry) -> dict[str, Any]:
+    """Returns what the task's file leaves to us: where its data lie, and what is scored."""
+    config = entry.cfg or {}
+    overrides: dict[str, Any] = {}
+    arguments = dict(config.get("dataset_kwargs") or {})
+    if benchmark.include_path is not None and "data_files" in arguments:
+        arguments["data_files"] = _beside(Path(entry.yaml_path).parent, arguments["data_files"])
+        overrides["dataset_kwargs"] = arguments
+    if not (config.get("test_split") or config.get("validation_split")):
+        rule = benchmark.splits if isinstance(benchmark.splits, NamedSplits) else NamedSplits()
+        overrides["test_split"] = rule.search
+    return overrides
+
+
+def _beside(folder: Path, files: Any) -> Any:  # noqa: ANN401 - as nested as the task's file has it
+    """Returns data files with those that lie beside the task's file under their full names."""
+    if isinstance(files, Mapping):
+        return {name: _beside(folder, value) for name, value in files.items()}
+    if isinstance(files, list):
+        return [_beside(folder, value) for value in files]
+    here = folder / str(files)
+    return str(here.resolve()) if here.exists() else files
+
+
+def _direction(task: Task, metric: str) -> bool:
+    declared = task.higher_is_better()
+    higher = declared.get(metric)
+    if higher is None and not callable(task.config.process_results) and len(set(declared.values())) == 1:
+        higher = next(iter(declared.values()))  # what a metric's function gives has the metric's direction
+    if higher is None:
+        higher = is_higher_better(metric)
+    if higher is None:
+        raise UnknownMetricError(
+            "metric",
+            f"nothing says whether {metric} should be high or low",
+            "add higher_is_better to the task's file",
+        )
+    return bool(higher)
+
+
+def is_mean(built: BuiltBenchmark) -> bool:
+    """Says whether the score is the mean over its items, so that parts of it can be put together."""
+    if any(subtask.samples for subtask in built.subtasks):
+        return False
+    if any(aggregation_of(subtask.task, built.metric) is not mean for subtask in built.subtasks):
+        return False
+    return built.group is None or group_rule(built.group, built.metric, built.filter).weight_by_size
