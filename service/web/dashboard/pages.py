@@ -40,7 +40,7 @@ from service.web.dashboard.contexts import (
     MissingContext,
 )
 from service.web.dashboard.lineage import lineage_picture
-from service.web.dashboard.plane import MOST_POINTS
+from service.web.dashboard.plane import MOST_ON_FRONT, MOST_POINTS
 from service.web.dashboard.stacking import StackingPicture, stacking_picture
 from service.web.dashboard.verdict import Verdict, verdict_of
 from service.web.dependencies import Reading, Services, ServicesHere
@@ -141,7 +141,7 @@ def front_figure(
     tag = f'"{columns.newest}-{zlib.crc32(request.url.query.encode()):08x}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
-    view = front_view(columns, row, dominated=MOST_POINTS)
+    view = front_view(columns, row, dominated=MOST_POINTS, most=MOST_ON_FRONT)
     one = len(view.objectives) == 1
     figure = (
         figures.best_so_far_figure(view, theme=theme)
@@ -188,7 +188,7 @@ def _verdict(
     if detail.winner is None:
         return None
     columns = services.columns.columns(repository.session, row, "test")
-    return verdict_of(detail, front_view(columns, row, dominated=0))
+    return verdict_of(detail, front_view(columns, row, dominated=0, most=0))
 
 
 def _table(repository: Repository, row: ExperimentRow, choice: Choice) -> tuple[Sequence[CandidateView], int]:
