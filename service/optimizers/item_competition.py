@@ -48,8 +48,8 @@ def shared_fitness(scores: Scores, alpha: float) -> Scores:
 def attraction(scores: Scores, place: int) -> Scores:
     """Returns how much each member adds to the one at `place`, shape [P]; nothing to itself.
 
-    g(A, B) = sum over j of c_j / (z_j + eps) max(s_Bj - s_Aj, 0) (equation 5): a partner that answers what the
-    other cannot, above all where few can.
+    g(A, B) = sum over j of c_j / (z_j + eps) max(s_Bj - s_Aj, 0) (equation 5): a partner answers what
+    the other cannot, above all where few can.
     """
     worth = scores.max(axis=0) / (scores.sum(axis=0) + EPSILON)
     return np.asarray(np.maximum(scores - scores[place], 0.0) @ worth, dtype=np.float64)
