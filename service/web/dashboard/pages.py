@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
+import numpy as np
 import plotly.graph_objects as go
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
@@ -33,11 +34,11 @@ from service.web.dashboard.archive_figure import archive_figure
 from service.web.dashboard.contexts import (
     PAGE_ROWS,
     CandidateContext,
+    ReaderChoice,
     Context,
     ExperimentContext,
     ListContext,
     MissingContext,
-    ReaderChoice,
 )
 from service.web.dashboard.lineage import lineage_picture
 from service.web.dashboard.plane import MOST_ON_FRONT, MOST_POINTS
@@ -103,6 +104,7 @@ def experiment(key: str, repository: Reading, services: ServicesHere, wanted: Wa
         total=total,
         exports=[reports.export_view(export) for export in repository.exports(row.id, limit=EXPORT_ROWS)],
         newest_event=repository.last_event(),
+        best_held_out=_best_held_out(services, repository, row, detail),
     )
     return render("experiment.html", page)
 
@@ -189,6 +191,16 @@ def _verdict(
         return None
     columns = services.columns.columns(repository.session, row, "test")
     return verdict_of(detail, front_view(columns, row, dominated=0, most=0))
+
+
+def _best_held_out(
+    services: Services, repository: Repository, row: ExperimentRow, detail: ExperimentDetail
+) -> float | None:
+    if detail.winner is None:
+        return None
+    columns = services.columns.columns(repository.session, row, "test")
+    found = columns.scalars[columns.numbers == detail.progress.best_number]
+    return float(found[0]) if len(found) and np.isfinite(found[0]) else None
 
 
 def _table(
