@@ -34,11 +34,11 @@ from service.web.dashboard.archive_figure import archive_figure
 from service.web.dashboard.contexts import (
     PAGE_ROWS,
     CandidateContext,
-    ReaderChoice,
     Context,
     ExperimentContext,
     ListContext,
     MissingContext,
+    ReaderChoice,
 )
 from service.web.dashboard.lineage import lineage_picture
 from service.web.dashboard.plane import MOST_ON_FRONT, MOST_POINTS
