@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli.exits import Exit
-from service.cli.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
-from service.cli.output import exit_code, note, report, say
+from service.cli.terminal.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
+from service.cli.terminal.output import exit_code, note, report, say
 from service.client.errors import ClientError
 from workers.errors import WorkerError
 
