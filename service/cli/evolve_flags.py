@@ -76,7 +76,7 @@ _INVENTED = {
 
 @dataclass(frozen=True, slots=True)
 class EvolveFlags:
-    """The flags of one call: their values, switches as true or false; of those given twice a list."""
+    """The flags of one call: their values, switches as true or false; of --task-search-path a list."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -131,7 +131,8 @@ def _changes(name: str, value: Any, *, genome_file: bool) -> Iterator[tuple[str,
     if name == "vllm":
         value = "vllm" if value else "torch"
     elif name == "task-search-path":
-        value = str(Path(value).expanduser().absolute())
+        folders = list(dict.fromkeys(str(Path(folder).expanduser().absolute()) for folder in value))
+        value = folders[0] if len(folders) == 1 else folders
     elif name == "sigma0" and genome_file:  # there a step in the gene's own units, here a share of its range
         value = value / GENE_SPAN
     yield key, json.dumps(value)
@@ -194,10 +195,7 @@ def taken_out(arguments: Sequence[str], own: set[str]) -> tuple[EvolveFlags, lis
 
 
 def _keep(values: dict[str, Any], name: str, value: object) -> None:
-    if name == "task-search-path" and values.get(name, value) != value:
-        detail = f"--task-search-path is given twice, as {values[name]} and {value}"
-        raise CommandError(detail, "put the task folders into one folder, and give that", code=Exit.USAGE)
-    values[name] = value
+    values[name] = [*values.get(name, []), value] if name == "task-search-path" else value
 
 
 def _value(name: str, text: str | None) -> int | float | str:

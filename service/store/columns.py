@@ -89,7 +89,7 @@ def scored_candidates(
         row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED
     )
     if numbers is not None:
-        query = query.where(row.number.in_(numbers))
+        query = query.where(row.number.in_(list(numbers)))
     return [ScoredCandidate(*found) for found in session.execute(query.order_by(row.number))]
 
 
@@ -104,5 +104,5 @@ def score_cells(
         .where(row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED, score.split == split)
     )
     if numbers is not None:
-        query = query.where(row.number.in_(numbers))
+        query = query.where(row.number.in_(list(numbers)))
     return [ScoreCell(*found) for found in session.execute(query)]
