@@ -135,8 +135,8 @@ class ScriptedWorkforce:
             pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
             return KinshipReport(job.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
         if isinstance(job, ExportInquiry):
-            files = {"README.md": len(job.order.card.encode()), "model.safetensors": 1000}
-            return ForeseenExport(files, "would be filled")
+            files: dict[str, int | None] = {"model.safetensors": 1000}
+            return ForeseenExport(files | {"README.md": len(job.order.card.encode())}, "would be filled")
         if not isinstance(job, ExportOrder):
             raise TypeError(f"the script has no answer to a {type(job).__name__}")
         return Exported(job.folder, ("config.json", "model.safetensors"), 1000, job.recipe.digest)
