@@ -276,7 +276,7 @@ def never() -> bool:
 
 
 class Workforce(Protocol):
-    """Those who merge and score: Ray actors, or this process (the `inline` kind).
+    """The workers, which merge and score: Ray actors, or this process (the `inline` kind).
 
     An answer counts only once the controller has stored it, so a lost one is simply asked again.
     """
