@@ -187,6 +187,27 @@ def test_licences_stand_in_the_way_of_the_hub_until_they_are_accepted(
     assert "at its author's word" in order.card
 
 
+def test_a_preview_says_what_would_be_written_and_writes_nothing(
+    steps: Steps, workforce: ControlledWorkforce, tmp_path: Path
+) -> None:
+    body = {"candidate": 7, "target": "hub:me/merged"}
+    before = sorted((tmp_path / "home").rglob("*"))
+    answer = steps.http.post(f"{ADDRESS}/preview", json=body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["candidate"], told["target"]) == (7, "hub:me/merged")
+    assert told["files"]["README.md"] == len(told["card"].encode())
+    assert told["bytes"] == sum(told["files"].values())
+    assert "# small, candidate 7" in told["card"]
+    assert "names no licence" in told["licence_findings"][0]
+    assert "--accept-licences" in told["refusals"][0]
+    accepted = steps.http.post(f"{ADDRESS}/preview", json=body | {"accept_licences": True}).json()
+    assert accepted["refusals"] == []
+    assert steps.get("/api/v1/exports")["items"] == []
+    assert orders(workforce) == []
+    assert sorted((tmp_path / "home").rglob("*")) == before
+
+
 def test_what_is_wanted_of_the_files_reaches_the_worker(
     steps: Steps, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
