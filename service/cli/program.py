@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Command] = {
         ("evomerge serve", "evomerge serve --home runs --port 8080 --open"),
     ),
     "init": Command(
-        "experiments.init:init",
+        "spec_files.init:init",
         "Write an experiment's file to begin with; asks, or takes over another tool's.",
         (
             "evomerge init",
@@ -49,7 +49,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
     ),
     "schema": Command(
-        "experiments.schema:schema",
+        "spec_files.schema:schema",
         "Print the JSON Schema of an experiment's file, for editors.",
         ("evomerge schema > evomerge.schema.json",),
     ),
