@@ -19,8 +19,8 @@ from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import Loader, load_yaml
 from service.cli.evolve_flags import EvolveFlags
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note
 from service.cli.spec_changes import apply_change
+from service.cli.terminal.output import CommandError, note
 from service.errors import Mistake
 from service.specification.other_tools import (
     Translation,
@@ -171,8 +171,11 @@ def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]
         found["parents"] = [_parent(parent, folder) for parent in parents]
     if "base" in found:
         found["base"] = _parent(found["base"], folder)
-    if isinstance(tasks := found.get("tasks_path"), str):
-        found["tasks_path"] = str(_absolute(tasks, folder))
+    match found.get("tasks_path"):
+        case str(tasks):
+            found["tasks_path"] = str(_absolute(tasks, folder))
+        case list(listed):
+            found["tasks_path"] = [str(_absolute(t, folder)) if isinstance(t, str) else t for t in listed]
     if isinstance(space := found.get("space"), dict):
         found["space"] = _stacks(space, folder)
     baselines = found.get("baselines")

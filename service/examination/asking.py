@@ -1,6 +1,6 @@
 """Asking: the finalists' steps, one after the other, within the examination's budget.
 
-Who is asked follows from what is stored: scores, and the items and seconds of earlier steps.  So an
+Which models are asked follows from what is stored: scores, and the items and seconds of earlier steps.  So an
 examination that was killed goes on as if it had not been.
 """
 
@@ -105,7 +105,7 @@ class Asking:
         must: Collection[int],
         reserved: int,
     ) -> list[Candidate]:
-        """Returns who is asked; what was stored by an earlier examination costs nothing."""
+        """Returns those to be asked; what was stored by an earlier examination costs nothing."""
         steps, due, pending = recall_steps(self.journal), [], 0
         for one in batch:
             stored = one.number in known

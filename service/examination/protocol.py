@@ -116,7 +116,7 @@ def _test_order(
     winner: int,
     stopped: Mapping[int, Stop],
 ) -> list[Candidate]:
-    """Returns who is asked the test items: the winner, the best parent, then by selection mean."""
+    """Returns those to be asked the test items: the winner, the best parent, then by selection mean."""
     going = [one for one in order if one.number in selection and one.number not in stopped]
 
     def mean(one: Candidate) -> float:

@@ -55,7 +55,7 @@ def clearly_worse(leader: Outcome, other: Outcome, *, among: int) -> Stop | None
 def stops(
     selection: Mapping[int, Outcome], order: Sequence[Candidate], winner: int, kept: int | None
 ) -> dict[int, Stop]:
-    """Returns who is asked no further, by number.
+    """Returns those that are asked no further, by number.
 
     Parents, base and average are asked in any case, and the best usual recipe: the report compares the
     winner with them.
