@@ -76,6 +76,10 @@ class Record:
         self._lines.append(text)
         return self._terminal.write(text)
 
+    def isatty(self) -> bool:
+        """Says that colours would end up in the record."""
+        return False
+
     def flush(self) -> None:
         """Shows everything now."""
         self._terminal.flush()

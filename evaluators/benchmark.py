@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -51,7 +52,8 @@ class Benchmark(BaseModel):
             arXiv 2407.09435).  `depth`, `parameters`: of the merged network, which is asked nothing.
         task: The task's name in lm-eval.
         metric: `acc`, or `acc,filter`; None takes the task's first metric.
-        include_path: A folder with the user's own task files; None looks in lm-eval's own tasks.
+        include_path: A folder with the user's own task files, or several; of tasks of one name the last
+            folder's is taken, as in lm-eval.  None looks in lm-eval's own tasks.
         direction: Whether larger or smaller values are better; None takes the metric's own word.
         num_fewshot: Solved examples put before each question; None leaves it to the task.
         splits: How items are divided; None uses the data set's own search, selection and test
@@ -76,7 +78,7 @@ class Benchmark(BaseModel):
     kind: Kind = "lm_eval"
     task: Annotated[str, Field(max_length=200)] = ""
     metric: str | None = None
-    include_path: str | None = None
+    include_path: str | tuple[str, ...] | None = None
     direction: Literal["maximize", "minimize"] | None = None
     num_fewshot: Annotated[int, Field(ge=0, le=100)] | None = None
     splits: SplitRule | None = None
@@ -89,6 +91,12 @@ class Benchmark(BaseModel):
     chat: Chat = Chat()
     generation: dict[str, Any] = Field(default_factory=dict)
     filter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    @property
+    def task_folders(self) -> tuple[Path, ...]:
+        """The folders with the user's own task files."""
+        given = self.include_path or ()
+        return tuple(Path(f).expanduser() for f in ((given,) if isinstance(given, str) else given))
 
     def higher_is_better(self, *, otherwise: bool = False) -> bool:
         """Whether larger values are better: as `direction` says, or `otherwise` where it says nothing."""

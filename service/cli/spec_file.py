@@ -171,8 +171,11 @@ def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]
         found["parents"] = [_parent(parent, folder) for parent in parents]
     if "base" in found:
         found["base"] = _parent(found["base"], folder)
-    if isinstance(tasks := found.get("tasks_path"), str):
-        found["tasks_path"] = str(_absolute(tasks, folder))
+    match found.get("tasks_path"):
+        case str(tasks):
+            found["tasks_path"] = str(_absolute(tasks, folder))
+        case list(listed):
+            found["tasks_path"] = [str(_absolute(t, folder)) if isinstance(t, str) else t for t in listed]
     if isinstance(space := found.get("space"), dict):
         found["space"] = _stacks(space, folder)
     baselines = found.get("baselines")

@@ -77,14 +77,14 @@ class Objective(Spec):
 
     def benchmark(
         self,
-        include_path: str | None,
+        include_path: str | tuple[str, ...] | None,
         chat: ChatOptions | None = None,
         generation: GenerationOptions | None = None,
     ) -> Benchmark:
         """Returns what is asked of the model.
 
         Args:
-            include_path: The folder with the user's own tasks.
+            include_path: The folder with the user's own tasks, or several.
             chat: How the experiment's objectives are asked that do not say it themselves.
             generation: How they generate, likewise.
         """
@@ -226,7 +226,8 @@ class ExperimentSpec(Spec):
     """An experiment: parents, what can be tried, what is scored, who searches and for how long.
 
     Attributes:
-        tasks_path: A folder with the user's own lm-eval tasks.
+        tasks_path: A folder with the user's own lm-eval tasks, or a list of folders; of tasks of one name
+            the last folder's is taken.
         measures: What lays out the archive of a quality-diversity search.
         constraints: What candidates must keep beside improving the objectives.
         failure_policy: What the optimizer is told of a candidate without scores: the `worst` seen so
@@ -248,7 +249,7 @@ class ExperimentSpec(Spec):
     base: Parent | None = None
     space: SpaceOptions = ParameterSpaceOptions()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MOST_OBJECTIVES)]
-    tasks_path: str | None = None
+    tasks_path: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_PARENTS)] | None = None
     chat: Chatting = ChatOptions()
     generation: GenerationOptions | None = None
     optimizer: OptimizerOptions = OptimizerOptions()

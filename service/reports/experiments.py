@@ -16,6 +16,7 @@ from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.errors import InvalidSpecError
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import CandidateStatus
+from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
 from service.reports.views import (
@@ -37,9 +38,10 @@ from service.reports.views import (
 )
 from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked
+from service.store.columns import score_cells
 from service.store.models import CandidateRow, EvaluationRow, EventRow, ExperimentRow, ExportRow, Json
 from service.store.repository import Repository
-from service.store.rows import objectives_of, values_on
+from service.store.rows import objectives_of
 
 MOST_POINTS = 256  # of the hypervolume's course: a screen shows no more
 RATE_SECONDS = 60.0  # the stretch of work that the rate is taken over
@@ -56,17 +58,19 @@ def verbs_of(status: ExperimentStatus, *, scored: bool) -> list[Verb]:
 
 
 def experiment_view(repository: Repository, row: ExperimentRow) -> ExperimentView:
-    """Returns an experiment as lists show it."""
-    return ExperimentView.model_validate(_experiment(repository, row))
+    """Returns an experiment as lists show it: of its course the newest point alone."""
+    return ExperimentView.model_validate(_experiment(repository, row, most_points=1))
 
 
 def experiment_detail(repository: Repository, row: ExperimentRow) -> ExperimentDetail:
     """Returns an experiment with its spec."""
-    return ExperimentDetail.model_validate(_experiment(repository, row) | {"spec": row.spec})
+    return ExperimentDetail.model_validate(
+        _experiment(repository, row, most_points=MOST_POINTS) | {"spec": row.spec}
+    )
 
 
-def _experiment(repository: Repository, row: ExperimentRow) -> dict[str, object]:
-    progress = progress_view(repository, row)
+def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int) -> dict[str, object]:
+    progress = progress_view(repository, row, most_points=most_points)
     base = row.spec.get("base")
     return {
         "id": row.id,
@@ -104,8 +108,10 @@ def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:
     )
 
 
-def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
-    """Returns how far an experiment is."""
+def progress_view(
+    repository: Repository, row: ExperimentRow, *, most_points: int = MOST_POINTS
+) -> ProgressView:
+    """Returns how far an experiment is; of a longer course so many points, evenly chosen."""
     objectives = objectives_of(row)
     counts = repository.counts(row.id)
     baselines = len(row.facts["baselines"])
@@ -113,8 +119,6 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
     proposed = sum(counts.values())
     settled = proposed - counts.get(CandidateStatus.PROPOSED, 0)
     last = repository.last_generation(row.id)
-    first = repository.candidates(row.id, limit=baselines) if baselines else []
-    fitness = [objectives.fitness(values_on("search", candidate.evaluations)) for candidate in first]
     recent = repository.recently_settled(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
     rate = rate_of(recent, row.status)
     return ProgressView(
@@ -125,12 +129,22 @@ def progress_view(repository: Repository, row: ExperimentRow) -> ProgressView:
         eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
         best=last.best if last else None,
         best_number=last.best_number if last else None,
-        best_baseline=max((objectives.scalar(f) for f in fitness if f is not None), default=None),
+        best_baseline=_best_baseline(repository, row, objectives, baselines),
         generation=last.generation if last else 0,
-        hypervolume=[_hypervolume_point(*point) for point in repository.course(row.id, most=MOST_POINTS)],
+        hypervolume=[_hypervolume_point(*point) for point in repository.course(row.id, most=most_points)],
         reference=objectives.in_own_units(row.reference),
         estimator=last.estimator if last else None,
     )
+
+
+def _best_baseline(
+    repository: Repository, row: ExperimentRow, objectives: Objectives, count: int
+) -> float | None:
+    scores: dict[int, dict[str, float]] = {}
+    for cell in score_cells(repository.session, row.id, "search", range(count)):
+        scores.setdefault(cell.number, {})[cell.benchmark] = cell.value
+    found = map(objectives.fitness, scores.values())
+    return max((objectives.scalar(fitness) for fitness in found if fitness is not None), default=None)
 
 
 def _hypervolume_point(
@@ -161,14 +175,14 @@ def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreV
                 stderr=row.stderr,
                 higher_is_better=row.higher_is_better,
                 items=row.items,
-                is_part=row.places is not None,
+                is_part=row.item_indices is not None,
             )
         )
     return found
 
 
 def front_numbers(repository: Repository, experiment_id: UUID) -> frozenset[int]:
-    """Returns who is on the front of the search split since the last generation was told."""
+    """Returns which candidates are on the front of the search split since the last generation was told."""
     last = repository.last_generation(experiment_id)
     return frozenset(last.front) if last else frozenset()
 

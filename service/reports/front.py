@@ -25,6 +25,7 @@ def front_view(
     *,
     dominated: int = MOST_DOMINATED,
     recipes: Recipes | None = None,
+    most: int | None = None,
 ) -> FrontView:
     """Returns the front, measured from the worst baseline in each objective.
 
@@ -35,32 +36,45 @@ def front_view(
             one objective those that were the best when they came.
         recipes: Where the recipes of the front, the baselines and the winner are read, to be told in a
             few words; None leaves the words out.
+        most: How many candidates of the front are listed: those with the best weighted mean, the
+            baselines and the winner.  The hypervolume, which may take seconds, is then left out.
     """
     objectives = columns.objectives
     reference = columns.worst_baseline()
     if columns.split == "search" and experiment.reference is not None:
         reference = tuple(experiment.reference)
     winner = None if experiment.winner is None else int(experiment.winner["number"])
-    front = columns.front()
-    others = np.setdiff1d(np.flatnonzero(columns.complete & ~columns.is_baseline), front)
+    whole = columns.front()
+    won = np.flatnonzero(columns.numbers == winner) if winner is not None else whole[:0]
+    front = whole if most is None else _best(columns, whole, most, won)
+    others = np.setdiff1d(np.flatnonzero(columns.complete & ~columns.is_baseline), whole)
     shown = others[max(len(others) - dominated, 0) :]
-    won = np.flatnonzero(columns.numbers == winner) if winner is not None else front[:0]
     told = np.concatenate((won, columns.records()))
     base = np.flatnonzero(columns.complete & columns.is_baseline)
     worded = np.union1d(np.union1d(front, base), won)
     words = {} if recipes is None else _words(recipes(columns.numbers[worded].tolist()), experiment)
-    fitness = columns.values[front] * columns.signs
+    fitness = columns.values[whole] * columns.signs
     return FrontView(
         split=columns.split,
         objectives=list(objectives),
         front=_points(columns, front, words),
+        front_total=len(whole),
         baselines=_points(columns, base, words),
         dominated=_points(columns, np.union1d(shown, np.intersect1d(others, told)), words),
         dominated_total=len(others),
         reference=objectives.in_own_units(reference),
-        hypervolume=hypervolume_of(fitness, reference),
+        hypervolume=hypervolume_of(fitness, reference) if most is None else None,
         winner=winner,
     )
+
+
+def _best(
+    columns: ScoreColumns, front: NDArray[np.int64], most: int, won: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Returns the rows of the front's best by their weighted mean, of its baselines, and of the winner."""
+    best = front[np.argsort(-columns.scalars[front], kind="stable")[:most]]
+    named = np.concatenate((front[columns.is_baseline[front]], np.intersect1d(front, won)))
+    return np.union1d(best, named)
 
 
 def _words(recipes: Mapping[int, Recipe], experiment: ExperimentRow) -> dict[int, str]:

@@ -113,9 +113,9 @@ class ProgressView(View):
         eta_seconds: Time left at this rate; None while unknown.
         best: Highest weighted mean of the objectives on the search split, and whose it is.
         best_baseline: The same among the baselines.
-        hypervolume: Of the front, measured from `reference`, per generation told so far; of very many
-            generations evenly spread ones and the last.
-        estimator: How well values from a part of the items predicted further answers; None where every
+            hypervolume: Of the front, measured from `reference`, after the generations told so far: at most
+            256 of them, evenly spread, and the newest; in lists of experiments the newest alone.
+            estimator: How well values from a part of the items predicted further answers; None where every
             candidate is asked all items.
     """
 
@@ -210,6 +210,9 @@ class FrontView(View):
     """The front on one split, with the baselines to compare it to.
 
     Attributes:
+        front: The non-dominated candidates; in pictures the best of them where there are many.
+        front_total: How many there are.
+        hypervolume: None in pictures.
         dominated: Candidates off the front, the newest of them where there are many, and the winner.
         dominated_total: How many there are.
     """
@@ -217,11 +220,12 @@ class FrontView(View):
     split: Split
     objectives: list[ObjectiveFacts]
     front: list[FrontPoint]
+    front_total: int
     baselines: list[FrontPoint]
     dominated: list[FrontPoint]
     dominated_total: int
     reference: list[float] | None
-    hypervolume: float
+    hypervolume: float | None
     winner: int | None
 
     def _repr_html_(self) -> str:
@@ -263,6 +267,31 @@ class ExportView(View):
     ended_at: datetime | None
     notes: list[str] = []
     verified: str | None = None
+
+
+class ExportPreview(View):
+    """What an export would write and change; nothing was written.
+
+    Attributes:
+        files: Bytes by name; null where they are known only afterwards.
+        bytes: Of all files whose size is known.
+        card: The text of README.md.
+        licence: What the parents' licences come to together; None where they were not looked at.
+        licence_findings: What stands in the way of publishing.
+        change: What would become of the target, in a sentence.
+        refusals: Why the export would be refused as things stand.
+    """
+
+    candidate: int
+    target: str
+    files: dict[str, int | None]
+    bytes: int
+    card: str
+    licence: str | None
+    licence_findings: list[str]
+    change: str
+    refusals: list[str]
+    notes: list[str]
 
 
 class MistakeView(View):

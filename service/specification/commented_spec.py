@@ -22,7 +22,7 @@ COMMENTS: Mapping[str, str] = {
         "What is improved: lm-eval tasks, or other judges (docs/evaluation.md).  Each task's items are\n"
         "divided into three splits: search is climbed, selection picks the winner, test is opened once."
     ),
-    "tasks_path": "A folder with lm-eval task files of your own.",
+    "tasks_path": "A folder with lm-eval task files of your own, or a list of folders.",
     "chat": (
         "Whether models are asked as in a conversation (docs/evaluation.md#chat): auto, available, on, off;\n"
         "system, thinking, template and more may follow, here or in an objective."

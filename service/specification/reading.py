@@ -66,10 +66,17 @@ def with_absolute_paths(raw: Mapping[str, Any]) -> dict[str, Any]:
             content[key] = [_with_absolute_parent(item) for item in items]
     if isinstance(objectives := content.get("objectives"), list):
         content["objectives"] = [_with_absolute_file(item) for item in objectives]
-    for key in ("base", "tasks_path"):
-        if key in content:
-            content[key] = _absolute_parent(content[key], certainly_local=key == "tasks_path")
+    if "base" in content:
+        content["base"] = _absolute_parent(content["base"])
+    if "tasks_path" in content:
+        content["tasks_path"] = _absolute_folders(content["tasks_path"])
     return with_template_files(content, lambda name: str(_absolute_parent(name, certainly_local=True)))
+
+
+def _absolute_folders(said: object) -> object:
+    if isinstance(said, list):
+        return [_absolute_parent(folder, certainly_local=True) for folder in said]
+    return _absolute_parent(said, certainly_local=True)
 
 
 def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,13 +33,13 @@ from service.specification.planning import ExperimentFacts, build_pool, build_sp
 from service.specification.reading import (
     average_of,
     from_space_error,
-    is_folder,
     names_an_experiment,
     pointer_to,
     read_part,
     read_spec,
     with_absolute_paths,
 )
+from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
@@ -274,15 +274,12 @@ class _Check:
         given = self.raw.get("objectives")
         items = enumerate(given) if isinstance(given, list) else ()
         objectives = {i: o for i, item in items if (o := read_part(Objective, item)) is not None}
-        folder = self.raw.get("tasks_path")
-        if isinstance(folder, str) and not is_folder(folder):
-            remedy = "name a folder with lm-eval task files"
-            self.mistakes.append(Mistake("/tasks_path", "not_found", f"there is no folder {folder}", remedy))
-            folder = None
+        folders, missing = task_folders(self.raw)
+        self.mistakes += missing
         chat = read_part(ChatOptions, in_full(self.raw.get("chat", {})))
         said = self.raw.get("generation")
         generation = None if said is None else read_part(GenerationOptions, said)
-        asked = tuple(each.benchmark(folder, chat, generation) for each in objectives.values())
+        asked = tuple(each.benchmark(folders, chat, generation) for each in objectives.values())
         if not objectives:
             return
         parents = () if self.merged is None else tuple(self.layouts)

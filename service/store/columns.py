@@ -89,7 +89,7 @@ def scored_candidates(
         row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED
     )
     if numbers is not None:
-        query = query.where(row.number.in_(numbers))
+        query = query.where(row.number.in_(list(numbers)))
     return [ScoredCandidate(*found) for found in session.execute(query.order_by(row.number))]
 
 
@@ -99,10 +99,17 @@ def score_cells(
     """Returns the scores of scored candidates on a split; of `numbers` alone where they are given."""
     row, score = CandidateRow, EvaluationRow
     query = (
-        select(row.number, score.benchmark, score.value, score.stderr, score.items, score.places.is_not(None))
+        select(
+            row.number,
+            score.benchmark,
+            score.value,
+            score.stderr,
+            score.items,
+            score.item_indices.is_not(None),
+        )
         .join(score, score.candidate_id == row.id)
         .where(row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED, score.split == split)
     )
     if numbers is not None:
-        query = query.where(row.number.in_(numbers))
+        query = query.where(row.number.in_(list(numbers)))
     return [ScoreCell(*found) for found in session.execute(query)]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Gate:
-    """Counts who is inside; once shut, it lets no one in.  Uses are short: shutting waits for them."""
+    """Counts the threads inside; once shut, it lets none in.  Uses are short: shutting waits for them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -30,7 +30,7 @@ class Gate:
                 self._changed.notify_all()
 
     def shut(self, why: Exception, *, patience: float) -> None:
-        """Lets no one in any more, and waits, for at most `patience` seconds, until all are out."""
+        """Lets none in any more, and waits, for at most `patience` seconds, until all are out."""
         with self._changed:
             self._shut = why
             self._changed.wait_for(lambda: not self._inside, timeout=patience)

@@ -89,8 +89,8 @@ class Cluster:
         """Connects, watches over Ray, and shuts it down.
 
         All on one thread that stays: Linux kills Ray's processes with the *thread* that started them
-        (PR_SET_PDEATHSIG), and who asks for a cluster may be a short-lived one, such as a thread that
-        answers a request.
+        (PR_SET_PDEATHSIG), and the one that asks for a cluster may be short-lived, such as a thread
+        that answers a request.
         """
         try:
             self._connect()

@@ -36,7 +36,7 @@ RESTART_PAUSE = 5.0  # seconds between two tries to start Ray again
 
 @dataclass(slots=True)
 class _Slot:
-    """One worker's place: who fills it, what was asked of it, and until when it may take."""
+    """One worker's place: the process in it, what was asked of it, and until when it may take."""
 
     worker: RemoteWorker
     call: Call | None = None

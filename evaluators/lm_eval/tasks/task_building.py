@@ -140,22 +140,23 @@ def _is_written_in_lm_eval(task: str) -> bool:
 
 
 def _located(benchmark: Benchmark) -> tuple[Benchmark, TaskManager]:
-    """Returns where a task is: in the benchmark's folder, else among lm-eval's own.
+    """Returns where a task is: in the benchmark's folders, else among lm-eval's own.
 
-    A task of lm-eval's is built as one, without the folder.
+    A task of lm-eval's is built as one, without the folders.
 
     Raises:
         UnknownTaskError: It is in neither.
     """
     places, known = ["lm-eval"], list[str]()
-    if benchmark.include_path is not None:
-        folder = Path(benchmark.include_path).expanduser()
-        check_place("include_path", folder)
-        check_folder(folder)
-        manager = TaskManager(include_path=str(folder), include_defaults=False)
+    if folders := benchmark.task_folders:
+        for folder in folders:
+            check_place("include_path", folder)
+            check_folder(folder)
+        manager = TaskManager(include_path=[str(folder) for folder in folders], include_defaults=False)
         if benchmark.task in manager.task_index:
             return benchmark, manager
-        places, known = [f"the task files in {folder}", *places], manager.all_tasks
+        named = " and ".join(map(str, folders))
+        places, known = [f"the task files in {named}", *places], manager.all_tasks
     if not known or _is_written_in_lm_eval(benchmark.task):
         manager = _own_tasks()
         if benchmark.task in manager.task_index:

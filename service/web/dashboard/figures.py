@@ -62,7 +62,7 @@ def describe_front(view: FrontView, x: str, y: str) -> str:
     evolved = sum(1 for point in view.front if not point.kind.is_baseline)
     axes = f"{y} over candidates" if x == y else f"{y} against {x}"
     text = (
-        f"{axes} on the {view.split} split: a front of {len(view.front)} candidates, {evolved} of them "
+        f"{axes} on the {view.split} split: a front of {view.front_total} candidates, {evolved} of them "
         f"evolved, {view.dominated_total} dominated ones and {len(view.baselines)} baselines"
     )
     return text + (f"; candidate {view.winner} is the winner." if view.winner is not None else ".")

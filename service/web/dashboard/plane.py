@@ -21,7 +21,8 @@ from service.web.dashboard.formats import is_share, with_error
 
 Theme = Literal["light", "dark"]
 Point = FrontPoint | CandidateView
-MOST_POINTS = 4_000
+MOST_POINTS = 2_500
+MOST_ON_FRONT = 500
 _LONGEST_LABEL = 26
 
 
@@ -92,13 +93,29 @@ class Plane:
         others = [p for p in self.view.dominated if p.number != self.view.winner]
         shown = others[-MOST_POINTS:]
         left_out = f" (newest {len(shown):,})" if len(shown) + 1 < self.view.dominated_total else ""
-        trace = self._marks(f"Dominated{left_out}", shown, "circle", self.palette.cloud, size=5)
-        return None if trace is None else trace.update(opacity=0.5, error_x=None, error_y=None)
+        placed = [(point.number, place) for point in shown if (place := self.place(point)) is not None]
+        if not placed:
+            return None
+        # Thousands of marks: what is said of each follows from its place, and travels once.
+        across = "" if self.x is None else f"{html.escape(self.x.name)}: %{{x{_form(self.x)}}}<br>"
+        return go.Scatter(
+            name=f"Dominated{left_out}",
+            x=[place[0] for _, place in placed],
+            y=[place[1] for _, place in placed],
+            mode="markers",
+            marker={"symbol": "circle", "color": self.palette.cloud, "size": 5},
+            customdata=[number for number, _ in placed],
+            hovertemplate=f"<b>#%{{customdata}}</b><br>{across}"
+            f"{html.escape(self.y.name)}: %{{y{_form(self.y)}}}<extra></extra>",
+            opacity=0.5,
+            cliponaxis=False,
+        )
 
     def front(self) -> go.Scatter | None:
         """Evolved candidates on the front."""
         points = [p for p in self.view.front if not p.kind.is_baseline and p.number != self.view.winner]
-        return self._marks("Front", points, "circle", self.palette.front, size=9)
+        left_out = f" (best {len(self.view.front):,})" if len(self.view.front) < self.view.front_total else ""
+        return self._marks(f"Front{left_out}", points, "circle", self.palette.front, size=9)
 
     def baselines(self) -> go.Scatter | None:
         """Merges that no optimizer proposed."""
@@ -157,6 +174,10 @@ class Plane:
         scores = point.scores.get(self.view.split, [])
         lines = [f"{html.escape(score.benchmark)}: {with_error(score)}" for score in scores]
         return "<br>".join([f"<b>{label_of(point)}</b>", *lines])
+
+
+def _form(objective: ObjectiveFacts) -> str:
+    return ":.1%" if is_share(objective.metric) else ":.4g"
 
 
 def label_of(point: FrontPoint) -> str:

@@ -75,6 +75,21 @@ def test_several_benchmarks_are_inspected_at_once(words: Path) -> None:
     assert [isinstance(one, BenchmarkFacts) for one in found] == [False, True, False]
 
 
+def test_tasks_lie_in_several_folders_and_the_last_ones_count(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_task(first, "words", {"validation": rows(0, 50)}, **CHOICE)
+    write_task(first, "other", {"validation": rows(0, 50)}, **CHOICE)
+    write_task(second, "words", {"validation": rows(0, 200)}, **CHOICE)
+    folders = (str(first), str(second))
+    both = [Benchmark(name=task, task=task, include_path=folders) for task in ("words", "other", "wrods")]
+    words, other, unknown = inspect_benchmarks(both)
+    assert isinstance(words, BenchmarkFacts)
+    assert isinstance(other, BenchmarkFacts)
+    assert words.items["search"] > other.items["search"]
+    assert isinstance(unknown, UnknownTaskError)
+    assert f"{first} and {second}" in unknown.detail
+
+
 def test_an_unknown_task_of_a_folder_is_refused_with_what_is_near(words: Path) -> None:
     error = refusal(words, "wrods")
     assert isinstance(error, UnknownTaskError)

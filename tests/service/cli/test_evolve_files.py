@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from service.cli.spec_file import read_spec_file
 from service.client.client import Client
 from service.specification.reading import read_spec
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, serving
+from tests.service.running import ControlledWorkforce, serving
 
 Parents = dict[str, Path]
 FILE = """\
@@ -41,7 +42,7 @@ model_name: mine
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(tmp_path_factory.mktemp("home"), SteeredWorkforce()) as url, Client(url) as found:
+    with serving(tmp_path_factory.mktemp("home"), ControlledWorkforce()) as url, Client(url) as found:
         yield found
 
 
@@ -174,9 +175,15 @@ def test_flags_of_other_commands_are_still_refused(evomerge: Command, file: Path
     assert "give the file itself" in evomerge("run", "--config", file, code=Exit.USAGE)
     assert "not a whole number" in evomerge("check", file, "--max-fevals", "ten", code=Exit.USAGE)
     assert "has no value" in evomerge("check", file, "--sigma0", code=Exit.USAGE)
-    assert "is given twice" in evomerge(
-        "check", file, "--task-search-path", "a", "--task-search-path", "b", code=Exit.USAGE
-    )
+
+
+def test_task_folders_may_be_several(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    given = [f"--task-search-path={name}" for name in (*folders, folders[0])]
+    spec, mistakes = read_spec(read_spec_file(file, flags=taken_out(given, set())[0]).content)
+    assert spec is not None, mistakes
+    assert spec.tasks_path == tuple(folders)
+    assert f"taken as --set tasks_path={json.dumps(folders)}" in capsys.readouterr().err
 
 
 def test_what_follows_two_dashes_is_no_flag() -> None:

@@ -1,4 +1,4 @@
-"""Specs that ask parts of the items where that makes no sense."""
+"""Specs that ask parts of the items where that makes no sense, or name several folders of tasks."""
 
 from __future__ import annotations
 
@@ -60,3 +60,14 @@ def test_a_score_that_is_no_mean_cannot_be_asked_in_parts(folder: Path) -> None:
     (mistake,) = mistakes(spec_in(folder, rotation={"items": 20}), force)
     assert (mistake.pointer, mistake.code) == ("/rotation", "no_mean")
     assert check(spec_in(folder), force).warnings == ()
+
+
+def test_tasks_may_lie_in_several_folders_each_of_which_must_be_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    checked = check(spec_in(folder, tasks_path=[".", "left"]))
+    assert checked.spec.tasks_path == (str(folder), str(folder / "left"))
+    missing = only_mistake(spec_in(folder, tasks_path=["left", "/nowhere"]))
+    assert (missing.pointer, missing.code) == ("/tasks_path/1", "not_found")
+    assert "there is no folder /nowhere" in missing.detail

@@ -44,6 +44,7 @@ def two_skills(
         split=split,
         objectives=[objective(name) for name in names],
         front=[left, right, at(3, 0.7, 0.5), at(4, 0.5, 0.7)],
+        front_total=4,
         baselines=[left, right, at(2, 0.4, 0.4, "plain average")],
         dominated=[at(5, 0.3, 0.3)],
         dominated_total=1,

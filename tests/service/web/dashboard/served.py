@@ -1,19 +1,20 @@
-"""The whole service behind a real port, for browsers; and where a browser is."""
+"""The whole service behind a real port, for browsers."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.browser import find_browser
 from service.store.database import Database
 from tests.service.running import serving, settings_in
 from tests.service.scripted_workforce import ScriptedWorkforce
 from workers.protocol.messages import Workforce
+
+__all__ = ["Served", "find_browser", "served_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,3 @@ def served_in(home: Path, *, port: int = 0, workforce: Workforce | None = None) 
         database = Database(settings_in(home).database)
         yield Served(url, database)
         database.close()
-
-
-def find_browser() -> str | None:
-    """Returns a Chromium: named by EVOMERGE_TEST_BROWSER, installed, or playwright's own."""
-    named = os.environ.get("EVOMERGE_TEST_BROWSER")
-    if named:
-        return named
-    for command in ("chromium", "chromium-browser", "google-chrome"):
-        if (found := shutil.which(command)) is not None:
-            return found
-    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright"))
-    return next((str(path) for path in sorted(own.glob("chromium-*/chrome-linux*/chrome"))), None)

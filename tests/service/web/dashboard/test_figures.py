@@ -120,6 +120,7 @@ def test_an_empty_front_is_a_figure_without_marks() -> None:
         split="search",
         objectives=[objective("maths"), objective("japanese")],
         front=[],
+        front_total=0,
         baselines=[],
         dominated=[],
         dominated_total=0,
@@ -141,7 +142,7 @@ def test_a_huge_cloud_is_cut_to_the_newest_and_says_so() -> None:
         )
     )
 
-    cloud = found["Dominated (newest 4,000)"]
+    cloud = found[f"Dominated (newest {MOST_POINTS:,})"]
     assert len(cloud["x"]) == MOST_POINTS
     assert cloud["customdata"][-1] == many[-1].number
 
@@ -153,6 +154,7 @@ def test_one_objective_is_drawn_over_the_candidates_with_the_best_so_far() -> No
         split="search",
         objectives=[objective("maths")],
         front=[points[3]],
+        front_total=1,
         baselines=[points[0]],
         dominated=[points[1], points[2], points[4]],
         dominated_total=3,
