@@ -11,13 +11,13 @@ from service.experiment.status import ExperimentStatus
 from service.settings import Settings
 from service.store.database import Database
 from service.store.models import EventRow
-from tests.service.running import SteeredWorkforce, wait_for
+from tests.service.running import ControlledWorkforce, wait_for
 from tests.service.small_experiments import add_experiment, reload
 
 
 def test_that_workers_are_away_and_back_stands_in_status_and_events(sqlite_database: Database) -> None:
     row = add_experiment(sqlite_database)
-    force = SteeredWorkforce()
+    force = ControlledWorkforce()
     force.gate.clear()
     force.trouble = "Ray's raylet has ended"
     runner = threading.Thread(target=Runner(sqlite_database, force, Settings()).run_next)

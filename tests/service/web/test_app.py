@@ -88,7 +88,7 @@ def test_a_service_whose_runner_died_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_service_whose_workers_are_away_is_not_ready(tmp_path: Path) -> None:
-    workforce = SteeredWorkforce()
+    workforce = ControlledWorkforce()
     workforce.trouble = "Ray's raylet has ended"
     app = create_app(settings_in(tmp_path), workforce=workforce)
     with TestClient(app, base_url="http://localhost") as http:
