@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli.exits import Exit
-from service.cli.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
-from service.cli.output import exit_code, note, report, say
+from service.cli.terminal.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
+from service.cli.terminal.output import exit_code, note, report, say
 from service.client.errors import ClientError
 from workers.errors import WorkerError
 
@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Command] = {
         ("evomerge serve", "evomerge serve --home runs --port 8080 --open"),
     ),
     "init": Command(
-        "experiments.init:init",
+        "spec_files.init:init",
         "Write an experiment's file to begin with; asks, or takes over another tool's.",
         (
             "evomerge init",
@@ -49,7 +49,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
     ),
     "schema": Command(
-        "experiments.schema:schema",
+        "spec_files.schema:schema",
         "Print the JSON Schema of an experiment's file, for editors.",
         ("evomerge schema > evomerge.schema.json",),
     ),
@@ -158,7 +158,13 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge export skills winner --to merged",
             "evomerge export skills 17 --to hub:org/name",
             "evomerge export skills front --to hub:org/name",
+            "evomerge export skills winner --to hub:org/name --dry-run",
         ),
+    ),
+    "exports": Command(
+        "experiments.exports:exports",
+        "List exports and how far they are; cancel one.",
+        ("evomerge exports", "evomerge exports --cancel 019ad1f2-7c3e-7a51-9d3f-2b6f0c4a8e11"),
     ),
     "compose": Command(
         "models.compose:compose",

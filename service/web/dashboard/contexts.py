@@ -33,7 +33,7 @@ LAST_PAGE = 10**6
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ReaderChoice:
     """What the reader chose to see; it lives in the query string, so that links keep it.
 
     Attributes:
@@ -121,7 +121,7 @@ class ExperimentContext:
     """
 
     experiment: ExperimentDetail
-    choice: Choice
+    choice: ReaderChoice
     baselines: Sequence[CandidateView]
     verdict: Verdict | None
     candidates: Sequence[CandidateView]
