@@ -38,6 +38,7 @@ class Asking:
             for split in ("search", "selection", "test")
         }
         self.spent: list[Step] = []
+        self._steps = recall_steps(journal)
 
     def record(self, split: Split) -> ExaminationRecord:
         """Returns where steps on a split are written down; its clock begins now."""
@@ -82,13 +83,16 @@ class Asking:
 
     def count(self, key: tuple[int, Split, str]) -> None:
         """Takes in that a step is over."""
-        if (step := recall_steps(self.journal).get(key)) is not None:
+        if key not in self._steps:
+            self._steps = recall_steps(self.journal)
+        if (step := self._steps.get(key)) is not None:
             self.spent.append(step)
 
     def _count(self, split: Split, asked: Sequence[Candidate]) -> None:
-        steps = recall_steps(self.journal)
         keys = [(one.number, split, "") for one in asked]
-        self.spent += [steps[key] for key in keys if key in steps]
+        if any(key not in self._steps for key in keys):
+            self._steps = recall_steps(self.journal)
+        self.spent += [self._steps[key] for key in keys if key in self._steps]
 
     def _batches(self, order: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
         """Yields those that are asked side by side: time is looked at in between."""
@@ -106,10 +110,11 @@ class Asking:
         reserved: int,
     ) -> list[Candidate]:
         """Returns those to be asked; what was stored by an earlier examination costs nothing."""
-        steps, due, pending = recall_steps(self.journal), [], 0
+        due: list[Candidate] = []
+        pending = 0
         for one in batch:
             stored = one.number in known
-            is_free = stored and (one.number, split, "") not in steps
+            is_free = stored and (one.number, split, "") not in self._steps
             cost = 0 if is_free else self.items(split)
             allowed = self.budget.allows(self.spent, pending + cost, reserved=reserved)
             if stored or one.number in must or allowed:
@@ -119,10 +124,10 @@ class Asking:
 
     def _known(self, split: Split, batch: Sequence[Candidate]) -> dict[int, Outcome]:
         """Returns what is stored of these, failures too."""
-        steps, numbers = recall_steps(self.journal), {one.number for one in batch}
+        numbers = {one.number for one in batch}
         known = {n: outcome for n, outcome in self.journal.recall_split(split).items() if n in numbers}
         for one in batch:
-            step = steps.get((one.number, split, ""))
+            step = self._steps.get((one.number, split, ""))
             if step is not None and step.failure is not None:
                 known[one.number] = Failed(one.id, 1, step.failure)
         return known

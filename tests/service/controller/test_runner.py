@@ -200,7 +200,7 @@ def test_killed_again_and_again_a_run_still_ends_as_if_nothing_had_happened(
     row = add_experiment(sqlite_database, name="killed often")
     deaths = 0
     while reload(sqlite_database, row).status is not _S.SUCCEEDED and deaths < 50:
-        fuse = Fuse(36)  # a few candidates per life
+        fuse = Fuse(48)  # a few candidates per life
         try:
             with mortal(sqlite_database, fuse):
                 drive(sqlite_database, MortalWorkforce(fuse, benchmarks=OBJECTIVES))
