@@ -1,4 +1,4 @@
-"""The three splits of a benchmark's items, and who may see which.
+"""The three splits of a benchmark's items, and which part of the system sees which.
 
 *search* is what the optimizer is told, *selection* picks the winner, *test* is read once, for the
 report (Akiba et al., arXiv 2403.13187, section 4; winner's curse: Cawley & Talbot, JMLR 2010).

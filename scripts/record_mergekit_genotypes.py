@@ -1,4 +1,4 @@
-"""Records what mergekit 0.1.5 makes of genotypes, for `tests/search_spaces/test_mergekit_evolve.py`.
+"""Records what mergekit 0.1.5 makes of genotypes, for `tests/search_spaces/spaces/test_mergekit_evolve.py`.
 
     python -m venv /tmp/mergekit && /tmp/mergekit/bin/pip install mergekit==0.1.5
     /tmp/mergekit/bin/python -m scripts.record_mergekit_genotypes
@@ -16,7 +16,7 @@ import torch
 from mergekit.common import ModelReference
 from mergekit.evo.genome import ModelGenome, ModelGenomeDefinition
 
-from tests.search_spaces.genotypes import CASES, LAYERS, RECORDED, digest, genotype, normal_of_mergekit
+from tests.search_spaces.spaces.genotypes import CASES, LAYERS, RECORDED, digest, genotype, normal_of_mergekit
 
 
 def recorded(case: str) -> dict[str, object]:

@@ -35,5 +35,5 @@ def answer_with(network: PreTrainedModel, engine: Engine) -> None:
 
 
 def engine_of(network: PreTrainedModel) -> Engine | None:
-    """Returns who continues a network's prompts; None where it does so itself."""
+    """Returns the engine that continues a network's prompts; None where it does so itself."""
     return _ENGINES.get(network)

@@ -6,7 +6,7 @@ error: the candidate is pruned once D + z * se(D) < 0, one-sided.  A pruned cand
 incumbent's score on all items plus the mean difference on those seen (a control variate: Owen,
 Monte Carlo theory, 8.9), which is far less noisy than its own mean over a few items.
 
-Torch-free and pure: who asks the items is the worker's business.
+Torch-free and pure: asking the items is the worker's task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Z = 2.3  # one-sided 1 % at each look
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Whom a candidate races, and when it has lost.
+    """The rival that a candidate races, and when it has lost.
 
     Attributes:
         incumbent: The incumbent's fitness (larger is better) on each item that the candidate will be

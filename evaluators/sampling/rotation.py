@@ -1,12 +1,12 @@
 """Rotation: every generation answers another part of the items, and each part is like the whole.
 
 Items are laid out in a row, and the g-th of G generations takes every G-th one from the g-th on: after
-G generations all have been asked once, and a new turn begins.  The row is sorted by who among the
-references (the parents, who answered everything) is right about an item, and among equals by how many
+G generations all have been asked once, and a new turn begins.  The row is sorted by which of the
+references (the parents, which answered everything) are right about an item, and among equals by how many
 of all models asked so far were.  So each part holds its share of every kind of item, and of hard and
 easy ones, as systematic sampling from a sorted list does (Cochran, Sampling Techniques, chapter 8).
 
-Torch-free and pure: who asks the items is the worker's business.
+Torch-free and pure: asking the items is the worker's task.
 """
 
 from __future__ import annotations

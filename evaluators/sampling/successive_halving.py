@@ -1,8 +1,8 @@
 """Successive halving: all candidates answer few items, the better part answers more, and so on.
 
 The alternative to racing where there is no incumbent yet, or where a whole generation is at hand
-(Jamieson & Talwalkar, arXiv 1502.07943, algorithm 1, with items as the resource).  Pure: who asks
-the items is the caller's business, and items answered on one rung are not asked again on the next.
+(Jamieson & Talwalkar, arXiv 1502.07943, algorithm 1, with items as the resource).  Pure: asking
+the items is the caller's task, and items answered on one rung are not asked again on the next.
 """
 
 from __future__ import annotations

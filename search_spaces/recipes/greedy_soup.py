@@ -17,7 +17,7 @@ from search_spaces.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class GreedySoup:
+class Soup:
     """What was cooked.
 
     Attributes:
@@ -36,7 +36,7 @@ def greedy_soup(
     evaluate: Callable[[Recipe], float],
     *,
     accept: Literal["greater", "greater_or_equal"] = "greater",
-) -> GreedySoup:
+) -> Soup:
     """Returns the soup of the best model and of every other that makes it better, tried in order.
 
     Args:
@@ -53,13 +53,13 @@ def greedy_soup(
     for parent, value in scores.items():
         _check(value, str(parent))
     ranked = sorted(scores, key=lambda parent: scores[parent])[::-1]
-    soup = GreedySoup(uniform_soup(ranked[:1]), (ranked[0],), scores[ranked[0]])
+    soup = Soup(uniform_soup(ranked[:1]), (ranked[0],), scores[ranked[0]])
     for parent in ranked[1:]:
         ingredients = (*soup.ingredients, parent)
         recipe = uniform_soup(ingredients)
         score = _check(evaluate(recipe), "evaluate")
         if score > soup.score or (accept == "greater_or_equal" and score == soup.score):
-            soup = GreedySoup(recipe, ingredients, score)
+            soup = Soup(recipe, ingredients, score)
     return soup
 
 

@@ -1,7 +1,7 @@
 """The search space of mergekit-evolve: its files, its genotypes, the same recipes.
 
 A genotype gives the recipe that mergekit 0.1.5 makes of it, whose number format is bfloat16 unless
-another is asked for (`tests/search_spaces/test_mergekit_evolve.py` holds it to recorded ones).  What
+another is asked for (`tests/search_spaces/spaces/test_mergekit_evolve.py` holds it to recorded ones).  What
 changes no model is left out of ours: `int8_mask`, slerp's `normalize` and per-model `weight`, and the
 base's own genes in the methods that add task vectors to it.
 """

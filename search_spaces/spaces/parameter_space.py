@@ -191,7 +191,7 @@ class ParameterSpace:
     ) -> Slice:
         def own(owner: Parent | None) -> dict[str, Parameter]:
             return {
-                name: self._parameter(places, group) for (name, who), places in genes.items() if who == owner
+                name: self._parameter(places, group) for (name, of), places in genes.items() if of == owner
             }
 
         sources = [Source(parent=p, layers=(start, end), parameters=own(p)) for p in self.pool.parents]

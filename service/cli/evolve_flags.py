@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class EvolveFlag:
     """One flag of mergekit-evolve.
 
     Attributes:
@@ -40,31 +40,33 @@ class Flag:
     is_loss: bool = False
 
 
-FLAGS: Mapping[str, Flag] = {
-    "max-fevals": Flag(int, "budget.candidates"),
-    "timeout": Flag(float, "budget.seconds"),
-    "random-seed": Flag(int, "seed"),
-    "sigma0": Flag(float, "optimizer.sigma"),
-    "force-population-size": Flag(int, "optimizer.population"),
-    "batch-size": Flag(int, "batch_size"),
-    "task-search-path": Flag(str, "tasks_path"),
-    "vllm": Flag(None, "backend"),
-    "storage-path": Flag(str, says="taken as --home; best_config.yaml and final_model are written there"),
-    "save-final-model": Flag(None, says="the winner is exported to final_model in the storage path"),
-    "num-gpus": Flag(int, says="taken as the number of workers of a service that is started for this"),
-    "strategy": Flag(str, says=f"{_BUSY}; see optimizer.steady_state"),
-    "in-memory": Flag(None, says=_LIVE),
-    "merge-cuda": Flag(None, says=_LIVE),
-    "reshard": Flag(None, says="not needed: parents are read as they are"),
-    "allow-crimes": Flag(None, says="not needed: what cannot be merged is refused by name"),
-    "trust-remote-code": Flag(None, says="code that comes with a model is never run", is_loss=True),
-    "load-in-8bit": Flag(None, says="candidates are evaluated in the merge's own format", is_loss=True),
-    "load-in-4bit": Flag(None, says="candidates are evaluated in the merge's own format", is_loss=True),
-    _UNDERSTOOD: Flag(None, says="public benchmarks are searched on"),
-    "wandb": Flag(None, says=_SENT),
-    "use-wandb": Flag(None, says=_SENT),
-    "wandb-project": Flag(str, says=_SENT),
-    "wandb-entity": Flag(str, says=_SENT),
+FLAGS: Mapping[str, EvolveFlag] = {
+    "max-fevals": EvolveFlag(int, "budget.candidates"),
+    "timeout": EvolveFlag(float, "budget.seconds"),
+    "random-seed": EvolveFlag(int, "seed"),
+    "sigma0": EvolveFlag(float, "optimizer.sigma"),
+    "force-population-size": EvolveFlag(int, "optimizer.population"),
+    "batch-size": EvolveFlag(int, "batch_size"),
+    "task-search-path": EvolveFlag(str, "tasks_path"),
+    "vllm": EvolveFlag(None, "backend"),
+    "storage-path": EvolveFlag(
+        str, says="taken as --home; best_config.yaml and final_model are written there"
+    ),
+    "save-final-model": EvolveFlag(None, says="the winner is exported to final_model in the storage path"),
+    "num-gpus": EvolveFlag(int, says="taken as the number of workers of a service that is started for this"),
+    "strategy": EvolveFlag(str, says=f"{_BUSY}; see optimizer.steady_state"),
+    "in-memory": EvolveFlag(None, says=_LIVE),
+    "merge-cuda": EvolveFlag(None, says=_LIVE),
+    "reshard": EvolveFlag(None, says="not needed: parents are read as they are"),
+    "allow-crimes": EvolveFlag(None, says="not needed: what cannot be merged is refused by name"),
+    "trust-remote-code": EvolveFlag(None, says="code that comes with a model is never run", is_loss=True),
+    "load-in-8bit": EvolveFlag(None, says="candidates are evaluated in the merge's own format", is_loss=True),
+    "load-in-4bit": EvolveFlag(None, says="candidates are evaluated in the merge's own format", is_loss=True),
+    _UNDERSTOOD: EvolveFlag(None, says="public benchmarks are searched on"),
+    "wandb": EvolveFlag(None, says=_SENT),
+    "use-wandb": EvolveFlag(None, says=_SENT),
+    "wandb-project": EvolveFlag(str, says=_SENT),
+    "wandb-entity": EvolveFlag(str, says=_SENT),
 }  # fmt: skip
 _SHORT = {"-s": "strategy"}
 _INVENTED = {

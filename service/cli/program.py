@@ -158,7 +158,13 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge export skills winner --to merged",
             "evomerge export skills 17 --to hub:org/name",
             "evomerge export skills front --to hub:org/name",
+            "evomerge export skills winner --to hub:org/name --dry-run",
         ),
+    ),
+    "exports": Command(
+        "experiments.exports:exports",
+        "List exports and how far they are; cancel one.",
+        ("evomerge exports", "evomerge exports --cancel 019ad1f2-7c3e-7a51-9d3f-2b6f0c4a8e11"),
     ),
     "compose": Command(
         "models.compose:compose",

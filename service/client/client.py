@@ -30,6 +30,7 @@ from service.reports.views import (
     ExperimentPage,
     ExperimentView,
     ExportPage,
+    ExportPreview,
     ExportView,
     FrontView,
     ValidationView,
@@ -270,6 +271,29 @@ class Client:
         }
         headers = {"Idempotency-Key": uuid4().hex}
         return self._view(ExportView, "POST", f"{experiment_at(key)}/exports", json=body, headers=headers)
+
+    def preview_export(
+        self,
+        key: str | UUID,
+        candidate: int | str = "winner",
+        **options: Any,  # noqa: ANN401 - JSON
+    ) -> ExportPreview:
+        """Returns what the same `export` would write and change; nothing is written.
+
+        Raises:
+            ApiError: There is no such candidate, or it cannot be exported so.
+        """
+        body = {"candidate": candidate, **options}
+        path = f"{experiment_at(key)}/exports/preview"
+        return self._view(ExportPreview, "POST", path, json=body, timeout=UNHURRIED)
+
+    def cancel_export(self, export: UUID | str) -> ExportView:
+        """Gives an export up; one that is under way ends within seconds.
+
+        Raises:
+            ApiError: There is none, or it has ended.
+        """
+        return self._view(ExportView, "POST", f"/api/v1/exports/{export}/cancel")
 
     def exports(self, *, page_size: int = 50, page_token: str | None = None) -> ExportPage:
         """Returns exports, newest first."""

@@ -160,7 +160,7 @@ def _answer_to(
 
 
 def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:
-    """Returns who is examined: all baselines, the best candidates, and as many more of the front.
+    """Returns the examined candidates: all baselines, the best, and as many more of the front.
 
     Those that break constraints are worse than all that keep them.
     Each recipe is examined once; of equal ones the first stands for all.

@@ -126,7 +126,7 @@ def _subject(
         terms=terms,
         licence=judge(terms) if terms else None,
         accepted=bool(row.options.get("accept_licences", False)),
-        sheets={one.benchmark: one.sheet for one in searched if one.sheet},
+        item_sets={one.benchmark: one.item_set for one in searched if one.item_set},
         picture=PICTURE_FILE if picture is not None else None,
         dtype=row.options.get("dtype"),
         siblings=_siblings(front, row),

@@ -87,6 +87,22 @@ def request_export(
 ) -> ExportRow:
     """Puts an export into the queue, after checking all that can be checked from here.
 
+    Raises:
+        ServiceError: As `checked_export`.
+    """
+    number, target = checked_export(repository, settings, experiment, wanted, problems)
+    return repository.create_export(experiment.id, number, target, wanted.options)
+
+
+def checked_export(
+    repository: Repository,
+    settings: Settings,
+    experiment: ExperimentRow,
+    wanted: Wanted,
+    problems: Sequence[Problem] = (),
+) -> tuple[int, str]:
+    """Returns the candidate's number and the target as it is kept, after all that can be checked from here.
+
     Args:
         repository: Of the transaction.
         settings: The service's.
@@ -113,7 +129,7 @@ def request_export(
     target = checked_target(target, settings.export_roots, replace=wanted.replace)
     _check_family(target, number, wanted.family)
     _check_licences(problems)
-    return repository.create_export(experiment.id, number, target, wanted.options)
+    return number, target
 
 
 def _check_family(target: str, number: int, family: Sequence[int]) -> None:

@@ -42,7 +42,7 @@ class CmaEs(Optimizer):
     2304.03473).  That pays where fitness is the mean of few items, and costs where it is exact; `auto`
     goes by what was told before the run begins.
 
-    Constraints: of a generation, those who break them rank last, by how much they break them.
+    Constraints: of a generation, candidates that break them rank last, by how much they break them.
     """
 
     smallest_population: ClassVar[int] = 3

@@ -94,7 +94,7 @@ class CycleQd(Breeding):
         """Returns the point with one parent's coefficients changed, and what kind of mutation it was."""
         owners = sorted({owner for owner in self._owners if owner is not None})
         owner = owners[rng.integers(len(owners))] if owners else None
-        its = np.array([who == owner for who in self._owners])
+        its = np.array([each == owner for each in self._owners])
         fresh = rng.random(len(position))
         if (self._is_svd & its).any():
             return np.where(self._is_svd & its, fresh, position), "singular value mutation"

@@ -139,7 +139,7 @@ class GenomeSearch(Breeding):
         return np.where(changes, np.where(self.is_real, moved, rng.random(len(position))), position)
 
     def learn(self, evaluation: Evaluation) -> None:
-        """Keeps the candidate; once a generation is complete, selects who stays."""
+        """Keeps the candidate; once a generation is complete, selects the members that stay."""
         rank = self.rank(evaluation)
         if self._best is None or rank > self.rank(self._best):
             self._best = evaluation

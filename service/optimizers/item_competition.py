@@ -36,7 +36,7 @@ def item_scores(members: Sequence[Evaluation], weights: Sequence[float]) -> Scor
 
 
 def shared_fitness(scores: Scores, alpha: float) -> Scores:
-    """Returns what each member wins where all who answer an item share it, shape [P].
+    """Returns what each member wins where all that answer an item share it, shape [P].
 
     f_i = sum over j of s_ij c_j / (z_j^alpha + eps), with z_j the sum of all members' scores and c_j
     the best one (equation 4): an item that few answer is worth more to each of them.
@@ -48,8 +48,8 @@ def shared_fitness(scores: Scores, alpha: float) -> Scores:
 def attraction(scores: Scores, place: int) -> Scores:
     """Returns how much each member adds to the one at `place`, shape [P]; nothing to itself.
 
-    g(A, B) = sum over j of c_j / (z_j + eps) max(s_Bj - s_Aj, 0) (equation 5): who answers what the
-    other cannot, above all where few can.
+    g(A, B) = sum over j of c_j / (z_j + eps) max(s_Bj - s_Aj, 0) (equation 5): a partner answers what
+    the other cannot, above all where few can.
     """
     worth = scores.max(axis=0) / (scores.sum(axis=0) + EPSILON)
     return np.asarray(np.maximum(scores - scores[place], 0.0) @ worth, dtype=np.float64)

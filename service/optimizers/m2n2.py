@@ -32,7 +32,7 @@ class M2n2(Breeding):
     declared_options: ClassVar[Mapping[str, Option]] = {
         "archive": Option(15, "members that may breed", 2, 1000),
         "warm_up": Option(20, "random merges of the baselines before anyone is chosen", 0, 50),
-        "alpha": Option(1.0, "how much those who answer the same item share it", 0.0, 10.0),
+        "alpha": Option(1.0, "how much members that answer the same item share it", 0.0, 10.0),
         "mixing": Option("slerp", "how coefficients are mixed", choices=("slerp", "lerp")),
     }
 

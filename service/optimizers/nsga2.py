@@ -16,7 +16,7 @@ class Nsga2(Genetic):
     """Breeds from the least dominated candidates, those in thin regions of the front first.
 
     Evolved candidates compete with the members once a generation of them has been told.  A candidate that
-    keeps the constraints dominates those who break them, and of two who break them the one who breaks
+    keeps the constraints dominates those that break them, and of two that break them the one that breaks
     them less (section VI-A).
     """
 

@@ -175,14 +175,14 @@ def score_views(evaluations: Iterable[EvaluationRow]) -> dict[Split, list[ScoreV
                 stderr=row.stderr,
                 higher_is_better=row.higher_is_better,
                 items=row.items,
-                is_part=row.places is not None,
+                is_part=row.item_indices is not None,
             )
         )
     return found
 
 
 def front_numbers(repository: Repository, experiment_id: UUID) -> frozenset[int]:
-    """Returns who is on the front of the search split since the last generation was told."""
+    """Returns which candidates are on the front of the search split since the last generation was told."""
     last = repository.last_generation(experiment_id)
     return frozenset(last.front) if last else frozenset()
 

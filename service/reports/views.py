@@ -269,6 +269,31 @@ class ExportView(View):
     verified: str | None = None
 
 
+class ExportPreview(View):
+    """What an export would write and change; nothing was written.
+
+    Attributes:
+        files: Bytes by name; null where they are known only afterwards.
+        bytes: Of all files whose size is known.
+        card: The text of README.md.
+        licence: What the parents' licences come to together; None where they were not looked at.
+        licence_findings: What stands in the way of publishing.
+        change: What would become of the target, in a sentence.
+        refusals: Why the export would be refused as things stand.
+    """
+
+    candidate: int
+    target: str
+    files: dict[str, int | None]
+    bytes: int
+    card: str
+    licence: str | None
+    licence_findings: list[str]
+    change: str
+    refusals: list[str]
+    notes: list[str]
+
+
 class MistakeView(View):
     """One thing that is wrong with a spec."""
 

@@ -115,7 +115,9 @@ class Dispatcher:
         self._reevaluation_record = again
         self.outcomes: dict[int, Outcome] = {}
         self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
-        self.interim: dict[int, tuple[EvaluationRequest, Scored]] = {}  # who may be asked more, by number
+        self.interim: dict[
+            int, tuple[EvaluationRequest, Scored]
+        ] = {}  # those that may be asked more, by number
         self.again: dict[tuple[int, int], Reevaluation] = {}  # by candidate and later generation
         self._scored: dict[tuple[str, ItemIndices | None], Scored] = {}
         self._queue: deque[EvaluationRequest] = deque()

@@ -8,7 +8,7 @@ path: what the journal remembers is told again, what it does not know is done.
 A schedule says after how many tells each candidate is asked for: after the generation before its
 own, or as soon as the one a window ahead was told, so that no worker waits for a slower one.  As
 that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
-(`plan.order`), candidates depend on who was faster; then the order of telling is what is remembered.
+(`plan.order`), candidates depend on which worker was faster; then the order of telling is what is remembered.
 
 Which items a candidate is asked is up to the fidelity policy: where a generation answers a part of the
 items only, the elites answer it as well, and their new scores are told before that generation.

@@ -1,4 +1,4 @@
-"""When a candidate may be asked for, and who is told next: generations, or a sliding window.
+"""When a candidate may be asked for, and which are told next: generations, or a sliding window.
 
 Law 1 says that a genome depends on the evaluations told before it was asked for.  A schedule fixes
 how many those are by the candidate's number alone.  So neither the number of workers, nor their
@@ -19,7 +19,7 @@ class Schedule(Protocol):
         ...
 
     def told_together(self, told: int) -> range:
-        """Returns the numbers of those who are told next, in one go."""
+        """Returns the numbers of the candidates that are told next, in one go."""
         ...
 
     def generation(self, number: int) -> int:

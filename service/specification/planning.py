@@ -133,7 +133,7 @@ def window_for(
 
 
 def algorithm_for(spec: ExperimentSpec, space: SearchSpace) -> ChosenAlgorithm:
-    """Returns who searches, and why."""
+    """Returns the optimizer's name, and why it was chosen."""
     return choose_algorithm(
         spec.optimizer.algorithm,
         space.variables,

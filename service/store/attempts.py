@@ -25,7 +25,7 @@ MOST_CRASHES = 2  # controllers that may end with a candidate out, before it is 
 class Attempts:
     """One controller's attempts at one experiment's assignments.
 
-    It opens no transactions: each method's session is its caller's, who holds the lease.
+    It opens no transactions: each method's session is that of its caller, which holds the lease.
     """
 
     def __init__(self, experiment_id: UUID, owner: str) -> None:

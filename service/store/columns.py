@@ -99,7 +99,14 @@ def score_cells(
     """Returns the scores of scored candidates on a split; of `numbers` alone where they are given."""
     row, score = CandidateRow, EvaluationRow
     query = (
-        select(row.number, score.benchmark, score.value, score.stderr, score.items, score.places.is_not(None))
+        select(
+            row.number,
+            score.benchmark,
+            score.value,
+            score.stderr,
+            score.items,
+            score.item_indices.is_not(None),
+        )
         .join(score, score.candidate_id == row.id)
         .where(row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED, score.split == split)
     )

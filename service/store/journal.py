@@ -80,7 +80,7 @@ class DatabaseJournal:
             yield session
 
     def _check_deadline(self) -> None:
-        """Refuses to go on once the lease may have ended, though nobody has taken it yet."""
+        """Refuses to go on once the lease may have ended, though it has not been taken yet."""
         if not self.held():
             raise LeaseLostError(self.experiment_id)
 

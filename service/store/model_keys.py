@@ -77,8 +77,8 @@ def known_scores(session: Session, key: str) -> tuple[Score, ...]:
     found: dict[str, list[Score]] = {}
     for row in session.scalars(query):
         for evaluation in row.evaluations:
-            if evaluation.split == "search" and evaluation.sheet:
-                same = found.setdefault(f"{evaluation.benchmark}\n{evaluation.sheet}", [])
+            if evaluation.split == "search" and evaluation.item_set:
+                same = found.setdefault(f"{evaluation.benchmark}\n{evaluation.item_set}", [])
                 same.append(score_of(evaluation))
     return tuple(score for same in found.values() for score in _enough(same))
 

@@ -190,9 +190,9 @@ class EvaluationRow(Base):
         position: The benchmark's place among the objectives.
         items: How many items were asked.
         per_item: The metric on each item, packed (see `service.store.rows`).
-        sheet: Fingerprint of what was asked; None where it is not known.
+        item_set: Fingerprint of what was asked; None where it is not known.
         value, stderr: Over the items asked; where those were a part, an estimate for all of them.
-        places: Which items of the split were asked, packed; None where all were.
+        item_indices: Which items of the split were asked, packed; None where all were.
         notes: What happened while asking, as counts of items by name; None where nothing did.
         margins: Each item's margin, packed; None where they are not known.
     """
@@ -211,8 +211,8 @@ class EvaluationRow(Base):
     higher_is_better: Mapped[bool]
     items: Mapped[int] = mapped_column(Integer)
     per_item: Mapped[bytes]
-    sheet: Mapped[str | None] = mapped_column(Text)
-    places: Mapped[bytes | None]
+    item_set: Mapped[str | None] = mapped_column("sheet", Text)
+    item_indices: Mapped[bytes | None] = mapped_column("places")
     notes: Mapped[Json | None]
     margins: Mapped[bytes | None]
 

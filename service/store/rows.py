@@ -32,13 +32,13 @@ def unpack(blob: bytes) -> tuple[float, ...]:
     return tuple(np.frombuffer(zlib.decompress(blob), dtype="<f4").tolist())
 
 
-def pack_places(places: Sequence[int]) -> bytes | None:
+def pack_indices(indices: Sequence[int]) -> bytes | None:
     """Returns one blob of item numbers: little-endian uint32, compressed; None where there are none."""
-    return zlib.compress(np.asarray(places, dtype="<u4").tobytes(), level=1) if places else None
+    return zlib.compress(np.asarray(indices, dtype="<u4").tobytes(), level=1) if indices else None
 
 
-def unpack_places(blob: bytes | None) -> tuple[int, ...]:
-    """Returns the item numbers of a blob that `pack_places` made."""
+def unpack_indices(blob: bytes | None) -> tuple[int, ...]:
+    """Returns the item numbers of a blob that `pack_indices` made."""
     return () if blob is None else tuple(np.frombuffer(zlib.decompress(blob), dtype="<u4").tolist())
 
 
@@ -90,8 +90,8 @@ def evaluation_rows(candidate_id: UUID, split: Split, scores: Sequence[Score]) -
             "higher_is_better": score.higher_is_better,
             "items": len(score.per_item),
             "per_item": pack(score.per_item),
-            "sheet": score.item_set or None,
-            "places": pack_places(score.item_indices),
+            "item_set": score.item_set or None,
+            "item_indices": pack_indices(score.item_indices),
             "notes": dict(score.notes) or None,
             "margins": pack(score.margins) if score.margins else None,
         }
@@ -172,8 +172,8 @@ def score_of(row: EvaluationRow) -> Score:
         stderr=row.stderr,
         higher_is_better=row.higher_is_better,
         per_item=unpack(row.per_item),
-        item_indices=unpack_places(row.places),
-        item_set=row.sheet or "",
+        item_indices=unpack_indices(row.item_indices),
+        item_set=row.item_set or "",
         notes=tuple(sorted((row.notes or {}).items())),
         margins=() if row.margins is None else unpack(row.margins),
     )

@@ -10,15 +10,15 @@ from service.exports.card.model_card import model_card
 from service.exports.card.subject import Subject
 from service.reports.views import ExperimentDetail
 from service.trackers.points import score_values
-from service.trackers.tracker import Ending
+from service.trackers.tracker import RunEnding
 from workers.protocol.card_marks import filled_in
 
 
-def ending_of(client: Client, experiment: ExperimentDetail, step: int) -> Ending:
+def ending_of(client: Client, experiment: ExperimentDetail, step: int) -> RunEnding:
     """Returns how an experiment ended."""
     winner = experiment.winner
     if winner is None:
-        return Ending(step, experiment.status.value, {}, {})
+        return RunEnding(step, experiment.status.value, {}, {})
     candidate = client.candidate(experiment.id, winner.number)
     values = {"winner": float(winner.number)}
     for split in ("selection", "test"):
@@ -36,4 +36,4 @@ def ending_of(client: Client, experiment: ExperimentDetail, step: int) -> Ending
         )
     )
     card = filled_in(card, "no checkpoint is written until the candidate is exported")
-    return Ending(step, experiment.status.value, values, {"recipe.yml": recipe, "card.md": card})
+    return RunEnding(step, experiment.status.value, values, {"recipe.yml": recipe, "card.md": card})

@@ -13,7 +13,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
-from service.trackers.tracker import Ending, Point, RunFacts, Tracker
+from service.trackers.tracker import Point, RunEnding, RunFacts, Tracker
 
 EXPERIMENT = "evomerge"
 BATCH = 1000  # points that MLflow takes at once
@@ -56,7 +56,7 @@ class MlflowTracker(Tracker):
         for start in range(0, len(metrics), BATCH):
             self._client.log_batch(self._run, metrics=metrics[start : start + BATCH])
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: RunEnding) -> None:
         """Writes the winner's scores as metrics, recipe and card as artifacts."""
         for name, value in ending.values.items():
             self._client.log_metric(self._run, _named(name), value, step=ending.step)

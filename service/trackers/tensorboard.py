@@ -15,7 +15,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from service.trackers.tracker import Ending, Point, RunFacts, Tracker
+from service.trackers.tracker import Point, RunEnding, RunFacts, Tracker
 
 
 class TensorBoardTracker(Tracker):
@@ -43,7 +43,7 @@ class TensorBoardTracker(Tracker):
                 self._add(scalar_pb(name, value), point.step, point.at.timestamp())
         self._writer.flush()
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: RunEnding) -> None:
         """Writes the winner's scores as scalars, recipe and card as texts."""
         for name, value in ending.values.items():
             self._add(scalar_pb(name, value), ending.step)

@@ -44,7 +44,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunEnding:
     """How an experiment ended.
 
     Attributes:
@@ -76,7 +76,7 @@ class Tracker(ABC):
         """Writes points, so that they are kept when this returns."""
 
     @abstractmethod
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: RunEnding) -> None:
         """Writes what the experiment found; it may still be extended, and then go on."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import os
 
 import wandb
 
-from service.trackers.tracker import Ending, Point, RunFacts, Tracker
+from service.trackers.tracker import Point, RunEnding, RunFacts, Tracker
 
 PROJECT = "evomerge"
 
@@ -47,7 +47,7 @@ class WandbTracker(Tracker):
         for point in points:
             self._run.log(dict(point.values), step=point.step)
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: RunEnding) -> None:
         """Writes the winner's scores into the summary, recipe and card as an artifact."""
         self._run.summary.update({"status": ending.status, **ending.values})
         if ending.texts:

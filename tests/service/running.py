@@ -34,7 +34,7 @@ from workers.protocol.messages import (
 PATIENCE = 30.0
 
 
-class SteeredWorkforce(ScriptedWorkforce):
+class ControlledWorkforce(ScriptedWorkforce):
     """A scripted workforce that answers only while its gate is open, and writes what it exports.
 
     Attributes:

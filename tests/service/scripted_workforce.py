@@ -21,8 +21,10 @@ from workers.protocol.messages import (
     BenchmarkProblem,
     BenchmarkReport,
     Exported,
+    ExportInquiry,
     ExportOrder,
     Failed,
+    ForeseenExport,
     Interrupted,
     Job,
     JobResult,
@@ -132,6 +134,9 @@ class ScriptedWorkforce:
             places = range(len(job.parents))
             pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
             return KinshipReport(job.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
+        if isinstance(job, ExportInquiry):
+            files: dict[str, int | None] = {"model.safetensors": 1000}
+            return ForeseenExport(files | {"README.md": len(job.order.card.encode())}, "would be filled")
         if not isinstance(job, ExportOrder):
             raise TypeError(f"the script has no answer to a {type(job).__name__}")
         return Exported(job.folder, ("config.json", "model.safetensors"), 1000, job.recipe.digest)

@@ -139,7 +139,7 @@ def is_unread(name: str, layer: int | None, layers: int, config: Mapping[str, An
 
 
 def is_sense(name: str) -> bool:
-    """Says whether a tensor of a model that also sees or hears belongs to another part by its name."""
+    """Says by its name whether a tensor belongs to a part that reads images or sound."""
     return any(word in name for word in _SENSES)
 
 

@@ -18,7 +18,7 @@ finetuning moves weights by some per cent, models trained apart are sqrt(2) away
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Concern:
     """Something to know: about whom, what it is, and what to do."""
 
     field: str
@@ -50,8 +50,8 @@ class Comparison:
 class Concerns:
     """What parents bring along that a merge is refused for, and what is to be minded."""
 
-    refusals: tuple[Finding, ...] = ()
-    warnings: tuple[Finding, ...] = ()
+    refusals: tuple[Concern, ...] = ()
+    warnings: tuple[Concern, ...] = ()
 
 
 def concerns_of(layouts: Sequence[Layout], *, averaged: bool, based: bool) -> Concerns:
@@ -90,10 +90,10 @@ def settings_that_differ(
                 detail = f"{each.key} ({each.effect}) is {each.mine}, in {owner.parent} it is {each.theirs}"
             if each.refused:
                 remedy = "merge models that compute alike: equal shapes do not make them one network"
-                refusals.append(Finding(str(layout.parent), detail, remedy))
+                refusals.append(Concern(str(layout.parent), detail, remedy))
             else:
                 remedy = f"the merged model computes with that of {owner.parent}, its tokenizer's owner"
-                warnings.append(Finding(str(layout.parent), detail, remedy))
+                warnings.append(Concern(str(layout.parent), detail, remedy))
     return Concerns(tuple(refusals), tuple(warnings))
 
 
@@ -130,18 +130,18 @@ def _evidence(layout: Layout, first: Layout, distance: float | None, *, same_sha
         yield f"sampled weights are {distance:.1%} of their length apart: {verdict}"
 
 
-def copies(comparisons: Sequence[Comparison]) -> Iterator[Finding]:
+def copies(comparisons: Sequence[Comparison]) -> Iterator[Concern]:
     """Yields models that may be there twice."""
     for compared in comparisons:
         if compared.distance == 0.0 and compared.same_shapes:
             detail = f"its sampled weights are those of {compared.other}"
-            yield Finding(compared.parent, detail, "see whether it is the same model twice")
+            yield Concern(compared.parent, detail, "see whether it is the same model twice")
 
 
-def unrelated(comparisons: Sequence[Comparison], *, based: bool = False) -> Iterator[Finding]:
+def unrelated(comparisons: Sequence[Comparison], *, based: bool = False) -> Iterator[Concern]:
     """Yields what speaks against the base of a method on task vectors, or against averaging at all."""
     needs = "task vectors from it make no sense" if based else "averages of such fail"
     for compared in comparisons:
         if compared.distance is not None and compared.distance >= RELATED:
             detail = f"its weights look unrelated to {compared.other}'s: {needs}"
-            yield Finding(compared.parent, detail, "merge models that come from one, or align them first")
+            yield Concern(compared.parent, detail, "merge models that come from one, or align them first")

@@ -20,7 +20,7 @@ from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.licences.verdict import ParentTerms, judge
 from workers.compatibility.parent_concerns import (
     Comparison,
-    Finding,
+    Concern,
     comparisons_of,
     copies,
     settings_that_differ,
@@ -29,7 +29,7 @@ from workers.compatibility.parent_concerns import (
 from workers.compatibility.parent_facts import ParentFacts, facts_of
 from workers.errors import WorkerError
 
-__all__ = ["Comparison", "Finding", "Needs", "Preflight", "as_json", "preflight_models", "preflight_recipe"]
+__all__ = ["Comparison", "Concern", "Needs", "Preflight", "as_json", "preflight_models", "preflight_recipe"]
 
 _WORKING = 4  # bytes per number while a tensor is merged
 
@@ -65,8 +65,8 @@ class Preflight:
     parents: tuple[ParentFacts, ...]
     comparisons: tuple[Comparison, ...]
     needs: Needs | None
-    refusals: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
+    refusals: tuple[Concern, ...]
+    warnings: tuple[Concern, ...]
 
 
 def preflight_recipe(recipe: Recipe) -> Preflight:
@@ -109,7 +109,7 @@ def preflight_models(parents: Sequence[Parent]) -> Preflight:
     return Preflight(tuple(facts), comparisons, None, tuple(refusals), warnings)
 
 
-def _inspected(parents: Sequence[Parent]) -> tuple[dict[Parent, Layout], list[ParentFacts], list[Finding]]:
+def _inspected(parents: Sequence[Parent]) -> tuple[dict[Parent, Layout], list[ParentFacts], list[Concern]]:
     layouts, facts, refusals = {}, [], []
     for parent in dict.fromkeys(parents):
         try:
@@ -121,53 +121,53 @@ def _inspected(parents: Sequence[Parent]) -> tuple[dict[Parent, Layout], list[Pa
         except OSError as error:
             layouts.pop(parent, None)
             refusals.append(
-                Finding(str(parent), f"cannot be read ({error.strerror})", "check its permissions")
+                Concern(str(parent), f"cannot be read ({error.strerror})", "check its permissions")
             )
     return layouts, facts, refusals
 
 
-def _finding(error: WorkerError) -> Finding:
-    return Finding(error.field, error.detail, error.remedy)
+def _finding(error: WorkerError) -> Concern:
+    return Concern(error.field, error.detail, error.remedy)
 
 
-def _warnings(facts: Sequence[ParentFacts], comparisons: Sequence[Comparison]) -> Iterator[Finding]:
+def _warnings(facts: Sequence[ParentFacts], comparisons: Sequence[Comparison]) -> Iterator[Concern]:
     for other in facts[1:]:
         yield from _differences(other, facts[0])
     yield from copies(comparisons)
     yield from _terms(facts)
     for each in facts:
         if not each.here and each.revision is None:
-            yield Finding(each.parent, "names no revision", "pin one as org/name@commit, so that it stays")
+            yield Concern(each.parent, "names no revision", "pin one as org/name@commit, so that it stays")
 
 
-def _terms(facts: Sequence[ParentFacts]) -> Iterator[Finding]:
+def _terms(facts: Sequence[ParentFacts]) -> Iterator[Concern]:
     """Yields what the licences come to together; models that all lack one are somebody's own."""
     if not any(each.licence for each in facts):
         return
     terms = [ParentTerms(each.parent, (each.licence or "").lower() or None) for each in facts]
     for problem in judge(terms).problems:
         detail, remedy = problem.detail, "`evomerge licences` says what follows for the merged model"
-        yield Finding("licences", detail, remedy)
+        yield Concern("licences", detail, remedy)
 
 
-def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Finding]:
+def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Concern]:
     if other.context != first.context:
         detail = f"was made for texts of {other.context} tokens, {first.parent} for {first.context}"
-        yield Finding(other.parent, detail, "the merged model takes the tokenizer owner's setting")
+        yield Concern(other.parent, detail, "the merged model takes the tokenizer owner's setting")
     if other.dtypes.keys() != first.dtypes.keys():
         detail = f"is stored as {'/'.join(other.dtypes)}, {first.parent} as {'/'.join(first.dtypes)}"
-        yield Finding(other.parent, detail, "write dtype in the recipe if the result's matters")
+        yield Concern(other.parent, detail, "write dtype in the recipe if the result's matters")
     if other.licence != first.licence:
         licences = [each.licence or "not given" for each in (other, first)]
         detail = f"its licence is {licences[0]}, that of {first.parent} is {licences[1]}"
-        yield Finding(other.parent, detail, "see which terms the merged model falls under")
+        yield Concern(other.parent, detail, "see which terms the merged model falls under")
 
 
-def _idle(recipe: Recipe, names: Sequence[str]) -> Iterator[Finding]:
+def _idle(recipe: Recipe, names: Sequence[str]) -> Iterator[Concern]:
     """Yields filters that choose nothing and are no mistake."""
     for idle in idle_filters(recipe, names) if names else ():
         if not idle.is_mistake:
-            yield Finding(idle.field, idle.detail, "it changes nothing, and can be taken out")
+            yield Concern(idle.field, idle.detail, "it changes nothing, and can be taken out")
 
 
 def _needs(recipe: Recipe, fitted: FittedParents, facts: Sequence[ParentFacts]) -> Needs:

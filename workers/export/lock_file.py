@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +30,9 @@ LOCK_FILE = "evomerge.lock.json"
 FORMAT = 1
 LIBRARIES = ("evomerge", "torch", "numpy", "numba", "safetensors", "transformers")
 """Whose versions may change the bits of a merge."""
+
+HashesOf = Callable[[Parent], Mapping[str, str]]
+"""Returns the SHA-256 of a parent's files of weights, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,22 @@ class LockedMerge:
 
 def write_lock(folder: Path, merge: LockedMerge, hashes: ContentHashes, digests: Mapping[str, str]) -> None:
     """Writes the lock of a finished merge into its folder; `digests` are its tensors'."""
+    (folder / LOCK_FILE).write_text(lock_text(merge, hashes.of, digests), encoding="utf-8")
+
+
+def lock_text(merge: LockedMerge, hashes_of: HashesOf, digests: Mapping[str, str]) -> str:
+    """Returns a lock's text, from the hashes of parents' files and of the merge's tensors."""
     content = {
         "format": FORMAT,
         "recipe": json.loads(shown(merge.recipe, named=merge.named).canonical_json()),
         "recipe_digest": merge.recipe.digest,
         "seed": merge.recipe.seed,
-        "parents": list(_parents(merge, hashes)),
+        "parents": list(_parents(merge, hashes_of)),
         "versions": versions(),
         "arithmetic": arithmetic(merge.device),
         "tensors": _tensors(merge, digests),
     }
-    (folder / LOCK_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return json.dumps(content, indent=1) + "\n"
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
@@ -131,14 +139,14 @@ def _named(parent: Parent) -> Parent:
     return parent.model_copy(update=changes) if changes else parent
 
 
-def _parents(merge: LockedMerge, hashes: ContentHashes) -> Iterator[dict[str, Any]]:
+def _parents(merge: LockedMerge, hashes_of: HashesOf) -> Iterator[dict[str, Any]]:
     names = names_of(merge.recipe)
     for parent, layout in merge.layouts.items():
         of_snapshot = layout.folder.parent.name == "snapshots"  # of the Hub's cache
         yield {
             "reference": str(names[parent] if merge.named else parent),
             "commit": layout.folder.name if of_snapshot else None,
-            "files": hashes.of(parent),
+            "files": hashes_of(parent),
         }
 
 

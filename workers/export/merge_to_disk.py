@@ -120,11 +120,11 @@ def merge_to_disk(
     ):
         if order.memory_limit is not None:
             load_code(plan, parents, records.record)
-        budget = within_limit(order.memory_limit)
+        limit = within_limit(order.memory_limit)
         if order.verify:
             get_ready()  # it takes seconds, and goes on beside the merge
-        stream = TensorStream(plan, layouts, parents, budget, records.record, device=device)
-        contents = replace(contents, queued=budget.queued)
+        stream = TensorStream(plan, layouts, parents, limit, records.record, device=device)
+        contents = replace(contents, queued=limit.queued)
         if announce is not None:
             announce(sum(tensor.bytes for tensor in contents.tensors))
 

@@ -31,17 +31,21 @@ def write_recipe_folder(order: ExportOrder) -> Exported:
         ExportError: The folder exists already, or cannot be written.
     """
     folder = Path(order.folder).expanduser().absolute()
-    files: Mapping[str, str | bytes] = {
+    try:
+        return _write(folder, recipe_files(order), replace=order.replace)
+    except OSError as error:
+        detail = f"cannot be written ({error.strerror or error})"
+        raise ExportError(str(folder), detail, "check the path, its rights and the disk") from error
+
+
+def recipe_files(order: ExportOrder) -> dict[str, str | bytes]:
+    """Returns what such a folder holds, by name."""
+    return {
         RECIPE_FILE: write_recipe(order.recipe),
         **({CARD_FILE: filled_in(order.card, _SAID)} if order.card else {}),
         **order.extra_files,
         **order.pictures,
     }
-    try:
-        return _write(folder, files, replace=order.replace)
-    except OSError as error:
-        detail = f"cannot be written ({error.strerror or error})"
-        raise ExportError(str(folder), detail, "check the path, its rights and the disk") from error
 
 
 def _write(folder: Path, files: Mapping[str, str | bytes], *, replace: bool) -> Exported:

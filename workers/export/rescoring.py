@@ -72,7 +72,7 @@ class Rescoring:
         if self._asked is None or self._process is None:
             return ""
         self._tell(json.dumps({"folder": str(folder)}).encode())
-        answer = self._hear(self._process)
+        answer = self._read_reply(self._process)
         if "skipped" in answer:
             return f"not scored again: {answer['skipped']}"
         if "scores" not in answer:
@@ -95,15 +95,15 @@ class Rescoring:
         return ExportError(self._name, f"is not written: {problem}", remedy)
 
     def _tell(self, line: bytes) -> None:
-        assert self._process is not None  # noqa: S101 - both who call know
+        assert self._process is not None  # noqa: S101 - both callers have started it
         assert self._process.stdin is not None  # noqa: S101
         try:
             self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:  # it has ended; what it said is heard by who asks
+        except BrokenPipeError:  # it has ended; its output is read by `result`
             return
 
-    def _hear(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def _read_reply(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         assert process.stdout is not None  # noqa: S101 - a pipe, see above
         if not select.select([process.stdout], [], [], LONGEST)[0]:
             raise self._refusal(f"it was not scored again within {LONGEST:.0f} s")

@@ -51,7 +51,7 @@ _UNITS = ((1e9, "GB"), (1e6, "MB"))
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class MemoryLimit:
     """A limit on the process's memory, and what is left of it for tensors; None is no limit."""
 
     limit: int | None = None
@@ -63,14 +63,14 @@ class Budget:
         return QUEUED if self.left is None else min(QUEUED, self.left // 8)
 
 
-def within_limit(limit: int | None) -> Budget:
+def within_limit(limit: int | None) -> MemoryLimit:
     """Returns what a limit leaves for tensors, beside what the process holds already.
 
     Raises:
         ExportError: It leaves nothing.
     """
     if limit is None:
-        return Budget()
+        return MemoryLimit()
     held = resident_bytes()
     if limit - held < _SMALLEST_BUDGET:
         raise ExportError(
@@ -78,7 +78,7 @@ def within_limit(limit: int | None) -> Budget:
             f"{in_words(limit)} is too little: the program alone takes {in_words(held)}",
             f"allow {in_words(held + 8 * _SMALLEST_BUDGET)} or more",
         )
-    return Budget(limit, limit - held)
+    return MemoryLimit(limit, limit - held)
 
 
 def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_records) -> None:
@@ -127,21 +127,21 @@ class TensorStream:
         plan: MergePlan,
         layouts: Mapping[Parent, Layout],
         parents: TensorReader,
-        budget: Budget,
+        memory_limit: MemoryLimit,
         record: ReadRecord = no_records,
         *,
         device: torch.device | str = "cpu",
     ) -> None:
         self._device = torch.device(device)
         self._plan, self._layouts, self._parents, self._record = plan, layouts, parents, record
-        self._mapped_at_most, left = MAPPED_AT_MOST, budget.left
+        self._mapped_at_most, left = MAPPED_AT_MOST, memory_limit.left
         if left is not None:
             self._mapped_at_most = min(MAPPED_AT_MOST, left // 4)
-            left -= self._mapped_at_most + budget.queued + left // _SLACK
+            left -= self._mapped_at_most + memory_limit.queued + left // _SLACK
         self._left = left
         self._mapped = 0  # bytes read since the files were closed
         self._reading = Lock()
-        self._rows = [self._rows_of(tensor, left, budget) for tensor in plan.tensors]
+        self._rows = [self._rows_of(tensor, left, memory_limit) for tensor in plan.tensors]
         self._caches = self._caches_for(plan)
 
     def tensors_from(self, number: int) -> Iterator[tuple[str, Tensor]]:
@@ -220,7 +220,7 @@ class TensorStream:
         """Returns the size of all that a tensor is made of."""
         return sum(self._size(item) for item in (*tensor.inputs, *([tensor.base] if tensor.base else [])))
 
-    def _rows_of(self, tensor: TensorPlan, left: int | None, budget: Budget) -> int | None:
+    def _rows_of(self, tensor: TensorPlan, left: int | None, memory_limit: MemoryLimit) -> int | None:
         """Returns how many rows of a tensor to merge at once; None merges it whole."""
         size = self._inputs_bytes(tensor)
         if can_be_cut(tensor):
@@ -232,7 +232,7 @@ class TensorStream:
             needed = working_bytes(tensor, size)
             if left is None or needed <= left:
                 return None
-        limit = budget.limit or 0
+        limit = memory_limit.limit or 0
         raise ExportError(
             "memory limit",
             f"merging {tensor.name!r} of shape {list(tensor.shape)} by {tensor.kernel} takes about "

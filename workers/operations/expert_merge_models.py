@@ -99,7 +99,7 @@ def merge_experts(order: ExpertMergeOrder) -> Transformed:
 
         report.results.update({name: found.groups.tolist() for name, found in groupings.items()})
         return write_result(
-            order.place,
+            order.destination,
             _config(layout, order),
             stored,
             tensors(),

@@ -24,7 +24,7 @@ from workers.compatibility.loaded_parents import load_parent
 from workers.errors import CheckpointError
 from workers.operations.blocks import Read
 from workers.protocol.messages import Exported, Transformed
-from workers.protocol.transform_orders import Place
+from workers.protocol.transform_orders import Destination
 
 REPORT_FILE = "evomerge_operation.json"
 
@@ -91,7 +91,7 @@ def changed_config(layout: Layout, **changes: object) -> dict[str, Any]:
 
 
 def write_result(
-    place: Place,
+    destination: Destination,
     config: Mapping[str, Any],
     stored: Sequence[StoredTensor],
     tensors: Iterable[tuple[str, Tensor]],
@@ -104,7 +104,7 @@ def write_result(
     """Writes the folder, complete or not at all, with the operation's report beside the weights.
 
     Args:
-        place: Where to.
+        destination: Where to.
         config: For config.json.
         stored: What `tensors` will yield.
         tensors: The weights.
@@ -124,15 +124,15 @@ def write_result(
         texts[REPORT_FILE] = report.text()  # complete only now; texts are written after the weights
 
     def loads(folder: Path) -> str:
-        return check_loads(folder, place.folder, owner=owner.folder)
+        return check_loads(folder, destination.folder, owner=owner.folder)
 
-    contents = Contents(config, stored, copied=copied, texts=texts, shard_bytes=place.shard_bytes)
+    contents = Contents(config, stored, copied=copied, texts=texts, shard_bytes=destination.shard_bytes)
     exported: Exported = write_checkpoint(
         contents,
         and_then_the_report(),
-        Path(place.folder),
-        replace=place.replace,
-        check=loads if place.verify else None,
+        Path(destination.folder),
+        replace=destination.replace,
+        check=loads if destination.verify else None,
     )
     return Transformed(exported, report.text())
 

@@ -76,7 +76,7 @@ def align(order: WeightMatchingOrder) -> Transformed:
             report.results.update(describe(alignment.matchings))
 
         return write_result(
-            order.place,
+            order.destination,
             changed_config(parent),
             stored_as(parent),
             tensors(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evaluators import BenchmarkFacts
 from evaluators.composite_evaluator import inspect_all
 from evaluators.errors import EvaluationError
+from workers.export.foresight import foresee
 from workers.export.merge_to_disk import export
 from workers.merging.kinship import kinship
 from workers.protocol.calibration_orders import CalibrationOrder, LearningOrder
@@ -13,6 +14,7 @@ from workers.protocol.messages import (
     BenchmarkInquiry,
     BenchmarkProblem,
     BenchmarkReport,
+    ExportInquiry,
     ExportOrder,
     Job,
     JobResult,
@@ -35,6 +37,8 @@ def run_job(job: Job) -> JobResult:
     match job:
         case ExportOrder():
             return export(job)
+        case ExportInquiry():
+            return foresee(job.order)
         case BenchmarkInquiry():
             return report_on_benchmarks(job)
         case (

@@ -66,8 +66,8 @@ class Cluster:
     def _connect_for_good(self) -> None:
         """Connects on a thread that stays until the cluster is closed.
 
-        Linux kills Ray's processes with the *thread* that started them (PR_SET_PDEATHSIG), and who
-        asks for a cluster may be a short-lived one, such as a thread that answers a request.
+        Linux kills Ray's processes with the *thread* that started them (PR_SET_PDEATHSIG), and the one that
+        asks for a cluster may be short-lived, such as a thread that answers a request.
         """
         connected: Future[None] = Future()
 

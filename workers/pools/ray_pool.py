@@ -33,7 +33,7 @@ PREPARATION_SECONDS = 3600.0  # parents may have to be downloaded
 
 @dataclass(slots=True)
 class _Slot:
-    """One worker's place: who fills it, what was asked of it, and until when it may take."""
+    """One worker's place: the process in it, what was asked of it, and until when it may take."""
 
     worker: RemoteWorker
     call: Call | None = None

@@ -189,6 +189,30 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportInquiry:
+    """Asks what an order would write and change, without writing anything."""
+
+    order: ExportOrder
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenExport:
+    """What an export would write and change.
+
+    Attributes:
+        files: Bytes by name; None where it is known only afterwards.
+        change: What would become of the target, in a sentence.
+        refusals: Why the export would be refused as things stand.
+        notes: What must be said of it.
+    """
+
+    files: dict[str, int | None]
+    change: str
+    refusals: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Transformed:
     """A checkpoint that an operation on checkpoints made, and the operation's report as JSON text."""
 
@@ -229,8 +253,16 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Job = ExportOrder | BenchmarkInquiry | TransformOrder | CalibrationOrder | LearningOrder | KinshipInquiry
-JobResult = Exported | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
+Job = (
+    ExportOrder
+    | ExportInquiry
+    | BenchmarkInquiry
+    | TransformOrder
+    | CalibrationOrder
+    | LearningOrder
+    | KinshipInquiry
+)
+JobResult = Exported | ForeseenExport | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
 WorkforceKind = Literal["ray", "inline"]
 
 
@@ -244,7 +276,7 @@ def never() -> bool:
 
 
 class Workforce(Protocol):
-    """Those who merge and score: Ray actors, or this process (the `inline` kind).
+    """The workers, which merge and score: Ray actors, or this process (the `inline` kind).
 
     An answer counts only once the controller has stored it, so a lost one is simply asked again.
     """

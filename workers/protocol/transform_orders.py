@@ -13,7 +13,7 @@ from search_spaces import Parent
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """Where a checkpoint is written; the folder appears complete or not at all.
 
     Attributes:
@@ -32,7 +32,7 @@ class WeightMatchingOrder:
 
     parent: Parent
     reference: Parent
-    place: Place
+    destination: Destination
     seed: int = 0
 
 
@@ -49,7 +49,7 @@ class PartialMergeOrder:
 
     first: Parent
     second: Parent
-    place: Place
+    destination: Destination
     ratio: float = 0.0
     seed: int = 0
     texts: str | None = None
@@ -71,7 +71,7 @@ class ExpertMergeOrder:
     """
 
     parent: Parent
-    place: Place
+    destination: Destination
     experts: int
     keep: Literal["reduced", "duplicated"] = "reduced"
     similarity: Literal["logits", "rows"] = "logits"
@@ -92,7 +92,7 @@ class AdapterMergeOrder:
     """
 
     adapters: tuple[str, ...]
-    place: Place
+    destination: Destination
     rank: int | None = None
     seed: int = 0
     parameter_reweighting: bool = True
@@ -116,7 +116,7 @@ class TransplantOrder:
 
     instruct: Parent
     adapted: Parent
-    place: Place
+    destination: Destination
     base: Parent | None = None
     method: Literal["direct", "overlap", "conversion"] = "overlap"
 

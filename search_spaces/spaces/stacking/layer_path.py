@@ -32,7 +32,7 @@ Path = tuple[Hop, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StackedLayer:
     """One layer of a stacked model, as people are shown it.
 
     Attributes:
@@ -48,18 +48,18 @@ class Step:
     scale: float
 
 
-def stacking_path(recipe: Recipe, layers: int) -> tuple[Step, ...]:
+def stacking_path(recipe: Recipe, layers: int) -> tuple[StackedLayer, ...]:
     """Returns the way through a recipe's model, layer by layer.
 
     Args:
         recipe: Any recipe.
         layers: How many layers a parent has.
     """
-    found: list[Step] = []
+    found: list[StackedLayer] = []
     for part in recipe.slices:
         for offset, layer in enumerate(range(*layers_of(part, layers))):
             parents = tuple(source.parent for source in part.sources)
-            found.append(Step(len(found), parents, layer, part.input_scale if offset == 0 else 1.0))
+            found.append(StackedLayer(len(found), parents, layer, part.input_scale if offset == 0 else 1.0))
     return tuple(found)
 
 

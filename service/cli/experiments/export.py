@@ -17,6 +17,7 @@ from service.cli.connection import (
     number_or_winner,
 )
 from service.cli.exits import Exit
+from service.cli.experiments.export_preview import show_preview
 from service.cli.output import CommandError, clean, note, note_console, say, say_json
 from service.cli.reaching import Need, reach
 from service.cli.units import bytes_in, size
@@ -80,6 +81,12 @@ def export(
         Literal["hf", "mergekit", "gguf"],
         typer.Option("--format", help="A checkpoint, its recipe alone, or a checkpoint and a GGUF file."),
     ] = "hf",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show files, sizes, card, licences and what changes there; write nothing."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Export a candidate as an ordinary Hugging Face checkpoint, and wait until it is written.
@@ -105,13 +112,23 @@ def export(
             wanted = _front(client, name, target, even_a_parent=even_a_parent)
         else:
             wanted = [(number_or_winner(candidate), _target(target), {})]
+        if dry_run:
+            views = [
+                client.preview_export(name, number, target=place_of_it, **options, **more)
+                for number, place_of_it, more in wanted
+            ]
+            return max(show_preview(view, as_json=as_json) for view in views)
         for number, place_of_it, more in wanted:
             view = client.export(name, number, target=place_of_it, **options, **more)
             note(f"Exporting candidate {view.candidate} to {view.target}")
             try:
                 view = wait_until_written(client, view)
             except KeyboardInterrupt:
-                goes_on = "the same command begins it anew" if own else "the service goes on writing"
+                goes_on = (
+                    "the same command begins it anew"
+                    if own
+                    else f"the service goes on writing: `evomerge exports --cancel {view.id}` ends it"
+                )
                 note(f"\nNo longer waiting; {goes_on}.")
                 return Exit.INTERRUPTED
             _tell(view, as_json=as_json)
@@ -140,8 +157,10 @@ def _tell(view: ExportView, *, as_json: bool) -> None:
     """Tells how an export ended.
 
     Raises:
-        CommandError: It failed.
+        CommandError: It failed, or was cancelled.
     """
+    if view.status == "cancelled":
+        raise CommandError("the export was cancelled", "the same command begins it anew")
     if view.failure is not None:
         raise CommandError(f"the export failed: {view.failure.cause}", view.failure.remedy)
     note(f"Written ({size(view.bytes or 0)}); digest {view.digest}")

@@ -1,4 +1,4 @@
-"""Commands that steer: pause, resume, extend, cancel, delete."""
+"""Commands of an experiment's lifecycle: pause, resume, extend, cancel, delete."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.settings import Settings
 from service.store.database import Database, migration_config
 
-Finding = tuple[Literal["ok", "warning", "failed"], str, str]
+CheckResult = tuple[Literal["ok", "warning", "failed"], str, str]
 
 
-def look_at_database(settings: Settings) -> Finding:
+def look_at_database(settings: Settings) -> CheckResult:
     """Returns state, detail and fix; nothing is created or changed."""
     if settings.database_url is None and not (settings.home / "evomerge.db").exists():
         return "ok", "an SQLite file will be made on the first start", ""

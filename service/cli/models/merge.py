@@ -16,7 +16,7 @@ from service.cli.connection import JsonOption
 from service.cli.model_arguments import merges_in
 from service.cli.models.merge_progress import progress
 from service.cli.models.mergekit_flags import with_mergekits_flags
-from service.cli.models.several_merges import Step, steps_to
+from service.cli.models.several_merges import MergeStep, steps_to
 from service.cli.models.written import say_written
 from service.cli.output import note
 from service.cli.units import bytes_in, size
@@ -112,7 +112,7 @@ def merge(
                 shutil.rmtree(step.folder.parent, ignore_errors=True)
 
 
-def _carry_out(step: Step, order: ExportOrder, shard: str | None, *, again: bool, as_json: bool) -> None:
+def _carry_out(step: MergeStep, order: ExportOrder, shard: str | None, *, again: bool, as_json: bool) -> None:
     """Carries out one merge of several; one that is there is taken as it is, unless `again`."""
     called = step.name or "the final merge"
     if not step.is_final and step.is_made and not again:
@@ -146,7 +146,7 @@ def _carried_out(order: ExportOrder, out_shard_size: str | None) -> Exported:
     return exported
 
 
-def _check_folders(steps: list[Step], *, replace: bool) -> None:
+def _check_folders(steps: list[MergeStep], *, replace: bool) -> None:
     """Refuses to begin several merges whose last would find its folder taken."""
     for step in steps:
         if step.is_final and step.folder.exists() and not replace:

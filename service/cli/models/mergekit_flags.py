@@ -18,7 +18,7 @@ from service.cli.output import note
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class IdleFlag:
     """A flag that changes nothing.
 
     Attributes:
@@ -35,48 +35,48 @@ class Flag:
 _ITSELF = "parents are always read as they are needed"
 _DISK = "results are always written by a thread of their own"
 
-FLAGS: Mapping[str, Flag] = {
-    "allow_crimes": Flag(
+FLAGS: Mapping[str, IdleFlag] = {
+    "allow_crimes": IdleFlag(
         ("--allow-crimes/--no-allow-crimes",),
         "models are mixed where their shapes and tokens allow it, whatever their architectures are called",
     ),
-    "unsafe_truncate_embeddings": Flag(
+    "unsafe_truncate_embeddings": IdleFlag(
         ("--unsafe-truncate-embeddings/--no-unsafe-truncate-embeddings",),
         "rows are matched by their tokens; write tokenizer_source into the recipe",
     ),
-    "transformers_cache": Flag(
+    "transformers_cache": IdleFlag(
         ("--transformers-cache",), "models from the Hub are kept where HF_HOME says", str
     ),
-    "lora_merge_cache": Flag(
+    "lora_merge_cache": IdleFlag(
         ("--lora-merge-cache",), "adapters are added while reading, without a copy", str
     ),
-    "lora_merge_dtype": Flag(("--lora-merge-dtype",), "adapters are added in float32", str),
-    "low_cpu_memory": Flag(
+    "lora_merge_dtype": IdleFlag(("--lora-merge-dtype",), "adapters are added in float32", str),
+    "low_cpu_memory": IdleFlag(
         ("--low-cpu-memory/--no-low-cpu-memory",), "use --memory-limit to bound the memory"
     ),
-    "copy_tokenizer": Flag(
+    "copy_tokenizer": IdleFlag(
         ("--copy-tokenizer/--no-copy-tokenizer",), "a tokenizer is always written with the model"
     ),
-    "clone_tensors": Flag(
+    "clone_tensors": IdleFlag(
         ("--clone-tensors/--no-clone-tensors",), "layers that are taken twice are always written twice"
     ),
-    "trust_remote_code": Flag(
+    "trust_remote_code": IdleFlag(
         ("--trust-remote-code/--no-trust-remote-code",), "no code of models is ever run by a merge"
     ),
-    "lazy_unpickle": Flag(("--lazy-unpickle/--no-lazy-unpickle",), f"{_ITSELF}, and no pickles are"),
-    "write_model_card": Flag(
+    "lazy_unpickle": IdleFlag(("--lazy-unpickle/--no-lazy-unpickle",), f"{_ITSELF}, and no pickles are"),
+    "write_model_card": IdleFlag(
         ("--write-model-card/--no-write-model-card",),
         "the recipe is written as mergekit_config.yml; a card comes with `evomerge export`",
     ),
-    "safe_serialization": Flag(
+    "safe_serialization": IdleFlag(
         ("--safe-serialization/--no-safe-serialization",), "weights are always written as safetensors"
     ),
-    "read_to_gpu": Flag(("--read-to-gpu/--no-read-to-gpu",), "--device is what decides"),
-    "multi_gpu": Flag(("--multi-gpu/--no-multi-gpu",), "one device merges: reading is what takes time"),
-    "no_quiet": Flag(("--no-quiet",), "progress is shown unless --quiet is given"),
-    "num_threads": Flag(("--num-threads", "-j"), "set OMP_NUM_THREADS to bound the threads", int),
-    "async_write": Flag(("--async-write/--no-async-write",), _DISK),
-    "write_threads": Flag(("--write-threads",), _DISK, int),
+    "read_to_gpu": IdleFlag(("--read-to-gpu/--no-read-to-gpu",), "--device is what decides"),
+    "multi_gpu": IdleFlag(("--multi-gpu/--no-multi-gpu",), "one device merges: reading is what takes time"),
+    "no_quiet": IdleFlag(("--no-quiet",), "progress is shown unless --quiet is given"),
+    "num_threads": IdleFlag(("--num-threads", "-j"), "set OMP_NUM_THREADS to bound the threads", int),
+    "async_write": IdleFlag(("--async-write/--no-async-write",), _DISK),
+    "write_threads": IdleFlag(("--write-threads",), _DISK, int),
 }
 
 
@@ -110,7 +110,7 @@ def with_mergekits_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return accepting
 
 
-def _said(flag: Flag, *, given: object) -> str:
+def _said(flag: IdleFlag, *, given: object) -> str:
     """Returns the flag as it was written."""
     on, _, off = flag.spelling[0].partition("/")
     return off if given is False and off else on

@@ -21,7 +21,7 @@ from service.cli.units import size
 from workers.compatibility.parent_facts import ParentFacts
 from workers.compatibility.preflight import (
     Comparison,
-    Finding,
+    Concern,
     Needs,
     Preflight,
     as_json,
@@ -97,7 +97,7 @@ def _verdict(found: Preflight) -> str:
     return f"It can be merged; mind the {'point' if count == 1 else f'{count} points'} above."
 
 
-def _sentence(finding: Finding) -> str:
+def _sentence(finding: Concern) -> str:
     return clean(f"{finding.field}: {finding.detail}; {finding.remedy}")
 
 

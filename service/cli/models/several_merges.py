@@ -17,7 +17,7 @@ RECIPE_FILE = "mergekit_config.yml"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MergeStep:
     """One merge of several, with the folder it goes to.
 
     Attributes:
@@ -39,7 +39,7 @@ class Step:
             return False
 
 
-def steps_to(merges: Sequence[NamedMerge], out: Path, intermediate: Path | None = None) -> list[Step]:
+def steps_to(merges: Sequence[NamedMerge], out: Path, intermediate: Path | None = None) -> list[MergeStep]:
     """Returns what to make, in order: the final merge in `out`, the others beside it.
 
     Of several final merges each gets a folder in `out`, which its name names.
@@ -52,7 +52,7 @@ def steps_to(merges: Sequence[NamedMerge], out: Path, intermediate: Path | None 
     for merge in finals:
         folders[merge.name] = out if len(finals) == 1 else out / (merge.name or "unnamed")
     return [
-        Step(merge.name, _over(merge.recipe, folders), folders[merge.name], merge in finals)
+        MergeStep(merge.name, _over(merge.recipe, folders), folders[merge.name], merge in finals)
         for merge in merges
     ]
 

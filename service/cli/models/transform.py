@@ -22,9 +22,9 @@ from workers.pools.inline_pool import InlinePool
 from workers.protocol.messages import Transformed
 from workers.protocol.transform_orders import (
     AdapterMergeOrder,
+    Destination,
     ExpertMergeOrder,
     PartialMergeOrder,
-    Place,
     TransformOrder,
     TransplantOrder,
     WeightMatchingOrder,
@@ -58,7 +58,7 @@ def align(
     The result computes what PARENT does, but its weights can be merged with those of a model of other
     origin. Models that were trained from one base are aligned already.
     """
-    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
+    place = _destination(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     _carry_out(
         WeightMatchingOrder(parent_named(parent), parent_named(reference), place, seed), as_json=as_json
     )
@@ -91,7 +91,7 @@ def partial_merge(
     order = PartialMergeOrder(
         first=parent_named(first),
         second=parent_named(second),
-        place=_place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify),
+        destination=_destination(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify),
         ratio=ratio,
         seed=seed,
         texts=None if texts is None else str(texts.expanduser().absolute()),
@@ -128,7 +128,7 @@ def merge_experts(
 
     Needs a routing record: evomerge calibrate MODEL --texts FILE --record routing.
     """
-    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
+    place = _destination(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     file = None if routing is None else str(routing.expanduser().absolute())
     _carry_out(
         ExpertMergeOrder(parent_named(parent), place, experts, keep, similarity, file), as_json=as_json
@@ -168,7 +168,7 @@ def merge_adapters(
     """Merge LoRA adapters of one base into one adapter: rank by rank (LoRA-LEGO), or by TIES (GENOME)."""
     order = AdapterMergeOrder(
         adapters=tuple(str(folder.expanduser().absolute()) for folder in adapters),
-        place=_place(out, replace=replace, shard_gigabytes=5.0, verify=False),
+        destination=_destination(out, replace=replace, shard_gigabytes=5.0, verify=False),
         rank=rank,
         seed=seed,
         parameter_reweighting=parameter_reweighting,
@@ -201,15 +201,15 @@ def transplant(
     as_json: JsonOption = False,
 ) -> None:
     """Give an instruct model the vocabulary that its base learned in continued pre-training (LEP)."""
-    place = _place(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
+    place = _destination(out, replace=replace, shard_gigabytes=shard_gigabytes, verify=verify)
     origin = None if base is None else parent_named(base)
     _carry_out(
         TransplantOrder(parent_named(instruct), parent_named(adapted), place, origin, method), as_json=as_json
     )
 
 
-def _place(out: Path, *, replace: bool, shard_gigabytes: float, verify: bool) -> Place:
-    return Place(str(out.expanduser().absolute()), replace, int(shard_gigabytes * 1e9), verify)
+def _destination(out: Path, *, replace: bool, shard_gigabytes: float, verify: bool) -> Destination:
+    return Destination(str(out.expanduser().absolute()), replace, int(shard_gigabytes * 1e9), verify)
 
 
 def _carry_out(order: TransformOrder, *, as_json: bool) -> None:
@@ -241,7 +241,7 @@ def _with_progress(order: TransformOrder) -> Transformed:
         thread.start()
         while thread.is_alive():
             thread.join(0.1)
-            written = _written(Path(order.place.folder))
+            written = _written(Path(order.destination.folder))
             progress.update(task, description=f"{size(written)} written" if written else "reading")
     if errors:
         raise errors[0]

@@ -32,15 +32,15 @@ def _merge(subject: Subject) -> str:
         how = f"baseline “{escape(candidate.label)}”"
     else:
         how = f"candidate {candidate.number}, proposed by {proposer}"
-    standing = ""
+    outcome = ""
     if subject.won:
-        standing = " It won on the selection split, which the search did not see."
+        outcome = " It won on the selection split, which the search did not see."
     method = subject.method or _method_in(subject.recipe)
     return (
         f"A merge of {len(experiment.parents)} models by `{method}`, found by "
         f"evomerge {escape(subject.version)} in the experiment "
         f"“{escape(experiment.name)}”: {how}, of {experiment.progress.settled} tried; "
-        f"seed {experiment.spec.get('seed', 0)}.{standing}{_reached(subject)} No weights were trained."
+        f"seed {experiment.spec.get('seed', 0)}.{outcome}{_reached(subject)} No weights were trained."
     )
 
 
@@ -57,14 +57,14 @@ def _reached(subject: Subject) -> str:
 def _copy(subject: Subject, parent: Parent) -> str:
     """Says of a bare parent that it is one."""
     experiment, candidate = subject.experiment, subject.candidate
-    standing = (
+    outcome = (
         f"In the experiment “{escape(experiment.name)}” of evomerge {escape(subject.version)} no merge beat "
         f"this parent on the selection split, of {experiment.progress.settled} candidates tried."
         if subject.won
         else f"It took part in the experiment “{escape(experiment.name)}” of evomerge "
         f"{escape(subject.version)} as candidate {candidate.number}, for comparison."
     )
-    return f"A copy of {link(str(parent))}, not a merge: its weights are that model's. {standing}"
+    return f"A copy of {link(str(parent))}, not a merge: its weights are that model's. {outcome}"
 
 
 def parents(subject: Subject) -> str:
@@ -115,8 +115,8 @@ def _search(subject: Subject) -> Iterator[tuple[str, str]]:
         f"{each.name} ({each.task}, {each.metric}, weight {each.weight:g})" for each in experiment.objectives
     ]
     yield "objectives", escape("; ".join(objectives))
-    if subject.sheets:
-        hashes = (f"{escape(name)} `{digest[:16]}`" for name, digest in subject.sheets.items())
+    if subject.item_sets:
+        hashes = (f"{escape(name)} `{digest[:16]}`" for name, digest in subject.item_sets.items())
         yield "hashes of the tasks (items, prompts, marking)", ", ".join(hashes)
     yield "recipe", f"digest `{subject.candidate.digest}`"
     yield "evomerge", escape(subject.version)

@@ -44,10 +44,10 @@ def _optimism(subject: Subject) -> str:
 def examination(subject: Subject) -> str:
     """Says what the examination found out, of the winner; of others, what warns of their scores."""
     experiment, winner = subject.experiment, subject.experiment.winner
-    standing = [warning for objective in experiment.objectives for warning in objective.warnings]
+    of_objectives = [warning for objective in experiment.objectives for warning in objective.warnings]
     found = winner.examination if winner and subject.won else None
     lines = [f"- {escape(sentence)}" for sentence in sentences(found)] if found else []
-    warnings = list(dict.fromkeys((*standing, *(found.warnings if found else ()))))
+    warnings = list(dict.fromkeys((*of_objectives, *(found.warnings if found else ()))))
     parts = ["\n".join(lines)] if lines else []
     if found and found.regressions:
         where = "\n".join(f"- {_regression(one)}" for one in found.regressions)

@@ -54,7 +54,7 @@ class Subject:
         terms: The parents' licences; empty where they were not looked at.
         licence: What these come to together.
         accepted: What is in the way of publishing was accepted by the user.
-        sheets: Fingerprint of the items and of what marks them, by objective.
+        item_sets: Fingerprint of the items and of what marks them, by objective.
         picture: The file that shows the front; None without.
         releases: Of the repository, the newest (this one) first.
         siblings: Other members of the front.
@@ -75,7 +75,7 @@ class Subject:
     terms: Sequence[ParentTerms] = ()
     licence: Verdict | None = None
     accepted: bool = False
-    sheets: Mapping[str, str] = field(default_factory=dict)
+    item_sets: Mapping[str, str] = field(default_factory=dict)
     picture: str | None = None
     releases: Sequence[Release] = ()
     siblings: Sequence[Sibling] = ()

@@ -112,7 +112,7 @@ class FidelityPolicy:
             self._waiting.append(_Waiting(candidate, candidate.recipe, ask_seconds))
 
     def dispatch(self) -> None:
-        """Hands over who waits and can be asked now."""
+        """Hands over the candidates that wait and can be asked now."""
         kept = []
         for one in self._waiting:
             generation = one.candidate.generation
@@ -174,7 +174,7 @@ class FidelityPolicy:
         return self._halvings[generation]
 
     def _leave_behind(self, generation: int, found: dict[int, Outcome]) -> None:
-        """Values those of a generation that were left behind, by those who were not; that is its end."""
+        """Estimates the scores of a generation's losers from its finalists; that ends the generation."""
         halving = self._halvings.pop(generation)
         scored = {number: outcome for number, outcome in found.items() if isinstance(outcome, Scored)}
         top = [number for number, outcome in scored.items() if not outcome.pruned]

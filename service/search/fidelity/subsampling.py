@@ -3,7 +3,7 @@
 The baselines answer everything: they are the references.  A later generation answers a part of the
 items, the same for all its candidates, and some of the best so far, the elites, answer it again, so
 that none of them stays for its luck alone.  As elites have answered more, and easy parts must not
-favour those who got them, a candidate's value is an estimate of what it would score on all items
+favour the candidates that got them, a candidate's value is an estimate of what it would score on all items
 (`evaluators.sampling.regression_estimate`).
 
 All of it follows from what was told so far: nothing here is stored but the answers themselves.
@@ -96,7 +96,7 @@ class Subsampling:
         return self._items[generation]
 
     def elites(self, ranked: Iterable[int]) -> list[int]:
-        """Returns who answers the next generation's items as well: the best who do not know all."""
+        """Returns the candidates that answer the next generation's items as well: the best that lack some."""
         able = (number for number in ranked if number in self._observed and not self._knows_all(number))
         return list(islice(able, self.rule.options.elites))
 

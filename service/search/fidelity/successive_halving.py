@@ -89,14 +89,14 @@ class SuccessiveHalving:
             self._level += 1
 
     def estimated(self, loser: Scored, values: Sequence[Scored], numbers: Sequence[int]) -> Scored:
-        """Values one that was left behind: by how far it lay behind those who reached the top.
+        """Estimates the scores of one that was left behind, by its distance to the finalists.
 
         Its distance to them on the items it was asked is far less noisy than its own mean over those.
 
         Args:
             loser: Its outcome, with its answers.
-            values: What those who reached the top are worth on all items.
-            numbers: Who they are.
+            values: The finalists' scores on all items.
+            numbers: The finalists' candidate numbers.
         """
         if not values:
             return loser

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.exports.preview import preview
 from service.exports.requests import Wanted, publishing_problems, request_export
 from service.reports.experiments import export_view
-from service.reports.views import ExportPage, ExportView
+from service.reports.views import ExportPage, ExportPreview, ExportView
 from service.store.repository import Repository
 from service.web.api.idempotency import Attempt, IdempotencyKey
 from service.web.api.pages import PageWanted, token_for
@@ -141,6 +142,22 @@ def _store(services: Services, key: str, wanted: ExportRequest, idempotency_key:
         row = request_export(repository, services.settings, experiment, request, problems)
         body = export_view(row).model_dump(mode="json")
         return attempt.answer(repository, 202, body, location=f"/api/v1/exports/{row.id}")
+
+
+@router.post(
+    "/experiments/{key}/exports/preview",
+    operation_id="previewExport",
+    summary="Say what an export would write and change",
+    response_model=ExportPreview,
+    responses=responses(400, 404, 409, 413, 415, 422),
+)
+def preview_export(key: str, wanted: ExportRequest, services: ServicesHere) -> ExportPreview:
+    """Gives files, sizes, card, licence findings and the change at the target; writes nothing.
+
+    Parents on the Hub that are not in the cache are downloaded.
+    """
+    request = Wanted(**wanted.model_dump())
+    return preview(services.database, services.workforce, services.settings, key, request)
 
 
 @router.get(

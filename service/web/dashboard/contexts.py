@@ -32,7 +32,7 @@ LAST_PAGE = 10**6
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ReaderChoice:
     """What the reader chose to see; it lives in the query string, so that links keep it.
 
     Attributes:
@@ -113,17 +113,20 @@ class ExperimentContext:
         baselines: What generation 0 scored.
         candidates: Rows of the table's page.
         total: How many rows all its pages have.
+        best_held_out: The weighted test score of the candidate with the best search score; None while
+            the test split is sealed.
         newest_event: The page shows what was so after this event.
     """
 
     experiment: ExperimentDetail
-    choice: Choice
+    choice: ReaderChoice
     baselines: Sequence[CandidateView]
     verdict: Verdict | None
     candidates: Sequence[CandidateView]
     total: int
     exports: Sequence[ExportView]
     newest_event: int
+    best_held_out: float | None = None
 
     @property
     def twin(self) -> str:
@@ -142,8 +145,8 @@ class ExperimentContext:
 
     @property
     def best_parent(self) -> VerdictRow | None:
-        """The parent with the highest weighted mean on the search split."""
-        return best_parent(self.baselines, self.experiment.objectives, "search")
+        """The best parent, with its scores on the search split."""
+        return best_parent(self.baselines, self.experiment.objectives, "search", self.examination)
 
     @property
     def first_row(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
+import numpy as np
 import plotly.graph_objects as go
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
@@ -33,11 +34,11 @@ from service.web.dashboard.archive_figure import archive_figure
 from service.web.dashboard.contexts import (
     PAGE_ROWS,
     CandidateContext,
-    Choice,
     Context,
     ExperimentContext,
     ListContext,
     MissingContext,
+    ReaderChoice,
 )
 from service.web.dashboard.lineage import lineage_picture
 from service.web.dashboard.plane import MOST_ON_FRONT, MOST_POINTS
@@ -92,7 +93,7 @@ def experiment(key: str, repository: Reading, services: ServicesHere, wanted: Wa
     except NotFoundError as error:
         return _missing(error)
     detail = reports.experiment_detail(repository, row)
-    choice = Choice.read(wanted, [objective.name for objective in detail.objectives])
+    choice = ReaderChoice.read(wanted, [objective.name for objective in detail.objectives])
     candidates, total = _table(repository, row, choice)
     page = ExperimentContext(
         experiment=detail,
@@ -103,6 +104,7 @@ def experiment(key: str, repository: Reading, services: ServicesHere, wanted: Wa
         total=total,
         exports=[reports.export_view(export) for export in repository.exports(row.id, limit=EXPORT_ROWS)],
         newest_event=repository.last_event(),
+        best_held_out=_best_held_out(services, repository, row, detail),
     )
     return render("experiment.html", page)
 
@@ -136,7 +138,7 @@ def front_figure(
 ) -> Response:
     """Gives the front as a plotly figure; with one objective, that objective over the candidates."""
     row = repository.experiment(key)
-    choice = Choice.read(wanted, list(objectives_of(row).names))
+    choice = ReaderChoice.read(wanted, list(objectives_of(row).names))
     columns = services.columns.columns(repository.session, row, choice.split)
     tag = f'"{columns.newest}-{zlib.crc32(request.url.query.encode()):08x}"'
     if request.headers.get("if-none-match") == tag:
@@ -191,7 +193,19 @@ def _verdict(
     return verdict_of(detail, front_view(columns, row, dominated=0, most=0))
 
 
-def _table(repository: Repository, row: ExperimentRow, choice: Choice) -> tuple[Sequence[CandidateView], int]:
+def _best_held_out(
+    services: Services, repository: Repository, row: ExperimentRow, detail: ExperimentDetail
+) -> float | None:
+    if detail.winner is None:
+        return None
+    columns = services.columns.columns(repository.session, row, "test")
+    found = columns.scalars[columns.numbers == detail.progress.best_number]
+    return float(found[0]) if len(found) and np.isfinite(found[0]) else None
+
+
+def _table(
+    repository: Repository, row: ExperimentRow, choice: ReaderChoice
+) -> tuple[Sequence[CandidateView], int]:
     """Returns one page of the chosen candidates, and how many there are on all."""
     front = reports.front_numbers(repository, row.id)
     numbers, total = numbers_in_order(

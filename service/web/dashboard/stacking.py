@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces import Recipe
-from search_spaces.spaces.stacking.layer_path import Step, stacking_path
+from search_spaces.spaces.stacking.layer_path import StackedLayer, stacking_path
 from service.experiment.spec import label_of
 
 COLUMN, ROW, MARGIN = 18.0, 13.0, 28.0  # units of the picture, per step, layer and border
@@ -71,16 +71,16 @@ def stacking_picture(recipe: Recipe, layers: int) -> StackingPicture | None:
     )
 
 
-def _is_plain(path: tuple[Step, ...]) -> bool:
+def _is_plain(path: tuple[StackedLayer, ...]) -> bool:
     same = len({_owner(step) for step in path}) == 1
     return same and all(step.layer == i and step.scale == _NO_CHANGE for i, step in enumerate(path))
 
 
-def _owner(step: Step) -> str:
+def _owner(step: StackedLayer) -> str:
     return " + ".join(label_of(parent) for parent in step.parents)
 
 
-def _mark(step: Step, parents: tuple[str, ...], height: float) -> Mark:
+def _mark(step: StackedLayer, parents: tuple[str, ...], height: float) -> Mark:
     owner = _owner(step)
     scale = "" if step.scale == _NO_CHANGE else f", input times {step.scale:.3g}"
     return Mark(
@@ -106,7 +106,7 @@ def _ticks(last: int) -> list[int]:
     return [*(n for n in range(0, last, step) if last - n >= step / 2), last]
 
 
-def _describe(path: tuple[Step, ...], parents: tuple[str, ...]) -> str:
+def _describe(path: tuple[StackedLayer, ...], parents: tuple[str, ...]) -> str:
     shares = (f"{sum(_owner(step) == owner for step in path)} of {owner}" for owner in parents)
     scaled = sum(step.scale != _NO_CHANGE for step in path)
     return f"{len(path)} layers: {', '.join(shares)}; {scaled} with a scaled input"

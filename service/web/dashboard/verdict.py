@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from evaluators import Split
 from service.experiment.candidate import CandidateKind
+from service.experiment.findings import ComparisonFinding, ExaminationFindings
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.reports.views import ExperimentView, FrontView, ScoreView
 from service.web.dashboard.formats import all_shares
 from service.web.dashboard.plane import Point, score_of
 
 MOST_PARENTS = 4
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,29 @@ class Gain:
         return abs(self.value) > 2 * self.stderr
 
 
+Trend = Literal["better", "regression", "about equal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """What the paired test on the test items says of the winner and the best parent, on one objective.
+
+    Attributes:
+        difference: Mean fitness of the winner less that of the parent; `stderr` is its standard error.
+    """
+
+    objective: str
+    trend: Trend
+    difference: float
+    stderr: float
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The winner, what it is compared to, and the search's optimism about it.
 
     Attributes:
+        chips: One per objective, against the best parent; empty where no examination compared them.
         over_parent, over_baseline: None where no such rival was evaluated on the split.
         optimism: Search score minus score on this split, per objective, None where unknown.
         share: The weighted mean can be read in percent.
@@ -64,6 +85,7 @@ class Verdict:
     over_baseline: Gain | None
     optimism: tuple[float | None, ...]
     share: bool
+    chips: tuple[Chip, ...] = ()
 
     @property
     def is_baseline(self) -> bool:
@@ -74,6 +96,12 @@ class Verdict:
     def is_bare(self) -> bool:
         """Whether a model that the search began with won as it is."""
         return self.winner.point.kind.is_bare
+
+    @property
+    def is_clear_gain(self) -> bool:
+        """Whether a merge won that is clearly above the best parent on average."""
+        gain = self.over_parent
+        return gain is not None and gain.is_clear and gain.value > 0 and not self.is_bare
 
     @property
     def winner(self) -> VerdictRow:
@@ -94,11 +122,36 @@ def weighted_mean(point: Point, objectives: Sequence[ObjectiveFacts], split: Spl
 
 
 def best_parent(
-    baselines: Sequence[Point], objectives: Sequence[ObjectiveFacts], split: Split
+    baselines: Sequence[Point],
+    objectives: Sequence[ObjectiveFacts],
+    split: Split,
+    found: ExaminationFindings | None = None,
 ) -> VerdictRow | None:
-    """Returns the parent with the highest weighted mean on a split."""
+    """Returns the best parent: by the selection items as the examination found, else by its mean here."""
     parents = [point for point in baselines if point.kind is CandidateKind.PARENT]
-    return next(iter(_rows("best parent", parents, objectives, split)), None)
+    rows = _rows("best parent", parents, objectives, split)
+    chosen = best_parent_number(found)
+    return next((row for row in rows if row.point.number == chosen), next(iter(rows), None))
+
+
+def best_parent_number(found: ExaminationFindings | None) -> int | None:
+    """Returns which parent the examination calls the best, by the selection items."""
+    comparisons = () if found is None else found.comparisons
+    return next((one.number for one in comparisons if one.best_parent), None)
+
+
+def _chips(found: ExaminationFindings | None) -> tuple[Chip, ...]:
+    return tuple(
+        Chip(one.objective, _trend(one), one.difference, one.stderr)
+        for one in (() if found is None else found.comparisons)
+        if one.best_parent
+    )
+
+
+def _trend(one: ComparisonFinding) -> Trend:
+    if one.p_value >= SIGNIFICANT:
+        return "about equal"
+    return "better" if one.difference > 0 else "regression"
 
 
 def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
@@ -112,7 +165,12 @@ def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
     if not found:
         return None
     winner, others = found[0], [p for p in view.baselines if p.number != experiment.winner.number]
-    parents = _rows("parent", [p for p in others if p.kind is CandidateKind.PARENT], *axes)[:MOST_PARENTS]
+    examined = experiment.winner.examination
+    parents = _rows("parent", [p for p in others if p.kind is CandidateKind.PARENT], *axes)
+    chosen = best_parent_number(examined)
+    parents = sorted(parents, key=lambda row: row.point.number != chosen)[:MOST_PARENTS]
+    if parents:
+        parents[0] = replace(parents[0], role="best parent")
     baselines = _rows("best baseline", [p for p in others if p.kind is not CandidateKind.PARENT], *axes)[:1]
     return Verdict(
         split=view.split,
@@ -121,6 +179,7 @@ def verdict_of(experiment: ExperimentView, view: FrontView) -> Verdict | None:
         over_baseline=_gain(winner, baselines),
         optimism=tuple(experiment.winner.optimism.get(o.name) for o in view.objectives),
         share=all_shares(view.objectives),
+        chips=_chips(examined),
     )
 
 

@@ -1,4 +1,4 @@
-"""Racing: who is pruned, when, and what is then said of it."""
+"""Racing: which candidate is pruned, when, and what is then said of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Successive halving: which items, and who goes on."""
+"""Successive halving: which items, and which candidates go on."""
 
 from __future__ import annotations
 

@@ -11,18 +11,18 @@ import yaml
 
 from service.client.client import Client
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, serving, spec_over
+from tests.service.running import ControlledWorkforce, ended, serving, spec_over
 
 Parents = dict[str, Path]
 
 
 @pytest.fixture
-def workforce() -> SteeredWorkforce:
-    return SteeredWorkforce()
+def workforce() -> ControlledWorkforce:
+    return ControlledWorkforce()
 
 
 @pytest.fixture
-def url(tmp_path: Path, workforce: SteeredWorkforce) -> Iterator[str]:
+def url(tmp_path: Path, workforce: ControlledWorkforce) -> Iterator[str]:
     with serving(tmp_path / "home", workforce) as found:
         yield found
 
@@ -41,7 +41,7 @@ def client(url: str) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, paper_parents: Parents) -> Iterator[Command]:
     """A service with the experiment `small`, which has succeeded."""
-    with serving(tmp_path_factory.mktemp("finished"), SteeredWorkforce()) as url, Client(url) as client:
+    with serving(tmp_path_factory.mktemp("finished"), ControlledWorkforce()) as url, Client(url) as client:
         client.create(spec_over(paper_parents))
         ended(client, "small")
         yield Command(url)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from service.cli.program import COMMANDS, app
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, reached, serving, spec_over
+from tests.service.running import ControlledWorkforce, ended, reached, serving, spec_over, wait_for
 from workers.errors import ExportError
 
 REPOSITORY = Path(__file__).parents[3]
@@ -74,7 +75,7 @@ def test_an_unknown_experiment_is_not_found(finished: Command) -> None:
         assert "there is no" in finished(*arguments, code=Exit.NOT_FOUND)
 
 
-def test_a_wrong_key_is_told(tmp_path: Path, workforce: SteeredWorkforce) -> None:
+def test_a_wrong_key_is_told(tmp_path: Path, workforce: ControlledWorkforce) -> None:
     with serving(tmp_path, workforce, api_key="secret") as url:
         evomerge = Command(url)
         assert "EVOMERGE_API_KEY" in evomerge("list", code=Exit.UNAUTHORIZED)
@@ -109,8 +110,38 @@ def test_a_candidate_is_exported_and_waited_for(
     assert (tmp_path / "all" / str(front[0]) / "evomerge.json").exists()
 
 
+def test_a_dry_run_shows_files_card_licences_and_change(finished: Command, tmp_path: Path) -> None:
+    shown = finished("export", "small", 7, "--to", tmp_path / "out", "--dry-run")
+    told = ("model.safetensors", "1,000", "nothing was written", "would be filled", "# small, candidate 7")
+    assert [word for word in told if word not in shown] == []
+    finished("export", "small", 7, "--to", "hub:me/it", "--dry-run", code=Exit.CONFLICT)  # licences
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cancelled_export_is_not_said_to_be_written(
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, paper_parents: Parents, tmp_path: Path
+) -> None:
+    client.create(spec_over(paper_parents))
+    ended(client, "small")
+    assert "no exports" in evomerge("exports")
+    workforce.job_gate.clear()
+
+    def cancel() -> str:
+        wait_for(lambda: bool(client.exports().items), "the export")
+        return str(client.cancel_export(client.exports().items[0].id).id)
+
+    with ThreadPoolExecutor(1) as pool:
+        cancelled = pool.submit(cancel)
+        said = evomerge("export", "small", 7, "--to", tmp_path / "x", code=Exit.FAILED)
+    workforce.job_gate.set()
+    assert "was cancelled" in said
+    assert "Written" not in said
+    assert cancelled.result() in evomerge("exports")
+    assert "is cancelled" in evomerge.notes("exports", "--cancel", cancelled.result())
+
+
 def test_a_failed_export_tells_why(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, file: Path, tmp_path: Path
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, file: Path, tmp_path: Path
 ) -> None:
     evomerge("run", file)
     workforce.job_error = ExportError("disk", "is full", "make room")
@@ -188,7 +219,7 @@ def test_a_service_that_others_can_reach_needs_a_key(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_watching_but_not_the_experiment(
-    url: str, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    url: str, client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     client.create(spec_over(paper_parents))

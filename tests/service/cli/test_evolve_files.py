@@ -20,7 +20,7 @@ from service.cli.spec_file import read_spec_file
 from service.client.client import Client
 from service.specification.reading import read_spec
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, serving
+from tests.service.running import ControlledWorkforce, serving
 
 Parents = dict[str, Path]
 FILE = """\
@@ -42,7 +42,7 @@ model_name: mine
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(tmp_path_factory.mktemp("home"), SteeredWorkforce()) as url, Client(url) as found:
+    with serving(tmp_path_factory.mktemp("home"), ControlledWorkforce()) as url, Client(url) as found:
         yield found
 
 

@@ -19,7 +19,7 @@ from service.client.client import Client
 from service.experiment.spec import ExperimentSpec
 from service.specification.commented_spec import COMMENTS
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, serving, spec_over
+from tests.service.running import ControlledWorkforce, ended, serving, spec_over
 
 Parents = dict[str, Path]
 alone = Command("http://127.0.0.1:9")  # asks no service
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, paper_parents: Parents, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    with serving(tmp_path / "home", SteeredWorkforce()) as url, Client(url) as found:
+    with serving(tmp_path / "home", ControlledWorkforce()) as url, Client(url) as found:
         yield found
 
 

@@ -13,14 +13,14 @@ from service.cli.exits import Exit
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, reached, spec_over
+from tests.service.running import ControlledWorkforce, ended, reached, spec_over
 
 REPOSITORY = Path(__file__).parents[3]
 Parents = dict[str, Path]
 
 
 def test_an_experiment_is_steered(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     client.create(spec_over(paper_parents))
@@ -34,7 +34,7 @@ def test_an_experiment_is_steered(
 
 
 def test_a_finished_experiment_is_extended(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     client.create(spec_over(paper_parents, budget={"candidates": 8, "stagnation": 300}))
@@ -53,7 +53,7 @@ def test_a_finished_experiment_is_extended(
 
 
 def test_an_experiment_is_deleted(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     client.create(spec_over(paper_parents))
@@ -69,7 +69,7 @@ def test_an_experiment_is_deleted(
 
 
 def test_a_failed_experiment_ends_the_watch_with_its_cause(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.prepare_error = MemoryError("no room")
     client.create(spec_over(paper_parents))

@@ -20,7 +20,7 @@ from service.client.addresses import usual_url
 from service.client.client import Client, ServerUnreachableError, SlowAnswerError
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, reached, serving, spec_over
+from tests.service.running import ControlledWorkforce, ended, reached, serving, spec_over
 
 Parents = dict[str, Path]
 
@@ -29,7 +29,7 @@ Parents = dict[str, Path]
 def left_home(tmp_path_factory: pytest.TempPathFactory, paper_parents: Parents) -> Path:
     """The home of a service that has gone: `small` has succeeded in it, `waiting` is paused."""
     home = tmp_path_factory.mktemp("left")
-    workforce = SteeredWorkforce()
+    workforce = ControlledWorkforce()
     with serving(home, workforce) as url, Client(url) as client:
         client.create(spec_over(paper_parents))
         ended(client, "small")
@@ -111,7 +111,7 @@ def test_a_home_and_a_service_together_are_refused(alone: Command, tmp_path: Pat
 def test_a_service_of_another_home_is_told_apart(
     left_home: Path, tmp_path: Path, paper_parents: Parents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(tmp_path / "other", SteeredWorkforce()) as url:
+    with serving(tmp_path / "other", ControlledWorkforce()) as url:
         monkeypatch.setenv("EVOMERGE_PORT", url.rpartition(":")[2])
         evomerge = Command(None)
         assert evomerge("list", "--home", tmp_path / "other") == ""
@@ -128,7 +128,7 @@ def test_a_service_of_another_home_is_told_apart(
 def test_a_service_is_found_by_its_home_whatever_its_port(
     alone: Command, tmp_path: Path, paper_parents: Parents
 ) -> None:
-    with serving(tmp_path, SteeredWorkforce()) as url:
+    with serving(tmp_path, ControlledWorkforce()) as url:
         assert announced_url(tmp_path) == url
         with connect(Place(home=tmp_path)) as client:
             assert client.url == url

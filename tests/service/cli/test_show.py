@@ -10,7 +10,7 @@ from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.exits import Exit
 from service.client.client import Client
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, spec_over
+from tests.service.running import ControlledWorkforce, ended, spec_over
 
 
 def test_experiments_are_listed(finished: Command) -> None:
@@ -90,7 +90,7 @@ def test_what_happened_is_a_line_each(finished: Command) -> None:
 
 
 def test_what_went_wrong_is_told_with_its_remedy(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, paper_parents: dict[str, Path]
 ) -> None:
     workforce.prepare_error = MemoryError("no room")
     client.create(spec_over(paper_parents))

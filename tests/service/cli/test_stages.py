@@ -16,7 +16,7 @@ from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
 from service.reports.views import ExperimentDetail
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, ended, reached, serving, spec_over
+from tests.service.running import ControlledWorkforce, ended, reached, serving, spec_over
 from tests.service.scripted_workforce import Mishap
 
 Parents = dict[str, Path]
@@ -24,12 +24,12 @@ STACK = {"kind": "layer_stacking", "winner": "mix", "repeats": 1, "frozen": {"ta
 
 
 @pytest.fixture
-def workforce() -> SteeredWorkforce:
-    return SteeredWorkforce()
+def workforce() -> ControlledWorkforce:
+    return ControlledWorkforce()
 
 
 @pytest.fixture
-def client(tmp_path: Path, workforce: SteeredWorkforce) -> Iterator[Client]:
+def client(tmp_path: Path, workforce: ControlledWorkforce) -> Iterator[Client]:
     with serving(tmp_path / "home", workforce) as url, Client(url) as found:
         yield found
 
@@ -78,7 +78,7 @@ def test_the_second_stage_stacks_the_winner_of_the_first(
 
 
 def test_the_same_command_goes_on_where_it_was_stopped(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, files: tuple[Path, Path]
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, files: tuple[Path, Path]
 ) -> None:
     workforce.gate.clear()
     assert evomerge("run", files[0], "--detach") == "mix\n"  # as if the command had been killed here
@@ -130,7 +130,7 @@ def test_an_experiment_that_only_has_the_name_is_not_taken_up(
 
 
 def test_what_comes_after_a_failure_is_not_begun(
-    evomerge: Command, client: Client, workforce: SteeredWorkforce, files: tuple[Path, Path]
+    evomerge: Command, client: Client, workforce: ControlledWorkforce, files: tuple[Path, Path]
 ) -> None:
     workforce.script = {number: Mishap() for number in range(4, 8)}
     said = evomerge("run", *files, code=Exit.FAILED)
@@ -145,7 +145,7 @@ def test_what_comes_after_a_failure_is_not_begun(
 
 
 def test_a_winner_is_named_over_rest_as_well(
-    client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     client.create(spec_over(paper_parents, name="mix"))

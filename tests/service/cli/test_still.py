@@ -12,11 +12,11 @@ from service.cli import still as patience
 from service.cli.still import still
 from service.client.client import Client
 from tests.service.command import Command
-from tests.service.running import SteeredWorkforce, serving, spec_over
+from tests.service.running import ControlledWorkforce, serving, spec_over
 from workers.protocol.messages import BenchmarkInquiry, Interrupted, Job, JobResult, never
 
 
-class SlowToAnswer(SteeredWorkforce):
+class SlowToAnswer(ControlledWorkforce):
     """A workforce whose first answer about a benchmark takes its time, as where data must be fetched."""
 
     def __init__(self) -> None:

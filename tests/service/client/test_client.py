@@ -11,18 +11,18 @@ import pytest
 from service.client.client import ApiError, Client, ServerUnreachableError
 from service.experiment.candidate import CandidateStatus
 from service.experiment.status import ExperimentStatus
-from tests.service.running import SteeredWorkforce, ended, reached, serving, spec_over, wait_for
+from tests.service.running import ControlledWorkforce, ended, reached, serving, spec_over, wait_for
 
 Parents = dict[str, Path]
 
 
 @pytest.fixture
-def workforce() -> SteeredWorkforce:
-    return SteeredWorkforce()
+def workforce() -> ControlledWorkforce:
+    return ControlledWorkforce()
 
 
 @pytest.fixture
-def client(tmp_path: Path, workforce: SteeredWorkforce) -> Iterator[Client]:
+def client(tmp_path: Path, workforce: ControlledWorkforce) -> Iterator[Client]:
     with serving(tmp_path / "home", workforce) as url, Client(url) as opened:
         yield opened
 
@@ -51,7 +51,7 @@ def test_the_whole_way_through_the_client(client: Client, paper_parents: Parents
 
 
 def test_requests_are_carried_out(
-    client: Client, workforce: SteeredWorkforce, paper_parents: Parents
+    client: Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     key = client.create(spec_over(paper_parents)).id
@@ -115,7 +115,7 @@ def test_nobody_at_the_address_says_how_to_start_someone() -> None:
         Client("nonsense").version()
 
 
-def test_the_key_is_sent_and_asked_for(tmp_path: Path, workforce: SteeredWorkforce) -> None:
+def test_the_key_is_sent_and_asked_for(tmp_path: Path, workforce: ControlledWorkforce) -> None:
     with serving(tmp_path, workforce, api_key="secret") as url:
         assert Client(url, "secret").experiments().items == []
         with pytest.raises(ApiError) as refused:

@@ -16,7 +16,7 @@ from service.store.database import Database
 from service.store.leases import claim_export
 from service.store.repository import Repository
 from service.web.app import create_app
-from tests.service.running import SteeredWorkforce, Steps, settings_in, spec_over, wait_for
+from tests.service.running import ControlledWorkforce, Steps, settings_in, spec_over, wait_for
 from tests.service.small_experiments import add_experiment
 from workers.errors import ExportError
 from workers.protocol.messages import ExportOrder
@@ -26,12 +26,12 @@ SLOW = 60.0
 
 
 @pytest.fixture
-def workforce() -> SteeredWorkforce:
-    return SteeredWorkforce()
+def workforce() -> ControlledWorkforce:
+    return ControlledWorkforce()
 
 
 @pytest.fixture
-def steps(tmp_path: Path, workforce: SteeredWorkforce, paper_parents: dict[str, Path]) -> Iterator[Steps]:
+def steps(tmp_path: Path, workforce: ControlledWorkforce, paper_parents: dict[str, Path]) -> Iterator[Steps]:
     """A service with an experiment that has succeeded."""
     app = create_app(settings_in(tmp_path / "home"), workforce=workforce)
     with TestClient(app, base_url="http://localhost") as http:
@@ -47,12 +47,12 @@ def export(steps: Steps, **body: Any) -> dict[str, Any]:
     return steps.exported(answer.json()["id"])
 
 
-def orders(workforce: SteeredWorkforce) -> list[ExportOrder]:
+def orders(workforce: ControlledWorkforce) -> list[ExportOrder]:
     return [job for job in workforce.jobs if isinstance(job, ExportOrder)]
 
 
 def test_a_checkpoint_says_where_it_comes_from(
-    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+    steps: Steps, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
     done = export(steps, candidate=7)
     folder = tmp_path / "home" / "exports" / "small" / "7"
@@ -70,7 +70,7 @@ def test_the_winner_is_exported_by_default(steps: Steps) -> None:
 
 
 def test_a_hub_export_is_private_and_tells_nothing_of_this_machine(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: dict[str, Path]
 ) -> None:
     done = export(steps, candidate=7, target="hub:me/merged", accept_licences=True)
     assert done["url"] == "https://hub.test/me/merged"
@@ -111,7 +111,7 @@ def test_a_hub_export_is_private_and_tells_nothing_of_this_machine(
     ],
 )
 def test_what_cannot_be_exported_is_refused_at_once(
-    steps: Steps, workforce: SteeredWorkforce, body: dict[str, Any], status: int, code: str
+    steps: Steps, workforce: ControlledWorkforce, body: dict[str, Any], status: int, code: str
 ) -> None:
     answer = steps.http.post(ADDRESS, json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -129,7 +129,7 @@ def test_only_an_earlier_export_is_replaced(steps: Steps, tmp_path: Path) -> Non
 
 
 def test_there_is_no_winner_before_the_end(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: dict[str, Path]
 ) -> None:
     workforce.gate.clear()
     steps.create(spec_over(paper_parents, name="later"))
@@ -139,7 +139,7 @@ def test_there_is_no_winner_before_the_end(
 
 
 def test_a_parent_as_it_is_takes_a_word_and_its_card_says_that_it_is_a_copy(
-    steps: Steps, workforce: SteeredWorkforce
+    steps: Steps, workforce: ControlledWorkforce
 ) -> None:
     refused = steps.http.post(ADDRESS, json={"candidate": 0})
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
@@ -154,7 +154,7 @@ def test_a_parent_as_it_is_takes_a_word_and_its_card_says_that_it_is_a_copy(
 
 
 def test_what_a_worker_found_when_it_loaded_the_checkpoint_is_told(
-    steps: Steps, workforce: SteeredWorkforce
+    steps: Steps, workforce: ControlledWorkforce
 ) -> None:
     done = export(steps, candidate=7)
     assert done["verified"] == "loaded"
@@ -166,7 +166,7 @@ def test_what_a_worker_found_when_it_loaded_the_checkpoint_is_told(
 
 
 def test_a_repository_that_holds_a_model_is_replaced_only_when_asked(
-    steps: Steps, workforce: SteeredWorkforce
+    steps: Steps, workforce: ControlledWorkforce
 ) -> None:
     export(steps, candidate=7, target="hub:me/merged", accept_licences=True)
     export(steps, candidate=7, target="hub:me/merged", replace=True, accept_licences=True)
@@ -174,7 +174,7 @@ def test_a_repository_that_holds_a_model_is_replaced_only_when_asked(
 
 
 def test_licences_stand_in_the_way_of_the_hub_until_they_are_accepted(
-    steps: Steps, workforce: SteeredWorkforce
+    steps: Steps, workforce: ControlledWorkforce
 ) -> None:
     refused = steps.http.post(ADDRESS, json={"candidate": 7, "target": "hub:me/merged"})
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
@@ -187,8 +187,29 @@ def test_licences_stand_in_the_way_of_the_hub_until_they_are_accepted(
     assert "at its author's word" in order.card
 
 
+def test_a_preview_says_what_would_be_written_and_writes_nothing(
+    steps: Steps, workforce: ControlledWorkforce, tmp_path: Path
+) -> None:
+    body = {"candidate": 7, "target": "hub:me/merged"}
+    before = sorted((tmp_path / "home").rglob("*"))
+    answer = steps.http.post(f"{ADDRESS}/preview", json=body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["candidate"], told["target"]) == (7, "hub:me/merged")
+    assert told["files"]["README.md"] == len(told["card"].encode())
+    assert told["bytes"] == sum(told["files"].values())
+    assert "# small, candidate 7" in told["card"]
+    assert "names no licence" in told["licence_findings"][0]
+    assert "--accept-licences" in told["refusals"][0]
+    accepted = steps.http.post(f"{ADDRESS}/preview", json=body | {"accept_licences": True}).json()
+    assert accepted["refusals"] == []
+    assert steps.get("/api/v1/exports")["items"] == []
+    assert orders(workforce) == []
+    assert sorted((tmp_path / "home").rglob("*")) == before
+
+
 def test_what_is_wanted_of_the_files_reaches_the_worker(
-    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+    steps: Steps, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
     export(steps, candidate=7, dtype="bfloat16", shard_gigabytes=0.5, memory_limit=2**30, format="mergekit",
            target=f"file://{tmp_path}/store")  # fmt: skip
@@ -201,7 +222,7 @@ def test_what_is_wanted_of_the_files_reaches_the_worker(
 
 
 def test_members_of_a_front_name_each_other(
-    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path
+    steps: Steps, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
     for number in (6, 7):
         export(steps, candidate=number, target=f"hub:me/it-{number}", family=[6, 7], accept_licences=True)
@@ -214,7 +235,7 @@ def test_members_of_a_front_name_each_other(
     assert steps.http.post(ADDRESS, json=wrong).json()["code"] == "bad_target"
 
 
-def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: SteeredWorkforce) -> None:
+def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: ControlledWorkforce) -> None:
     workforce.job_error = ExportError("disk", "2 GB are needed, 1 GB is free", "make room")
     failed = export(steps, candidate=7)
     assert failed["status"] == "failed"
@@ -240,7 +261,7 @@ def test_names_cannot_lead_out_of_the_exports_folder(
 
 
 def test_an_export_whose_controller_died_is_done_again(
-    sqlite_database: Database, workforce: SteeredWorkforce, tmp_path: Path
+    sqlite_database: Database, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
     settings = settings_in(tmp_path)
     add_finished(sqlite_database, workforce)
@@ -264,7 +285,7 @@ def test_an_export_whose_controller_died_is_done_again(
 
 
 def test_a_long_export_keeps_its_lease(
-    sqlite_database: Database, workforce: SteeredWorkforce, tmp_path: Path
+    sqlite_database: Database, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
     add_finished(sqlite_database, workforce)
     with sqlite_database.session() as session:
@@ -283,7 +304,7 @@ def test_a_long_export_keeps_its_lease(
 
 
 def test_an_export_that_stalls_keeps_no_other_waiting_and_can_be_cancelled(
-    steps: Steps, workforce: SteeredWorkforce, tmp_path: Path, paper_parents: dict[str, Path]
+    steps: Steps, workforce: ControlledWorkforce, tmp_path: Path, paper_parents: dict[str, Path]
 ) -> None:
     workforce.job_gate.clear()
     stalled = steps.http.post(ADDRESS, json={"candidate": 0, "even_a_parent": True}).json()["id"]
@@ -300,7 +321,7 @@ def test_an_export_that_stalls_keeps_no_other_waiting_and_can_be_cancelled(
 
 
 def test_an_export_that_waits_is_cancelled_at_once(
-    sqlite_database: Database, workforce: SteeredWorkforce, tmp_path: Path
+    sqlite_database: Database, workforce: ControlledWorkforce, tmp_path: Path
 ) -> None:
     add_finished(sqlite_database, workforce)
     with sqlite_database.session() as session:
@@ -312,7 +333,7 @@ def test_an_export_that_waits_is_cancelled_at_once(
     assert orders(workforce) == []
 
 
-def add_finished(database: Database, workforce: SteeredWorkforce) -> None:
+def add_finished(database: Database, workforce: ControlledWorkforce) -> None:
     """Adds an experiment with one scored baseline."""
     add_experiment(database, parents=["/models/left", "/models/right"])
     runner = Runner(database, workforce, settings_in(Path("/nowhere")))

@@ -185,7 +185,7 @@ def test_the_card_tells_shares_search_and_versions() -> None:
     release = Release("1.1.0", "2026-01-01", "skills", 7, "d" * 64, ("other weights",))
     card = model_card(
         subject(
-            shares={"org/left": 0.25}, sheets={"words": "ab" * 32}, releases=[release], picture="front.png"
+            shares={"org/left": 0.25}, item_sets={"words": "ab" * 32}, releases=[release], picture="front.png"
         )
     )
     assert "(https://huggingface.co/org/left), share 25%" in section(card, "Parents")

@@ -25,22 +25,22 @@ from evomerge import (
 from service.cli.experiments import watch
 from service.experiment.status import ExperimentStatus
 from service.inprocess.errors import MissingPackageError
-from tests.service.running import SteeredWorkforce, serving, spec_over
+from tests.service.running import ControlledWorkforce, serving, spec_over
 from tests.service.scripted_workforce import NAN
 
 Parents = dict[str, Path]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, SteeredWorkforce]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ControlledWorkforce]]:
     """A home whose service asks a scripted workforce."""
-    home, workforce = tmp_path_factory.mktemp("served"), SteeredWorkforce()
+    home, workforce = tmp_path_factory.mktemp("served"), ControlledWorkforce()
     with serving(home, workforce):
         yield home, workforce
 
 
 @pytest.fixture(scope="module")
-def result(served: tuple[Path, SteeredWorkforce], paper_parents: Parents) -> Result:
+def result(served: tuple[Path, ControlledWorkforce], paper_parents: Parents) -> Result:
     return optimize(spec_over(paper_parents), home=served[0])
 
 
@@ -94,7 +94,7 @@ def test_pictures_are_the_dashboards(result: Result) -> None:
 
 
 def test_notebooks_show_tables_with_names_escaped(
-    served: tuple[Path, SteeredWorkforce], paper_parents: Parents
+    served: tuple[Path, ControlledWorkforce], paper_parents: Parents
 ) -> None:
     odd = spec_over(paper_parents, name="odd", notes="")
     odd["objectives"][0]["name"] = "<b>words</b>"
@@ -105,7 +105,7 @@ def test_notebooks_show_tables_with_names_escaped(
 
 
 def test_the_clients_views_show_tables_in_notebooks(
-    served: tuple[Path, SteeredWorkforce], result: Result
+    served: tuple[Path, ControlledWorkforce], result: Result
 ) -> None:
     from service.cli.installation.announcement import announced_url
 
@@ -117,7 +117,7 @@ def test_the_clients_views_show_tables_in_notebooks(
 
 
 def test_the_same_call_returns_the_result_again(
-    served: tuple[Path, SteeredWorkforce], result: Result, paper_parents: Parents
+    served: tuple[Path, ControlledWorkforce], result: Result, paper_parents: Parents
 ) -> None:
     again = optimize(ExperimentSpec.model_validate(spec_over(paper_parents)), home=served[0])
     assert again.experiment.id == result.experiment.id
@@ -126,7 +126,7 @@ def test_the_same_call_returns_the_result_again(
 
 
 def test_a_file_is_read_like_evomerge_run_reads_it(
-    served: tuple[Path, SteeredWorkforce], paper_parents: Parents, tmp_path: Path
+    served: tuple[Path, ControlledWorkforce], paper_parents: Parents, tmp_path: Path
 ) -> None:
     file = tmp_path / "filed.yml"
     content = {key: value for key, value in spec_over(paper_parents).items() if key != "name"}
@@ -135,7 +135,7 @@ def test_a_file_is_read_like_evomerge_run_reads_it(
 
 
 def test_all_mistakes_of_a_mapping_are_told_with_their_places(
-    served: tuple[Path, SteeredWorkforce], paper_parents: Parents
+    served: tuple[Path, ControlledWorkforce], paper_parents: Parents
 ) -> None:
     wrong = spec_over(paper_parents, name="wrong", budget={"candidates": -1}, sed=3)
     with pytest.raises(ClientError) as refused:
@@ -148,7 +148,7 @@ def test_all_mistakes_of_a_mapping_are_told_with_their_places(
 
 
 def test_a_failed_experiment_is_an_error_that_says_why(tmp_path: Path, paper_parents: Parents) -> None:
-    workforce = SteeredWorkforce(script=dict.fromkeys(range(40), NAN))
+    workforce = ControlledWorkforce(script=dict.fromkeys(range(40), NAN))
     with serving(tmp_path / "home", workforce), pytest.raises(UnsuccessfulError, match="small ended failed"):
         optimize(spec_over(paper_parents), home=tmp_path / "home")
 
@@ -156,7 +156,7 @@ def test_a_failed_experiment_is_an_error_that_says_why(tmp_path: Path, paper_par
 def test_an_interruption_leaves_what_was_scored_and_the_same_call_goes_on(
     tmp_path: Path, paper_parents: Parents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, workforce = tmp_path / "home", SteeredWorkforce()
+    home, workforce = tmp_path / "home", ControlledWorkforce()
     workforce.pace = 0.02
     shown: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Measures, constraints, and what the optimizer is told of those who failed."""
+"""Measures, constraints, and what the optimizer is told of failed candidates."""
 
 from __future__ import annotations
 

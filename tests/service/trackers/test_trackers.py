@@ -18,9 +18,9 @@ from service.experiment.objectives import Objectives
 from service.reports.views import ExperimentDetail
 from service.trackers import TRACKERS, read_target, read_targets, tracked, tracking
 from service.trackers.progress_file import Told
-from service.trackers.tracker import Ending, Point, RunFacts, Tracker
+from service.trackers.tracker import Point, RunEnding, RunFacts, Tracker
 from tests.conftest import REPOSITORY
-from tests.service.running import SteeredWorkforce, ended, serving, settings_in, spec_over, wait_for
+from tests.service.running import ControlledWorkforce, ended, serving, settings_in, spec_over, wait_for
 from tests.service.trackers.scripted_runs import tensorboard_scalars, text_of, wandb_history, wandb_records
 
 Parents = dict[str, Path]
@@ -29,12 +29,12 @@ CANDIDATES = 12  # four baselines among them
 
 
 @pytest.fixture
-def workforce() -> SteeredWorkforce:
-    return SteeredWorkforce()
+def workforce() -> ControlledWorkforce:
+    return ControlledWorkforce()
 
 
 @pytest.fixture
-def home(tmp_path: Path, workforce: SteeredWorkforce, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, workforce: ControlledWorkforce, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tracking, "GLANCE", 0.05)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
@@ -126,7 +126,7 @@ def test_wandb_has_every_candidate_and_the_winner(home: Path, tmp_path: Path, pa
     ],
 )
 def test_a_restart_goes_on_in_the_same_run_without_doubling_points(
-    kind: str, home: Path, tmp_path: Path, workforce: SteeredWorkforce, paper_parents: Parents
+    kind: str, home: Path, tmp_path: Path, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     places = {
         "tensorboard": str(tmp_path / "tb"),
@@ -198,7 +198,7 @@ class Broken(Tracker):
             time.sleep(3600)
         raise OSError("the disk is full\nand more")
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: RunEnding) -> None:
         """Does nothing."""
 
     def close(self) -> None:
@@ -281,7 +281,7 @@ def test_a_service_shows_every_experiment_in_its_trackers(
     monkeypatch.setattr(tracking, "GLANCE", 0.05)
     monkeypatch.setattr("service.cli.installation.service_trackers.GLANCE", 0.05)
     home, targets = tmp_path / "home", read_targets((), f"tensorboard:{tmp_path / 'tb'}")
-    with serving(home, SteeredWorkforce()) as url, telling_trackers(url, settings_in(home), targets):
+    with serving(home, ControlledWorkforce()) as url, telling_trackers(url, settings_in(home), targets):
         with Client(url) as client:
             for name in ("one", "two"):
                 client.create(spec_over(paper_parents, name=name))

@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from service.web.app import create_app
-from tests.service.running import SteeredWorkforce, Steps, settings_in, spec_over, wait_for
+from tests.service.running import ControlledWorkforce, Steps, settings_in, spec_over, wait_for
 
 REPOSITORY = Path(__file__).parents[3]
 WITHOUT_MODELS = """
@@ -25,11 +25,11 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from service.web.app import create_app
 from tests.service.paper_checkpoints import write_checkpoint
-from tests.service.running import SteeredWorkforce, Steps, settings_in, spec_over
+from tests.service.running import ControlledWorkforce, Steps, settings_in, spec_over
 
 folder = Path(sys.argv[1])
 parents = {name: write_checkpoint(folder / name) for name in ("base", "left", "right")}
-app = create_app(settings_in(folder / "home"), workforce=SteeredWorkforce())
+app = create_app(settings_in(folder / "home"), workforce=ControlledWorkforce())
 with TestClient(app, base_url="http://localhost") as http:
     steps = Steps(http)
     steps.create(spec_over(parents))
@@ -52,7 +52,7 @@ def test_the_controller_works_where_no_model_library_is_installed(tmp_path: Path
 def test_the_service_works_on_either_database(
     database_url: str, tmp_path: Path, paper_parents: dict[str, Path]
 ) -> None:
-    app = create_app(settings_in(tmp_path, database_url=database_url), workforce=SteeredWorkforce())
+    app = create_app(settings_in(tmp_path, database_url=database_url), workforce=ControlledWorkforce())
     with TestClient(app, base_url="http://localhost") as http:
         steps = Steps(http)
         for _ in range(2):
@@ -72,14 +72,14 @@ def test_the_service_works_on_either_database(
 
 def test_a_service_that_runs_is_ready(tmp_path: Path) -> None:
     with TestClient(
-        create_app(settings_in(tmp_path), workforce=SteeredWorkforce()), base_url="http://localhost"
+        create_app(settings_in(tmp_path), workforce=ControlledWorkforce()), base_url="http://localhost"
     ) as http:
         assert http.get("/readyz").json() == {"status": "ok"}
         assert http.get("/version").json()["name"] == "evomerge"
 
 
 def test_a_service_whose_runner_died_is_not_ready(tmp_path: Path) -> None:
-    app = create_app(settings_in(tmp_path), workforce=SteeredWorkforce())
+    app = create_app(settings_in(tmp_path), workforce=ControlledWorkforce())
     with TestClient(app, base_url="http://localhost") as http:
         app.state.services.runner.stop()
         answer = http.get("/readyz")
@@ -88,7 +88,7 @@ def test_a_service_whose_runner_died_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_a_restarted_service_goes_on_where_it_was(tmp_path: Path, paper_parents: dict[str, Path]) -> None:
-    settings, workforce = settings_in(tmp_path), SteeredWorkforce()
+    settings, workforce = settings_in(tmp_path), ControlledWorkforce()
     workforce.gate.clear()
     with TestClient(create_app(settings, workforce=workforce), base_url="http://localhost") as http:
         Steps(http).create(spec_over(paper_parents))
@@ -100,7 +100,7 @@ def test_a_restarted_service_goes_on_where_it_was(tmp_path: Path, paper_parents:
 
 
 def test_a_workforce_that_was_lent_is_not_closed(tmp_path: Path) -> None:
-    class Lent(SteeredWorkforce):
+    class Lent(ControlledWorkforce):
         closed = False
 
         def close(self) -> None:

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from service.settings import Settings
 from service.web.app import create_app
-from tests.service.running import SteeredWorkforce, Steps, settings_in, spec_over
+from tests.service.running import ControlledWorkforce, Steps, settings_in, spec_over
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def fenced(tmp_path: Path, paper_parents: dict[str, Path]) -> Iterator[Steps]:
     """A service that reads models and writes exports in one folder each."""
     models = Path(os.path.commonpath(paper_parents.values()))
     settings = settings_in(tmp_path / "home", model_roots=(models,), export_roots=(tmp_path / "out",))
-    with TestClient(create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost") as http:
+    with TestClient(
+        create_app(settings, workforce=ControlledWorkforce()), base_url="http://localhost"
+    ) as http:
         yield Steps(http)
 
 

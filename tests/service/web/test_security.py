@@ -13,7 +13,7 @@ from service.settings import Settings, url_of
 from service.web.app import create_app
 from service.web.guesses import MOST_GUESSES, Guesses
 from service.web.security import host_name
-from tests.service.running import SteeredWorkforce, settings_in
+from tests.service.running import ControlledWorkforce, settings_in
 
 KEY = "correct horse battery staple"
 
@@ -22,7 +22,7 @@ KEY = "correct horse battery staple"
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = settings_in(tmp_path_factory.mktemp("open"), allowed_hosts=("evomerge.example",))
     with TestClient(
-        create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost:8000"
+        create_app(settings, workforce=ControlledWorkforce()), base_url="http://localhost:8000"
     ) as http:
         yield http
 
@@ -31,7 +31,7 @@ def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClien
 def locked_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = settings_in(tmp_path_factory.mktemp("locked"), host="0.0.0.0", api_key=KEY)
     with TestClient(
-        create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost:8000"
+        create_app(settings, workforce=ControlledWorkforce()), base_url="http://localhost:8000"
     ) as http:
         yield http
 
@@ -183,7 +183,9 @@ def test_keys_that_other_machines_can_try_have_twenty_characters(
 
 def test_wrong_keys_are_throttled_and_requests_without_one_are_not(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, host="0.0.0.0", api_key=KEY)
-    with TestClient(create_app(settings, workforce=SteeredWorkforce()), base_url="http://localhost") as http:
+    with TestClient(
+        create_app(settings, workforce=ControlledWorkforce()), base_url="http://localhost"
+    ) as http:
         wrong = [http.get("/version", headers={"Authorization": f"Bearer wrong {n}"}) for n in range(11)]
         assert [answer.status_code for answer in wrong] == [401] * 10 + [429]
         assert int(wrong[-1].headers["Retry-After"]) > 0

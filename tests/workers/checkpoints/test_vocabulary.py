@@ -139,7 +139,7 @@ def test_a_union_holds_the_first_tokenizer_and_then_what_others_add(
     assert model.config.vocab_size == 35
     found = weights(folder)
     for name in TABLES:
-        # The base lacks them: its rows are the means of those who have them.
+        # The base lacks them: its rows are the means of the parents that have them.
         both = (left[name][0] + right[name][1]) / 2
         expected = torch.stack([both, left[name][1], right[name][0]])
         # base + (left - base) + (right - base), where whoever lacks a token takes the others' mean.
@@ -251,7 +251,7 @@ def test_a_union_of_trained_tokenizers_reads_what_each_of_them_reads(
     for text in ("the dog sat", "la perra en la casa"):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert tokenizer.decode(ids).strip() == text
-    # New words are made of the tokens that the one who brought them has for them.
+    # New words are made of the tokens that the parent that brought them has for them.
     words = own["right"].encode("la perra en la casa").tokens
     assert tokenizer.tokenize("la perra en la casa") == words
     assert tokenizer("<|right|>", add_special_tokens=False)["input_ids"] == [known["<|right|>"]]

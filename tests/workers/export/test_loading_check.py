@@ -18,7 +18,7 @@ from workers.errors import ExportError
 from workers.export.merge_to_disk import merge_to_disk
 from workers.operations.carry_out import transform
 from workers.protocol.messages import ExportOrder
-from workers.protocol.transform_orders import Place, WeightMatchingOrder
+from workers.protocol.transform_orders import Destination, WeightMatchingOrder
 
 
 @pytest.fixture
@@ -95,5 +95,5 @@ def test_an_export_whose_logits_are_not_finite_leaves_nothing_unless_the_check_i
 
 def test_what_an_operation_wrote_is_loaded_too(model: Path, tmp_path: Path) -> None:
     reference = save_tiny_model(tmp_path / "reference", 2)
-    order = WeightMatchingOrder(parent_at(model), parent_at(reference), Place(str(tmp_path / "out")))
+    order = WeightMatchingOrder(parent_at(model), parent_at(reference), Destination(str(tmp_path / "out")))
     assert "logits finite" in transform(order).exported.verified

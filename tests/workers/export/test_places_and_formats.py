@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.workers.recipes import linear_recipe
 from workers.errors import ExportError
+from workers.export.foresight import foresee
 from workers.export.merge_to_disk import export
 from workers.export.object_store import open_store
 from workers.protocol.card_marks import VERIFIED
@@ -73,3 +75,28 @@ def test_gguf_needs_a_converter_before_anything_is_merged(
     done = export(replace(order, format="gguf", replace=True))
     assert (tmp_path / "out" / "out.gguf").read_bytes() == b"GGUF"
     assert "out.gguf" in done.files
+
+
+@pytest.mark.parametrize("changes", [{}, {"shard_bytes": 5000}, {"format": "mergekit"}])
+def test_what_is_foreseen_is_what_is_written_to_the_byte(
+    order: ExportOrder, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    order = replace(order, card="# card\n", **changes)
+    before = set(tmp_path.iterdir())
+    foreseen = foresee(order)
+    assert set(tmp_path.iterdir()) == before
+    assert foreseen.change == f"makes {tmp_path / 'out'}"
+    export(order)
+    assert foreseen.files == {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert f"{len(foreseen.files)} files" in foresee(replace(order, replace=True)).change
+
+
+def test_a_store_that_holds_something_is_foreseen(order: ExportOrder, tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/store/merged"
+    order = replace(order, remote=address)
+    assert foresee(order).change == f"fills {address}"
+    export(order)
+    again = foresee(order)
+    assert "--replace replaces them" in again.refusals[0]
+    assert f"deletes {len(again.files)} files" in again.change
+    assert not foresee(replace(order, replace_remote=True)).refusals

@@ -20,7 +20,7 @@ from tests.workers.operations.checkpoints import (
 from workers.errors import CheckpointError, ExportError, MismatchError
 from workers.operations.transformer_groups import transformer_blocks
 from workers.operations.unit_alignment import align
-from workers.protocol.transform_orders import Place, WeightMatchingOrder
+from workers.protocol.transform_orders import Destination, WeightMatchingOrder
 
 WITHOUT_HEADS = {"bloom"}  # ALiBi ties heads to their number
 
@@ -38,7 +38,11 @@ def test_a_shuffled_model_computes_the_same_and_is_put_back_in_order(
     assert len(changed) >= 6
     before = logits(original)
     torch.testing.assert_close(logits(tmp_path / "shuffled"), before, rtol=0, atol=1e-5)
-    align(WeightMatchingOrder(parent(tmp_path / "shuffled"), parent(original), Place(str(tmp_path / "back"))))
+    align(
+        WeightMatchingOrder(
+            parent(tmp_path / "shuffled"), parent(original), Destination(str(tmp_path / "back"))
+        )
+    )
     found, expected = weights(tmp_path / "back"), weights(original)
     assert found.keys() == expected.keys()
     assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
@@ -46,7 +50,7 @@ def test_a_shuffled_model_computes_the_same_and_is_put_back_in_order(
 
 def test_aligning_with_a_stranger_keeps_what_the_model_computes(architecture: str, tmp_path: Path) -> None:
     mine, other = (save_model(tmp_path / str(n), n, architecture=architecture) for n in (0, 1))
-    done = align(WeightMatchingOrder(parent(mine), parent(other), Place(str(tmp_path / "out"))))
+    done = align(WeightMatchingOrder(parent(mine), parent(other), Destination(str(tmp_path / "out"))))
     torch.testing.assert_close(logits(tmp_path / "out"), logits(mine), rtol=0, atol=1e-5)
     results = json.loads(done.report)["results"]
     assert len(results) >= 2
@@ -65,7 +69,9 @@ def test_both_parts_of_every_layer_are_found(architecture: str, tmp_path: Path) 
 def test_equal_orders_write_equal_files(tmp_path: Path) -> None:
     mine, other = (save_model(tmp_path / str(n), n, architecture="mixtral") for n in (0, 1))
     digests = [
-        align(WeightMatchingOrder(parent(mine), parent(other), Place(str(tmp_path / name)))).exported.digest
+        align(
+            WeightMatchingOrder(parent(mine), parent(other), Destination(str(tmp_path / name)))
+        ).exported.digest
         for name in ("one", "two")
     ]
     assert digests[0] == digests[1]
@@ -73,9 +79,9 @@ def test_equal_orders_write_equal_files(tmp_path: Path) -> None:
 
 def test_sharded_results_hold_the_same_weights_in_the_parents_own_type(tmp_path: Path) -> None:
     mine, other = (save_model(tmp_path / str(n), n, dtype=torch.bfloat16) for n in (0, 1))
-    align(WeightMatchingOrder(parent(mine), parent(other), Place(str(tmp_path / "one"))))
+    align(WeightMatchingOrder(parent(mine), parent(other), Destination(str(tmp_path / "one"))))
     done = align(
-        WeightMatchingOrder(parent(mine), parent(other), Place(str(tmp_path / "two"), shard_bytes=4000))
+        WeightMatchingOrder(parent(mine), parent(other), Destination(str(tmp_path / "two"), shard_bytes=4000))
     )
     assert sum(name.startswith("model-") for name in done.exported.files) >= 3
     table = layout(tmp_path / "two").tensors
@@ -104,7 +110,7 @@ def test_experts_that_are_routed_by_groups_stay_in_their_places(tmp_path: Path) 
 
 def test_models_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     llama, qwen = save_model(tmp_path / "llama", 0), save_model(tmp_path / "qwen", 0, architecture="qwen2")
-    place = Place(str(tmp_path / "out"))
+    place = Destination(str(tmp_path / "out"))
     with pytest.raises(MismatchError, match="is a LlamaForCausalLM"):
         align(WeightMatchingOrder(parent(llama), parent(qwen), place))
     with pytest.raises(CheckpointError, match="no folder"):
@@ -125,7 +131,7 @@ def test_weights_that_are_no_numbers_are_named_and_nothing_is_written(tmp_path: 
     tensors["model.layers.1.mlp.down_proj.weight"][3, 2] = float("nan")
     save_file(tensors, other / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match=r"1.*model.layers.1.mlp.down_proj.weight.*NaN"):
-        align(WeightMatchingOrder(parent(mine), parent(other), Place(str(tmp_path / "out"))))
+        align(WeightMatchingOrder(parent(mine), parent(other), Destination(str(tmp_path / "out"))))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
 
 
@@ -134,8 +140,8 @@ def test_a_folder_that_exists_is_replaced_only_when_asked(tmp_path: Path) -> Non
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious.txt").write_text("mine")
     with pytest.raises(ExportError, match="exists already"):
-        align(WeightMatchingOrder(parent(mine), parent(mine), Place(str(tmp_path / "out"))))
-    align(WeightMatchingOrder(parent(mine), parent(mine), Place(str(tmp_path / "out"), replace=True)))
+        align(WeightMatchingOrder(parent(mine), parent(mine), Destination(str(tmp_path / "out"))))
+    align(WeightMatchingOrder(parent(mine), parent(mine), Destination(str(tmp_path / "out"), replace=True)))
     assert not (tmp_path / "out" / "precious.txt").exists()
     expected = weights(mine)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "out").items())

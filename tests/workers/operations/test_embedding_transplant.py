@@ -15,8 +15,8 @@ from tests.workers.operations.golden_tensors import golden
 from workers.errors import CheckpointError, MergeError, MismatchError
 from workers.operations.embeddings.embedding_transplant import averaged_rows, linear_map, transplanted
 from workers.operations.embeddings.embedding_transplant_models import transplant
-from workers.operations.embeddings.vocabulary import read_vocabulary
-from workers.protocol.transform_orders import Place, TransplantOrder
+from workers.operations.embeddings.token_rows import read_token_rows
+from workers.protocol.transform_orders import Destination, TransplantOrder
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 OLD = (*SPECIAL, *"abcdefghijkl", "ab", "cd", "<chat>")
@@ -129,7 +129,7 @@ def order(family: dict[str, Path], folder: Path, **options: object) -> Transplan
     return TransplantOrder(
         parent(family["instruct"]),
         parent(family["adapted"]),
-        Place(str(folder)),
+        Destination(str(folder)),
         **(given | options),  # type: ignore[arg-type]
     )
 
@@ -173,7 +173,7 @@ def test_token_ids_are_looked_up_again_and_the_chat_template_is_kept(
 
 
 def test_new_tokens_are_taken_apart_into_old_ones(family: dict[str, Path]) -> None:
-    old, new = (read_vocabulary(family[name]) for name in ("instruct", "adapted"))
+    old, new = (read_token_rows(family[name]) for name in ("instruct", "adapted"))
     assert old.pieces_of(new.text_of("bc")) == [OLD.index("b"), OLD.index("c")]
     assert old.pieces_of(new.text_of("abc")) == [OLD.index("ab"), OLD.index("c")]
 

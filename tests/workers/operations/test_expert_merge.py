@@ -22,7 +22,7 @@ from workers.operations.expert_merge import (
 from workers.operations.expert_merge_models import ROUTING_FILE, merge_experts
 from workers.operations.transformer_groups import transformer_blocks
 from workers.operations.weight_matching import Group, match_weights
-from workers.protocol.transform_orders import ExpertMergeOrder, Place
+from workers.protocol.transform_orders import Destination, ExpertMergeOrder
 
 CASE = "mcsmoe_expert_merge"
 GROUP: Group = (("wi.weight", 0), ("wo.weight", 1))
@@ -113,7 +113,9 @@ def test_merging_experts_that_are_equal_up_to_their_order_keeps_what_the_model_c
     architecture: str, tmp_path: Path
 ) -> None:
     model = paired(tmp_path / "m", architecture)
-    done = merge_experts(ExpertMergeOrder(parent(model), Place(str(tmp_path / "out")), 2, keep="duplicated"))
+    done = merge_experts(
+        ExpertMergeOrder(parent(model), Destination(str(tmp_path / "out")), 2, keep="duplicated")
+    )
     torch.testing.assert_close(logits(tmp_path / "out"), logits(model), rtol=0, atol=1e-5)
     assert list(json.loads(done.report)["results"].values()) == [[0, 1, 0, 1]] * 2
     assert layout(tmp_path / "out").tensors.keys() == layout(model).tensors.keys()
@@ -124,7 +126,7 @@ def test_a_reduced_model_has_fewer_experts_and_router_rows_weighted_by_use(
     architecture: str, tmp_path: Path
 ) -> None:
     model = paired(tmp_path / "m", architecture)
-    merge_experts(ExpertMergeOrder(parent(model), Place(str(tmp_path / "out")), 2))
+    merge_experts(ExpertMergeOrder(parent(model), Destination(str(tmp_path / "out")), 2))
     before, after = weights(model), weights(tmp_path / "out")
     assert not any(".experts.2." in name or ".experts.3." in name for name in after)
     for router in routers(model):
@@ -145,7 +147,7 @@ def test_a_reduced_model_has_fewer_experts_and_router_rows_weighted_by_use(
 def test_as_many_groups_as_experts_change_nothing(tmp_path: Path) -> None:
     model = save_model(tmp_path / "m", 0, architecture="mixtral")
     record_routing(model, FREQUENCIES, torch.eye(4))
-    merge_experts(ExpertMergeOrder(parent(model), Place(str(tmp_path / "out")), 4, similarity="rows"))
+    merge_experts(ExpertMergeOrder(parent(model), Destination(str(tmp_path / "out")), 4, similarity="rows"))
     before, after = weights(model), weights(tmp_path / "out")
     assert before.keys() == after.keys()
     for name, tensor in after.items():
@@ -155,7 +157,7 @@ def test_as_many_groups_as_experts_change_nothing(tmp_path: Path) -> None:
 def test_fewer_experts_than_are_chosen_per_token_lower_that_number(tmp_path: Path) -> None:
     model = save_model(tmp_path / "m", 0, architecture="mixtral")
     record_routing(model, FREQUENCIES, torch.eye(4))
-    merge_experts(ExpertMergeOrder(parent(model), Place(str(tmp_path / "out")), 1))
+    merge_experts(ExpertMergeOrder(parent(model), Destination(str(tmp_path / "out")), 1))
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["num_local_experts"], config["num_experts_per_tok"]) == (1, 1)
     assert bool(torch.isfinite(logits(tmp_path / "out")).all())
@@ -163,7 +165,7 @@ def test_fewer_experts_than_are_chosen_per_token_lower_that_number(tmp_path: Pat
 
 def test_what_cannot_be_merged_is_refused_with_a_remedy_and_nothing_is_written(tmp_path: Path) -> None:
     dense, mixture = (save_model(tmp_path / name, 0, architecture=name) for name in ("llama", "mixtral"))
-    place = Place(str(tmp_path / "out"))
+    place = Destination(str(tmp_path / "out"))
     with pytest.raises(MismatchError, match="no experts with a router"):
         merge_experts(ExpertMergeOrder(parent(dense), place, 2))
     with pytest.raises(CheckpointError, match="evomerge calibrate"):

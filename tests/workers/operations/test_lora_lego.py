@@ -23,7 +23,7 @@ from workers.operations.adapters.lora_lego import (
     units_of,
 )
 from workers.operations.adapters.lora_lego_adapters import merge_adapters
-from workers.protocol.transform_orders import AdapterMergeOrder, Place
+from workers.protocol.transform_orders import AdapterMergeOrder, Destination
 
 CASE = "lora_lego_given_labels"
 PREFIX = "base_model.model."
@@ -141,7 +141,7 @@ def change(folder: Path, layer: str) -> Tensor:
 
 
 def order_for(folder: Path, *adapters: Path, **options: Any) -> AdapterMergeOrder:
-    return AdapterMergeOrder(tuple(str(adapter) for adapter in adapters), Place(str(folder)), **options)
+    return AdapterMergeOrder(tuple(str(adapter) for adapter in adapters), Destination(str(folder)), **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"use_rslora": True}, {"lora_alpha": 3}])
@@ -252,7 +252,7 @@ def test_a_folder_that_exists_is_replaced_only_when_asked(tmp_path: Path) -> Non
     (tmp_path / "out" / "precious.txt").write_text("mine")
     with pytest.raises(ExportError, match="exists already"):
         merge_adapters(order_for(tmp_path / "out", adapter))
-    merge_adapters(AdapterMergeOrder((str(adapter),), Place(str(tmp_path / "out"), replace=True)))
+    merge_adapters(AdapterMergeOrder((str(adapter),), Destination(str(tmp_path / "out"), replace=True)))
     assert not (tmp_path / "out" / "precious.txt").exists()
 
 

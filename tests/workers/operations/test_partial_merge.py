@@ -22,7 +22,7 @@ from workers.operations.partial_merging.partial_merge import (
 from workers.operations.partial_merging.partial_merge_models import partial_merge
 from workers.operations.partial_merging.partial_merge_statistics import record_statistics, token_batches
 from workers.operations.weight_matching import Group, match_weights, similarity
-from workers.protocol.transform_orders import PartialMergeOrder, Place
+from workers.protocol.transform_orders import Destination, PartialMergeOrder
 
 
 def statistics_of(hidden: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +138,9 @@ def test_a_model_merged_with_its_shuffled_self_is_the_model(architecture: str, t
     mine = save_model(tmp_path / "a", 0, architecture=architecture)
     save_shuffled(mine, tmp_path / "b", 1)
     for ratio, folder in ((0.0, "narrow"), (0.5, "wide")):
-        order = PartialMergeOrder(parent(mine), parent(tmp_path / "b"), Place(str(tmp_path / folder)), ratio)
+        order = PartialMergeOrder(
+            parent(mine), parent(tmp_path / "b"), Destination(str(tmp_path / folder)), ratio
+        )
         done = partial_merge(order)
         torch.testing.assert_close(logits(tmp_path / folder), logits(mine), rtol=0, atol=1e-5)
         assert json.loads(done.report)["settings"]["ratio"] == ratio
@@ -150,7 +152,7 @@ def test_a_model_merged_with_its_shuffled_self_is_the_model(architecture: str, t
 
 def test_the_configuration_tells_the_new_width(tmp_path: Path) -> None:
     first, second = (save_model(tmp_path / str(n), n) for n in (0, 1))
-    partial_merge(PartialMergeOrder(parent(first), parent(second), Place(str(tmp_path / "out")), 0.25))
+    partial_merge(PartialMergeOrder(parent(first), parent(second), Destination(str(tmp_path / "out")), 0.25))
     assert json.loads((tmp_path / "out" / "config.json").read_text())["intermediate_size"] == 24 + 6
     shape = layout(tmp_path / "out").tensors["model.layers.0.mlp.down_proj.weight"].shape
     assert shape == (16, 30)
@@ -165,7 +167,7 @@ def test_fitted_output_projections_answer_more_like_both_parents(architecture: s
     texts = tmp_path / "texts.txt"
     numbers = torch.randint(28, (40, 12), generator=generator).tolist()
     texts.write_text("\n".join(" ".join(f"w{number}" for number in line) for line in numbers))
-    place = {name: Place(str(tmp_path / name)) for name in ("plain", "fitted")}
+    place = {name: Destination(str(tmp_path / name)) for name in ("plain", "fitted")}
     partial_merge(PartialMergeOrder(parent(folders[0]), parent(folders[1]), place["plain"], 0.25))
     partial_merge(
         PartialMergeOrder(parent(folders[0]), parent(folders[1]), place["fitted"], 0.25, texts=str(texts))
@@ -215,7 +217,7 @@ def test_texts_without_tokens_are_refused(tmp_path: Path) -> None:
     for content, words in ((b"\n \n", "no tokens"), (b"\xff\xfe", "cannot be read")):
         (tmp_path / "texts").write_bytes(content)
         order = PartialMergeOrder(
-            parent(model), parent(model), Place(str(tmp_path / "out")), texts=str(tmp_path / "texts")
+            parent(model), parent(model), Destination(str(tmp_path / "out")), texts=str(tmp_path / "texts")
         )
         with pytest.raises(WorkerError, match=words):
             partial_merge(order)
@@ -226,7 +228,7 @@ def test_models_that_cannot_be_merged_so_are_refused(tmp_path: Path) -> None:
     llama, qwen, mixture = (
         save_model(tmp_path / name, 0, architecture=name) for name in ("llama", "qwen2", "mixtral")
     )
-    place = Place(str(tmp_path / "out"))
+    place = Destination(str(tmp_path / "out"))
     for order, error, words in (
         (PartialMergeOrder(parent(llama), parent(qwen), place), MismatchError, "architecture"),
         (PartialMergeOrder(parent(mixture), parent(mixture), place), MismatchError, "mixture of experts"),

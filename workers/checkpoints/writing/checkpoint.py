@@ -7,7 +7,6 @@ Memory is bounded by the tensors under way, or by their rows where they come in 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from workers.checkpoints.tensor_digests import tensor_digests
-from workers.checkpoints.tensor_table import INDEX_FILE
+from workers.checkpoints.writing.descriptions import generated
 from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
 from workers.checkpoints.writing.shards import Shard, StoredTensor, cut_into_shards
@@ -211,8 +210,7 @@ def _fill(
             writer.put(_piece(name, tensor))
             del tensor  # written by another thread, and then free
         writer.finish()
-    _write_index(contents, shards, places.partial)
-    _write_descriptions(contents, places.partial)
+    _write_descriptions(contents, shards, places.partial)
     if places.complete is not None:
         places.complete(places.partial, tensor_digests(places.partial, known=writer.tensor_digests))
     verified = places.check(places.partial) if places.check is not None else ""
@@ -229,15 +227,9 @@ def _piece(name: str, tensor: Tensor) -> Piece:
     return Piece(name, tuple(tensor.shape), STORED_NAMES.get(dtype, dtype), content)
 
 
-def _write_index(contents: Contents, shards: Sequence[Shard], partial: Path) -> None:
-    if len(shards) > 1:
-        total = sum(tensor.bytes for tensor in contents.tensors)
-        weight_map = {tensor.name: shard.name for shard in shards for tensor in shard.tensors}
-        _write_json(partial / INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": weight_map})
-
-
-def _write_descriptions(contents: Contents, partial: Path) -> None:
-    _write_json(partial / "config.json", contents.config)
+def _write_descriptions(contents: Contents, shards: Sequence[Shard], partial: Path) -> None:
+    for name, content in generated(contents.config, contents.tensors, shards).items():
+        (partial / name).write_bytes(content)
     for name, source in contents.copied.items():
         shutil.copyfile(source, _new_file(partial, name))
     for name, text in contents.texts.items():
@@ -256,10 +248,6 @@ def _new_file(partial: Path, name: str) -> Path:
     path = partial.joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _describe(places: _Places, known: Mapping[str, str]) -> Exported:

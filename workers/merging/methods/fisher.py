@@ -1,4 +1,4 @@
-"""Average weighted by diagonal Fisher information: who cares most about an entry has most say in it.
+"""Average weighted by diagonal Fisher information: a parent counts more where its loss is more sensitive.
 
 Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", arXiv 2111.09832, equation 5.
 

@@ -22,7 +22,7 @@ from workers.checkpoints.tensor_table import read_header, read_json
 from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
 from workers.errors import CheckpointError, ExportError, FolderTakenError
 from workers.protocol.messages import Exported
-from workers.protocol.transform_orders import Place
+from workers.protocol.transform_orders import Destination
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -72,16 +72,19 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def write_adapter(
-    place: Place, config: Mapping[str, Any], tensors: Mapping[str, Tensor], texts: Mapping[str, str]
+    destination: Destination,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    texts: Mapping[str, str],
 ) -> Exported:
     """Writes an adapter's folder; the name appears when it is complete.
 
     Raises:
         ExportError: The folder exists already, or nothing can be written there.
     """
-    folder = Path(place.folder).expanduser().absolute()
+    folder = Path(destination.folder).expanduser().absolute()
     occupied = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
-    if occupied and not place.replace:
+    if occupied and not destination.replace:
         raise FolderTakenError(str(folder))
     partial = name_of_partial(folder)
     try:

@@ -45,7 +45,7 @@ def merge_adapters(order: AdapterMergeOrder) -> Transformed:
     merged = _by_ties if order.method == "ties" else _by_lego
     rank, tensors, report = merged(order, adapters, layers)
     config = _merged_config(adapters[0].config, layers, rank)
-    exported = write_adapter(order.place, config, tensors, {REPORT_FILE: report.text()})
+    exported = write_adapter(order.destination, config, tensors, {REPORT_FILE: report.text()})
     return Transformed(exported, report.text())
 
 

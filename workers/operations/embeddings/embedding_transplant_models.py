@@ -17,7 +17,7 @@ from workers.checkpoints.tensor_table import read_json
 from workers.errors import CheckpointError, MergeError, MismatchError
 from workers.operations.blocks import Read
 from workers.operations.embeddings.embedding_transplant import averaged_rows, linear_map, transplanted
-from workers.operations.embeddings.vocabulary import Vocabulary, read_vocabulary
+from workers.operations.embeddings.token_rows import TokenRows, read_token_rows
 from workers.operations.rewriting import (
     Report,
     changed_config,
@@ -53,7 +53,7 @@ def transplant(order: TransplantOrder) -> Transformed:
     base = open_parent(order.base) if order.base is not None and order.method != "direct" else None
     _check_family(instruct, [adapted, *([base] if base is not None else [])])
     names = _token_tensors(instruct)
-    words = {layout.parent: read_vocabulary(layout.folder) for layout in (instruct, adapted)}
+    words = {layout.parent: read_token_rows(layout.folder) for layout in (instruct, adapted)}
     old, new = words[instruct.parent], words[adapted.parent]
     lost = sorted(token for token in old.rows if token not in new.rows)
     report = Report("embedding transplant", _settings(order), {"tokens_lost": len(lost)})
@@ -76,7 +76,7 @@ def transplant(order: TransplantOrder) -> Transformed:
 
         shapes = {name: (count, *instruct.tensors[name].shape[1:]) for name in names}
         return write_result(
-            order.place,
+            order.destination,
             _config(instruct, adapted, old, new, count),
             stored_as(instruct, shapes),
             tensors(),
@@ -92,8 +92,8 @@ class _Graft:
     """Computes new rows; a map is fitted for embeddings and head each."""
 
     method: str
-    old: Vocabulary
-    new: Vocabulary
+    old: TokenRows
+    new: TokenRows
     reads: Mapping[str, Read]
     fitted: int = 0
 
@@ -165,15 +165,13 @@ def _same_role(name: str, layout: Layout) -> str:
     raise MismatchError(str(layout.parent), f"has no tensor {name!r}", "use models of one family")
 
 
-def _config(
-    instruct: Layout, adapted: Layout, old: Vocabulary, new: Vocabulary, count: int
-) -> dict[str, Any]:
+def _config(instruct: Layout, adapted: Layout, old: TokenRows, new: TokenRows, count: int) -> dict[str, Any]:
     ids = _new_ids(text_config(instruct), text_config(adapted), old, new)
     return changed_config(instruct, vocab_size=count, **ids)
 
 
 def _new_ids(
-    instruct: Mapping[str, Any], adapted: Mapping[str, Any], old: Vocabulary, new: Vocabulary
+    instruct: Mapping[str, Any], adapted: Mapping[str, Any], old: TokenRows, new: TokenRows
 ) -> dict[str, Any]:
     """Returns the special tokens' new ids: by token, or the adapted model's where it lacks the token."""
     tokens = {row: token for token, row in old.rows.items()}
@@ -197,7 +195,7 @@ def _files(instruct: Layout, adapted: Layout) -> dict[str, Path]:
     return {name: path for name, path in (others | tokens).items() if name != TEMPLATE_FILE}
 
 
-def _texts(instruct: Layout, adapted: Layout, old: Vocabulary, new: Vocabulary) -> dict[str, str]:
+def _texts(instruct: Layout, adapted: Layout, old: TokenRows, new: TokenRows) -> dict[str, str]:
     """Returns the instruct model's chat template and generation settings, with ids looked up again."""
     texts = {}
     template = _chat_template(instruct) or _chat_template(adapted)

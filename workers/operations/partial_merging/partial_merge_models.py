@@ -36,7 +36,7 @@ from workers.operations.rewriting import (
 from workers.operations.unit_alignment import UnitAlignment, describe, matchable_blocks
 from workers.operations.weight_matching import assign, similarity
 from workers.protocol.messages import Transformed
-from workers.protocol.transform_orders import PartialMergeOrder, Place
+from workers.protocol.transform_orders import Destination, PartialMergeOrder
 
 WIDTH_KEYS = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
 
@@ -59,22 +59,22 @@ def partial_merge(order: PartialMergeOrder) -> Transformed:
     if problems:
         raise problems[0]
     if order.texts is None:
-        return _write(order, order.place, first, second, {})
+        return _write(order, order.destination, first, second, {})
     batches = token_batches(Path(order.texts), first.folder, length=order.length, most=order.texts_used)
-    with _beside(Path(order.place.folder)) as folder:
-        unfitted = Place(str(folder / "unfitted"), verify=False)
+    with _beside(Path(order.destination.folder)) as folder:
+        unfitted = Destination(str(folder / "unfitted"), verify=False)
         _write(order, unfitted, first, second, {})
         outputs = [
             _output(block).tensors[0] for block in _mlps(first, matchable_blocks(first, second)).values()
         ]
         parents = [first.folder, second.folder]
         statistics = record_statistics(Path(unfitted.folder), parents, outputs, batches)
-    return _write(order, order.place, first, second, statistics)
+    return _write(order, order.destination, first, second, statistics)
 
 
 def _write(
     order: PartialMergeOrder,
-    place: Place,
+    destination: Destination,
     first: Layout,
     second: Layout,
     statistics: Mapping[str, tuple[Tensor, Tensor]],
@@ -100,7 +100,7 @@ def _write(
 
         shapes = {name: merger.shape(name, entry.shape, width) for name, entry in first.tensors.items()}
         return write_result(
-            place,
+            destination,
             changed_config(first, **{_width_key(first, hidden): width}),
             stored_as(first, shapes),
             tensors(),

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
-from tests.service.running import SteeredWorkforce, Steps, spec_over
+from tests.service.running import ControlledWorkforce, Steps, spec_over
 from tests.service.scripted_workforce import NAN, Mishap
 
 BASE = "/api/v1/experiments/small"
@@ -44,7 +44,7 @@ def test_the_table_has_a_row_per_candidate_and_a_column_per_score_and_gene(finis
 
 
 def test_a_table_cell_is_never_a_formula(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: dict[str, Path]
 ) -> None:
     recipe = (
         f"merge_method: passthrough\nmodels: [{{model: {paper_parents['left']}, parameters: {{scale: 2}}}}]"
@@ -66,7 +66,7 @@ def test_a_candidate_has_a_recipe_that_reads_back(finished: TestClient) -> None:
 
 
 def test_failed_candidates_tell_cause_and_remedy(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: dict[str, Path]
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: dict[str, Path]
 ) -> None:
     workforce.script = {5: Mishap("out_of_memory"), 6: NAN}
     steps.create(spec_over(paper_parents))

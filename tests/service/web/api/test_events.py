@@ -11,14 +11,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.client.client import Client
-from tests.service.running import SteeredWorkforce, Steps, serving, spec_over, wait_for
+from tests.service.running import ControlledWorkforce, Steps, serving, spec_over, wait_for
 
 BASE = "/api/v1/experiments/small/events"
 Parents = dict[str, Path]
 
 
 @pytest.fixture
-def live(tmp_path: Path, workforce: SteeredWorkforce) -> Iterator[httpx.Client]:
+def live(tmp_path: Path, workforce: ControlledWorkforce) -> Iterator[httpx.Client]:
     """A service on a real port: only there do streams stream."""
     with (
         serving(tmp_path / "home", workforce) as url,
@@ -75,7 +75,7 @@ def test_a_stream_of_nothing_is_a_404(finished: TestClient) -> None:
 
 
 def test_events_come_as_they_happen(
-    live: httpx.Client, workforce: SteeredWorkforce, paper_parents: Parents
+    live: httpx.Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     live.post("/api/v1/experiments", json=spec_over(paper_parents)).raise_for_status()
@@ -91,7 +91,7 @@ def test_events_come_as_they_happen(
 
 
 def test_a_crowd_of_listeners_does_not_keep_others_waiting(
-    live: httpx.Client, workforce: SteeredWorkforce, paper_parents: Parents
+    live: httpx.Client, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     live.post("/api/v1/experiments", json=spec_over(paper_parents)).raise_for_status()
@@ -117,7 +117,7 @@ def test_a_crowd_of_listeners_does_not_keep_others_waiting(
 
 
 def test_streams_end_when_the_service_goes_down(
-    tmp_path: Path, workforce: SteeredWorkforce, paper_parents: Parents
+    tmp_path: Path, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     lines: list[str] = []
@@ -138,7 +138,10 @@ def test_streams_end_when_the_service_goes_down(
 
 
 def test_a_silent_stream_is_kept_alive(
-    live: httpx.Client, workforce: SteeredWorkforce, paper_parents: Parents, monkeypatch: pytest.MonkeyPatch
+    live: httpx.Client,
+    workforce: ControlledWorkforce,
+    paper_parents: Parents,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.2)
     workforce.gate.clear()

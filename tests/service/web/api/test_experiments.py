@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.service.running import SteeredWorkforce, Steps, spec_over, wait_for
+from tests.service.running import ControlledWorkforce, Steps, spec_over, wait_for
 
 Parents = dict[str, Path]
 
@@ -79,7 +79,7 @@ def test_a_name_is_given_once(http: TestClient, steps: Steps, paper_parents: Par
 
 
 def test_a_queued_experiment_pauses_resumes_and_is_cancelled(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     steps.create(spec_over(paper_parents, name="first"))
@@ -95,7 +95,7 @@ def test_a_queued_experiment_pauses_resumes_and_is_cancelled(
 
 
 def test_a_running_experiment_is_paused_and_goes_on(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     steps.create(spec_over(paper_parents))
@@ -111,7 +111,7 @@ def test_a_running_experiment_is_paused_and_goes_on(
 
 
 def test_a_running_experiment_is_cancelled(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     steps.create(spec_over(paper_parents))
@@ -121,7 +121,7 @@ def test_a_running_experiment_is_cancelled(
 
 
 def test_an_experiment_is_deleted_when_it_stands_still(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents, tmp_path: Path
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents, tmp_path: Path
 ) -> None:
     workforce.gate.clear()
     workforce.job_gate.clear()
@@ -145,7 +145,7 @@ def test_an_experiment_is_deleted_when_it_stands_still(
 
 
 def test_lists_are_paged_newest_first(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     for name in ("a", "b", "c"):
@@ -171,7 +171,7 @@ def test_an_unknown_experiment_is_a_404(finished: TestClient, key: str) -> None:
 
 
 def test_a_failed_experiment_tells_why(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.prepare_error = MemoryError("no room for the parents")
     steps.create(spec_over(paper_parents))

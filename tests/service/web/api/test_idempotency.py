@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from service.store.database import Database
 from service.store.repository import Repository
-from tests.service.running import SteeredWorkforce, Steps, spec_over
+from tests.service.running import ControlledWorkforce, Steps, spec_over
 
 ADDRESS = "/api/v1/experiments"
 Parents = dict[str, Path]
@@ -58,7 +58,7 @@ def test_keys_are_short_and_plain(http: TestClient, paper_parents: Parents, key:
 
 
 def test_exports_are_asked_for_once(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents, tmp_path: Path
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents, tmp_path: Path
 ) -> None:
     steps.create(spec_over(paper_parents))
     steps.wait("small", "succeeded")
@@ -71,7 +71,7 @@ def test_exports_are_asked_for_once(
 
 
 def test_cancelling_again_with_the_same_key_gives_the_first_answer(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     steps.create(spec_over(paper_parents))

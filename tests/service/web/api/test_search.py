@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from tests.service.running import SteeredWorkforce, Steps, spec_over
+from tests.service.running import ControlledWorkforce, Steps, spec_over
 from tests.service.scripted_workforce import Mishap
 
 Parents = dict[str, Path]
@@ -99,7 +99,7 @@ def test_an_extension_that_asks_for_less_or_for_nonsense_is_refused(
 
 
 def test_only_what_stands_still_can_be_extended(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.gate.clear()
     steps.create(bred(paper_parents))
@@ -111,7 +111,7 @@ def test_only_what_stands_still_can_be_extended(
 
 
 def test_a_run_that_failed_too_often_goes_on_when_more_is_put_up_with(
-    steps: Steps, workforce: SteeredWorkforce, paper_parents: Parents
+    steps: Steps, workforce: ControlledWorkforce, paper_parents: Parents
 ) -> None:
     workforce.script = {4: Mishap(), 6: Mishap(), 7: Mishap()}
     steps.create(bred(paper_parents) | {"budget": {"candidates": 12, "failures": 1}})

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from service.experiment.status import ExperimentStatus
 from service.reports.score_columns import read_columns
 from service.store.repository import Repository
-from tests.service.running import SteeredWorkforce
+from tests.service.running import ControlledWorkforce
 from tests.service.small_experiments import add_experiment, small_spec
 from tests.service.web.dashboard.played_experiment import PlayedExperiment
 from tests.service.web.dashboard.served import Served, find_browser, served_in
@@ -84,7 +84,7 @@ def test_the_front_gains_points_while_the_page_stays(page: Watched, running: Pla
 def test_a_real_search_is_followed_from_its_start_to_the_verdict(
     context: BrowserContext, tmp_path: Path
 ) -> None:
-    workforce = SteeredWorkforce()
+    workforce = ControlledWorkforce()
     workforce.gate.clear()
     with served_in(tmp_path, workforce=workforce) as service:
         row = add_experiment(service.database, small_spec(budget={"candidates": 40}))
@@ -153,7 +153,7 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
 
 
 def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tmp_path: Path) -> None:
-    with served_in(tmp_path, workforce=SteeredWorkforce()) as service:
+    with served_in(tmp_path, workforce=ControlledWorkforce()) as service:
         budget = {"candidates": 8, "stagnation": 500, "seconds": 5000.0}
         row = add_experiment(service.database, small_spec(budget=budget))
         page = Watched(context.new_page(), service.url)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from service.web.dashboard.contexts import LAST_PAGE, Choice
+from service.web.dashboard.contexts import LAST_PAGE, ReaderChoice
 
 NAMES = ["maths", "japanese", "summaries"]
 
 
 def test_the_first_two_objectives_and_the_search_split_are_shown_at_first() -> None:
-    assert Choice.read({}, NAMES) == Choice(
+    assert ReaderChoice.read({}, NAMES) == ReaderChoice(
         "search", tuple(NAMES), "maths", "japanese", "all", sort="number", down=True, page=1
     )
 
 
 def test_a_single_objective_is_on_both_axes() -> None:
-    choice = Choice.read({}, ["maths"])
+    choice = ReaderChoice.read({}, ["maths"])
 
     assert (choice.x, choice.y) == ("maths", "maths")
 
@@ -30,7 +30,7 @@ def test_what_the_query_asks_for_is_shown() -> None:
         "page": "7",
     }
 
-    assert Choice.read(wanted, NAMES) == Choice(
+    assert ReaderChoice.read(wanted, NAMES) == ReaderChoice(
         "test", tuple(NAMES), "summaries", "maths", "front", sort="score1", down=False, page=7
     )
 
@@ -45,23 +45,25 @@ def test_nonsense_in_the_query_gives_the_defaults() -> None:
         "other": "x",
     }
 
-    assert Choice.read(wanted, NAMES) == Choice.read({}, NAMES)
+    assert ReaderChoice.read(wanted, NAMES) == ReaderChoice.read({}, NAMES)
 
 
 def test_pages_that_no_table_has_are_the_last_or_the_first() -> None:
-    assert Choice.read({"page": "9" * 7}, NAMES).page == LAST_PAGE
-    assert Choice.read({"page": "9" * 5_000}, NAMES).page == 1
+    assert ReaderChoice.read({"page": "9" * 7}, NAMES).page == LAST_PAGE
+    assert ReaderChoice.read({"page": "9" * 5_000}, NAMES).page == 1
 
 
 def test_the_head_of_a_column_sorts_by_it_and_then_turns_the_order_round() -> None:
-    once = Choice.read({"page": "3"}, NAMES).sorted_by("score2")
+    once = ReaderChoice.read({"page": "3"}, NAMES).sorted_by("score2")
     assert once.endswith("sort=score2&down=1&page=1")
-    assert Choice.read({"sort": "score2"}, NAMES).sorted_by("score2").endswith("sort=score2&down=0&page=1")
-    assert Choice.read({}, NAMES).sorted_by("label").endswith("sort=label&down=0&page=1")
+    assert (
+        ReaderChoice.read({"sort": "score2"}, NAMES).sorted_by("score2").endswith("sort=score2&down=0&page=1")
+    )
+    assert ReaderChoice.read({}, NAMES).sorted_by("label").endswith("sort=label&down=0&page=1")
 
 
 def test_a_choice_written_as_a_query_is_read_again() -> None:
-    choice = Choice("test", ("a & b", "c=d"), "a & b", "c=d", "failed", "number", down=True, page=2)
+    choice = ReaderChoice("test", ("a & b", "c=d"), "a & b", "c=d", "failed", "number", down=True, page=2)
     pairs = dict(pair.split("=", 1) for pair in choice.query().split("&"))
 
     assert pairs["x"] == "a+%26+b"

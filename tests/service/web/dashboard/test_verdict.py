@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from service.experiment.candidate import CandidateKind
+from service.experiment.findings import ComparisonFinding, ExaminationFindings
 from service.experiment.status import ExperimentStatus
 from service.reports.views import ExperimentView, WinnerView
 from service.web.dashboard.verdict import best_parent, verdict_of, weighted_mean
@@ -64,6 +65,44 @@ def test_a_gain_within_the_noise_is_not_clear() -> None:
     assert verdict.over_baseline is not None
     assert not verdict.over_baseline.is_clear
     assert verdict.over_parent is None
+
+
+def examined(parent: int, **differences: tuple[float, float]) -> ExaminationFindings:
+    """Findings that call a parent the best, with (difference, p) per objective."""
+    comparisons = tuple(
+        ComparisonFinding(
+            number=parent,
+            label=None,
+            role="parent",
+            objective=name,
+            difference=difference,
+            stderr=0.02,
+            better=3,
+            worse=1,
+            p_value=p,
+            test="mcnemar",
+            best_parent=True,
+        )
+        for name, (difference, p) in differences.items()
+    )
+    return ExaminationFindings(objectives=(), comparisons=comparisons)
+
+
+def test_the_best_parent_is_the_one_that_the_examination_chose_before_the_test_split_was_opened() -> None:
+    view, base = two_skills(split="test", winner=3), experiment(winner=3)
+    assert base.winner is not None
+    found = examined(1, maths=(0.6, 0.001), japanese=(-0.3, 0.01), summaries=(0.01, 0.7))
+    winner = base.winner.model_copy(update={"examination": found})
+
+    verdict = verdict_of(base.model_copy(update={"winner": winner}), view)
+
+    assert verdict is not None
+    assert verdict.over_parent is not None
+    assert verdict.over_parent.rival == "parent: right"  # though parent: left has the better mean on test
+    assert [chip.trend for chip in verdict.chips] == ["better", "regression", "about equal"]
+    chosen = best_parent(view.baselines, view.objectives, "test", found)
+    assert chosen is not None
+    assert chosen.point.label == "parent: right"
 
 
 def test_optimism_is_in_the_objectives_order_and_may_be_unknown() -> None:

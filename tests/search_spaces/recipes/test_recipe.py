@@ -13,7 +13,7 @@ from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import SpaceError
 from search_spaces.recipes.mergekit.problems import unwrap
 from search_spaces.recipes.settings import Setting, constant
-from tests.search_spaces.recipes import recipes
+from tests.search_spaces.random_recipes import recipes
 
 BASE, LEFT, RIGHT = (Parent(model=f"org/{name}") for name in ("base", "left", "right"))
 

@@ -13,7 +13,7 @@ from search_spaces.errors import SpaceError
 from search_spaces.genome import initial_genome, is_in_bounds
 from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from search_spaces.spaces.space import Infeasible
-from tests.search_spaces.genotypes import (
+from tests.search_spaces.spaces.genotypes import (
     CASES,
     DIGITS,
     LAYERS,

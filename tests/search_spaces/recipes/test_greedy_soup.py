@@ -1,4 +1,4 @@
-"""Greedy soups: who is tried when, and who is added."""
+"""Greedy soups: which model is tried when, and which is added."""
 
 from __future__ import annotations
 

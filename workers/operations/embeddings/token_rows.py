@@ -18,7 +18,7 @@ UNDECODABLE = "\N{REPLACEMENT CHARACTER}"  # a token that is a part of a charact
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class TokenRows:
     """A checkpoint's tokens.
 
     Attributes:
@@ -58,7 +58,7 @@ class Vocabulary:
         return found
 
 
-def read_vocabulary(folder: Path) -> Vocabulary:
+def read_token_rows(folder: Path) -> TokenRows:
     """Returns the vocabulary of the tokenizer in a folder.
 
     Raises:
@@ -79,4 +79,4 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     if wrong is not None:
         detail = f"gives token {wrong!r} the id {rows[wrong]!r}"
         raise CheckpointError(str(folder / FILE), detail, "save the tokenizer again")
-    return Vocabulary(folder, rows)
+    return TokenRows(folder, rows)

@@ -12,7 +12,7 @@ from search_spaces import Parent, Recipe, Slice, Source
 from search_spaces.errors import RecipeError, RecipeFileError
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.settings import Setting, constant
-from tests.search_spaces.recipes import recipes
+from tests.search_spaces.random_recipes import recipes
 
 TIES = """
 merge_method: ties

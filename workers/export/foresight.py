@@ -1,0 +1,134 @@
+"""Foresight: the files of an export, their sizes and what changes at its target, with nothing written.
+
+All that a merge checks before its first tensor is checked; parents on the Hub are downloaded, as a merge
+does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from search_spaces import Parent
+from workers.checkpoints.architecture.loading import check_loadable
+from workers.checkpoints.hub.push_plan import LocalFile
+from workers.checkpoints.layout import Layout
+from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE, Contents
+from workers.checkpoints.writing.descriptions import generated, shard_sizes
+from workers.checkpoints.writing.shards import cut_into_shards
+from workers.compatibility.fitting import fit_parents
+from workers.export.content_hashes import weight_files
+from workers.export.finished import sha256_of
+from workers.export.gguf import find_converter
+from workers.export.lock_file import LOCK_FILE, LockedMerge, lock_text
+from workers.export.merge_to_disk import CARD_FILE, check_apart, check_names, contents_of, find_parents
+from workers.export.object_store import open_store
+from workers.export.recipe_folder import recipe_files
+from workers.merging.folding import fold_scales
+from workers.merging.plan import plan_merge
+from workers.protocol.card_marks import VERIFIED
+from workers.protocol.messages import ExportOrder, ForeseenExport
+
+GGUF_FILE = "*.gguf"
+_DIGEST = "0" * 64  # as long as a real one
+
+
+def foresee(order: ExportOrder) -> ForeseenExport:
+    """Returns what an order would write and change.
+
+    Raises:
+        WorkerError: What the merge itself would be refused for: a parent that cannot be read or does not
+            fit, a missing converter, a target that cannot be reached.
+    """
+    if order.format == "gguf":
+        find_converter()
+    check_names((*order.extra_files, *order.pictures))
+    if order.format == "mergekit":
+        files: dict[str, int | None] = {name: _size(text) for name, text in recipe_files(order).items()}
+        return _at_target(order, files, {}, ())
+    contents, lock, notes = _checkpoint(order)
+    shards = cut_into_shards(contents.tensors, contents.shard_bytes)
+    made = generated(contents.config, contents.tensors, shards)
+    files = {
+        **shard_sizes(shards),
+        **{name: len(content) for name, content in made.items()},
+        **{name: path.stat().st_size for name, path in contents.copied.items()},
+        **{name: _size(text) for name, text in contents.texts.items()},
+        LOCK_FILE: len(lock.encode()),
+        **({GGUF_FILE: None} if order.format == "gguf" else {}),
+    }
+    if VERIFIED in order.card:
+        notes = (*notes, f"{CARD_FILE} grows by the sentence that says what was verified")
+    copied = {name: path for name, path in contents.copied.items() if name not in contents.texts}
+    return _at_target(order, files, copied, notes)
+
+
+def _checkpoint(order: ExportOrder) -> tuple[Contents, str, tuple[str, ...]]:
+    """Returns what the folder would hold, a lock as long as the real one, and what parents have to note."""
+    stored = find_parents(order.recipe)
+    check_apart(stored, Path(order.folder))
+    fitted = fit_parents(order.recipe, stored)
+    plan = fold_scales(plan_merge(order.recipe, fitted.layouts))
+    contents = contents_of(order, plan, fitted)
+    check_loadable(contents.config, {tensor.name: tensor.shape for tensor in contents.tensors})
+    named = order.hub is not None or order.remote is not None
+    merge = LockedMerge(order.recipe, plan, stored, contents.tensors, order.device, named=named)
+    digests = {tensor.name: _DIGEST for tensor in contents.tensors}
+
+    def hashes_of(parent: Parent) -> dict[str, str]:
+        return _hashes_of(stored[parent])
+
+    notes = tuple(note for layout in stored.values() for note in layout.notes)
+    return contents, lock_text(merge, hashes_of, digests), notes
+
+
+def _hashes_of(layout: Layout) -> dict[str, str]:
+    return {path.name: _DIGEST for path in weight_files(layout)}
+
+
+def _at_target(
+    order: ExportOrder, files: dict[str, int | None], copied: Mapping[str, Path], notes: tuple[str, ...]
+) -> ForeseenExport:
+    refusals: tuple[str, ...] = ()
+    if order.hub is not None:
+        from workers.checkpoints.hub.foreseen_push import foreseen_push  # slow to import
+
+        known = {name: LocalFile(path, path.stat().st_size, sha256_of(path)) for name, path in copied.items()}
+        change, refusals = foreseen_push(files, known, order.hub)
+    elif order.remote is not None:
+        change, refusals = _at_store(order.remote, replace=order.replace_remote)
+    else:
+        change = _at_folder(Path(order.folder).expanduser())
+    refusals += _room(Path(order.folder).expanduser(), sum(size or 0 for size in files.values()))
+    return ForeseenExport(dict(sorted(files.items())), change, refusals, notes)
+
+
+def _at_folder(folder: Path) -> str:
+    there = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    if not there:
+        return f"makes {folder}"
+    return f"replaces {folder}, where {len(there)} files of {sum(p.stat().st_size for p in there)} bytes lie"
+
+
+def _at_store(address: str, *, replace: bool) -> tuple[str, tuple[str, ...]]:
+    system, root = open_store(address)
+    there = system.find(root) if system.exists(root) else []
+    if not there:
+        return f"fills {address}", ()
+    if f"{root}/evomerge.json" not in there:
+        return f"leaves {address} as it is", (f"{address} holds files that evomerge did not write",)
+    refusals = () if replace else (f"{address} holds {len(there)} files already: --replace replaces them",)
+    return f"deletes {len(there)} files at {address} and fills it", refusals
+
+
+def _room(folder: Path, needed: int) -> tuple[str, ...]:
+    place = next(parent for parent in folder.absolute().parents if parent.is_dir())
+    free = shutil.disk_usage(place).free
+    if free >= needed + ROOM_TO_SPARE:
+        return ()
+    return (f"{place} has {free / 1e9:.2f} GB free, {(needed + ROOM_TO_SPARE) / 1e9:.2f} GB are needed",)
+
+
+def _size(text: str | bytes) -> int:
+    return len(text.encode() if isinstance(text, str) else text)
