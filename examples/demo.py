@@ -23,7 +23,7 @@ from evomerge import ApiError, Client, ClientError
 from examples.service_process import ServiceDidNotStartError, ServiceProcess, start_service
 from service.cli.experiments.watch import follow
 from service.cli.spec_file import read_spec_file
-from service.cli.tables import with_error
+from service.cli.terminal.tables import with_error
 from service.experiment.candidate import CandidateKind
 from service.experiment.status import ExperimentStatus
 from service.reports.views import CandidateView, ExperimentView, ExportView, FrontPoint, FrontView, ScoreView

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 500
+MOST_MODULES = 15
+CATALOGUES = {"benchmarks", "service/optimizers", "workers/merging/methods"}  # one entry per module
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
 PACKAGES = (
     "evomerge", "search_spaces", "evaluators", "workers", "service", "migrations", "benchmarks", "examples"
@@ -40,6 +43,14 @@ def long_files() -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}: {lines} lines, more than {MOST_LINES}; split it by concept"
 
 
+def full_folders() -> Iterator[str]:
+    """Yields folders that hold more modules than can be seen at a glance, unless they are catalogues."""
+    modules = (path.relative_to(ROOT) for path in tracked((".py",)) if path.stem != "__init__")
+    for folder, count in sorted(Counter(path.parent.as_posix() for path in modules).items()):
+        if count > MOST_MODULES and folder not in CATALOGUES:
+            yield f"{folder}: {count} modules, more than {MOST_MODULES}; sort them into folders by concept"
+
+
 def empty_names() -> Iterator[str]:
     """Yields modules whose name says nothing."""
     for path in tracked((".py",)):
@@ -63,7 +74,7 @@ def unmapped_modules() -> Iterator[str]:
 
 def main() -> int:
     """Prints every finding."""
-    findings = [*long_files(), *empty_names(), *unmapped_modules()]
+    findings = [*long_files(), *full_folders(), *empty_names(), *unmapped_modules()]
     for finding in findings:
         sys.stderr.write(finding + "\n")
     return 1 if findings else 0

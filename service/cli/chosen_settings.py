@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.cli.exits import Exit
-from service.cli.loudness import LOUDNESS
-from service.cli.output import CommandError
+from service.cli.terminal.loudness import LOUDNESS
+from service.cli.terminal.output import CommandError
 from service.settings import Settings
 
 

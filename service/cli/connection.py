@@ -15,7 +15,7 @@ import typer
 from evaluators import Split
 from service.cli.completion import names_that_begin, winner_that_begins
 from service.cli.exits import Exit
-from service.cli.output import CommandError
+from service.cli.terminal.output import CommandError
 
 ServerOption = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from search_spaces.spaces.mergekit_genotype import GENE_SPAN
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note
+from service.cli.terminal.output import CommandError, note
 
 _PLACE = "evomerge.evolve_flags"
 _LIVE = "parents stay in memory, and candidates are merged where they are evaluated"

@@ -15,8 +15,8 @@ from search_spaces.recipes.mergekit.recipe_file import NamedMerge, read_merges
 from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import LARGEST_TEXT
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note
 from service.cli.spec_file import with_absolute_path
+from service.cli.terminal.output import CommandError, note
 
 
 def recipe_in(path: Path, *, strict: bool = False) -> Recipe:

@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli.exits import Exit
-from service.cli.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
-from service.cli.output import exit_code, note, report, say
+from service.cli.terminal.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
+from service.cli.terminal.output import exit_code, note, report, say
 from service.client.errors import ClientError
 from workers.errors import WorkerError
 
@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Command] = {
         ("evomerge serve", "evomerge serve --home runs --port 8080 --open"),
     ),
     "init": Command(
-        "experiments.init:init",
+        "spec_files.init:init",
         "Write an experiment's file to begin with; asks, or takes over another tool's.",
         (
             "evomerge init",
@@ -49,7 +49,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
     ),
     "schema": Command(
-        "experiments.schema:schema",
+        "spec_files.schema:schema",
         "Print the JSON Schema of an experiment's file, for editors.",
         ("evomerge schema > evomerge.schema.json",),
     ),

@@ -17,9 +17,9 @@ from service.cli.chosen_settings import settings_from
 from service.cli.connection import Place
 from service.cli.exits import Exit
 from service.cli.installation.announcement import announced_url
-from service.cli.loudness import LOUDNESS
-from service.cli.output import CommandError, detail, note
-from service.cli.still import still
+from service.cli.terminal.loudness import LOUDNESS
+from service.cli.terminal.output import CommandError, detail, note
+from service.cli.terminal.still import still
 from service.client.client import Client
 from service.client.errors import ApiError, ClientError
 from service.settings import DEFAULT_PORT, Settings, url_of

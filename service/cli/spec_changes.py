@@ -7,7 +7,7 @@ from typing import Any
 from search_spaces.errors import SpaceError
 from search_spaces.recipes.strict_yaml import load_yaml
 from service.cli.exits import Exit
-from service.cli.output import CommandError
+from service.cli.terminal.output import CommandError
 
 
 def apply_change(content: dict[str, Any], change: str) -> None:

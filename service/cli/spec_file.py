@@ -19,8 +19,8 @@ from search_spaces.recipes.renamed_parents import with_parents
 from search_spaces.recipes.strict_yaml import Loader, load_yaml
 from service.cli.evolve_flags import EvolveFlags
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note
 from service.cli.spec_changes import apply_change
+from service.cli.terminal.output import CommandError, note
 from service.errors import Mistake
 from service.specification.other_tools import (
     Translation,

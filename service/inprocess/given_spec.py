@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from service.cli.exits import Exit
-from service.cli.output import CommandError
 from service.cli.spec_file import SpecFile, read_spec_file, with_absolute_paths
+from service.cli.terminal.output import CommandError
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
 

@@ -11,9 +11,9 @@ from service.cli.connection import Place
 from service.cli.experiments.logging_to import trackers_of
 from service.cli.experiments.stages import begin, check_stages, checking
 from service.cli.experiments.watch import follow
-from service.cli.output import note
 from service.cli.reaching import Need, reach
-from service.cli.still import still
+from service.cli.terminal.output import note
+from service.cli.terminal.still import still
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from service.inprocess.errors import UnsuccessfulError

@@ -15,8 +15,8 @@ from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.recipe import Recipe
 from service.cli.connection import Place
 from service.cli.experiments.export import HUB, wait_until_written
-from service.cli.output import CommandError
 from service.cli.reaching import Need, reach
+from service.cli.terminal.output import CommandError
 from service.client.client import Client
 from service.examination.sentences import sentences
 from service.experiment.findings import ExaminationFindings

@@ -20,9 +20,9 @@ from service.cli.connection import (
     finds_experiments,
     numbered,
 )
-from service.cli.output import clean, data_console, note, say, say_json
 from service.cli.reaching import connect
-from service.cli.tables import plain_table, score_of, with_error
+from service.cli.terminal.output import clean, data_console, note, say, say_json
+from service.cli.terminal.tables import plain_table, score_of, with_error
 from service.client.client import Client
 from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives

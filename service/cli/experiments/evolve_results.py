@@ -8,8 +8,8 @@ from pathlib import Path
 from service.cli.chosen_settings import settings_from
 from service.cli.evolve_flags import EvolveFlags
 from service.cli.experiments.export import wait_until_written
-from service.cli.output import CommandError, note
 from service.cli.spec_file import SpecFile
+from service.cli.terminal.output import CommandError, note
 from service.client.client import Client
 from service.reports.views import ExperimentView
 

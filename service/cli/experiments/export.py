@@ -18,9 +18,9 @@ from service.cli.connection import (
 )
 from service.cli.exits import Exit
 from service.cli.experiments.export_preview import show_preview
-from service.cli.output import CommandError, clean, note, note_console, say, say_json
 from service.cli.reaching import Need, reach
-from service.cli.units import bytes_in, size
+from service.cli.terminal.output import CommandError, clean, note, note_console, say, say_json
+from service.cli.terminal.units import bytes_in, size
 from service.client.client import Client
 from service.reports.views import ExportView
 

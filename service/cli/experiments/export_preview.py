@@ -6,8 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.exits import Exit
-from service.cli.output import clean, data_console, say_json
-from service.cli.units import size
+from service.cli.terminal.output import clean, data_console, say_json
+from service.cli.terminal.units import size
 from service.reports.views import ExportPreview
 
 

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit
-from service.cli.output import clean, data_console, note, say, say_json
 from service.cli.reaching import Need, reach
+from service.cli.terminal.output import clean, data_console, note, say, say_json
 from service.reports.views import ExportView
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
-from service.cli.output import clean, note, say
 from service.cli.reaching import reach
+from service.cli.terminal.output import clean, note, say
 from service.client.client import Client
 from service.experiment.status import ENDED, ExperimentStatus
 from service.reports.views import EventView, FailureView

@@ -8,8 +8,8 @@ import typer
 
 from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
 from service.cli.exits import Exit
-from service.cli.output import CommandError, clean, note, say_json
 from service.cli.reaching import reach
+from service.cli.terminal.output import CommandError, clean, note, say_json
 from service.experiment.status import UNDER_WAY
 from service.reports.views import ExperimentView
 

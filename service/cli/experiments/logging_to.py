@@ -12,7 +12,7 @@ import typer
 
 from service.cli.chosen_settings import settings_from
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note
+from service.cli.terminal.output import CommandError, note
 from service.client.client import Client
 from service.trackers import Target, TrackerTargetError, read_targets, tracked
 

@@ -8,10 +8,10 @@ import typer
 from rich.table import Table
 
 from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
-from service.cli.output import clean, data_console, note, say_json
 from service.cli.reaching import connect
-from service.cli.tables import with_error
-from service.cli.units import number as digits
+from service.cli.terminal.output import clean, data_console, note, say_json
+from service.cli.terminal.tables import with_error
+from service.cli.terminal.units import number as digits
 from service.reports.search_views import ArchiveView, LineageView
 
 

@@ -16,12 +16,12 @@ from service.cli.experiments.evolve_results import BestConfig, deliver
 from service.cli.experiments.logging_to import LogOption, Trackers, trackers_of
 from service.cli.experiments.stages import Stage, begin, check_stages, checking, read_stages, refuse
 from service.cli.experiments.watch import conclude, follow
-from service.cli.output import CommandError, clean, data_console, note, say, say_json
 from service.cli.reaching import Need, reach
 from service.cli.spec_file import read_spec_file
-from service.cli.still import still
-from service.cli.tables import front_table
-from service.cli.units import size
+from service.cli.terminal.output import CommandError, clean, data_console, note, say, say_json
+from service.cli.terminal.still import still
+from service.cli.terminal.tables import front_table
+from service.cli.terminal.units import size
 from service.client.client import Client
 from service.reports.views import ExperimentView, ValidationView
 

@@ -15,9 +15,9 @@ from service.cli.connection import (
     finds_experiments,
     numbered,
 )
-from service.cli.output import clean, data_console, note, say, say_json, say_recipe
 from service.cli.reaching import connect
-from service.cli.tables import experiments_table, front_csv, front_table, status_table
+from service.cli.terminal.output import clean, data_console, note, say, say_json, say_recipe
+from service.cli.terminal.tables import experiments_table, front_csv, front_table, status_table
 from service.examination.sentences import sentences
 from service.experiment.bare_parent import unbeaten
 

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from service.cli.evolve_flags import EvolveFlags
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note
 from service.cli.spec_file import SpecFile, read_spec_file
-from service.cli.still import still
+from service.cli.terminal.output import CommandError, note
+from service.cli.terminal.still import still
 from service.client.client import ApiError, Client
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec

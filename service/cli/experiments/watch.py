@@ -19,11 +19,11 @@ from rich.progress import (
 
 from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
 from service.cli.exits import Exit
-from service.cli.notebook_display import NotebookDisplay, in_notebook
-from service.cli.output import CommandError, clean, note, note_console, say_json
 from service.cli.reaching import reach
-from service.cli.still import still
-from service.cli.units import duration, number
+from service.cli.terminal.notebook_display import NotebookDisplay, in_notebook
+from service.cli.terminal.output import CommandError, clean, note, note_console, say_json
+from service.cli.terminal.still import still
+from service.cli.terminal.units import duration, number
 from service.client.client import Client
 from service.experiment.status import ENDED, ExperimentStatus
 from service.reports.views import ExperimentView

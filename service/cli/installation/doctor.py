@@ -23,7 +23,7 @@ from service.cli.chosen_settings import settings_from
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.installation.server import listen
-from service.cli.output import CommandError, clean, data_console, say
+from service.cli.terminal.output import CommandError, clean, data_console, say
 from service.client.client import ApiError, Client, ClientError
 from service.settings import Settings, url_of
 

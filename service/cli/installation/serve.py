@@ -17,7 +17,7 @@ from service.cli.chosen_settings import settings_from
 from service.cli.installation.announcement import announced
 from service.cli.installation.server import Server, listen, server_for
 from service.cli.installation.service_trackers import telling_trackers
-from service.cli.output import CommandError, note, say
+from service.cli.terminal.output import CommandError, note, say
 from service.settings import is_loopback, url_of
 from service.trackers import read_targets
 

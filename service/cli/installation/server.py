@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from service.background.duties import ALL_DUTIES, Duty
 from service.cli.exits import Exit
 from service.cli.installation.announcement import announced
-from service.cli.output import CommandError
+from service.cli.terminal.output import CommandError
 from service.settings import Settings, url_of
 
 START_SECONDS = 120.0  # a cold Ray may take this long

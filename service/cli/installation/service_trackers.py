@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
-from service.cli.output import note
+from service.cli.terminal.output import note
 from service.client.client import Client
 from service.client.errors import ClientError
 from service.experiment.status import ENDED

@@ -17,9 +17,9 @@ from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import parent_named, recipe_in
-from service.cli.output import CommandError, note, note_console, say, say_recipe
 from service.cli.spec_file import RECIPE_ENDINGS
-from service.cli.units import size
+from service.cli.terminal.output import CommandError, note, note_console, say, say_recipe
+from service.cli.terminal.units import size
 from workers.pools.actor import calibrate_here, learn_here
 from workers.protocol.calibration_orders import (
     CalibrationOrder,

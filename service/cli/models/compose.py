@@ -17,8 +17,8 @@ from search_spaces.recipes.mergekit.problems import unwrap
 from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
-from service.cli.output import CommandError, note, say_recipe
 from service.cli.spec_file import with_absolute_parents
+from service.cli.terminal.output import CommandError, note, say_recipe
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.layout import Layout
 

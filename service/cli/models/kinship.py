@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.cli.connection import JsonOption
 from service.cli.model_arguments import parent_named
-from service.cli.output import clean, data_console, note, say
+from service.cli.terminal.output import clean, data_console, note, say
 from workers.pools.actor import kinship_here
 from workers.protocol.kinship_orders import LIKE_ENOUGH, KinshipInquiry, KinshipReport
 

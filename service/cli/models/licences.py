@@ -15,8 +15,8 @@ from search_spaces import Parent
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import merges_in, parent_named
-from service.cli.output import clean, data_console, say
 from service.cli.spec_file import RECIPE_ENDINGS, read_spec_file
+from service.cli.terminal.output import clean, data_console, say
 from workers.compatibility.licences.reading import terms_of
 from workers.compatibility.licences.verdict import ParentTerms, Verdict, judge
 

@@ -18,8 +18,8 @@ from service.cli.models.merge_progress import progress
 from service.cli.models.mergekit_flags import with_mergekits_flags
 from service.cli.models.several_merges import MergeStep, steps_to
 from service.cli.models.written import say_written
-from service.cli.output import note
-from service.cli.units import bytes_in, size
+from service.cli.terminal.output import note
+from service.cli.terminal.units import bytes_in, size
 from workers.errors import FolderTakenError
 from workers.pools.actor import merge_here
 from workers.protocol.messages import Exported, ExportOrder

@@ -7,12 +7,12 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from service.cli.loudness import LOUDNESS
-from service.cli.output import note
-from service.cli.units import duration, size
+from service.cli.terminal.loudness import LOUDNESS
+from service.cli.terminal.output import note
+from service.cli.terminal.units import duration, size
 
 if TYPE_CHECKING:
-    from service.cli.progress_bar import ProgressBar
+    from service.cli.terminal.progress_bar import ProgressBar
 
 BETWEEN_LINES = 2.0  # seconds between two lines of progress where there is no terminal
 
@@ -23,7 +23,7 @@ def progress() -> ProgressBar | ProgressLines | Silence:
         return Silence()
     if not sys.stderr.isatty():
         return ProgressLines()
-    from service.cli.progress_bar import ProgressBar  # slow to import, and of no use in logs
+    from service.cli.terminal.progress_bar import ProgressBar  # slow to import, and of no use in logs
 
     return ProgressBar()
 

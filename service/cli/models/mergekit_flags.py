@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from service.cli.output import note
+from service.cli.terminal.output import note
 
 
 @dataclass(frozen=True, slots=True)

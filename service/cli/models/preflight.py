@@ -15,9 +15,9 @@ from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import merges_in, parent_named
 from service.cli.models.several_merges import inspected_as
-from service.cli.output import clean, data_console, note, say
 from service.cli.spec_file import RECIPE_ENDINGS
-from service.cli.units import size
+from service.cli.terminal.output import clean, data_console, note, say
+from service.cli.terminal.units import size
 from workers.compatibility.parent_facts import ParentFacts
 from workers.compatibility.preflight import (
     Comparison,

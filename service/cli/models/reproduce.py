@@ -12,8 +12,8 @@ import typer
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import parent_named
-from service.cli.output import CommandError, clean, note, say
-from service.cli.units import bytes_in
+from service.cli.terminal.output import CommandError, clean, note, say
+from service.cli.terminal.units import bytes_in
 from workers.checkpoints.hub.parent_files import fetch_parent
 from workers.pools.actor import reproduce_here
 from workers.protocol.reproduction_orders import Reproduced, ReproductionOrder

@@ -16,8 +16,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from service.cli.connection import JsonOption
 from service.cli.model_arguments import parent_named
 from service.cli.models.written import say_written
-from service.cli.output import note, note_console
-from service.cli.units import size
+from service.cli.terminal.output import note, note_console
+from service.cli.terminal.units import size
 from workers.pools.inline_pool import InlinePool
 from workers.protocol.messages import Transformed
 from workers.protocol.transform_orders import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.cli.output import say
+from service.cli.terminal.output import say
 from workers.protocol.messages import Exported
 
 

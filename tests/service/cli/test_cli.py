@@ -19,8 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.exits import Exit
-from service.cli.output import clean
 from service.cli.program import COMMANDS, app
+from service.cli.terminal.output import clean
 from service.client.client import Client
 from service.experiment.status import ExperimentStatus
 from tests.service.command import Command

@@ -15,8 +15,8 @@ from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.evolve_flags import FLAGS, taken_out
 from service.cli.exits import Exit
 from service.cli.experiments.evolve_results import BestConfig
-from service.cli.output import CommandError
 from service.cli.spec_file import read_spec_file
+from service.cli.terminal.output import CommandError
 from service.client.client import Client
 from service.specification.reading import read_spec
 from tests.service.command import Command

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from service.cli.output import CommandError
 from service.cli.spec_file import read_spec_file
+from service.cli.terminal.output import CommandError
 from service.errors import MOST_MISTAKES, InvalidSpecError
 from service.specification.json_schema import spec_schema
 from service.specification.reading import read_spec

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from service.cli.exits import Exit
-from service.cli.loudness import LOUDNESS
+from service.cli.terminal.loudness import LOUDNESS
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from workers.errors import CheckpointError, FolderTakenError, MismatchError, WorkerError
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.cli.output import note
+from service.cli.terminal.output import note
 
 FIRST_SECONDS, NEXT_SECONDS = 3.0, 15.0  # until the first line, and between two
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.cli import still as patience
-from service.cli.still import still
+from service.cli.terminal import still as patience
+from service.cli.terminal.still import still
 from service.client.client import Client
 from tests.service.command import Command
 from tests.service.running import ControlledWorkforce, serving, spec_over

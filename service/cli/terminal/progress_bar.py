@@ -14,8 +14,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from service.cli.output import note_console
-from service.cli.units import size
+from service.cli.terminal.output import note_console
+from service.cli.terminal.units import size
 
 
 class ProgressBar:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from service.cli.exits import Exit
-from service.cli.output import CommandError
+from service.cli.terminal.output import CommandError
 
 QUESTIONS_ENDING = ".jsonl"
 QUESTION_KEYS = ("question", "prompt", "instruction", "input")

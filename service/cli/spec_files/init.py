@@ -15,12 +15,12 @@ from search_spaces.catalogue.methods import METHODS
 from search_spaces.recipes.strict_yaml import load_yaml
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit
-from service.cli.experiments.questions import QUESTIONS_ENDING, read_questions, task_text
-from service.cli.experiments.schema import write_schema_beside
 from service.cli.model_arguments import recipe_in
-from service.cli.output import CommandError, note, say
 from service.cli.reaching import connect
 from service.cli.spec_file import read_spec_file
+from service.cli.spec_files.questions import QUESTIONS_ENDING, read_questions, task_text
+from service.cli.spec_files.schema import write_schema_beside
+from service.cli.terminal.output import CommandError, note, say
 from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
 from service.specification.commented_spec import commented

@@ -10,8 +10,8 @@ from rich.box import Box
 from rich.table import Table
 
 from evaluators import SPLITS, Split
-from service.cli.output import clean
-from service.cli.units import duration, number
+from service.cli.terminal.output import clean
+from service.cli.terminal.units import duration, number
 from service.experiment.objectives import ObjectiveFacts
 from service.reports.partial_evaluation import asked_of_all
 from service.reports.views import ExperimentDetail, ExperimentView, FrontPoint, FrontView, ScoreView

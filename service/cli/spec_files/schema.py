@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from service.cli.output import say
+from service.cli.terminal.output import say
 from service.specification.json_schema import spec_schema
 
 SCHEMA_FILE = "evomerge.schema.json"
