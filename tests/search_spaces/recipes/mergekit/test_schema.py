@@ -65,6 +65,8 @@ def test_tokenizers_and_templates_are_written_as_the_schema_has_them(more: str) 
     assert complaints(read_recipe(AVERAGE + more)) == []
 
 
-def test_the_schema_does_refuse_what_mergekit_refuses() -> None:
-    for wrong in ({"slices": [{"sources": [{"model": "a"}]}]}, {"models": [{"parameters": {}}]}):
-        assert list(VALIDATOR.iter_errors({"merge_method": "linear", **wrong}))
+@pytest.mark.parametrize(
+    "wrong", ["slices: [{sources: [{model: a}]}]", "models: [{parameters: {weight: 1}}]", "dtype: 3"]
+)
+def test_the_schema_does_refuse_what_mergekit_refuses(wrong: str) -> None:
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(f"merge_method: linear\n{wrong}\n")))
