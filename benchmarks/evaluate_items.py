@@ -118,7 +118,7 @@ class GenomeSpace:
 class Desk:
     """Asks models items as a worker would, and counts."""
 
-    slots, in_process = 1, False
+    slots, in_process, trouble = 1, False, None
 
     def __init__(self, problem: Experts, space: GenomeSpace) -> None:
         self.problem, self.space, self.asked = problem, space, 0

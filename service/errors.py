@@ -8,6 +8,7 @@
     * LeaseLostError             409  another controller runs the experiment now
   * InvalidSpecError             422  holds every mistake of the spec at once, the first of very many
   * ReplayMismatchError          500  the optimizer no longer proposes what it proposed
+  * PoisonError                  500  the controller's process ends with what it is to do, again and again
 """
 
 from __future__ import annotations
@@ -125,4 +126,17 @@ class ReplayMismatchError(ServiceError):
         super().__init__(
             f"candidate {number} would be proposed differently now than when it was first asked for",
             "resume with the versions of evomerge and nevergrad that began it, or start a new experiment",
+        )
+
+
+class PoisonError(ServiceError):
+    """Controllers have ended, one after the other, while workers got ready in their process."""
+
+    code = "poison"
+
+    def __init__(self, crashes: int) -> None:
+        super().__init__(
+            f"the controller's process ended {crashes} times while workers got ready for this experiment",
+            "look at the kernel's log (`dmesg`) for the cause, often memory; workers of Ray "
+            "(`EVOMERGE_WORKFORCE=ray`) end without the controller; then resume",
         )

@@ -104,9 +104,12 @@ class ExperimentRun:
 
         Raises:
             WorkInterruptedError: The experiment is to be paused or cancelled, or the controller shuts down.
+            PoisonError: This was the end of controllers before.
         """
+        self.journal.preparing(in_process=self.workforce.in_process)
         self.workforce.prepare(workload_for(row, spec, self.settings), self._is_interrupted)
         self.journal.models = listening(lambda: self._models(spec), self._is_interrupted)
+        self.journal.prepared()
 
     def _is_interrupted(self) -> bool:
         return self.journal.control_request() is not None

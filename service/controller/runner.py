@@ -81,6 +81,7 @@ class Runner(PollingThread):
         journal = DatabaseJournal(
             self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner, held=lease.is_held
         )
+        journal.trouble = lambda: self.workforce.trouble
         run = ExperimentRun(journal, self.workforce, self.settings)
         try:
             try:

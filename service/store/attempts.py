@@ -19,6 +19,8 @@ from service.store.types import new_id, now
 from workers.protocol.messages import Assignment
 
 ANSWERED, DROPPED, CRASHED = "answered", "dropped", "crashed"
+TOLD = "told"  # crashed, and counted no more
+PREPARATION = "preparation"  # stands where an assignment has its split
 MOST_CRASHES = 2  # controllers that may end with a candidate out, before it is to blame
 
 
@@ -61,6 +63,23 @@ class Attempts:
         session.execute(insert(AttemptRow), rows)
         self._out |= {(row["assignment"], row["split"]): row["id"] for row in rows}
 
+    def begin_preparation(self, session: Session, *, in_process: bool) -> None:
+        """Notes that the workers are about to get ready for the experiment."""
+        row = self._row_for(self.experiment_id, PREPARATION, in_process=in_process)
+        session.execute(insert(AttemptRow), [row])
+        self._out[self.experiment_id, PREPARATION] = row["id"]
+
+    def preparation_crashes(self) -> int:
+        """Returns how many controllers in a row died while workers got ready inside of them."""
+        return self._crashes[self.experiment_id, PREPARATION]
+
+    def preparation_over(self, session: Session) -> None:
+        """Ends the preparation, and the row of crashes: it succeeded, or is given up."""
+        self.answered(self.experiment_id, PREPARATION)
+        self.flush(session)
+        self._end(session, (AttemptRow.split == PREPARATION) & (AttemptRow.ending == CRASHED), ending=TOLD)
+        del self._crashes[self.experiment_id, PREPARATION]
+
     def answered(self, assignment: UUID, split: str) -> None:
         """Takes in that a worker answered; written down with whatever is written next."""
         if (key := self._out.pop((assignment, split), None)) is not None:
@@ -87,13 +106,17 @@ class Attempts:
         )
 
     def _row(self, assignment: Assignment, *, in_process: bool) -> dict[str, Any]:
+        row = self._row_for(assignment.candidate, assignment.split, in_process=in_process)
+        return row | {"number": assignment.number, "attempt": assignment.attempt}
+
+    def _row_for(self, assignment: UUID, split: str, *, in_process: bool) -> dict[str, Any]:
         return {
             "id": new_id(),
             "experiment_id": self.experiment_id,
-            "assignment": assignment.candidate,
-            "number": assignment.number,
-            "split": assignment.split,
-            "attempt": assignment.attempt,
+            "assignment": assignment,
+            "number": -1,
+            "split": split,
+            "attempt": 1,
             "owner": self.owner,
             "in_process": in_process,
             "started_at": now(),

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from evaluators import Score, Split
 from search_spaces import Infeasible
-from service.errors import ConflictError, LeaseLostError
+from service.errors import ConflictError, LeaseLostError, PoisonError
 from service.experiment.candidate import Candidate, CandidateStatus, FitnessRecord, Remembered, Timings
 from service.experiment.findings import SensitivityFinding
 from service.experiment.status import ExperimentStatus
 from service.search.journal import ControlRequest, GenerationSummary
-from service.store.attempts import Attempts
+from service.store.attempts import MOST_CRASHES, Attempts
 from service.store.database import Database
 from service.store.leases import prove_lease
 from service.store.model_keys import ModelKeys, known_scores
@@ -30,6 +30,7 @@ from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 
 TEST_OPENED = "test_split.opened"
 VARIED = "winner.varied"
+WORKERS_AWAY, WORKERS_BACK = "workers.away", "workers.back"
 REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
 _REQUESTS = {
     ExperimentStatus.PAUSING: ControlRequest.PAUSE,
@@ -43,6 +44,7 @@ class DatabaseJournal:
     Attributes:
         stopping: Says whether this controller shuts down.
         held: Says whether the lease holds by this controller's own clock.
+        trouble: Says why no worker works for now, if that is so.
         attempts: What this controller, and those before it, handed to workers.
         models: Names models by their weights, once the parents are hashed; until then nothing that
             other experiments know is used.
@@ -60,6 +62,8 @@ class DatabaseJournal:
     ) -> None:
         self.database, self.experiment_id, self.epoch = database, experiment_id, epoch
         self.stopping, self.attempts, self.held = stopping, Attempts(experiment_id, owner), held
+        self.trouble: Callable[[], str | None] = lambda: None
+        self._noted_trouble: str | None = None
         self.models: ModelKeys | None = None
         self._looked = float("-inf")
         self._control_request: ControlRequest | None = None
@@ -88,6 +92,26 @@ class DatabaseJournal:
         """Takes in what earlier controllers had handed out; call it before anything is."""
         with self.writing() as session:
             self.attempts.inherit(session)
+
+    def preparing(self, *, in_process: bool) -> None:
+        """Notes that workers are about to get ready; in this process they may be its end.
+
+        Raises:
+            PoisonError: They were the end of too many controllers.
+        """
+        crashes = self.attempts.preparation_crashes()
+        with self.writing() as session:
+            if crashes >= MOST_CRASHES and in_process:
+                self.attempts.preparation_over(session)
+            else:
+                self.attempts.begin_preparation(session, in_process=in_process)
+                return
+        raise PoisonError(crashes)
+
+    def prepared(self) -> None:
+        """Notes that the workers are ready."""
+        with self.writing() as session:
+            self.attempts.preparation_over(session)
 
     def let_go(self) -> None:
         """Notes that nothing is out any more, by this controller's own decision."""
@@ -266,7 +290,22 @@ class DatabaseJournal:
             if epoch != self.epoch:
                 raise LeaseLostError(self.experiment_id)
             self._looked, self._control_request = monotonic(), _REQUESTS.get(status)
+            self._note_trouble()
         return self._control_request
+
+    def _note_trouble(self) -> None:
+        """Tells, once, that the workers are away, and that they are back."""
+        trouble = self.trouble()
+        if trouble == self._noted_trouble:
+            return
+        with self.writing() as session:
+            repository = Repository(session)
+            row = repository.experiment(self.experiment_id)
+            if row.reason == self._noted_trouble or trouble is not None:
+                row.reason = trouble
+            kind, payload = (WORKERS_AWAY, {"cause": trouble}) if trouble is not None else (WORKERS_BACK, {})
+            repository.add_event(self.experiment_id, kind, payload)
+        self._noted_trouble = trouble
 
 
 class ExaminationRecord:

@@ -160,11 +160,14 @@ class AttemptRow(Base):
     """That something was handed to a worker, written before it was.
 
     Attributes:
-        assignment: The candidate's id, or what names it in a later generation or under other conditions.
+        assignment: The candidate's id, or what names it in a later generation or under other conditions;
+            the experiment's id (and -1 as number) while its workers got ready.
+        split: Of an assignment; `preparation` while workers got ready.
         attempt: Counts within one controller's life.
         owner: The controller that handed it out.
         in_process: The worker shares the controller's process: its crash is the controller's.
-        ending: `answered`, `dropped` (the controller stepped back) or `crashed` (it died); None while out.
+        ending: `answered`, `dropped` (the controller stepped back), `crashed` (it died) or `told` (it died,
+            which is counted no more); None while out.
     """
 
     __tablename__ = "attempts"

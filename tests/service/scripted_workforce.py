@@ -57,6 +57,7 @@ class ScriptedWorkforce:
         script: Mishaps by candidate number and attempt, or by number alone for every attempt.
         order: Which of several assignments under way is answered first: `first`, `last` or `any`.
         in_process: It claims to share the controller's process.
+        trouble: Why it claims that no worker works for now.
         submitted: All assignments, in order.
         prepared: All workloads, in order.
         jobs: All jobs, in order.
@@ -73,6 +74,7 @@ class ScriptedWorkforce:
         self.slots, self.script, self.order = slots, dict(script or {}), order
         self.known_tasks = set(benchmarks)
         self.in_process = False
+        self.trouble: str | None = None
         self.submitted: list[Assignment] = []
         self.prepared: list[Workload] = []
         self.jobs: list[Job] = []

@@ -66,6 +66,11 @@ class InlinePool:
         """Yes."""
         return True
 
+    @property
+    def trouble(self) -> str | None:
+        """None: a worker of this process is here for as long as the process is."""
+        return None
+
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Readies the worker, unless it is ready for this workload already.
 

@@ -29,6 +29,7 @@ class JobActors:
         self._busy: list[RemoteWorker] = []
         self._environment: Mapping[str, str] = {}
         self._started = 0
+        self._home: Cluster | None = None  # where the processes are
 
     def run(self, cluster: Cluster, job: Job, interrupted: Callable[[], bool]) -> JobResult:
         """Has a job done.
@@ -37,16 +38,15 @@ class JobActors:
             WorkerError: It could not be done.
             WorkInterruptedError: `interrupted` said so.
         """
-        worker = self._take(cluster)
+        try:
+            worker = self._take(cluster)
+        except WorkerLostError as error:
+            raise _ended(error) from error
         try:
             result: JobResult = self._answer(cluster, cluster.call(worker, "job", job), job, interrupted)
         except WorkerLostError as error:
             self._end(cluster, worker)
-            raise WorkerError(
-                "job",
-                f"the process that did it ended ({str(error).splitlines()[0]})",
-                "try again; the machine may be out of memory",
-            ) from error
+            raise _ended(error) from error
         except (WorkInterruptedError, JobTimeoutError):
             self._end(cluster, worker)
             raise
@@ -78,6 +78,8 @@ class JobActors:
     def _take(self, cluster: Cluster) -> RemoteWorker:
         environment = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
         with self._lock:
+            if cluster is not self._home:  # what was on another Ray has ended with it
+                self._home, self._idle, self._busy = cluster, [], []
             outdated = self._idle if environment != self._environment else []
             if outdated:
                 self._idle = []
@@ -112,3 +114,11 @@ class JobActors:
         with self._lock:
             self._busy = [other for other in self._busy if other is not worker]
         cluster.kill(worker)
+
+
+def _ended(error: WorkerLostError) -> WorkerError:
+    return WorkerError(
+        "job",
+        f"the process that did it ended ({str(error).splitlines()[0]})",
+        "try again; the machine may be out of memory",
+    )

@@ -14,17 +14,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workers.errors import PreparationError
+from workers.errors import JobTimeoutError, PreparationError
 from workers.pools.actor import Worker
+from workers.pools.gate import Gate
+from workers.pools.listening import listening
+from workers.protocol.messages import never
 
 OBJECT_STORE_BYTES = 80_000_000  # only messages cross it
 MOST_STARTS = 4
 PAUSE = 1.0  # seconds before the second start; longer before each further one
+GLANCE = 1.0  # seconds between two looks at whether Ray lives
+ANSWER_SECONDS = 4.0  # in which a cluster of others says which of its machines live
+LEAVE_SECONDS = 5.0  # in which those that use Ray let go of it before it is shut down
+SHUTDOWN_SECONDS = 30.0
+VITAL = ("raylet", "gcs_server")  # those of Ray's processes without which nothing moves
 TOKEN_FILE = "ray-token"  # noqa: S105 - a name, not a token
 
 
 class WorkerLostError(Exception):
-    """A worker's process has ended."""
+    """A worker's process has ended, or all of Ray has."""
 
 
 @dataclass(slots=True)
@@ -48,6 +56,9 @@ class Cluster:
 
     A client of Ray can run code, so it is started with token authentication, without a
     dashboard.  The token is that of the environment, or one made for this controller.
+
+    It watches over Ray.  Once Ray has ended, everything that was asked of it, and whatever is asked
+    from then on, is a WorkerLostError; a further Cluster may be opened then.
     """
 
     def __init__(self, state_folder: Path, address: str | None = None) -> None:
@@ -55,33 +66,63 @@ class Cluster:
         _set_environment(state_folder, local=self.address is None)
         self._ray = _import_ray()
         self._started = not self._ray.is_initialized()
-        self._over = threading.Event()
+        self._over, self._gate = threading.Event(), Gate()
+        self._loss: str | None = None
+        self._thread = threading.Thread(target=self._serve, name="evomerge-ray", daemon=True)
+        self._connected: Future[None] = Future()
         if self._started:
-            self._connect_for_good()
+            self._thread.start()
+            self._connected.result()
         resources = self._ray.cluster_resources()
         self.cpus = max(int(resources.get("CPU", 1)), 1)
         self.gpus = int(resources.get("GPU", 0))
         self.memory = int(resources.get("memory", 0))
 
-    def _connect_for_good(self) -> None:
-        """Connects on a thread that stays until the cluster is closed.
+    @property
+    def loss(self) -> str | None:
+        """Why Ray can be used no more; None while it lives."""
+        if self._loss is None and self._started and self.address is None and not self._over.is_set():
+            self._loss = self._dead_process()
+        return self._loss
 
-        Linux kills Ray's processes with the *thread* that started them (PR_SET_PDEATHSIG), and the one that
-        asks for a cluster may be short-lived, such as a thread that answers a request.
+    def _serve(self) -> None:
+        """Connects, watches over Ray, and shuts it down.
+
+        All on one thread that stays: Linux kills Ray's processes with the *thread* that started them
+        (PR_SET_PDEATHSIG), and the one that asks for a cluster may be short-lived, such as a thread
+        that answers a request.
         """
-        connected: Future[None] = Future()
+        try:
+            self._connect()
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._connected.set_exception(error)
+            return
+        self._connected.set_result(None)
+        while not self._over.wait(GLANCE) and self.loss is None:
+            if self.address is not None:
+                self._loss = self._lost_machine()
+        self._gate.shut(
+            WorkerLostError(self._loss or "the connection to Ray is closed"), patience=LEAVE_SECONDS
+        )
+        self._ray.shutdown()
 
-        def connect_and_stay() -> None:
-            try:
-                self._connect()
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-                connected.set_exception(error)
-                return
-            connected.set_result(None)
-            self._over.wait()
+    def _dead_process(self) -> str | None:
+        """Says which vital process of our own Ray has ended, if any."""
+        node = self._ray._private.worker._global_node  # noqa: SLF001 - nothing public tells
+        dead = [kind for kind, _ in node.dead_processes() if kind in VITAL] if node is not None else []
+        return f"Ray's {dead[0]} has ended" if dead else None
 
-        threading.Thread(target=connect_and_stay, name="evomerge-ray", daemon=True).start()
-        connected.result()
+    def _lost_machine(self) -> str | None:
+        """Says whether a cluster of others has ended, or this machine is no part of it any more."""
+        try:
+            nodes = listening(self._ray.nodes, never, seconds=ANSWER_SECONDS)
+            here = self._ray.get_runtime_context().get_node_id()
+        except (JobTimeoutError, self._ray.exceptions.RayError) as error:
+            return f"the Ray at {self.address} does not answer ({type(error).__name__})"
+        alive = {node["NodeID"]: node["Alive"] for node in nodes}
+        if not alive.get(here, any(alive.values())):
+            return f"the Ray at {self.address} has lost this machine"
+        return None
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {
@@ -136,20 +177,35 @@ class Cluster:
         threads: int,
         environment: Mapping[str, str] | None = None,
     ) -> RemoteWorker:
-        """Starts a worker's process; what is asked of it waits until it is up."""
-        actor_class = self._ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0)
-        return RemoteWorker(
-            name, actor_class.remote(name, threads=threads, environment=dict(environment or {}))
-        )
+        """Starts a worker's process; what is asked of it waits until it is up.
+
+        Raises:
+            WorkerLostError: Ray has ended.
+        """
+        with self._gate.entered():
+            actor_class = self._ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0)
+            return RemoteWorker(
+                name, actor_class.remote(name, threads=threads, environment=dict(environment or {}))
+            )
 
     def call(self, worker: RemoteWorker, method: str, argument: object) -> Call:
-        """Asks something of a worker, and does not wait."""
-        return Call(getattr(worker.actor, method).remote(argument))
+        """Asks something of a worker, and does not wait.
+
+        Raises:
+            WorkerLostError: Ray has ended.
+        """
+        with self._gate.entered():
+            return Call(getattr(worker.actor, method).remote(argument))
 
     def first_done(self, calls: Sequence[Call], timeout: float) -> Call | None:
-        """Returns a call that was answered, or whose worker died; None after `timeout` seconds."""
+        """Returns a call that was answered, or whose worker died; None after `timeout` seconds.
+
+        Raises:
+            WorkerLostError: Ray has ended.
+        """
         by_reference = {call.reference: call for call in calls}
-        done, _ = self._ray.wait(list(by_reference), num_returns=1, timeout=timeout)
+        with self._gate.entered():
+            done, _ = self._ray.wait(list(by_reference), num_returns=1, timeout=min(timeout, GLANCE))
         return by_reference[done[0]] if done else None
 
     def result(self, call: Call) -> Any:  # noqa: ANN401 - whatever the method returns
@@ -159,15 +215,17 @@ class Cluster:
             WorkerLostError: The worker's process ended first.
         """
         try:
-            return self._ray.get(call.reference)
+            with self._gate.entered():
+                return self._ray.get(call.reference)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except self._ray.exceptions.RayError as error:
             raise WorkerLostError(str(error)) from None
 
     def kill(self, worker: RemoteWorker) -> None:
-        """Ends a worker's process, whatever it is at."""
-        self._ray.kill(worker.actor)
+        """Ends a worker's process, whatever it is at; with Ray it has ended already."""
+        with contextlib.suppress(WorkerLostError), self._gate.entered():
+            self._ray.kill(worker.actor)
         if self.address is None and worker.pid is not None:
             # Ray asks the process to end; one that is stopped does not listen.
             with contextlib.suppress(ProcessLookupError):
@@ -175,9 +233,9 @@ class Cluster:
 
     def close(self) -> None:
         """Ends the Ray that this object started, or the connection."""
-        if self._started:
-            self._ray.shutdown()
         self._over.set()
+        if self._started:
+            self._thread.join(SHUTDOWN_SECONDS)
 
 
 def _import_ray() -> Any:  # noqa: ANN401 - a module without types

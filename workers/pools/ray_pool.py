@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -29,6 +30,8 @@ from workers.protocol.outcomes import no_workers, timed_out, worker_broke, worke
 
 MOST_LOSSES = 3  # deaths in a row, while getting ready, until a slot is given up
 PREPARATION_SECONDS = 3600.0  # parents may have to be downloaded
+MOST_CLUSTERS = 3  # on which a job is tried, when Ray ends under it
+RESTART_PAUSE = 5.0  # seconds between two tries to start Ray again
 
 
 @dataclass(slots=True)
@@ -48,12 +51,18 @@ class RayPool:
 
     A worker that dies or hangs costs its assignment one attempt, and is replaced.  One thread calls
     `prepare`, `submit`, `next_outcome` and `drop`; jobs may come from any.  Ray is started or
-    joined when it is first needed.
+    joined when it is first needed, and again when it has ended: what was out is given back as lost.
+
+    Attributes:
+        trouble: Why nothing moves for now; None otherwise.
     """
 
     def __init__(self, state_folder: Path, *, address: str | None = None) -> None:
         self._state_folder, self._address = state_folder, address
         self._cluster: Cluster | None = None
+        self._home: Cluster | None = None  # where the slots' workers are
+        self._restart: Future[Cluster] | None = None  # another Ray that is being started
+        self.trouble: str | None = None
         self._workload: Workload | None = None
         self._share: WorkerResources | None = None
         self._slots: list[_Slot] = []
@@ -84,8 +93,11 @@ class RayPool:
 
     @property
     def cluster(self) -> Cluster:
-        """The connection to Ray."""
+        """The connection to Ray; a new one where the last has ended."""
         with self._connecting:
+            if self._cluster is not None and self._cluster.loss is not None:
+                self._cluster.close()
+                self._cluster = None
             if self._cluster is None:
                 self._cluster = Cluster(self._state_folder, self._address)
             return self._cluster
@@ -97,14 +109,16 @@ class RayPool:
             PreparationError: No worker could get ready; says why.
             WorkInterruptedError: `interrupted` said so; workers that were getting ready are killed.
         """
-        if self._slots and self._workload == workload:
-            self.drop()
-            return
         self.drop()
+        if self._has_lost_ray:
+            self._give_back()
+        if self._slots and self._workload == workload:
+            return
         share = listening(lambda: self._divide(workload), interrupted)
         if share != self._share or any(slot.call is not None for slot in self._slots):
             self._dismiss()
-        self._workload, self._share = workload, share
+        self._workload, self._share, self._home = workload, share, self.cluster
+        self._restart = self.trouble = None
         while len(self._slots) < share.count:
             self._slots.append(_Slot(self._start()))
         for slot in self._slots:
@@ -126,7 +140,7 @@ class RayPool:
             raise PreparationError("workload", "no worker is ready", "call prepare first")
         self._queue.append(assignment)
         self._hand_out()
-        if not self._slots:
+        if not self._slots and not self._has_lost_ray:
             self._give_up()
 
     def next_outcome(self, timeout: float) -> Outcome | None:
@@ -153,8 +167,14 @@ class RayPool:
             WorkerError: It could not be done, or not in the time that it may take.
             WorkInterruptedError: `interrupted` said so.
         """
-        cluster = listening(lambda: self.cluster, interrupted)  # it may have to be started first
-        return self._job_actors.run(cluster, job, interrupted)
+        for _ in range(MOST_CLUSTERS):
+            cluster = listening(lambda: self.cluster, interrupted)  # it may have to be started first
+            try:
+                return self._job_actors.run(cluster, job, interrupted)
+            except WorkerError:
+                if cluster.loss is None:
+                    raise
+        raise WorkerError("job", "Ray ended again and again", "look at its logs in /tmp/ray")
 
     def close(self) -> None:
         """Ends the workers, and Ray where this pool started it."""
@@ -163,7 +183,46 @@ class RayPool:
             self._dismiss()
             self._job_actors.dismiss(self._cluster)
             self._cluster.close()
-        self._cluster, self._workload = None, None
+        self._cluster, self._home, self._workload, self._restart, self.trouble = None, None, None, None, None
+
+    @property
+    def _has_lost_ray(self) -> bool:
+        """Says whether the Ray on which the workers were has ended, and no other has taken its place."""
+        return self._home is not None and self._home.loss is not None
+
+    def _give_back(self) -> None:
+        """Gives back everything that was out on a Ray that has ended."""
+        why = str(self._home.loss) if self._home is not None else ""
+        self.trouble = f"{why}; another Ray is being started"
+        for slot in self._slots:
+            if slot.assignment is not None:
+                self._outcomes.append(worker_lost(slot.assignment, slot.worker.name, why))
+        self._slots.clear()
+
+    def _start_over(self, timeout: float) -> None:
+        """Fills the slots anew once another Ray has started, which is tried for as long as it takes."""
+        if self._restart is None:
+            self._give_back()
+            self._restart = Future()
+            threading.Thread(target=self._start_again, args=(self._restart,), daemon=True).start()
+        try:
+            self._home = self._restart.result(timeout)
+        except TimeoutError:
+            return
+        self._restart = self.trouble = None
+        for _ in range(self._share.count if self._share is not None else 0):
+            self._slots.append(_Slot(self._start()))
+            self._make_ready(self._slots[-1])
+
+    def _start_again(self, started: Future[Cluster]) -> None:
+        while started is self._restart:  # else it is waited for no more
+            try:
+                started.set_result(self.cluster)
+            except PreparationError as error:
+                self.trouble = str(error)
+                time.sleep(RESTART_PAUSE)
+            else:
+                return
 
     def _divide(self, workload: Workload) -> WorkerResources:
         cluster = self.cluster
@@ -179,19 +238,23 @@ class RayPool:
             raise PreparationError("workload", "no worker is ready", "call prepare first")
         self._started += 1
         cpus = 0.0 if share.gpus else float(share.threads)
-        return self.cluster.start(
+        return self._cluster_of_slots.start(
             f"worker {self._started}", cpus=cpus, gpus=share.gpus, threads=share.threads
         )
+
+    @property
+    def _cluster_of_slots(self) -> Cluster:
+        return self._home if self._home is not None else self.cluster
 
     def _make_ready(self, slot: _Slot) -> None:
         slot.ready, slot.assignment = False, None
         slot.deadline = monotonic() + PREPARATION_SECONDS
-        slot.call = self.cluster.call(slot.worker, "prepare", self._workload)
+        slot.call = self._cluster_of_slots.call(slot.worker, "prepare", self._workload)
 
     def _await_ready(self, interrupted: Interrupted) -> None:
         """Waits until every worker is ready or given up; a mistake of the workload ends it at once."""
         self._refusal = None
-        while self._refusal is None and any(not slot.ready for slot in self._slots):
+        while self._refusal is None and (self._has_lost_ray or any(not slot.ready for slot in self._slots)):
             if interrupted():
                 raise WorkInterruptedError
             self._settle(0.5)
@@ -209,16 +272,27 @@ class RayPool:
             if self._queue and slot.ready and slot.call is None:
                 slot.assignment = self._queue.popleft()
                 slot.deadline = monotonic() + slot.assignment.timeout
-                slot.call = self.cluster.call(slot.worker, "work", slot.assignment)
+                slot.call = self._cluster_of_slots.call(slot.worker, "work", slot.assignment)
 
     def _settle(self, timeout: float) -> None:
         """Waits for one worker to answer, die or run out of time, and deals with it."""
+        try:
+            if self._has_lost_ray:
+                self._start_over(timeout)
+            else:
+                self._settle_one(timeout)
+        except WorkerLostError:  # Ray ended in between: the next look finds that
+            time.sleep(min(timeout, 0.1))
+
+    def _settle_one(self, timeout: float) -> None:
         waiting = {slot.call: slot for slot in self._slots if slot.call is not None}
         if not waiting:
             time.sleep(timeout)
             return
         deadline = min(slot.deadline for slot in self._slots)
-        done = self.cluster.first_done(list(waiting), max(min(timeout, deadline - monotonic()), 0.0))
+        done = self._cluster_of_slots.first_done(
+            list(waiting), max(min(timeout, deadline - monotonic()), 0.0)
+        )
         if done is not None:
             self._finish(waiting[done], done)
         for slot in list(self._slots):
@@ -230,7 +304,7 @@ class RayPool:
         assignment, slot.assignment = slot.assignment, None
         slot.call, slot.deadline = None, float("inf")
         try:
-            answer = self.cluster.result(call)
+            answer = self._cluster_of_slots.result(call)
         except WorkerLostError as error:
             if assignment is not None:
                 self._outcomes.append(worker_lost(assignment, slot.worker.name, str(error)))
@@ -254,7 +328,7 @@ class RayPool:
     def _expire(self, slot: _Slot) -> None:
         if slot.assignment is not None:
             self._outcomes.append(timed_out(slot.assignment, slot.worker.name))
-        self.cluster.kill(slot.worker)
+        self._cluster_of_slots.kill(slot.worker)
         self._replace(slot)
 
     def _replace(self, slot: _Slot) -> None:
@@ -274,5 +348,5 @@ class RayPool:
 
     def _dismiss(self) -> None:
         for slot in self._slots:
-            self.cluster.kill(slot.worker)
+            self._cluster_of_slots.kill(slot.worker)
         self._slots.clear()

@@ -291,6 +291,11 @@ class Workforce(Protocol):
         """Says whether the workers share this process, and take it along when they crash."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no worker works for now, though all will again; None otherwise."""
+        ...
+
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Readies the workers for an experiment; the previous one's parents are let go.
 

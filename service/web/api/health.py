@@ -72,6 +72,8 @@ def _missing(services: Services) -> list[str]:
         found.append("the thread that exports has ended")
     if (trouble := services.runner.trouble or services.exporter.trouble) is not None:
         found.append(f"work was broken off and is tried again: {trouble}")
+    if (trouble := services.workforce.trouble) is not None:
+        found.append(f"the workers are away: {trouble}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from service.controller.requests import resume
 from service.controller.runner import Runner
 from service.experiment.candidate import CandidateStatus
 from service.experiment.status import ExperimentStatus
@@ -13,7 +14,7 @@ from service.store.repository import Repository
 from tests.service.crashes import Killed, end_all_leases
 from tests.service.scripted_workforce import Mishap, ScriptedWorkforce
 from tests.service.small_experiments import add_experiment, final_state, reload
-from workers.protocol.messages import Assignment
+from workers.protocol.messages import Assignment, Interrupted, Workload, never
 
 OBJECTIVES = ("words", "sums")
 SETTINGS = Settings(lease_seconds=600.0)  # so that no heartbeat comes in between
@@ -67,6 +68,34 @@ def test_a_finalist_with_which_two_controllers_died_is_examined_no_more(sqlite_d
     row = add_experiment(sqlite_database)
     assert deaths_by(sqlite_database, Deadly(0, "selection", in_process=True)) == 2
     assert reload(sqlite_database, row).status is _S.SUCCEEDED
+
+
+class DeadlyParents(ScriptedWorkforce):
+    """Takes the controller along whenever it gets ready, while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(benchmarks=OBJECTIVES)
+        self.in_process = self.deadly = True
+
+    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
+        super().prepare(workload, interrupted)
+        if self.deadly:
+            raise Killed
+
+
+def test_parents_with_which_two_controllers_died_fail_the_experiment_until_it_is_resumed(
+    database: Database,
+) -> None:
+    row, force = add_experiment(database), DeadlyParents()
+    assert deaths_by(database, force) == 2
+    failed = reload(database, row)
+    assert (failed.status, failed.failure and failed.failure["code"]) == (_S.FAILED, "poison")
+    force.deadly = False
+    with database.session() as session:
+        repository = Repository(session)
+        resume(repository, repository.experiment(row.id))
+    assert deaths_by(database, force) == 0
+    assert reload(database, row).status is _S.SUCCEEDED
 
 
 def test_workers_of_their_own_processes_are_not_blamed_for_a_controllers_death(

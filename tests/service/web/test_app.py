@@ -87,6 +87,16 @@ def test_a_service_whose_runner_died_is_not_ready(tmp_path: Path) -> None:
         assert "runs experiments" in answer.json()["detail"]
 
 
+def test_a_service_whose_workers_are_away_is_not_ready(tmp_path: Path) -> None:
+    workforce = ControlledWorkforce()
+    workforce.trouble = "Ray's raylet has ended"
+    app = create_app(settings_in(tmp_path), workforce=workforce)
+    with TestClient(app, base_url="http://localhost") as http:
+        answer = http.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert "raylet" in answer.json()["detail"]
+
+
 def test_a_restarted_service_goes_on_where_it_was(tmp_path: Path, paper_parents: dict[str, Path]) -> None:
     settings, workforce = settings_in(tmp_path), ControlledWorkforce()
     workforce.gate.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,6 +13,8 @@ from starlette.testclient import TestClient
 from service.settings import Settings
 from service.web.app import create_app
 from tests.service.running import ControlledWorkforce, Steps, settings_in, spec_over
+
+RECIPE = "{merge_method: linear, models: [{model: /etc/ssl, parameters: {weight: 1.0}}]}"
 
 
 @pytest.fixture
@@ -35,6 +38,28 @@ def test_parents_are_read_below_the_roots_alone(
     found = [(error["pointer"], error["code"]) for error in refused.json()["errors"]]
     assert (refused.status_code, found) == (422, [("/parents/1", "not_allowed"), ("/base", "not_allowed")])
     assert fenced.create(spec_over(paper_parents))["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"space": {"kind": "layer_stacking", "layers_of": ["/etc/ssl"]}}, "/space/layers_of/0"),
+        ({"space": {"tokenizer_source": "/etc/ssl"}}, "/space/tokenizer_source"),
+        ({"measures": [{"kind": "share", "parent": "/etc/ssl"}]}, "/measures/0/parent"),
+        ({"constraints": [{"kind": "share", "parent": "org/x+/etc/ssl"}]}, "/constraints/0/parent"),
+        ({"objectives": [{"task": "words", "parent": "~/../../etc/ssl"}]}, "/objectives/0/parent"),
+        (
+            {"baselines": {"recipes": {"mine": RECIPE}}},
+            "/baselines/recipes/mine",
+        ),
+    ],
+)
+def test_models_are_read_below_the_roots_alone_wherever_a_spec_names_them(
+    fenced: Steps, paper_parents: dict[str, Path], changes: dict[str, Any], pointer: str
+) -> None:
+    refused = fenced.http.post("/api/v1/experiments", json=spec_over(paper_parents) | changes)
+    found = [(error["pointer"], error["code"]) for error in refused.json()["errors"]]
+    assert (refused.status_code, found) == (422, [(pointer, "not_allowed")])
 
 
 @pytest.mark.parametrize("target", ["/etc/cron.d/x", "{out}/../x", "/nowhere"])
