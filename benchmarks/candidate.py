@@ -48,7 +48,7 @@ def run_experiment(files: Path, *, quick: bool) -> tuple[list[CandidateView], st
     """Runs the demo's experiment; returns its evolved candidates and the best one's recipe."""
     with tempfile.TemporaryDirectory(prefix="evomerge-bench-") as folder:
         options = DemoOptions(home=Path(folder), quick=quick, candidates=24 if quick else 120)
-        service = start_service(options.home)
+        service = start_service(options.home, parents=files)
         try:
             with Client(service.url) as client:
                 ended = watch(client, submit(client, files, options))

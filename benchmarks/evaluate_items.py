@@ -37,7 +37,7 @@ from evaluators.scores import mean_score
 from search_spaces import Recipe
 from search_spaces.errors import NotInSpaceError
 from search_spaces.genome import Genome
-from service.examination.protocol import finalists
+from service.examination.finalists import finalists
 from service.experiment.spec import Budget, Racing, Rotation
 from service.optimizers import OptimizerSetup, optimizer_named
 from service.search.fidelity.racing_rules import RaceRule

@@ -33,3 +33,6 @@ class Conditions:
 
 
 STANDARD = Conditions()
+
+CONDITIONS = (Conditions(seed=1), Conditions(seed=2), Conditions(length=2.0), Conditions(length=0.5))
+"""Those under which the examination asks the winner beside the standard ones."""

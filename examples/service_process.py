@@ -57,8 +57,16 @@ def free_port(wanted: int = 0) -> int:
     raise OSError("no port is free on 127.0.0.1")
 
 
-def start_service(home: Path, *, port: int = 0, workers: int | None = None) -> ServiceProcess:
+def start_service(
+    home: Path, *, port: int = 0, workers: int | None = None, parents: Path | None = None
+) -> ServiceProcess:
     """Starts `evomerge serve` on the embedded defaults and returns once it answers.
+
+    Args:
+        home: The service's home.
+        port: Wanted; another is taken where it is in use.
+        workers: How many; None takes as many as the machine allows.
+        parents: A further folder below which parents and tasks may lie.
 
     Raises:
         ServiceDidNotStartError: It ended, or did not answer within two minutes.
@@ -68,12 +76,13 @@ def start_service(home: Path, *, port: int = 0, workers: int | None = None) -> S
     evomerge = Path(sysconfig.get_path("scripts")) / "evomerge"
     command = [str(evomerge), "serve", "--home", str(home), "--port", str(port)]
     log = home / "service.log"
+    roots = {"EVOMERGE_MODEL_ROOTS": f"{home}{os.pathsep}{parents}"} if parents else {}
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, *(["--workers", str(workers)] if workers else [])],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **roots},
             start_new_session=True,  # Ctrl-C in the demo must reach the demo first
         )
     service = ServiceProcess(f"http://127.0.0.1:{port}", process, log)

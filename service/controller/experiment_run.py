@@ -17,7 +17,8 @@ from evaluators import EvaluationError
 from search_spaces import Parent
 from search_spaces.errors import SpaceError
 from service.errors import ServiceError
-from service.examination.protocol import Winner, examine, propose_mean
+from service.examination.distribution_mean import propose_mean
+from service.examination.protocol import Winner, examine
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus

@@ -92,7 +92,9 @@ def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[s
         return False
     experiment.spec = {**experiment.spec, "budget": after}
     first = experiment.facts.get("first_budget") or before["candidates"]
-    experiment.facts = {**experiment.facts, "first_budget": first}
+    kept = {name: fact for name, fact in experiment.facts.items() if name != "examination"}
+    experiment.facts = {**kept, "first_budget": first}
+    repository.forget_examination_steps(experiment.id)
     payload = {"before": before, "after": after, "test_was_read": experiment.test_opened_at is not None}
     experiment.winner, experiment.test_opened_at = None, None
     repository.make_room(experiment, _total(experiment, after))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluators import Score, Split
 from evaluators.sampling.statistics import chances_on_front, paired_test
+from service.examination.stopping import SIGNIFICANT, Stop
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import Candidate, CandidateKind
 from service.experiment.findings import (
+    AskedFinding,
     ChanceFinding,
     ComparisonFinding,
     ExaminationFindings,
@@ -22,7 +24,6 @@ from service.experiment.findings import (
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from workers.protocol.messages import Failed, Outcome, Scored
 
-SIGNIFICANT = 0.05
 MUCH = 0.05  # share of items that were truncated, unanswered, cut or seen before
 _ROLES: Mapping[CandidateKind, Role] = {
     CandidateKind.PARENT: "parent",
@@ -30,6 +31,7 @@ _ROLES: Mapping[CandidateKind, Role] = {
     CandidateKind.AVERAGE: "average",
     CandidateKind.BASELINE: "baseline",
 }
+_HELD_OUT: tuple[Split, ...] = ("selection", "test")
 By = Mapping[int, Outcome]
 
 
@@ -42,12 +44,16 @@ class Evidence:
         finalists: All candidates that were examined.
         outcomes: Per split and candidate number.
         sensitivity: What became of the winner's selection score under other conditions.
+        stopped: Why finalists were not asked the test items, by number.
+        unvaried: The conditions under which the budget left the winner unasked.
     """
 
     winner: int
     finalists: Sequence[Candidate]
     outcomes: Mapping[Split, By]
     sensitivity: Sequence[SensitivityFinding] = ()
+    stopped: Mapping[int, Stop] = field(default_factory=dict)
+    unvaried: Sequence[str] = ()
 
     def scores(self, split: Split, number: int) -> dict[str, Score]:
         """Returns a candidate's scores on a split, by objective."""
@@ -63,8 +69,46 @@ def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
         comparisons=tuple(_comparisons(evidence, objectives)),
         sensitivity=tuple(evidence.sensitivity),
         chances_on_front=tuple(_chances(evidence)),
-        warnings=(*_unbeaten(evidence), *_lasting_warnings(objectives), *_warnings(found)),
+        asked=(asked := tuple(_asked(evidence, finalist) for finalist in evidence.finalists)),
+        warnings=(
+            *_unbeaten(evidence),
+            *_lasting_warnings(objectives),
+            *_warnings(found),
+            *_left_out(asked, evidence.unvaried),
+        ),
     )
+
+
+def _asked(evidence: Evidence, finalist: Candidate) -> AskedFinding:
+    items = {
+        split: sum(len(score.per_item) for score in evidence.scores(split, finalist.number).values())
+        for split in _HELD_OUT
+    }
+    stop = evidence.stopped.get(finalist.number)
+    reached = all(finalist.number in evidence.outcomes.get(split, {}) for split in _HELD_OUT)
+    return AskedFinding(
+        number=finalist.number,
+        label=finalist.label,
+        selection=items["selection"],
+        test=items["test"],
+        stopped="worse" if stop else None if reached else "budget",
+        better=stop.better if stop else None,
+        worse=stop.worse if stop else None,
+        p_value=stop.p_value if stop else None,
+    )
+
+
+def _left_out(asked: Sequence[AskedFinding], unvaried: Sequence[str]) -> Iterator[str]:
+    """Yields what the examination's budget left out."""
+    if short := [one for one in asked if one.stopped == "budget"]:
+        unseen = sum(not one.selection for one in short)
+        yield (
+            f"the examination's budget ended first: {unseen} of {len(asked)} finalists were not asked the "
+            f"selection items, {len(short) - unseen} more not the test items"
+        )
+    if unvaried:
+        names = ", ".join(unvaried)
+        yield f"the examination's budget ended first: the winner was not asked with {names}"
 
 
 def _objective(evidence: Evidence, objective: ObjectiveFacts) -> ObjectiveFinding:

@@ -3,34 +3,31 @@
 The selection split picks the winner among the best candidates, the front and the baselines; then
 the test split is read once, for the report.  A baseline may win: then the search found nothing
 better, and the report says so.  A candidate that broke a constraint in the search wins only where all did.
-Nothing of this is ever told to the optimizer.
+Likely winners are asked first; what is clearly worse than the winner on the selection items is not asked
+the test items, and what the budget leaves out is said.  Nothing of this is ever told to the optimizer.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4, uuid5
 
-from evaluators import Split
-from evaluators.conditions import Conditions
-from search_spaces import Recipe, SearchSpace
-from service.archives.pareto import ParetoArchive
-from service.examination.analysis import Evidence, findings, sensitivity
-from service.experiment.candidate import MEAN_LABEL, Candidate, CandidateKind, Remembered
-from service.experiment.findings import SensitivityFinding
-from service.experiment.objectives import Objectives, weighted_mean
+from evaluators.conditions import CONDITIONS
+from service.examination.analysis import Evidence, findings
+from service.examination.asking import Asking
+from service.examination.distribution_mean import settle_mean
+from service.examination.finalists import best_of, finalists, likely_first, mean_of, optimism, violations_of
+from service.examination.other_conditions import under_other_conditions
+from service.examination.stopping import Stop, stops
+from service.experiment.candidate import Candidate, CandidateKind, Remembered
+from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
-from service.optimizers import Optimizer
-from service.search.dispatcher import PATIENCE, Dispatcher
 from service.search.journal import ControlRequest
-from service.store.journal import DatabaseJournal, ExaminationRecord
-from workers.protocol.messages import Assignment, Outcome, Scored, Workforce
-from workers.protocol.outcomes import poison
+from service.store.journal import DatabaseJournal
+from workers.protocol.messages import Outcome, Scored, Workforce
 
-CONDITIONS = (Conditions(seed=1), Conditions(seed=2), Conditions(length=2.0), Conditions(length=0.5))
+LEAST = 2  # asked whatever the budget: the likeliest winner and the best parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,189 +51,79 @@ def examine(
 
     What was examined before a crash is not examined again.
     """
-    if (control_request := _settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
+    if (control_request := settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
         return control_request
     remembered = journal.recall()
     chosen = finalists(remembered, spec.weights, spec.examination.finalists)
-    selection = _scores_on("selection", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
+    order = likely_first(remembered, chosen, spec.weights)
+    asking = Asking(journal, workforce, spec, objectives)
+    asking.foresee((len(order), "selection"), (len(order), "test"), (len(CONDITIONS), "selection"))
+    reserved = LEAST * asking.items("test")
+    selection = asking.on("selection", order, always=LEAST, reserved=reserved)
     if isinstance(selection, ControlRequest):
         return selection
     number = best_of(selection, spec.weights, violations_of(remembered) if spec.constraints else {})
-    if number is None:
-        return None
-    winner = next(candidate for candidate in chosen if candidate.number == number)
-    varied = _under_other_conditions(
-        winner, selection[number], journal, workforce, timeout=spec.evaluation_timeout
+    return (
+        None if number is None else _report(asking, spec, objectives, (remembered, order, selection), number)
     )
-    if isinstance(varied, ControlRequest):
-        return varied
-    ExaminationRecord(journal, "test").open([candidate.number for candidate in chosen])
-    test = _scores_on("test", journal, workforce, chosen=chosen, timeout=spec.evaluation_timeout)
+
+
+def _report(
+    asking: Asking,
+    spec: ExperimentSpec,
+    objectives: Objectives,
+    asked: tuple[Sequence[Remembered], Sequence[Candidate], Mapping[int, Outcome]],
+    number: int,
+) -> Winner | ControlRequest:
+    """Asks the winner and those near it the test items, and the winner under other conditions."""
+    remembered, order, selection = asked
+    stopped = stops(selection, order, number, _best_recipe(selection, order, spec.weights))
+    tested = _test_order(selection, order, spec.weights, number, stopped)
+    asking.foresee((len(tested), "test"), (len(CONDITIONS), "selection"))
+    asking.record("test").open([candidate.number for candidate in tested])
+    test = asking.on("test", tested, always=LEAST)
     if isinstance(test, ControlRequest):
         return test
+    winner = next(candidate for candidate in order if candidate.number == number)
+    varied = under_other_conditions(asking, winner, selection[number])
+    if isinstance(varied, ControlRequest):
+        return varied
     search = {r.candidate.number: r.outcome for r in remembered if r.outcome is not None}
-    evidence = Evidence(number, chosen, {"search": search, "selection": selection, "test": test}, varied)
+    evidence = Evidence(
+        number,
+        order,
+        {"search": search, "selection": selection, "test": test},
+        [finding for each in varied.values() for finding in each],
+        stopped=stopped,
+        unvaried=tuple(str(one) for one in CONDITIONS if str(one) not in varied),
+    )
     found = findings(evidence, objectives)
     return Winner(number, optimism(search.get(number), test.get(number)), found.model_dump(mode="json"))
 
 
-def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSpace) -> None:
-    """Adds the mean of the optimizer's distribution to the candidates, if it has one and it is new.
-
-    A search over noisy scores ends with lucky candidates; the mean of what it would propose next is
-    often better than any of them.
-    """
-    remembered = journal.recall()
-    told = sum(each.told is not None for each in remembered)
-    means = [each.candidate for each in remembered if each.candidate.kind is CandidateKind.MEAN]
-    genome = optimizer.mean()
-    if genome is None or any(mean.asked_after == told for mean in means):
-        return
-    recipe = space.decode(genome)
-    known = {r.candidate.recipe.digest for r in remembered if isinstance(r.candidate.recipe, Recipe)}
-    if not isinstance(recipe, Recipe) or recipe.digest in known:
-        return
-    last = remembered[-1].candidate
-    number, generation = last.number + 1, last.generation + 1
-    mean = Candidate(
-        uuid4(), number, generation, genome, recipe, MEAN_LABEL, asked_after=told, kind=CandidateKind.MEAN
-    )
-    journal.proposed([mean])
-
-
-def _settle_mean(journal: DatabaseJournal, workforce: Workforce, *, timeout: float) -> ControlRequest | None:
-    """Has the mean scored on the search items like every candidate; the optimizer is not told of it."""
-    waiting = [
-        r.candidate for r in journal.recall() if r.candidate.kind is CandidateKind.MEAN and r.outcome is None
-    ]
-    settled = Dispatcher(workforce, journal, timeout=timeout).settle(waiting, {})
-    return settled if isinstance(settled, ControlRequest) else None
-
-
-def _under_other_conditions(
-    winner: Candidate, before: Outcome, journal: DatabaseJournal, workforce: Workforce, *, timeout: float
-) -> list[SensitivityFinding] | ControlRequest:
-    """Asks the winner the selection items with other examples, other draws, more and less room."""
-    record = ExaminationRecord(journal, "selection")
-    found = record.recall_varied(winner.number)
-    if not isinstance(winner.recipe, Recipe):
-        return []
-    for conditions in CONDITIONS:
-        name = str(conditions)
-        if name in found:
-            continue
-        order = Assignment(
-            uuid5(winner.id, name),
-            winner.number,
-            winner.recipe,
-            "selection",
-            timeout=timeout,
-            conditions=conditions,
-        )
-        outcome = _answer_to(order, record, workforce)
-        if isinstance(outcome, ControlRequest):
-            return outcome
-        found[name] = list(sensitivity(name, before, outcome))
-        record.varied(winner.number, name, found[name])
-    return [finding for each in found.values() for finding in each]
-
-
-def _answer_to(
-    order: Assignment, record: ExaminationRecord, workforce: Workforce
-) -> Outcome | ControlRequest:
-    """Returns how one assignment ended, or the request that came in between."""
-    poisonous = record.dispatched([order], in_process=workforce.in_process)
-    if order.candidate in poisonous:
-        return poison(order, poisonous[order.candidate])
-    workforce.submit(order)
-    outcome = None
-    while outcome is None or outcome.candidate != order.candidate:
-        if (control_request := record.control_request()) is not None:
-            workforce.drop()
-            return control_request
-        outcome = workforce.next_outcome(PATIENCE)
-    record.answered(order.candidate, order.split)
-    return outcome
-
-
-def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:
-    """Returns the examined candidates: all baselines, the best, and as many more of the front.
-
-    Those that break constraints are worse than all that keep them.
-    Each recipe is examined once; of equal ones the first stands for all.
-    """
-    first: dict[str, Remembered] = {}
-    for each in remembered:
-        if isinstance(each.outcome, Scored) and isinstance(each.candidate.recipe, Recipe):
-            first.setdefault(each.candidate.recipe.digest, each)
-    archive = ParetoArchive()
-    for each in (r for r in first.values() if not r.violation):
-        archive.add(each.candidate.number, fitness_of(each.outcome), mean_of(each.outcome, weights))
-    always = [r.candidate for r in first.values() if r.candidate.kind is not CandidateKind.EVOLVED]
-    evolved = sorted(
-        (r for r in first.values() if r.candidate.kind is CandidateKind.EVOLVED),
-        key=lambda r: (r.violation, -mean_of(r.outcome, weights), r.candidate.number),
-    )
-    front = [r for r in evolved[count:] if r.candidate.number in archive.front]
-    chosen = [r.candidate for r in (*evolved[:count], *front[:count])]
-    return sorted((*always, *chosen), key=lambda candidate: candidate.number)
-
-
-def best_of(
-    outcomes: Mapping[int, Outcome], weights: Sequence[float], violations: Mapping[int, float] | None = None
+def _best_recipe(
+    selection: Mapping[int, Outcome], order: Sequence[Candidate], weights: Sequence[float]
 ) -> int | None:
-    """Returns the number with the highest weighted mean, the lowest of equals; None without scores.
-
-    Args:
-        outcomes: By the candidates' numbers.
-        weights: One per objective.
-        violations: By how much candidates break the constraints, which counts before the mean.
-    """
-    broken = violations or {}
-    means = {n: mean_of(outcome, weights) for n, outcome in outcomes.items() if isinstance(outcome, Scored)}
-    if not means:
-        return None
-    return min(means, key=lambda number: (broken.get(number, 0.0), -means[number], number))
+    """Returns the number of the usual recipe with the highest mean; None where none was scored."""
+    usual = {one.number for one in order if one.kind is CandidateKind.BASELINE}
+    return best_of({n: outcome for n, outcome in selection.items() if n in usual}, weights)
 
 
-def violations_of(remembered: Sequence[Remembered]) -> dict[int, float]:
-    """Returns by how much each candidate breaks the constraints.
+def _test_order(
+    selection: Mapping[int, Outcome],
+    order: Sequence[Candidate],
+    weights: Sequence[float],
+    winner: int,
+    stopped: Mapping[int, Stop],
+) -> list[Candidate]:
+    """Returns those to be asked the test items: the winner, the best parent, then by selection mean."""
+    going = [one for one in order if one.number in selection and one.number not in stopped]
 
-    The distribution's mean was never told, so whether it keeps them was not computed.
-    """
-    return {
-        r.candidate.number: math.inf if r.candidate.kind is CandidateKind.MEAN else r.violation
-        for r in remembered
-    }
+    def mean(one: Candidate) -> float:
+        outcome = selection[one.number]
+        return mean_of(outcome, weights) if isinstance(outcome, Scored) else float("-inf")
 
-
-def optimism(search: Outcome | None, test: Outcome | None) -> dict[str, float]:
-    """Returns by how much better each objective looked in the search than it is."""
-    if not (isinstance(search, Scored) and isinstance(test, Scored)):
-        return {}
-    pairs = zip(search.scores, test.scores, strict=True)
-    return {seen.benchmark: seen.fitness - held_out.fitness for seen, held_out in pairs}
-
-
-def fitness_of(outcome: Outcome | None) -> tuple[float, ...]:
-    """Returns one number per objective, larger is better."""
-    return tuple(score.fitness for score in outcome.scores) if isinstance(outcome, Scored) else ()
-
-
-def mean_of(outcome: Outcome | None, weights: Sequence[float]) -> float:
-    """Returns the weighted mean of the objectives."""
-    return weighted_mean(fitness_of(outcome), weights)
-
-
-def _scores_on(
-    split: Split,
-    journal: DatabaseJournal,
-    workforce: Workforce,
-    *,
-    chosen: Sequence[Candidate],
-    timeout: float,
-) -> dict[int, Outcome] | ControlRequest:
-    dispatcher = Dispatcher(workforce, ExaminationRecord(journal, split), timeout=timeout, split=split)
-    known = journal.recall_split(split)
-    numbers = {candidate.number for candidate in chosen}
-    return dispatcher.settle(chosen, {n: outcome for n, outcome in known.items() if n in numbers})
+    going.sort(key=lambda one: (-mean(one), one.number))
+    parents = [one.number for one in going if one.kind is CandidateKind.PARENT]
+    first = (winner, *parents[:1])
+    return sorted(going, key=lambda one: first.index(one.number) if one.number in first else len(first))

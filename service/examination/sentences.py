@@ -23,6 +23,8 @@ def sentences(found: ExaminationFindings) -> Iterator[str]:
             yield _comparison(comparison)
     for sensitivity in found.sensitivity:
         yield _sensitivity(sensitivity)
+    if found.asked:
+        yield _asked(found)
     if found.chances_on_front:
         winner, *others = found.chances_on_front
         yield f"chance of being on the front, by the selection items: {winner.chance:.0%}" + (
@@ -30,6 +32,19 @@ def sentences(found: ExaminationFindings) -> Iterator[str]:
             if others
             else ""
         )
+
+
+def _asked(found: ExaminationFindings) -> str:
+    """Says how many finalists answered what, and why the others did not."""
+    selection, test = (
+        sum(bool(getattr(one, split)) for one in found.asked) for split in ("selection", "test")
+    )
+    said = f"asked of {len(found.asked)} finalists: {selection} the selection items, {test} the test items"
+    worse = sum(one.stopped == "worse" for one in found.asked)
+    short = sum(one.stopped == "budget" for one in found.asked)
+    if worse:
+        said += f"; {worse} were clearly worse than the winner on the selection items (paired, exact test)"
+    return said + (f"; {short} were left out by the budget" if short else "")
 
 
 def _objective(found: ObjectiveFinding) -> str:

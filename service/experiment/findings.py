@@ -109,6 +109,27 @@ class ChanceFinding(Finding):
     chance: float
 
 
+class AskedFinding(Finding):
+    """What a finalist was asked, and why no more.
+
+    Attributes:
+        selection, test: How many items it was asked there.
+        stopped: `worse`: it is clearly worse than the winner on the selection items, where it is better
+            on `better` of them and worse on `worse` (exact binomial test, `p_value`, held against 5 %
+            divided by the number of finalists compared); `budget`: the budget ended; None: nothing
+            was left out.
+    """
+
+    number: int
+    label: str | None
+    selection: int
+    test: int
+    stopped: Literal["worse", "budget"] | None = None
+    better: int | None = None
+    worse: int | None = None
+    p_value: float | None = None
+
+
 class ExaminationFindings(Finding):
     """All that is known of a winner when its experiment ends.
 
@@ -117,6 +138,7 @@ class ExaminationFindings(Finding):
         comparisons: With every baseline that was examined, per objective; by test items.
         sensitivity: Of the winner's selection score to seeds and to the room for answers.
         chances_on_front: Of all finalists, the winner first.
+        asked: Of all finalists, in the order in which they were asked.
         warnings: What a reader of the winner's scores must know.
     """
 
@@ -124,6 +146,7 @@ class ExaminationFindings(Finding):
     comparisons: tuple[ComparisonFinding, ...] = ()
     sensitivity: tuple[SensitivityFinding, ...] = ()
     chances_on_front: tuple[ChanceFinding, ...] = ()
+    asked: tuple[AskedFinding, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

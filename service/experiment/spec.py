@@ -162,10 +162,14 @@ class Examination(Spec):
     Attributes:
         finalists: Best candidates that compete on the selection split.
         mean: Whether the mean of the optimizer's distribution, if it has one, competes as well.
+        max_items: Items asked in all, over models and splits; none does not limit them.
+        max_minutes: Time that it may take, over all resumes; none does not limit it.
     """
 
     finalists: Annotated[int, Field(ge=1, le=100)] = 8
     mean: bool = True
+    max_items: Annotated[int, Field(ge=1)] | None = None
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
 
 
 class Baselines(Spec):

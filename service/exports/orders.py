@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from evaluators import SPLITS
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.experiment.bare_parent import bare_parent
@@ -106,8 +107,8 @@ def _subject(
 ) -> tuple[Subject, bytes | None]:
     """Returns what the card is about, and its picture."""
     experiment, candidate, recipe = of
-    columns = read_columns(repository.session, experiment, "search")
-    front = front_view(columns, experiment, dominated=MOST_SHOWN)
+    search, *held_out = (read_columns(repository.session, experiment, split) for split in SPLITS)
+    front = front_view(search, experiment, dominated=MOST_SHOWN, beside=held_out)
     picture = front_picture(front, candidate.number)
     text, facts = write_recipe(recipe), experiment.facts
     to_hub = row.target.startswith(HUB)

@@ -13,7 +13,7 @@ from service.store.models import ExportRow
 from service.store.repository import Repository
 from service.store.types import new_id
 from workers.compatibility.licences.reading import terms_of
-from workers.compatibility.licences.verdict import Verdict, judge
+from workers.compatibility.licences.verdict import LicenceVerdict, judge
 from workers.errors import WorkerError
 from workers.protocol.messages import ExportInquiry, ExportOrder, ForeseenExport, Workforce
 
@@ -64,7 +64,7 @@ def preview(
     )
 
 
-def licence_findings(verdict: Verdict, target: str) -> list[str]:
+def licence_findings(verdict: LicenceVerdict, target: str) -> list[str]:
     """Returns what the parents' licences put in the way of publishing under a target's name."""
     found = [problem.detail for problem in verdict.problems]
     naming = verdict.naming_problem(target.rpartition("/")[2]) if target.startswith(HUB) else None

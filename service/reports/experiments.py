@@ -19,6 +19,7 @@ from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
+from service.reports.examination_progress import cost_view, examination_progress
 from service.reports.views import (
     CandidateDetail,
     CandidateView,
@@ -121,12 +122,18 @@ def progress_view(
     last = repository.last_generation(row.id)
     recent = repository.recently_settled(row.id, after=max(proposed - RATE_CANDIDATES, 0) - 1)
     rate = rate_of(recent, row.status)
+    examination = examination_progress(repository, row)
     return ProgressView(
         counts=counts,
         settled=settled,
         total=max(total, settled),  # the mean of the distribution comes on top
         rate=rate,
-        eta_seconds=(total - settled) / rate if rate and row.status is _S.RUNNING else None,
+        eta_seconds=examination.eta_seconds
+        if examination
+        else (total - settled) / rate
+        if rate and row.status is _S.RUNNING
+        else None,
+        examination=examination,
         best=last.best if last else None,
         best_number=last.best_number if last else None,
         best_baseline=_best_baseline(repository, row, objectives, baselines),
@@ -274,6 +281,7 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
         algorithm_reason=facts.algorithm_reason,
         parameters=facts.parameters,
         parent_bytes=facts.parent_bytes,
+        cost=cost_view(found.spec, facts),
     )
 
 

@@ -26,6 +26,7 @@ def front_view(
     dominated: int = MOST_DOMINATED,
     recipes: Recipes | None = None,
     most: int | None = None,
+    beside: Sequence[ScoreColumns] = (),
 ) -> FrontView:
     """Returns the front, measured from the worst baseline in each objective.
 
@@ -38,8 +39,9 @@ def front_view(
             few words; None leaves the words out.
         most: How many candidates of the front are listed: those with the best weighted mean, the
             baselines and the winner.  The hypervolume, which may take seconds, is then left out.
+        beside: Columns of other splits, whose scores are told too.
     """
-    objectives = columns.objectives
+    objectives, every = columns.objectives, (columns, *beside)
     reference = columns.worst_baseline()
     if columns.split == "search" and experiment.reference is not None:
         reference = tuple(experiment.reference)
@@ -57,10 +59,10 @@ def front_view(
     return FrontView(
         split=columns.split,
         objectives=list(objectives),
-        front=_points(columns, front, words),
+        front=_points(every, front, words),
         front_total=len(whole),
-        baselines=_points(columns, base, words),
-        dominated=_points(columns, np.union1d(shown, np.intersect1d(others, told)), words),
+        baselines=_points(every, base, words),
+        dominated=_points(every, np.union1d(shown, np.intersect1d(others, told)), words),
         dominated_total=len(others),
         reference=objectives.in_own_units(reference),
         hypervolume=hypervolume_of(fitness, reference) if most is None else None,
@@ -81,12 +83,32 @@ def _words(recipes: Mapping[int, Recipe], experiment: ExperimentRow) -> dict[int
     return {number: in_few_words(recipe, experiment.facts["layers"]) for number, recipe in recipes.items()}
 
 
-def _points(columns: ScoreColumns, rows: NDArray[np.int64], words: Mapping[int, str]) -> list[FrontPoint]:
-    return [_point(columns, row, words) for row in rows.tolist()]
+def _points(
+    every: Sequence[ScoreColumns], rows: NDArray[np.int64], words: Mapping[int, str]
+) -> list[FrontPoint]:
+    columns = every[0]
+    points = []
+    for row in rows.tolist():
+        number = int(columns.numbers[row])
+        scores = {found.split: told for found in every if (told := _scores(found, number))}
+        points.append(
+            FrontPoint(
+                number=number,
+                kind=columns.kinds[row],
+                label=columns.labels[row],
+                words=words.get(number, ""),
+                scores=scores,
+            )
+        )
+    return points
 
 
-def _point(columns: ScoreColumns, row: int, words: Mapping[int, str]) -> FrontPoint:
-    scores = [
+def _scores(columns: ScoreColumns, number: int) -> list[ScoreView]:
+    """Returns what a candidate scored on the columns' split; empty where it was not asked."""
+    row = int(np.searchsorted(columns.numbers, number))
+    if row == len(columns.numbers) or columns.numbers[row] != number:
+        return []
+    return [
         ScoreView(
             benchmark=objective.name,
             metric=objective.metric,
@@ -97,11 +119,5 @@ def _point(columns: ScoreColumns, row: int, words: Mapping[int, str]) -> FrontPo
             is_part=bool(columns.parts[row, place]),
         )
         for place, objective in enumerate(columns.objectives)
+        if np.isfinite(columns.values[row, place])
     ]
-    return FrontPoint(
-        number=int(columns.numbers[row]),
-        kind=columns.kinds[row],
-        label=columns.labels[row],
-        words=words.get(int(columns.numbers[row]), ""),
-        scores={columns.split: scores},
-    )

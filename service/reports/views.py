@@ -104,6 +104,33 @@ class CandidateDetail(CandidateView):
     genome: dict[str, float | int | str] | None
 
 
+class ExaminationProgress(View):
+    """How far an examination is, in models asked one split.
+
+    Attributes:
+        total: How many there will be at most: it shrinks where models are asked no further.
+        items, total_items: The same in items.
+        seconds: What it took so far, over all resumes.
+        eta_seconds: Time left at most, at the rate so far; None while unknown.
+    """
+
+    done: int
+    total: int
+    items: int
+    total_items: int
+    seconds: float
+    eta_seconds: float | None
+
+    @property
+    def words(self) -> str:
+        """Says it in a line."""
+        said = f"examining: {self.done} of {self.total} model-splits"
+        if self.eta_seconds is None:
+            return said
+        left = f"{self.eta_seconds / 60:.0f} min" if self.eta_seconds >= 90 else f"{self.eta_seconds:.0f} s"
+        return f"{said}, about {left} left"
+
+
 class ProgressView(View):
     """How far an experiment is.
 
@@ -117,6 +144,7 @@ class ProgressView(View):
             256 of them, evenly spread, and the newest; in lists of experiments the newest alone.
             estimator: How well values from a part of the items predicted further answers; None where every
             candidate is asked all items.
+        examination: How far the examination is; None unless it is under way.
     """
 
     counts: dict[CandidateStatus, int]
@@ -131,6 +159,7 @@ class ProgressView(View):
     hypervolume: list[HypervolumePoint]
     reference: list[float] | None
     estimator: EstimatorFinding | None = None
+    examination: ExaminationProgress | None = None
 
 
 class HypervolumePoint(View):
@@ -303,6 +332,27 @@ class MistakeView(View):
     hint: str
 
 
+class CostView(View):
+    """What an experiment asks at most, in items: counts of one item asked of one model.
+
+    Attributes:
+        search: Of baselines and budget, where every candidate is asked all items.
+        examination: Of the finalists, within its budget.
+    """
+
+    search: int
+    examination: int
+
+    @property
+    def words(self) -> str:
+        """Says it in a line."""
+        share = self.examination / max(self.search + self.examination, 1)
+        return (
+            f"asks at most: {self.search:,} items in the search, {self.examination:,} in the examination "
+            f"({share:.0%} of all)"
+        )
+
+
 class ValidationView(View):
     """What a check of a spec found: all mistakes at once, or what the experiment would be.
 
@@ -310,6 +360,7 @@ class ValidationView(View):
         genes: Size of the search space.
         baselines: Labels of generation 0.
         warnings: What is allowed but seldom wise.
+        cost: What it asks at most.
     """
 
     valid: bool
@@ -323,6 +374,7 @@ class ValidationView(View):
     algorithm: str | None = None
     algorithm_reason: str | None = None
     parent_bytes: int | None
+    cost: CostView | None = None
 
 
 class Page(View):

@@ -15,21 +15,18 @@ from evaluators import Score, Split
 from search_spaces import Infeasible
 from service.errors import ConflictError, LeaseLostError, PoisonError
 from service.experiment.candidate import Candidate, CandidateStatus, FitnessRecord, Remembered, Timings
-from service.experiment.findings import SensitivityFinding
 from service.experiment.status import ExperimentStatus
 from service.search.journal import ControlRequest, GenerationSummary
 from service.store.attempts import MOST_CRASHES, Attempts
 from service.store.database import Database
 from service.store.leases import prove_lease
 from service.store.model_keys import ModelKeys, known_scores
-from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, OpeningRow, SensitivityRow
+from service.store.models import CandidateRow, EvaluationRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
 from service.store.types import now
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 
-TEST_OPENED = "test_split.opened"
-VARIED = "winner.varied"
 WORKERS_AWAY, WORKERS_BACK = "workers.away", "workers.back"
 ROWS_AT_ONCE = 500  # of a history, that are in memory beside what is made of them
 REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
@@ -308,85 +305,6 @@ class DatabaseJournal:
             kind, payload = (WORKERS_AWAY, {"cause": trouble}) if trouble is not None else (WORKERS_BACK, {})
             repository.add_event(self.experiment_id, kind, payload)
         self._noted_trouble = trouble
-
-
-class ExaminationRecord:
-    """Writes down what examined candidates scored on another split; they have ended long ago."""
-
-    def __init__(self, journal: DatabaseJournal, split: Split) -> None:
-        self.journal, self.split = journal, split
-
-    def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:  # noqa: ARG002
-        """Notes the candidate's scores on this split, or why it has none."""
-        key, payload = self.journal.experiment_id, {"number": candidate.number, "split": self.split}
-        with self.journal.writing() as session:
-            self.journal.attempts.flush(session)
-            if isinstance(outcome, Scored):
-                rows = evaluation_rows(candidate.id, self.split, outcome.scores)
-                session.execute(insert(EvaluationRow), rows)
-                Repository(session).add_event(key, "candidate.examined", payload)
-            else:
-                failure = outcome.failure.as_json()
-                Repository(session).add_event(key, "candidate.examined", payload | {"failure": failure})
-
-    def open(self, numbers: Sequence[int]) -> None:
-        """Notes, once, that the sealed test split is read, and for whom.
-
-        Raises:
-            ConflictError: It was read before, for others.
-        """
-        key, chosen = self.journal.experiment_id, list(numbers)
-        with self.journal.writing() as session:
-            row = session.get_one(ExperimentRow, key)
-            if row.test_opened_at is None:
-                row.test_opened_at = now()
-                session.add(OpeningRow(experiment_id=key, split=self.split, numbers=chosen))
-                payload = {"split": self.split, "numbers": chosen}
-                Repository(session).add_event(key, TEST_OPENED, payload)
-                return
-            # The last: an experiment that is extended is sealed again, and says so.
-            query = select(OpeningRow.numbers).where(OpeningRow.experiment_id == key)
-            if session.scalars(query.order_by(OpeningRow.id.desc())).first() != chosen:
-                raise ConflictError("the test split was read before, for other candidates")
-
-    def varied(self, number: int, conditions: str, findings: Sequence[SensitivityFinding]) -> None:
-        """Notes what other conditions did to the winner's scores."""
-        key, found = self.journal.experiment_id, [one.model_dump(mode="json") for one in findings]
-        with self.journal.writing() as session:
-            self.journal.attempts.flush(session)
-            session.add(
-                SensitivityRow(experiment_id=key, number=number, conditions=conditions, findings=found)
-            )
-            payload = {"number": number, "conditions": conditions, "findings": found}
-            Repository(session).add_event(key, VARIED, payload)
-
-    def recall_varied(self, number: int) -> dict[str, list[SensitivityFinding]]:
-        """Returns what was noted by `varied` of a candidate, by the conditions' names."""
-        key = self.journal.experiment_id
-        with self.journal.database.reading() as session:
-            query = select(SensitivityRow).where(
-                SensitivityRow.experiment_id == key, SensitivityRow.number == number
-            )
-            rows = list(session.scalars(query))
-        return {
-            row.conditions: [SensitivityFinding.model_validate(one) for one in row.findings] for row in rows
-        }
-
-    def known(self, candidate: Candidate) -> tuple[Score, ...]:  # noqa: ARG002
-        """Returns nothing: what is held out is asked afresh."""
-        return ()
-
-    def dispatched(self, assignments: Sequence[Assignment], *, in_process: bool) -> Mapping[UUID, int]:
-        """Notes assignments before they are handed out; returns those that must not be, as they kill."""
-        return self.journal.dispatched(assignments, in_process=in_process)
-
-    def answered(self, assignment: UUID, split: Split) -> None:
-        """Takes in that a worker has answered."""
-        self.journal.answered(assignment, split)
-
-    def control_request(self) -> ControlRequest | None:
-        """Returns what is asked of the experiment now."""
-        return self.journal.control_request()
 
 
 def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:

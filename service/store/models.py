@@ -279,6 +279,29 @@ class SensitivityRow(Base):
     findings: Mapped[list[Any]]
 
 
+class ExaminationStepRow(Base):
+    """That an examination asked one model one split, and what it took.
+
+    Attributes:
+        conditions: Their name, as a sensitivity's; "" for the standard ones.
+        items: How many were asked, over all objectives.
+        seconds: Since the step before, or since the controller began.
+        failure: Why it has no scores, as a candidate's; None where it has.
+    """
+
+    __tablename__ = "examination_steps"
+
+    experiment_id: Mapped[UUID] = mapped_column(
+        ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    split: Mapped[str] = mapped_column(String(20), primary_key=True)
+    conditions: Mapped[str] = mapped_column(String(200), primary_key=True)
+    items: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[float]
+    failure: Mapped[Json | None]
+
+
 class EventRow(Base):
     """Something that happened, for those who follow live: nothing reads its own past from here.
 

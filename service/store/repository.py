@@ -22,6 +22,7 @@ from service.store.models import (
     CandidateRow,
     EvaluationRow,
     EventRow,
+    ExaminationStepRow,
     ExperimentRow,
     ExportRow,
     GenerationRow,
@@ -245,6 +246,19 @@ class Repository:
         query = select(*[numbered.c[column.key] for column in wanted])
         query = query.where((numbered.c.place - 1) % max(-(-count // most), 1) == 0)
         return [tuple(row) for row in self.session.execute(query.order_by(numbered.c.settled))]
+
+    def examination_cost(self, experiment_id: UUID) -> tuple[int, int, float]:
+        """Returns how many steps an examination has taken, of how many items and seconds."""
+        row = ExaminationStepRow
+        query = select(func.count(), func.sum(row.items), func.sum(row.seconds))
+        steps, items, seconds = self.session.execute(query.where(row.experiment_id == experiment_id)).one()
+        return steps, items or 0, seconds or 0.0
+
+    def forget_examination_steps(self, experiment_id: UUID) -> None:
+        """Has the next examination begin with its whole budget; scores stay."""
+        self.session.execute(
+            delete(ExaminationStepRow).where(ExaminationStepRow.experiment_id == experiment_id)
+        )
 
     def recently_settled(self, experiment_id: UUID, *, after: int) -> list[datetime]:
         """Returns when the candidates with higher numbers ended, as far as they have."""

@@ -77,12 +77,12 @@ def run_to_the_end(
 ) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
     """Runs the experiment in this home; kills the controller once so many candidates are settled."""
     options = DemoOptions(home=home, quick=True)
-    service = start_service(home, workers=2)
+    service = start_service(home, workers=2, parents=files)
     try:
         with Client(service.url) as client:
             key = str(submit(client, files, options).id)
             if kill_after is not None:
-                service = killed_and_restarted(service, client, key, home=home, after=kill_after)
+                service = killed_and_restarted(service, client, key, home=home, files=files, after=kill_after)
         with Client(service.url) as client:
             assert wait_until_ended(client, key) is ExperimentStatus.SUCCEEDED
             state = exported(client, key)
@@ -98,14 +98,14 @@ def run_to_the_end(
 
 
 def killed_and_restarted(
-    service: ServiceProcess, client: Client, key: str, *, home: Path, after: int
+    service: ServiceProcess, client: Client, key: str, *, home: Path, files: Path, after: int
 ) -> ServiceProcess:
     end = time.monotonic() + PATIENCE
     while settled(client, key) < after:
         assert time.monotonic() < end, "the run does not get on"
         time.sleep(0.02)
     service.kill()
-    restarted = start_service(home, workers=2)
+    restarted = start_service(home, workers=2, parents=files)
     with Client(restarted.url) as again:
         assert again.experiment(key).status not in ENDED, (
             "it ended before it was killed: the test shows nothing"

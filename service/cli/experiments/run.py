@@ -74,6 +74,8 @@ def summary(found: ValidationView) -> str:
         items = ", ".join(f"{count} {split}" for split, count in objective.items.items())
         asked = f", asked as: {objective.asked}" if objective.asked else ""
         lines.append(f"objective {objective.name}: {objective.metric}, items: {items}{asked}")
+    if found.cost is not None:
+        lines.append(found.cost.words)
     if found.algorithm:
         lines.append(f"optimizer: {found.algorithm} ({found.algorithm_reason})")
     if found.parameters is not None and found.parent_bytes is not None:

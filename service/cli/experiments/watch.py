@@ -79,10 +79,10 @@ class LineDisplay:
 def facts_line(view: ExperimentView) -> str:
     """Returns rate, time left, best score beside the best baseline's, and hypervolume."""
     progress = view.progress
-    parts = [view.status.words]
-    if progress.rate is not None:
+    parts = [progress.examination.words if progress.examination else view.status.words]
+    if progress.rate is not None and not progress.examination:
         parts.append(f"{progress.rate:.2f}/s")
-    if progress.eta_seconds is not None:
+    if progress.eta_seconds is not None and not progress.examination:
         parts.append(f"{duration(progress.eta_seconds)} left")
     if progress.best is not None:
         parts.append(f"best {number(progress.best)} (baselines {number(progress.best_baseline)})")

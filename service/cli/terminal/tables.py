@@ -56,6 +56,8 @@ def status_table(view: ExperimentDetail) -> Table:
         "parents": ", ".join(view.parents),
         "may": ", ".join(view.may) or "nothing more",
     }
+    if progress.examination is not None:
+        rows["examination"] = progress.examination.words
     if prompts := "; ".join(f"{o.name}: {o.asked}" for o in view.objectives if o.asked):
         rows["asked as"] = prompts
     if asked := "; ".join(asked_of_all(view)):

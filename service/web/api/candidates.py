@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import Field
 
-from evaluators import Split
+from evaluators import SPLITS, Split
 from service.errors import ConflictError
 from service.experiment.candidate import CandidateStatus
 from service.reports.archive import archive_view
@@ -159,6 +159,7 @@ def get_front(
 ) -> FrontView:
     """Gives the non-dominated candidates on a split, the baselines and the newest of what they dominate."""
     experiment = repository.experiment(key)
-    columns = services.columns.columns(repository.session, experiment, split)
+    splits = (split, *(other for other in SPLITS if other != split))
+    chosen, *beside = [services.columns.columns(repository.session, experiment, one) for one in splits]
     recipes = partial(repository.recipes, experiment.id)
-    return front_view(columns, experiment, dominated=dominated, recipes=recipes)
+    return front_view(chosen, experiment, dominated=dominated, recipes=recipes, beside=beside)

@@ -20,6 +20,7 @@ from service.reports.views import (
     ScoreView,
 )
 from service.store.candidate_order import COLUMNS, Order
+from service.store.failure_groups import FailureGroup
 from service.web.dashboard.formats import all_shares, is_share
 from service.web.dashboard.lineage import LineagePicture
 from service.web.dashboard.plane import score_of
@@ -113,6 +114,7 @@ class ExperimentContext:
         baselines: What generation 0 scored.
         candidates: Rows of the table's page.
         total: How many rows all its pages have.
+        failures: What failed alike, where the table shows failed candidates.
         best_held_out: The weighted test score of the candidate with the best search score; None while
             the test split is sealed.
         newest_event: The page shows what was so after this event.
@@ -127,6 +129,7 @@ class ExperimentContext:
     exports: Sequence[ExportView]
     newest_event: int
     best_held_out: float | None = None
+    failures: Sequence[FailureGroup] = ()
 
     @property
     def twin(self) -> str:

@@ -26,6 +26,7 @@ from service.reports.layer_weights import LayerWeights, layer_weights
 from service.reports.lineage import lineage_view
 from service.reports.views import CandidateView, ExperimentDetail
 from service.store.candidate_order import NOT_PROPOSED_BY_A_SEARCH, WITHOUT_SCORES, numbers_in_order
+from service.store.failure_groups import failure_groups
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
@@ -101,6 +102,7 @@ def experiment(key: str, repository: Reading, services: ServicesHere, wanted: Wa
         baselines=[reports.candidate_view(found, front=frozenset()) for found in _baselines(repository, row)],
         verdict=_verdict(services, repository, row, detail),
         candidates=candidates,
+        failures=failure_groups(repository.session, row.id) if choice.show == "failed" else (),
         total=total,
         exports=[reports.export_view(export) for export in repository.exports(row.id, limit=EXPORT_ROWS)],
         newest_event=repository.last_event(),
@@ -110,11 +112,13 @@ def experiment(key: str, repository: Reading, services: ServicesHere, wanted: Wa
 
 
 @router.get("/e/{key}/c/{number}")
-def candidate(key: str, number: int, repository: Reading) -> HTMLResponse:
+def candidate(key: str, number: str, repository: Reading) -> HTMLResponse:
     """Shows a candidate: scores on all splits, recipe, what each parent gives to each layer."""
     try:
         row = repository.experiment(key)
-        found = repository.candidate(row.id, number)
+        if not (number.isascii() and number.isdecimal() and len(number) < 10):
+            raise NotFoundError("candidate", number)
+        found = repository.candidate(row.id, int(number))
     except NotFoundError as error:
         return _missing(error)
     page = CandidateContext(

@@ -53,13 +53,18 @@ def test_the_front_of_columns_is_that_of_an_archive_which_was_told_one_by_one(
     with sqlite_database.reading() as session:
         experiment = Repository(session).experiment(row.id)
         columns = read_columns(session, experiment, "search")
+        held_out = read_columns(session, experiment, "test")
     archive = ParetoArchive()
     for index in np.argsort(~columns.is_baseline, kind="stable").tolist():
         if archive.reference is None and not columns.is_baseline[index]:
             archive.fix_reference()
         fitness = (columns.values[index] * columns.signs).tolist()
         archive.add(int(columns.numbers[index]), fitness, float(columns.scalars[index]))
-    view = front_view(columns, experiment, dominated=1)
+    view = front_view(columns, experiment, dominated=1, beside=(held_out,))
+    told = {point.number: point.scores for point in (*view.front, *view.baselines, *view.dominated)}
+    assert view.winner is not None
+    assert list(told[view.winner]) == ["search", "test"]
+    assert all("search" in scores for scores in told.values())
     assert tuple(point.number for point in view.front) == archive.front
     assert view.hypervolume == pytest.approx(archive.hypervolume)
     assert len(view.dominated) <= 2

@@ -13,7 +13,8 @@ from service.experiment.candidate import Candidate, CandidateKind, CandidateStat
 from service.experiment.status import ExperimentStatus
 from service.search.journal import ControlRequest, GenerationSummary
 from service.store.database import Database
-from service.store.journal import REQUEST_INTERVAL, DatabaseJournal, ExaminationRecord
+from service.store.examination_record import ExaminationRecord
+from service.store.journal import REQUEST_INTERVAL, DatabaseJournal
 from service.store.leases import acquire_lease
 from service.store.models import ExperimentRow
 from service.store.repository import Repository

@@ -14,6 +14,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from search_spaces import Parent
+from service.cli.exits import Exit
 from service.cli.program import app
 from tests.tiny_models import save_tiny_model
 from tests.workers.merging.extra_cases import common_inputs, parameters_of
@@ -131,5 +132,5 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
     assert content["families"] == [[0, 1]]
     assert content["pairs"][0]["distance"] > 0.0
     missing = CliRunner().invoke(app, ["kinship", left, str(tmp_path / "nowhere")])
-    assert missing.exit_code == 1
+    assert missing.exit_code == Exit.INVALID
     assert "there is no folder" in missing.output

@@ -23,7 +23,8 @@ from service.search.journal import GenerationSummary
 from service.specification.baselines import PlannedBaseline
 from service.specification.planning import ExperimentFacts
 from service.store.database import Database
-from service.store.journal import DatabaseJournal, ExaminationRecord
+from service.store.examination_record import ExaminationRecord
+from service.store.journal import DatabaseJournal
 from service.store.leases import acquire_lease
 from service.store.repository import Repository
 from tests.service.kinds import kind_of

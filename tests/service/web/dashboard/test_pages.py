@@ -94,7 +94,14 @@ def test_every_page_has_a_twin_in_the_api(
 
 
 @pytest.mark.parametrize(
-    "path", ["/e/nobody", "/e/0b0acf35-2996-4b32-b2a3-3fbff73678ef", "/e/finished/c/9999"]
+    "path",
+    [
+        "/e/nobody",
+        "/e/0b0acf35-2996-4b32-b2a3-3fbff73678ef",
+        "/e/finished/c/9999",
+        "/e/finished/c/abc",
+        f"/e/finished/c/{'9' * 20}",
+    ],
 )
 def test_what_is_not_there_gives_a_page_that_says_so(
     client: httpx.Client, finished: PlayedExperiment, path: str
@@ -114,6 +121,23 @@ def test_a_mistyped_query_still_shows_the_page(
 ) -> None:
     assert client.get(f"/e/finished?{query}").status_code == 200
     assert client.get(f"/e/finished/figures/front.json?{query}").status_code == 200
+
+
+def test_failures_that_are_alike_are_told_once_with_their_number(
+    client: httpx.Client, served: Served
+) -> None:
+    many = PlayedExperiment(served.database, "many failures")
+    many.play_baselines()
+    for _ in range(3):
+        many.fail_one(cause="the merged weights gave NaN")
+    many.fail_one(cause="out of memory")
+
+    page = client.get(f"/e/{many.id}?show=failed").text
+
+    groups = page[page.index('class="groups') : page.index('id="candidate-table"')]
+    assert groups.count("the merged weights gave NaN") == 1
+    assert "3 × " in groups
+    assert groups.index("gave NaN") < groups.index("out of memory")
 
 
 def test_the_list_goes_on_from_any_experiment(client: httpx.Client, finished: PlayedExperiment) -> None:
