@@ -16,7 +16,7 @@ from service.store.database import Database
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
 from workers.compatibility.licences.reading import terms_of
-from workers.compatibility.licences.verdict import Problem, judge
+from workers.compatibility.licences.verdict import LicenceProblem, judge
 from workers.protocol.messages import ExportFormat
 
 
@@ -61,7 +61,7 @@ class Wanted:
         return kept | {"family": list(self.family)}
 
 
-def publishing_problems(database: Database, key: str, wanted: Wanted) -> tuple[Problem, ...]:
+def publishing_problems(database: Database, key: str, wanted: Wanted) -> tuple[LicenceProblem, ...]:
     """Returns what the parents' licences put in the way of a push to the Hub; nothing for other targets.
 
     Reads the parents' cards, and asks the Hub: nothing is locked meanwhile.
@@ -83,7 +83,7 @@ def request_export(
     settings: Settings,
     experiment: ExperimentRow,
     wanted: Wanted,
-    problems: Sequence[Problem] = (),
+    problems: Sequence[LicenceProblem] = (),
 ) -> ExportRow:
     """Puts an export into the queue, after checking all that can be checked from here.
 
@@ -99,7 +99,7 @@ def checked_export(
     settings: Settings,
     experiment: ExperimentRow,
     wanted: Wanted,
-    problems: Sequence[Problem] = (),
+    problems: Sequence[LicenceProblem] = (),
 ) -> tuple[int, str]:
     """Returns the candidate's number and the target as it is kept, after all that can be checked from here.
 
@@ -141,7 +141,7 @@ def _check_family(target: str, number: int, family: Sequence[int]) -> None:
         raise BadTargetError(detail, f"end the target with -{number} or /{number}, and name all members")
 
 
-def _check_licences(problems: Sequence[Problem]) -> None:
+def _check_licences(problems: Sequence[LicenceProblem]) -> None:
     if problems:
         raise ConflictError(
             f"licences stand in the way of publishing: {'; '.join(each.detail for each in problems)}",

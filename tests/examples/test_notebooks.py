@@ -27,7 +27,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("EVOMERGE_PORT", "0")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert list(tmp_path.glob("*/*/model.safetensors"))
     shown = [
         data for cell in notebook.cells for output in cell.get("outputs", ()) if (data := output.get("data"))

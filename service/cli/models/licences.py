@@ -18,7 +18,7 @@ from service.cli.model_arguments import merges_in, parent_named
 from service.cli.spec_file import RECIPE_ENDINGS, read_spec_file
 from service.cli.terminal.output import clean, data_console, say
 from workers.compatibility.licences.reading import terms_of
-from workers.compatibility.licences.verdict import ParentTerms, Verdict, judge
+from workers.compatibility.licences.verdict import LicenceVerdict, ParentTerms, judge
 
 
 def licences(
@@ -63,7 +63,7 @@ def _is_experiment(path: Path) -> bool:
     return isinstance(content, dict) and not content.keys().isdisjoint(("objectives", "genome"))
 
 
-def _show(terms: tuple[ParentTerms, ...], verdict: Verdict) -> None:
+def _show(terms: tuple[ParentTerms, ...], verdict: LicenceVerdict) -> None:
     console = data_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("MODEL", "LICENCE", "GATED"):

@@ -12,12 +12,12 @@ import typer
 from typer.core import TyperCommand
 
 from search_spaces.catalogue.methods import METHODS
-from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.strict_yaml import load_yaml
 from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit
+from service.cli.model_arguments import recipe_in
 from service.cli.reaching import connect
-from service.cli.spec_file import read_spec_file, with_absolute_parents
+from service.cli.spec_file import read_spec_file
 from service.cli.spec_files.questions import QUESTIONS_ENDING, read_questions, task_text
 from service.cli.spec_files.schema import write_schema_beside
 from service.cli.terminal.output import CommandError, note, say
@@ -163,8 +163,7 @@ def _write_task(file: Path, text: str, *, replace: bool) -> None:
 
 def _from_file(source: Path, tasks: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Reads another tool's file, or a recipe."""
-    content = _mapping(source)
-    if "merge_method" in content:
+    if not _is_of_an_experiment(source):
         return _from_recipe(source, tasks)
     found = read_spec_file(source)
     if found.translation is None:
@@ -174,19 +173,18 @@ def _from_file(source: Path, tasks: Sequence[str]) -> tuple[dict[str, Any], list
     return found.content, [f"Made from {source}.", *told]
 
 
-def _mapping(source: Path) -> Mapping[str, Any]:
+def _is_of_an_experiment(source: Path) -> bool:
+    """Says whether a file holds one mapping that is no recipe; what cannot be read is told as a recipe's."""
     try:
         content = load_yaml(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CommandError(
-            f"{source} cannot be read: {error}", "check the path", code=Exit.INVALID
-        ) from error
-    return content if isinstance(content, dict) else {}
+    except (OSError, ValueError):
+        return False
+    return not (isinstance(content, dict) and "merge_method" in content)
 
 
 def _from_recipe(source: Path, tasks: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Returns an experiment over a recipe's models, with the recipe among the baselines."""
-    recipe = with_absolute_parents(read_recipe(source.read_text(encoding="utf-8")), source.absolute().parent)
+    recipe = recipe_in(source)
     models = [str(parent) for parent in recipe.merged_parents if parent != recipe.base]
     base = None if recipe.base is None else str(recipe.base)
     content, _ = _from_answers(models, tasks, base, asks_base=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from search_spaces import Parent
 from service.reports.views import CandidateDetail, ExperimentDetail, FrontPoint
-from workers.compatibility.licences.verdict import ParentTerms, Verdict
+from workers.compatibility.licences.verdict import LicenceVerdict, ParentTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Subject:
     method: str = ""
     shares: Mapping[str, float] = field(default_factory=dict)
     terms: Sequence[ParentTerms] = ()
-    licence: Verdict | None = None
+    licence: LicenceVerdict | None = None
     accepted: bool = False
     item_sets: Mapping[str, str] = field(default_factory=dict)
     picture: str | None = None

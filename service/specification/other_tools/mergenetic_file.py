@@ -92,13 +92,14 @@ def translate_mergenetic(content: Mapping[str, Any]) -> Translation:
         file = MergeneticFile.model_validate(content)
     except ValidationError as error:
         raise untranslatable(error) from error
+    population = max(file.pop_size, _FEWEST_POPULATION)
     spec = {
         "parents": list(dict.fromkeys(file.models)),
         "base": file.base_model,
         "space": _space(file),
         "objectives": [_objective(file, task) for task in dict.fromkeys(file.tasks)],
-        "optimizer": {"algorithm": "nsga2", "population": max(file.pop_size, _FEWEST_POPULATION)},
-        "budget": {"candidates": file.pop_size * file.n_iter},
+        "optimizer": {"algorithm": "nsga2", "population": population},
+        "budget": {"candidates": population * file.n_iter},
         "chat": {"apply": "off"},  # as mergenetic asks
         "seed": file.seed,
         "batch_size": file.eval_batch_size,

@@ -68,12 +68,13 @@ def test_models_and_tasks_make_a_commented_file_that_runs(folder: Path, client: 
     assert "objective sums" in Command(client.url)("check", path)
 
 
-def test_what_is_not_said_is_asked(folder: Path) -> None:
+def test_what_is_not_said_is_asked(folder: Path, client: Client) -> None:
     answers = "models/left models/right\n\nwords sums\n"
     assert CliRunner().invoke(app, ["init"], input=answers).exit_code == Exit.OK
     content = read(folder / "experiment.yml")
     assert (content["name"], content["space"]["method"], "base" in content) == ("experiment", "linear", False)
     assert len(content["objectives"]) == 2
+    assert "objective sums" in Command(client.url)("check", "experiment.yml")
     assert "there is no answer" in alone("init", "--out", "other.yml", code=Exit.USAGE)
 
 
@@ -85,23 +86,46 @@ def test_a_file_that_is_there_stays_unless_it_is_to_be_replaced(folder: Path) ->
     assert read(folder / "experiment.yml")["parents"] == ["a/b", "c/d"]
 
 
-def test_a_genome_file_becomes_a_file_of_our_own_with_what_was_said_of_it(folder: Path) -> None:
-    genome = {"models": ["models/left", "models/right"], "merge_method": "linear"}
+def test_a_genome_file_becomes_a_file_of_our_own_with_what_was_said_of_it(
+    folder: Path, client: Client
+) -> None:
+    genome = {"models": ["models/left", "models/right"], "merge_method": "linear", "layer_granularity": 1}
     (folder / "evolve.yml").write_text(yaml.safe_dump({"genome": genome, "tasks": ["words"]}))
     alone("init", "--from", "evolve.yml")
     content = read(folder / "experiment.yml")
-    assert content["space"] == {"kind": "mergekit_evolve", "method": "linear"}
+    assert content["space"] == {"kind": "mergekit_evolve", "method": "linear", "layer_granularity": 1}
     assert content["parents"] == [str(folder / "models" / name) for name in ("left", "right")]
     assert "# The merged model's chat template is applied" in (folder / "experiment.yml").read_text()
+    evomerge = Command(client.url)
+    assert "genes: 4" in evomerge("check", "evolve.yml")
+    assert "genes: 4" in evomerge("check", "experiment.yml")
 
 
 def test_a_recipe_becomes_an_experiment_over_its_models(folder: Path, client: Client) -> None:
-    (folder / "recipe.yml").write_text(RECIPE)
-    alone("init", "--from", "recipe.yml", "--tasks", "words")
+    (folder / "recipe.yml").write_text(RECIPE + "name: mine\n")
+    assert "Warning: recipe.yml, line 6: name" in alone.notes(
+        "init", "--from", "recipe.yml", "--tasks", "words"
+    )
     content = read(folder / "experiment.yml")
     assert content["space"]["method"] == "ties"
     assert "baselines: " in Command(client.url)("check", folder / "experiment.yml")
     alone("init", "--from", "experiment.yml", "--out", "x.yml", code=Exit.USAGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (RECIPE + "name: a\n---\n" + RECIPE, "holds 2 recipes"),
+        (RECIPE.replace("ties", "tise"), "merge_method: unknown merge method 'tise'"),
+        (None, "No such file"),
+    ],
+)
+def test_what_no_experiment_can_be_made_from_is_refused_with_its_place(
+    folder: Path, text: str | None, told: str
+) -> None:
+    if text is not None:
+        (folder / "recipe.yml").write_text(text)
+    assert told in alone("init", "--from", "recipe.yml", "--tasks", "words", code=Exit.INVALID)
 
 
 def test_a_second_experiment_starts_from_the_first_ones_front(

@@ -240,6 +240,8 @@ def test_a_mergenetic_configuration_by_languages_searches_on_its_search_tasks() 
     assert found.content["space"]["method"] == "slerp"
     told = " ".join(warnings(found))
     assert "a population of 1 learns nothing" in told
+    assert found.content["optimizer"]["population"] == 4
+    assert found.content["budget"]["candidates"] % 4 == 0
     assert "item response theory" in told
     assert "unknown key 'surprise'" in told
 

@@ -33,7 +33,7 @@ class ParentTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LicenceProblem:
     """Why a model should not be published without thought; `detail` begins with the parent's name."""
 
     kind: ProblemKind
@@ -41,7 +41,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LicenceVerdict:
     """What follows from all parents' terms.
 
     Attributes:
@@ -56,25 +56,25 @@ class Verdict:
     name: str | None
     link: str | None
     duties: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[LicenceProblem, ...]
     prefix: str | None = None
 
-    def naming_problem(self, name: str) -> Problem | None:
+    def naming_problem(self, name: str) -> LicenceProblem | None:
         """Returns what is wrong with a model's name (without its organization), None where nothing is."""
         if self.prefix is None or name.lower().startswith(self.prefix.lower()):
             return None
         detail = f"the name {name} does not begin with {self.prefix}, as the licence {self.licence} wants"
-        return Problem("naming", detail)
+        return LicenceProblem("naming", detail)
 
 
-def judge(terms: Sequence[ParentTerms]) -> Verdict:
+def judge(terms: Sequence[ParentTerms]) -> LicenceVerdict:
     """Returns what the terms of all parents, and of the base, come to together."""
     named = dict.fromkeys(each.licence for each in terms if each.licence is not None)
     known = {name: LICENCES[name] for name in named if name in LICENCES}
     licence, name = _common(terms, list(known.values()))
     binding = [each for each in terms if each.licence is not None and each.licence in (licence, name)]
     prefixes = [each.prefix for each in known.values() if each.prefix is not None]
-    return Verdict(
+    return LicenceVerdict(
         licence=licence,
         name=name,
         link=next((each.link for each in binding if each.link), None),
@@ -109,21 +109,25 @@ _ONLY_NAMES = frozenset(
 )
 
 
-def _problems(terms: Sequence[ParentTerms]) -> Iterator[Problem]:
+def _problems(terms: Sequence[ParentTerms]) -> Iterator[LicenceProblem]:
     binding: dict[str, str] = {}
     for each in terms:
         found = LICENCES.get(each.licence or "")
         if found is None:
             said = "names no licence" if each.licence is None else f"has the unknown licence {each.licence}"
-            yield Problem("unknown", f"{each.parent} {said}")
+            yield LicenceProblem("unknown", f"{each.parent} {said}")
         elif not found.derivatives:
-            yield Problem("no_derivatives", f"{each.parent} may not be given away changed ({found.id})")
+            yield LicenceProblem(
+                "no_derivatives", f"{each.parent} may not be given away changed ({found.id})"
+            )
         elif not found.commercial:
-            yield Problem("non_commercial", f"{each.parent} is for non-commercial use alone ({found.id})")
+            yield LicenceProblem(
+                "non_commercial", f"{each.parent} is for non-commercial use alone ({found.id})"
+            )
         if each.gated:
-            yield Problem("gated", f"{each.parent} is gated: its owner lets people in one by one")
+            yield LicenceProblem("gated", f"{each.parent} is gated: its owner lets people in one by one")
         if found is not None and found.binds:
             binding.setdefault(found.id, each.parent)
     if len(binding) > 1:
         sides = " and ".join(f"{licence} ({parent})" for licence, parent in binding.items())
-        yield Problem("conflict", f"{sides} each want the merged model under themselves")
+        yield LicenceProblem("conflict", f"{sides} each want the merged model under themselves")
