@@ -28,6 +28,7 @@ from service.store.types import now
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 
 WORKERS_AWAY, WORKERS_BACK = "workers.away", "workers.back"
+ROWS_AT_ONCE = 500  # of a history, that are in memory beside what is made of them
 REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
 _REQUESTS = {
     ExperimentStatus.PAUSING: ControlRequest.PAUSE,
@@ -140,11 +141,12 @@ class DatabaseJournal:
         outcomes = {row.number: outcome_of(row, split) for row in self._rows()}
         return {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Scored)}
 
-    def _rows(self) -> list[CandidateRow]:
+    def _rows(self) -> Iterator[CandidateRow]:
+        """Yields the candidates' rows by number, of which only some are in memory at once."""
         with self.database.reading() as session:
             query = select(CandidateRow).where(CandidateRow.experiment_id == self.experiment_id)
             query = query.options(selectinload(CandidateRow.evaluations)).order_by(CandidateRow.number)
-            return list(session.scalars(query))
+            yield from session.scalars(query.execution_options(yield_per=ROWS_AT_ONCE))
 
     def proposed(self, candidates: Sequence[Candidate]) -> None:
         """Notes candidates before any of them is dispatched."""
