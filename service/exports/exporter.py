@@ -15,6 +15,7 @@ from service.background.lease_keeper import LeaseKeeper
 from service.background.polling_thread import PollingThread
 from service.experiment.spec import ExperimentSpec
 from service.exports.orders import order_for
+from service.exports.publications import publication_at
 from service.settings import Settings
 from service.store.database import Database
 from service.store.leases import claim_export, release_export, renew_export
@@ -131,8 +132,9 @@ class Exporter(PollingThread):
     def _carry_out(self, row: ExportRow) -> tuple[str, dict[str, Any]]:
         try:
             terms = self._terms(row)
+            publication = publication_at(self.workforce, row.target)
             with self.database.reading() as session:
-                order = order_for(Repository(session), row, self.settings, terms)
+                order = order_for(Repository(session), row, self.settings, terms, publication)
             if row.status == "cancelling":  # its controller died before it could
                 raise WorkInterruptedError
             exported = self.workforce.run_job(order, self._listener(row.id))

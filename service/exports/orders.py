@@ -17,7 +17,9 @@ from service.exports.card.front_picture import PICTURE_FILE, front_picture
 from service.exports.card.model_card import model_card
 from service.exports.card.scores import with_error
 from service.exports.card.shares import mean_shares
-from service.exports.card.subject import Sibling, Subject
+from service.exports.card.subject import Release, Sibling, Subject
+from service.exports.lineage import as_json
+from service.exports.releases import releases_for
 from service.exports.remembered_answers import remembered_answers
 from service.exports.targets import HUB, SCORES_FILE, default_folder, is_store
 from service.reports.experiments import candidate_detail, experiment_detail
@@ -27,8 +29,10 @@ from service.reports.views import FrontView
 from service.settings import Settings
 from service.store.models import CandidateRow, ExperimentRow, ExportRow
 from service.store.repository import Repository
+from service.store.types import now
 from workers.compatibility.licences.verdict import ParentTerms, judge
 from workers.protocol.messages import ExportOrder, HubTarget
+from workers.protocol.publications import Publication
 from workers.protocol.stored_answers import StoredAnswers
 
 RECIPE_FILE = "mergekit_config.yml"
@@ -37,7 +41,11 @@ MOST_SHOWN = 10_000  # candidates off the front, in the picture
 
 
 def order_for(
-    repository: Repository, row: ExportRow, settings: Settings, terms: Sequence[ParentTerms] = ()
+    repository: Repository,
+    row: ExportRow,
+    settings: Settings,
+    terms: Sequence[ParentTerms] = (),
+    publication: Publication | None = None,
 ) -> ExportOrder:
     """Returns what a worker is to write.
 
@@ -46,13 +54,17 @@ def order_for(
         row: The export.
         settings: The service's.
         terms: The parents', as their cards say; empty where they were not looked at.
+        publication: What the Hub's repository holds; None for other targets.
     """
     experiment = repository.experiment(row.experiment_id)
     candidate = repository.candidate(row.experiment_id, row.candidate_number)
     options = row.options
     recipe = _recipe(candidate, options.get("dtype"))
     folder = _folder(row, settings, experiment, candidate)
-    subject, picture = _subject(repository, (experiment, candidate, recipe), row, terms)
+    of = (experiment, candidate, recipe)
+    day = (row.created_at or now()).date()
+    releases = () if publication is None else releases_for(repository, publication, of, day)
+    subject, picture = _subject(repository, of, row, terms, releases)
     verify = bool(options.get("verify", True))
     return ExportOrder(
         recipe=recipe,
@@ -61,7 +73,7 @@ def order_for(
         extra_files={SCORES_FILE: scores_json(subject, row), RECIPE_FILE: subject.recipe},
         pictures={} if picture is None else {PICTURE_FILE: picture},
         replace=options["replace"] or _leaves(row) or _was_written_for(folder, row),
-        hub=_hub_target(row, experiment),
+        hub=_hub_target(row, experiment, releases),
         remote=row.target if is_store(row.target) else None,
         replace_remote=options["replace"],
         shard_bytes=int(options.get("shard_gigabytes", 5.0) * _GIGABYTE),
@@ -87,14 +99,16 @@ def _leaves(row: ExportRow) -> bool:
     return row.target.startswith(HUB) or is_store(row.target)
 
 
-def _hub_target(row: ExportRow, experiment: ExperimentRow) -> HubTarget | None:
+def _hub_target(row: ExportRow, experiment: ExperimentRow, releases: Sequence[Release]) -> HubTarget | None:
     if not row.target.startswith(HUB):
         return None
+    create_pr = bool(row.options.get("create_pr", False))
     return HubTarget(
         row.target.removeprefix(HUB),
         private=row.options["private"],
         replace=row.options["replace"],
-        create_pr=bool(row.options.get("create_pr", False)),
+        create_pr=create_pr,
+        tag=f"v{releases[0].version}" if releases and not create_pr else None,
         collection=f"{experiment.name}: front" if row.options.get("family") else None,
     )
 
@@ -104,6 +118,7 @@ def _subject(
     of: tuple[ExperimentRow, CandidateRow, Recipe],
     row: ExportRow,
     terms: Sequence[ParentTerms],
+    releases: Sequence[Release],
 ) -> tuple[Subject, bytes | None]:
     """Returns what the card is about, and its picture."""
     experiment, candidate, recipe = of
@@ -131,6 +146,7 @@ def _subject(
         picture=PICTURE_FILE if picture is not None else None,
         dtype=row.options.get("dtype"),
         siblings=_siblings(front, row),
+        releases=releases,
     )
     return subject, picture
 
@@ -183,6 +199,7 @@ def scores_json(subject: Subject, row: ExportRow) -> str:
             split: [score.model_dump(mode="json") for score in scores]
             for split, scores in candidate.scores.items()
         },
+        "releases": as_json(subject.releases),
     }
     return json.dumps(content, indent=2) + "\n"
 

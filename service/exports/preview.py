@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.experiment.spec import ExperimentSpec
 from service.exports.orders import order_for
+from service.exports.publications import publication_at
 from service.exports.requests import Wanted, checked_export
 from service.exports.targets import HUB
 from service.reports.views import ExportPreview
@@ -16,6 +17,7 @@ from workers.compatibility.licences.reading import terms_of
 from workers.compatibility.licences.verdict import LicenceVerdict, judge
 from workers.errors import WorkerError
 from workers.protocol.messages import ExportInquiry, ExportOrder, ForeseenExport, Workforce
+from workers.protocol.publications import Publication
 
 
 def preview(
@@ -31,6 +33,7 @@ def preview(
     with database.reading() as session:
         spec = ExperimentSpec.model_validate(Repository(session).experiment(key).spec)
     terms = terms_of(spec.all_parents)
+    publication, unseen = _publication(workforce, wanted.target or "")
     with database.reading() as session:
         repository = Repository(session)
         experiment = repository.experiment(key)
@@ -42,7 +45,7 @@ def preview(
             target=target,
             options=wanted.options,
         )
-        order = order_for(repository, row, settings, terms)
+        order = order_for(repository, row, settings, terms, publication)
     verdict = judge(terms)
     findings = licence_findings(verdict, target)
     foreseen = _foreseen(workforce, order)
@@ -57,11 +60,25 @@ def preview(
         licence_findings=findings,
         change=foreseen.change,
         refusals=[
+            *unseen,
             *foreseen.refusals,
             *(["licences stand in the way: --accept-licences publishes all the same"] if blocked else []),
         ],
-        notes=list(foreseen.notes),
+        notes=[*foreseen.notes, *_version(order)],
     )
+
+
+def _publication(workforce: Workforce, target: str) -> tuple[Publication | None, tuple[str, ...]]:
+    """Returns what a repository holds, or why that cannot be seen."""
+    try:
+        return publication_at(workforce, target), ()
+    except WorkerError as error:
+        return None, (f"{error.detail}; {error.remedy}",)
+
+
+def _version(order: ExportOrder) -> tuple[str, ...]:
+    tag = None if order.hub is None else order.hub.tag
+    return () if tag is None else (f"it would be tagged {tag}",)
 
 
 def licence_findings(verdict: LicenceVerdict, target: str) -> list[str]:

@@ -33,6 +33,7 @@ from workers.protocol.messages import (
     Workload,
     never,
 )
+from workers.protocol.publications import Publication, PublicationInquiry
 from workers.runtime.item_evaluation import evaluate_items
 
 ITEMS = 64
@@ -61,6 +62,7 @@ class ScriptedWorkforce:
         submitted: All assignments, in order.
         prepared: All workloads, in order.
         jobs: All jobs, in order.
+        published: What repositories on the Hub hold, by name.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ScriptedWorkforce:
         self.submitted: list[Assignment] = []
         self.prepared: list[Workload] = []
         self.jobs: list[Job] = []
+        self.published: dict[str, Publication] = {}
         self.prepare_error: Exception | None = None
         self.job_error: WorkerError | None = None
         self.under_way: list[Assignment] = []
@@ -136,6 +139,8 @@ class ScriptedWorkforce:
             places = range(len(job.parents))
             pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
             return KinshipReport(job.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
+        if isinstance(job, PublicationInquiry):
+            return self.published.get(job.repository, Publication(job.repository))
         if isinstance(job, ExportInquiry):
             files: dict[str, int | None] = {"model.safetensors": 1000}
             return ForeseenExport(files | {"README.md": len(job.order.card.encode())}, "would be filled")

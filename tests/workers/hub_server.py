@@ -36,12 +36,14 @@ class Repository:
 
     Attributes:
         requests: Pull requests, by reference (`refs/pr/1`), and their titles.
+        tags: Commits, by the tag's name.
     """
 
     private: bool
     commits: list[Commit] = field(default_factory=list)
     requests: dict[str, Commit] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -374,6 +376,20 @@ class _Handler(BaseHTTPRequestHandler):
         ]  # fmt: skip
         self._json({"discussions": found, "count": len(found), "start": 0})
 
+    def references(self, name: str) -> None:
+        tags = [
+            {"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": commit}
+            for tag, commit in self._repository(name).tags.items()
+        ]
+        self._json({"branches": [], "converts": [], "tags": tags})
+
+    def tag(self, name: str, revision: str) -> None:
+        self._must_write()
+        repository, tag = self._repository(name), json.loads(self.body)["tag"]
+        status = 409 if tag in repository.tags else 200
+        repository.tags.setdefault(tag, self._commit_at(name, revision).oid)
+        self._json({}, status=status)
+
     def resolve(self, name: str, revision: str, path: str) -> None:
         commit = self._commit_at(name, revision)
         if path not in commit.files:
@@ -422,6 +438,8 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("GET", rf"/api/models/{_NAME}/revision/([^/]+)", _Handler.describe),
     ("GET", rf"/api/models/{_NAME}/tree/(refs/pr/\d+|[^/]+)", _Handler.tree),
     ("GET", rf"/api/models/{_NAME}/discussions", _Handler.discussions),
+    ("GET", rf"/api/models/{_NAME}/refs", _Handler.references),
+    ("POST", rf"/api/models/{_NAME}/tag/([^/]+)", _Handler.tag),
     ("POST", rf"/api/models/{_NAME}/preupload/([^/]+)", _Handler.preupload),
     ("POST", rf"/{_NAME}\.git/info/lfs/objects/batch", _Handler.batch),
     ("PUT", r"/blobs/([0-9a-f]{64})", _Handler.put_blob),

@@ -18,8 +18,7 @@ from typing import Any
 import torch
 
 from search_spaces import Parent, Recipe
-from search_spaces.recipes.parent import is_path
-from search_spaces.recipes.renamed_parents import with_parents
+from search_spaces.recipes.renamed_parents import names_of, shown
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.writing.shards import StoredTensor
 from workers.errors import CheckpointError
@@ -94,24 +93,6 @@ def read_lock(folder: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def shown(recipe: Recipe, *, named: bool) -> Recipe:
-    """Returns a recipe whose local folders are called by their last part, if `named`."""
-    names = names_of(recipe)
-    return with_parents(recipe, names.__getitem__) if named else recipe
-
-
-def names_of(recipe: Recipe) -> dict[Parent, Parent]:
-    """Returns every parent as it is called elsewhere: folders by their last part, no two alike."""
-    names: dict[Parent, Parent] = {}
-    for parent in dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner)):
-        name, count = _named(parent), 1
-        while name in names.values():
-            count += 1
-            name = _named(parent).model_copy(update={"model": f"{_named(parent).model}-{count}"})
-        names[parent] = name
-    return names
-
-
 def versions() -> dict[str, str]:
     """Returns the versions of what computes here."""
     found = {"python": platform.python_version()}
@@ -128,15 +109,6 @@ def arithmetic(device: str) -> dict[str, str]:
     cpu = torch.backends.cpu.get_cpu_capability()
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
     return {"device": device, "machine": platform.machine(), "cpu": cpu} | ({"gpu": gpu} if gpu else {})
-
-
-def _named(parent: Parent) -> Parent:
-    changes = {}
-    if is_path(parent.model):
-        changes["model"] = Path(parent.model).name
-    if parent.adapter is not None and is_path(parent.adapter):
-        changes["adapter"] = Path(parent.adapter).name
-    return parent.model_copy(update=changes) if changes else parent
 
 
 def _parents(merge: LockedMerge, hashes_of: HashesOf) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from workers.protocol.messages import (
     Job,
     JobResult,
 )
+from workers.protocol.publications import PublicationInquiry
 from workers.protocol.transform_orders import (
     AdapterMergeOrder,
     ExpertMergeOrder,
@@ -39,6 +40,10 @@ def run_job(job: Job) -> JobResult:
             return export(job)
         case ExportInquiry():
             return foresee(job.order)
+        case PublicationInquiry():
+            from workers.checkpoints.hub.published import published  # the Hub's client is slow to import
+
+            return published(job)
         case BenchmarkInquiry():
             return report_on_benchmarks(job)
         case (

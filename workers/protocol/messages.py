@@ -18,6 +18,7 @@ from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.stored_answers import StoredAnswers
 from workers.protocol.transform_orders import TransformOrder
 
@@ -119,6 +120,7 @@ class HubTarget:
     Attributes:
         replace: A model that the repository holds may be replaced.
         create_pr: Open a pull request instead of changing the main branch.
+        tag: Of the version that the commit becomes, such as `v1.1.0`; one that is there already is left.
         collection: Title of a collection of the repository's owner that it joins; made when there is none.
     """
 
@@ -127,6 +129,7 @@ class HubTarget:
     message: str = "Add a model merged by evomerge"
     replace: bool = False
     create_pr: bool = False
+    tag: str | None = None
     collection: str | None = None
 
 
@@ -256,13 +259,23 @@ class BenchmarkReport:
 Job = (
     ExportOrder
     | ExportInquiry
+    | PublicationInquiry
     | BenchmarkInquiry
     | TransformOrder
     | CalibrationOrder
     | LearningOrder
     | KinshipInquiry
 )
-JobResult = Exported | ForeseenExport | BenchmarkReport | Transformed | Calibrated | Learned | KinshipReport
+JobResult = (
+    Exported
+    | ForeseenExport
+    | Publication
+    | BenchmarkReport
+    | Transformed
+    | Calibrated
+    | Learned
+    | KinshipReport
+)
 WorkforceKind = Literal["ray", "inline"]
 
 

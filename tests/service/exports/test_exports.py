@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
+from search_spaces.recipes.renamed_parents import shown
 from service.controller.runner import Runner
 from service.exports.exporter import Exporter
 from service.store.database import Database
@@ -20,6 +21,7 @@ from tests.service.running import ControlledWorkforce, Steps, settings_in, spec_
 from tests.service.small_experiments import add_experiment
 from workers.errors import ExportError
 from workers.protocol.messages import ExportOrder
+from workers.protocol.publications import Publication
 
 ADDRESS = "/api/v1/experiments/small/exports"
 SLOW = 60.0
@@ -233,6 +235,55 @@ def test_members_of_a_front_name_each_other(
     assert second.hub.collection == "small: front"
     wrong = {"candidate": 7, "target": str(tmp_path / "x"), "family": [6, 7]}
     assert steps.http.post(ADDRESS, json=wrong).json()["code"] == "bad_target"
+
+
+def test_every_model_of_a_repository_has_a_version_and_says_what_changed(
+    steps: Steps, workforce: ControlledWorkforce
+) -> None:
+    def publish(candidate: int, **options: Any) -> ExportOrder:
+        export(steps, candidate=candidate, target="hub:me/it", accept_licences=True, replace=True, **options)
+        order = orders(workforce)[-1]
+        assert order.hub is not None
+        recipe = json.loads(shown(order.recipe, named=True).canonical_json())
+        tags = (*workforce.published["me/it"].tags, order.hub.tag or "") if workforce.published else ("v0.1",)
+        known = json.loads(order.extra_files["evomerge.json"])
+        workforce.published["me/it"] = Publication("me/it", known, recipe, tags)
+        return order
+
+    def tag(order: ExportOrder) -> str | None:
+        assert order.hub is not None
+        return order.hub.tag
+
+    first = publish(7)
+    assert tag(first) == "v1.0.0"
+    assert "- **1.0.0**" in first.card
+    second = publish(6)
+    assert tag(second) == "v1.1.0"
+    for told in ("- **1.1.0**", "- **1.0.0**", "mean share of left", "paired difference", "values differ"):
+        assert told in second.card
+    again = publish(6)  # the same recipe keeps its version
+    assert (tag(again), again.card.count("- **")) == ("v1.1.0", second.card.count("- **"))
+    assert tag(publish(6, create_pr=True)) is None  # the main branch stays as it is
+    known = dict(workforce.published["me/it"].scores or {})
+    strange = text_with_parent(dict(workforce.published["me/it"].recipe or {}), "elsewhere/model")
+    known["experiment"] = {"id": "gone", "name": "gone"}
+    workforce.published["me/it"] = Publication("me/it", known, strange, ("v4.0.0", "nightly"))
+    major = publish(5)
+    assert tag(major) == "v5.0.0"
+    assert "no longer made of elsewhere/model" in major.card
+    assert "not paired" in major.card
+    broken = {"releases": [{"version": 7}], "experiment": 3}
+    workforce.published["me/it"] = Publication("me/it", broken, {"method": "nothing"})
+    assert tag(publish(5)) == "v1.0.0"
+
+
+def text_with_parent(recipe: dict[str, Any], reference: str) -> dict[str, Any]:
+    """Returns a recipe whose first parent is another one."""
+    changed: dict[str, Any] = json.loads(json.dumps(recipe))
+    first = changed["slices"][0]["sources"][0]["parent"]
+    text = json.dumps(changed).replace(json.dumps(first), json.dumps(reference))
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def test_a_failed_export_tells_cause_and_remedy(steps: Steps, workforce: ControlledWorkforce) -> None:

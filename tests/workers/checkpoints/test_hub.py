@@ -40,12 +40,6 @@ try:
 except ExportError as error:
     print("REFUSED", error)
 """
-FORESEE = """
-import json, sys
-from workers.checkpoints.hub.foreseen_push import foreseen_push
-from workers.protocol.messages import HubTarget
-print("FORESEEN", json.dumps(foreseen_push(sys.argv[1].split(), {}, HubTarget(**json.loads(sys.argv[2])))))
-"""
 LOOK = """
 import json, sys
 from search_spaces import Parent
@@ -157,30 +151,6 @@ def test_a_push_that_breaks_off_leaves_nothing_visible(
     hub.refusals[step] = 403
     assert "REFUSED" in push(hub, export_folder)
     assert list(hub.repositories["lab/winner"].files) == [".gitattributes"]
-
-
-def test_what_a_push_would_change_is_told_without_sending_anything(
-    hub: HubServer, export_folder: Path
-) -> None:
-    def foreseen(**target: object) -> tuple[str, list[str]]:
-        wanted = json.dumps({"repository": "lab/winner"} | target)
-        names = "config.json model-00001-of-00002.safetensors README.md"
-        home = export_folder.parent / "home"
-        told = converse(FORESEE, names, wanted, environment=hub.environment(), home=home).stdout
-        change, refusals = json.loads(told.split("FORESEEN ", 1)[1])
-        return change, refusals
-
-    assert foreseen() == ("makes the private repository lab/winner and fills it", [])
-    assert not hub.repositories
-    push(hub, export_folder, private=False)
-    asked, commits = len(hub.requests), len(hub.repositories["lab/winner"].commits)
-    change, refusals = foreseen()
-    assert "adds model-00001-of-00002.safetensors; changes README.md, config.json" in change
-    assert "deletes model.safetensors" in change
-    assert [word in "".join(refusals) for word in ("is public", "--replace")] == [True, True]
-    assert foreseen(private=False, replace=True)[1] == []
-    assert all(each.startswith("GET ") for each in hub.requests[asked:])
-    assert len(hub.repositories["lab/winner"].commits) == commits
 
 
 # What passes by itself

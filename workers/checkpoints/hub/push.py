@@ -61,9 +61,16 @@ def push_folder(folder: Path, target: HubTarget, patience: Patience = EXPORTING)
         }  # hashes every file, once
         push = _Push(api, target, additions, patience)
         pushed = push.open_request() if target.create_pr else push.carry_out(str(url))
+        if target.tag is not None:
+            patience.call(partial(_tag, api, target, target.tag, pushed.commit))
         if target.collection is None:
             return pushed
         return replace(pushed, collection=_collect(api, target, target.collection, patience))
+
+
+def _tag(api: HfApi, target: HubTarget, tag: str, commit: str) -> None:
+    """Names a commit; a tag that is there already stays where it is."""
+    api.create_tag(target.repository, tag=tag, revision=commit, exist_ok=True)
 
 
 def _collect(api: HfApi, target: HubTarget, title: str, patience: Patience) -> str:
