@@ -37,11 +37,6 @@ class FittedParents:
     alignment: Alignment | None = None
     tokenizer: TokenizerFiles = field(default_factory=lambda: TokenizerFiles({}))
 
-    @property
-    def are_as_stored(self) -> bool:
-        """Says whether every tensor is read as its checkpoint stores it."""
-        return self.alignment is None and not any(self.names.values())
-
 
 def fit_parents(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> FittedParents:
     """Returns the recipe's parents as they are merged.
