@@ -41,7 +41,7 @@ def test_the_card_is_written_anew_and_the_digest_is_that_of_the_files(order: Exp
     changed = replace(order, card="# Two")
     exported = merge_to_disk(changed)
     assert (Path(order.folder) / "README.md").read_text() == "# Two"
-    again = merge_to_disk(replace(changed, folder=order.folder + "-anew", hub=None))
+    again = merge_to_disk(replace(changed, folder=order.folder + "-anew"))
     assert exported.digest == again.digest
 
 
