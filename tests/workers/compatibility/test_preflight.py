@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from search_spaces import Parent
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
+from service.cli.exits import Exit
 from service.cli.program import app
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from workers.compatibility.preflight import Preflight, as_json, preflight_models, preflight_recipe
@@ -212,7 +213,7 @@ def test_records_that_a_method_needs_are_looked_for(family: dict[str, Path]) -> 
     assert all("evomerge calibrate" in refusal.remedy for refusal in found.refusals)
 
 
-def test_the_command_shows_everything_and_ends_with_2_where_a_merge_cannot_work(
+def test_the_command_shows_everything_and_ends_with_3_where_a_merge_cannot_work(
     family: dict[str, Path], tmp_path: Path
 ) -> None:
     runner = CliRunner(env={"COLUMNS": "250"})
@@ -229,7 +230,7 @@ def test_the_command_shows_everything_and_ends_with_2_where_a_merge_cannot_work(
         assert words in text
     gpt2 = save_tiny_model(tmp_path / "gpt2", 0, architecture="gpt2")
     refused = runner.invoke(app, ["preflight", str(family["base"]), str(gpt2), "--json"])
-    assert refused.exit_code == 2
+    assert refused.exit_code == Exit.INVALID
     content = json.loads(refused.stdout)
     assert content["refused"] is True
     assert "is a GPT2LMHeadModel" in content["refusals"][0]["detail"]
