@@ -16,7 +16,7 @@ from workers.checkpoints.writing.staging import (
     sync,
 )
 from workers.errors import ExportError
-from workers.export.contents import CARD_FILE, texts_of
+from workers.export.contents import texts_of
 from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Exported, ExportOrder
 
