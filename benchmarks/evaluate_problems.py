@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 _VOCABULARY = 16_384  # the head's; the tokenizer has as many or fewer
 
@@ -62,12 +62,13 @@ SMALL = Shape(hidden=512, inner=1408, layers=6, heads=8, key_heads=4)  # 34 mill
 SEVEN_BILLION = Shape(hidden=4096, inner=14336, layers=32, heads=32, key_heads=8, vocabulary=32_000)
 
 
-def make_network(shape: Shape, dtype: torch.dtype, device: str) -> AutoModelForCausalLM:
+def make_network(shape: Shape, dtype: torch.dtype, device: str) -> PreTrainedModel:
     """Returns a model of random weights."""
     torch.manual_seed(0)
     with torch.device(device):
-        network = AutoModelForCausalLM.from_config(shape.config(), dtype=dtype)
-    return network.eval()
+        network: PreTrainedModel = AutoModelForCausalLM.from_config(shape.config(), dtype=dtype)
+    network.eval()
+    return network
 
 
 def words_of_the_manual() -> list[str]:

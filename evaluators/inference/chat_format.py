@@ -6,7 +6,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import jinja2.meta
@@ -88,7 +88,7 @@ class ChatFormat:
         return found
 
     def _rendered(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        found: str = self.tokenizer.apply_chat_template(
+        found = self.tokenizer.apply_chat_template(
             [dict(message) for message in messages],
             chat_template=self.template,
             tokenize=False,
@@ -96,7 +96,7 @@ class ChatFormat:
             continue_final_message=not add_generation_prompt,
             **self.options,
         )
-        return found
+        return cast("str", found)  # because it is not tokenized
 
 
 def chat_format(

@@ -87,7 +87,8 @@ class StaticBatches:
         length = batch.inputs.shape[1]
         stops = StopTexts(self._tokenizer, batch.settings)
         stop, watch = _StopWatch(stops, start=length, rows=len(batch.numbers)), _NanWatch()
-        tokens_BL = network.generate(
+        generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
+        tokens_BL: Tensor = generate(
             input_ids=batch.inputs,
             attention_mask=batch.mask,
             max_new_tokens=batch.settings.new_tokens,
@@ -109,7 +110,7 @@ class StaticBatches:
         ]
 
 
-class _StopWatch(StoppingCriteria):  # type: ignore[misc]
+class _StopWatch(StoppingCriteria):
     """Ends each row where a stop text appears in it; `ends` counts its tokens till then."""
 
     def __init__(self, stops: StopTexts, *, start: int, rows: int) -> None:
@@ -124,7 +125,7 @@ class _StopWatch(StoppingCriteria):  # type: ignore[misc]
         return torch.tensor([end is not None for end in self.ends], device=input_ids.device)
 
 
-class _NanWatch(LogitsProcessor):  # type: ignore[misc]
+class _NanWatch(LogitsProcessor):
     """Notes NaN logits, and hides them from the sampler, which would bring the device down."""
 
     def __init__(self) -> None:

@@ -121,7 +121,7 @@ class EvomergeLM(LM):  # type: ignore[misc]
 
         A template that knows no system message gets the conversation without it, as in lm-eval.
         """
-        options = {
+        options: dict[str, Any] = {
             "tokenize": False,
             "add_generation_prompt": add_generation_prompt,
             "continue_final_message": not add_generation_prompt,

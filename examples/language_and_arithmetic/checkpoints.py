@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -42,7 +43,9 @@ def new_model(seed: int) -> LlamaForCausalLM:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config).to(torch.float32)
+        untyped: Any = LlamaForCausalLM(config)  # transformers' `to` has lost its types
+        network: LlamaForCausalLM = untyped.to(torch.float32)
+    return network
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

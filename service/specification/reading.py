@@ -282,7 +282,7 @@ def _mistake(error: ErrorDetails, place: _Spot) -> Mistake:
     if kind == "extra_forbidden":
         key = str(place.path[-1])
         nearest = did_you_mean(key, place.known) if len(key) <= LONGEST_KEY else "see `evomerge schema`"
-        return Mistake(pointer, code, f"unknown key {_short(key)}", nearest)
+        return Mistake(pointer, code, f"unknown key {_quoted(key)}", nearest)
     if kind == "missing":
         return Mistake(pointer, code, f"{place.path[-1]} is missing", remedy)
     if kind == "value_error":
@@ -297,6 +297,11 @@ def _mistake(error: ErrorDetails, place: _Spot) -> Mistake:
 def hint_for(error: ErrorDetails) -> str:
     """Returns what to write instead of what pydantic refused; empty where that depends."""
     return _HINTS.get(error["type"], "").format(**error.get("ctx", {}))
+
+
+def _quoted(key: object) -> str:
+    text = str(key)
+    return repr(text) if len(text) <= 80 else repr(text[:77] + "...")
 
 
 def _short(value: object) -> str:

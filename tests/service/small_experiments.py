@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import ExperimentSpec
 from service.optimizers import NEED_KINSHIP, OPTIMIZERS
@@ -14,6 +16,11 @@ from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from tests.service.scripted_workforce import ITEMS
 
+OFTEN_USED = ("cma_es", "item_surrogate", "map_elites", "nsga2")
+EVERY_OPTIMIZER = [
+    name if name in OFTEN_USED else pytest.param(name, marks=pytest.mark.slow) for name in sorted(OPTIMIZERS)
+]
+"""Values of a parameter: where each takes seconds, optimizers that are used less often have slow tests."""
 SHAPE = {"layers": 4, "layer_prefix": "model.layers."}
 
 

@@ -98,7 +98,7 @@ def open_network(layout: Layout, device: torch.device, dtype: torch.dtype | None
 def _model(layout: Layout, weights: Mapping[str, Tensor], dtype: torch.dtype) -> Any:  # noqa: ANN401
     try:
         config = AutoConfig.from_pretrained(layout.folder, local_files_only=True, trust_remote_code=False)
-        network = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        network: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
         with _no_bars():
             model, report = network.from_pretrained(
                 None, config=config, state_dict=dict(weights), dtype=dtype, output_loading_info=True

@@ -115,7 +115,8 @@ def read_beginning(network: PreTrainedModel, tokens: Tensor, before: Beginning |
         past_key_values=kept,
         use_cache=True,
     )
-    return Beginning(tuple((layer.keys, layer.values) for layer in kept.layers))
+    layers: list[Any] = kept.layers  # of attention, which have read something
+    return Beginning(tuple((layer.keys, layer.values) for layer in layers))
 
 
 def _logits(network: PreTrainedModel, batch: Pass, before: Beginning | None) -> Tensor:
@@ -128,7 +129,7 @@ def _logits(network: PreTrainedModel, batch: Pass, before: Beginning | None) -> 
     if before is not None:
         options["past_key_values"] = following(before)
         options["use_cache"] = True
-    elif "use_cache" in _parameters(network.__class__):
+    elif "use_cache" in _parameters(network.__class__):  # type: ignore[arg-type]  # classes can be hashed
         options["use_cache"] = False
     with only_scored(network, batch.scored) as seen:
         logits: Tensor = network(batch.inputs, **options).logits

@@ -29,11 +29,14 @@ def following(beginning: Beginning) -> Cache:
     return Cache(layers=[_Shown(keys, values) for keys, values in beginning.layers])
 
 
-class _Shown(DynamicLayer):  # type: ignore[misc]
+class _Shown(DynamicLayer):
     """One layer's beginning, in front of each row."""
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # the exclusion misses super()
         self.lazy_initialization(keys, values)
         self.keys, self.values = keys, values
 

@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from evaluators.inference.shared_prefixes.prefix_cache import Beginning
 
 
-class SlotCache(Cache):  # type: ignore[misc]
+class SlotCache(Cache):
     """A key-value cache of S slots; rows 0 to n - 1 are in use, and row r lies in slot r.
 
     Before each forward pass say what it writes: `prefill` or `step`.
@@ -23,7 +23,7 @@ class SlotCache(Cache):  # type: ignore[misc]
 
     def __init__(self, layers: int, *, slots: int, columns: int) -> None:
         self._slots = [_Slot(slots, columns) for _ in range(layers)]
-        super().__init__(layers=self._slots)
+        super().__init__(layers=[*self._slots])
 
     def prefill(self, first: int, before: Beginning | None) -> None:
         """The next pass reads prompts for the slots from `first` on, after this beginning."""
@@ -44,11 +44,14 @@ class SlotCache(Cache):  # type: ignore[misc]
                 memory[target] = memory[source]
 
 
-class _Slot(DynamicLayer):  # type: ignore[misc]
+class _Slot(DynamicLayer):
     """One layer's slots."""
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, slots: int, columns: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # the exclusion misses super()
         self._shape = slots, columns
         self.first = self.width = 0
         self.before: tuple[Tensor, Tensor] | None = None

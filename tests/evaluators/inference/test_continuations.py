@@ -26,7 +26,7 @@ class Counting:
 
 
 def test_choices_of_one_token_share_a_single_row() -> None:
-    network = Counting()
+    network: Any = Counting()
     plan = ContinuationPlan([Continuation((1, 2), (token,)) for token in range(5)], limits=LIMITS)
     answers = plan.answers(network)
     assert network.shapes == [(1, 2)]
@@ -42,14 +42,15 @@ def test_answers_keep_the_order_of_the_questions() -> None:
         Continuation((1, 1, 1), (2,)),
         Continuation((4,), (0,)),
     ]
-    answers = ContinuationPlan(questions, limits=LIMITS).answers(Counting())
+    network: Any = Counting()
+    answers = ContinuationPlan(questions, limits=LIMITS).answers(network)
     assert [exact for _, exact in answers] == [True, True, False, False, True, True]
     assert answers[0][0] > -0.01
     assert answers[2][0] < -9
 
 
 def test_long_contexts_lose_their_beginning() -> None:
-    network = Counting()
+    network: Any = Counting()
     ContinuationPlan([Continuation(tuple([0] * 50), (1, 2))], limits=LIMITS).answers(network)
     assert network.shapes == [(1, 8)]
 
@@ -65,7 +66,8 @@ def test_large_vocabularies_get_smaller_batches() -> None:
 
 
 def test_no_questions_have_no_answers() -> None:
-    assert ContinuationPlan([], limits=LIMITS).answers(Counting()) == []
+    network: Any = Counting()
+    assert ContinuationPlan([], limits=LIMITS).answers(network) == []
 
 
 def test_a_network_without_logits_to_keep_gives_the_same_scores(network: Any) -> None:
@@ -75,7 +77,8 @@ def test_a_network_without_logits_to_keep_gives_the_same_scores(network: Any) ->
 
         __call__ = forward
 
+    plain: Any = Plain()
     questions = [Continuation((5, 6, n), (7, n + 1)) for n in range(4, 20)]
     plan = ContinuationPlan(questions, limits=Limits(max_length=64, vocabulary=32, batch_size=3))
-    for (one, _), (other, _) in zip(plan.answers(network), plan.answers(Plain()), strict=True):
+    for (one, _), (other, _) in zip(plan.answers(network), plan.answers(plain), strict=True):
         assert abs(one - other) < 1e-5

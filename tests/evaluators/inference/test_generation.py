@@ -202,7 +202,7 @@ def test_only_tokens_that_may_end_a_stop_text_are_decoded(tokenizer: Any) -> Non
         def __getattr__(self, name: str) -> Any:
             return getattr(tokenizer, name)
 
-    watched = Watched()
+    watched: Any = Watched()
     stops = StopTexts(watched, GenerationSettings(("w7",)))
     found = [stops.complete([number]) for number in range(len(WORDS))]
     assert [WORDS[number] for number, complete in enumerate(found) if complete] == ["w7"]

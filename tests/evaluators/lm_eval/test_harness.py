@@ -21,7 +21,7 @@ from evaluators.lm_eval.harness import Harness
 from tests.evaluators.task_writing import CHOICE, GENERATION, ROLLING, rows, three_splits, write_task
 
 
-class CountingTokenizer(PreTrainedTokenizerFast):  # type: ignore[misc]
+class CountingTokenizer(PreTrainedTokenizerFast):
     """Counts how often it is used."""
 
     calls = 0
@@ -32,7 +32,7 @@ class CountingTokenizer(PreTrainedTokenizerFast):  # type: ignore[misc]
 
 
 def counting(tokenizer: Any) -> CountingTokenizer:
-    return CountingTokenizer(
+    return CountingTokenizer(  # type: ignore[no-untyped-call]  # transformers gives it no types
         tokenizer_object=tokenizer.backend_tokenizer, pad_token="<pad>", eos_token="</s>"
     )
 

@@ -24,13 +24,19 @@ from service.store.repository import Repository
 from tests.databases import fresh_database
 from tests.service.crashes import Fuse, Killed, MortalWorkforce, end_all_leases, mortal
 from tests.service.scripted_workforce import LOST, Mishap, ScriptedWorkforce
-from tests.service.small_experiments import add_experiment, final_state, reload, small_spec, with_optimizer
+from tests.service.small_experiments import (
+    EVERY_OPTIMIZER,
+    add_experiment,
+    final_state,
+    reload,
+    small_spec,
+    with_optimizer,
+)
 from workers.errors import PreparationError
 from workers.protocol.messages import Assignment
 
 OBJECTIVES = ("words", "sums")
 SETTINGS = Settings(lease_seconds=600.0)  # so that no heartbeat comes in between
-OFTEN_USED = ("cma_es", "item_surrogate", "map_elites", "nsga2")
 ONE_OBJECTIVE = {"objectives": [{"task": "words"}]}
 _S = ExperimentStatus
 
@@ -127,18 +133,12 @@ def test_what_a_candidate_cost_is_noted(sqlite_database: Database) -> None:
         assert all(seconds >= 0 for seconds in candidate.seconds.values())
 
 
-@pytest.mark.parametrize(
-    "algorithm",
-    [
-        name if name in OFTEN_USED else pytest.param(name, marks=pytest.mark.slow)
-        for name in sorted(OPTIMIZERS)
-    ],
-)
+@pytest.mark.parametrize("algorithm", EVERY_OPTIMIZER)
 def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
     sqlite_database: Database, algorithm: str
 ) -> None:
     population = max(3, OPTIMIZERS[algorithm].smallest_population)
-    kill_everywhere(sqlite_database, stride=9, **with_optimizer(algorithm, population=population))
+    kill_everywhere(sqlite_database, stride=19, **with_optimizer(algorithm, population=population))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
 def test_killed_anywhere_a_run_that_asks_parts_ends_as_if_nothing_had_happened(
     sqlite_database: Database, changes: dict[str, Any]
 ) -> None:
-    kill_everywhere(sqlite_database, stride=11, optimizer={"algorithm": "cma_es", "population": 3}, **changes)
+    kill_everywhere(sqlite_database, stride=23, optimizer={"algorithm": "cma_es", "population": 3}, **changes)
 
 
 @pytest.mark.slow
@@ -164,7 +164,7 @@ def test_killed_at_every_single_step_a_run_ends_as_if_nothing_had_happened(sqlit
 
 def test_killed_anywhere_a_run_on_postgres_ends_as_if_nothing_had_happened(new_postgres: Any) -> None:
     with fresh_database(new_postgres()) as database:
-        kill_everywhere(database, stride=13, optimizer={"algorithm": "nsga2", "population": 3})
+        kill_everywhere(database, stride=29, optimizer={"algorithm": "nsga2", "population": 3})
 
 
 def kill_everywhere(database: Database, *, stride: int, **changes: Any) -> None:

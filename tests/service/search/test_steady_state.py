@@ -14,7 +14,7 @@ from service.search.plan import Ending
 from tests.service.crashes import Fuse, Killed
 from tests.service.scripted_workforce import Mishap, ScriptedWorkforce
 from tests.service.search.test_search_loop import OBJECTIVES, essence, loop_over
-from tests.service.small_experiments import with_optimizer
+from tests.service.small_experiments import EVERY_OPTIMIZER, with_optimizer
 from workers.protocol.messages import Assignment, Outcome, Scored
 
 CANDIDATES, KILLS = 300, 50
@@ -83,6 +83,7 @@ class MortalJournal(ListJournal):
         self.fuse.step()
 
 
+@pytest.mark.parametrize("algorithm", EVERY_OPTIMIZER)
 @pytest.mark.parametrize("is_steady", [False, True])
 def test_killed_fifty_times_a_run_of_three_hundred_ends_as_if_nothing_had_happened(
     algorithm: str, *, is_steady: bool

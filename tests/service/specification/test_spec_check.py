@@ -401,7 +401,7 @@ def test_tasks_are_asked_for_as_they_will_be_used(folder: Path) -> None:
     check(spec_in(folder, tasks_path=str(folder), objectives=[{"task": "words", "num_fewshot": 3}]), force)
     assert isinstance(force.jobs[0], BenchmarkInquiry)
     benchmark = force.jobs[0].benchmarks[0]
-    assert (benchmark.include_path, benchmark.num_fewshot) == (str(folder), 3)
+    assert (benchmark.include_path, benchmark.num_fewshot) == ((str(folder),), 3)
 
 
 class Small(ScriptedWorkforce):

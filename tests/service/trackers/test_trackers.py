@@ -78,6 +78,7 @@ def test_tensorboard_has_every_candidate_and_the_winner(
     assert "population: 4" in text_of(found["spec"][0][1])
 
 
+@pytest.mark.slow
 def test_mlflow_has_every_candidate_and_the_winner(
     home: Path, tmp_path: Path, paper_parents: Parents
 ) -> None:
@@ -103,6 +104,7 @@ def test_mlflow_has_every_candidate_and_the_winner(
     assert kept == {"spec.yml", "recipe.yml", "card.md"}
 
 
+@pytest.mark.slow
 def test_wandb_has_every_candidate_and_the_winner(home: Path, tmp_path: Path, paper_parents: Parents) -> None:
     done = optimize(spec_over(paper_parents), home=home, log_to=["wandb:merges"]).experiment
     check_points(wandb_history(tmp_path), done)

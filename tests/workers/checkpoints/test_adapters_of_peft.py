@@ -123,7 +123,8 @@ def _check(
     expected = _logits(peft.PeftModel.from_pretrained(_loaded(model), str(adapter)))
     assert float((expected - _logits(_loaded(model))).abs().max()) > 1e-3
     merged = _merged(model, adapter, tmp_path / "merged")
-    network, told = AutoModelForCausalLM.from_pretrained(merged, output_loading_info=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(merged, output_loading_info=True)
+    network, told = loaded
     assert not told["missing_keys"]
     assert not told["unexpected_keys"]
     torch.testing.assert_close(_logits(network), expected, atol=2e-5, rtol=1e-4)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 import torch
@@ -299,6 +300,6 @@ def test_tokenizers_that_name_tokens_differently_do_not_fit(
     assert "share a tokenizer" in problem.remedy
 
 
-def _saved(folder: Path, **config: object) -> Path:
+def _saved(folder: Path, **config: Any) -> Path:
     LlamaForCausalLM(LlamaConfig(**config)).save_pretrained(folder)
     return folder

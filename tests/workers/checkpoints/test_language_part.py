@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -139,7 +140,8 @@ def test_a_text_model_takes_the_language_part_of_one_that_sees(
     for name, tensor in language(merged).items():
         torch.testing.assert_close(tensor, (mine[name] + theirs[name]) / 2)
     assert weights(merged).keys() == weights(models["reading"]).keys()
-    _, report = AutoModelForCausalLM.from_pretrained(merged, output_loading_info=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(merged, output_loading_info=True)
+    _, report = loaded
     assert not report["missing_keys"] | report["unexpected_keys"]
 
 
@@ -153,7 +155,8 @@ def test_a_model_that_sees_keeps_its_eyes(second: str, models: dict[str, Path], 
             torch.testing.assert_close(tensor, (owner[name] + others[role(name)]) / 2)
         else:
             assert torch.equal(tensor, owner[name])
-    _, report = AutoModelForImageTextToText.from_pretrained(merged, output_loading_info=True)
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(merged, output_loading_info=True)
+    _, report = loaded
     assert not report["missing_keys"] | report["unexpected_keys"]
 
 

@@ -79,9 +79,8 @@ def _models(folder: Path, model_type: str) -> dict[str, Path]:
 
 def _loaded(folder: Path) -> Any:
     """Returns the model as anyone loads it; all of its weights are there, and no others."""
-    model, report = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True
-    )
+    found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model, report = found
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     assert not report["mismatched_keys"]

@@ -42,8 +42,8 @@ TOKENS = torch.arange(1, 13)[None]
 HEAD, EMBEDDINGS = "lm_head.weight", "model.embed_tokens.weight"
 Tensors = dict[str, Tensor]
 
-_SIZES = {"vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2}
-_IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_SIZES: dict[str, Any] = {"vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2}
+_IDS: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _FURTHER: Mapping[str, PretrainedConfig] = {
     "bloom": BloomConfig(**_IDS, vocab_size=len(WORDS), hidden_size=16, n_layer=2, n_head=4),
     "mamba": MambaConfig(**_SIZES, **_IDS, tie_word_embeddings=False),
@@ -73,7 +73,7 @@ def config_of(architecture: str) -> PretrainedConfig:
 
 def save(folder: Path, seed: int, config: PretrainedConfig) -> Path:
     torch.manual_seed(seed)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    kind: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     model = kind.from_config(config).float()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -97,7 +97,7 @@ def set_in_config(folder: Path, **entries: object) -> None:
 def loaded(folder: Path) -> Any:
     """The model as transformers loads it, whole."""
     config = AutoConfig.from_pretrained(folder)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    kind: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     model, report = kind.from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
@@ -281,9 +281,19 @@ def with_unread_bias(tensors: Tensors) -> Tensors:
 
 
 def _deepseek() -> PretrainedConfig:
-    ranks = {"q_lora_rank": 8, "kv_lora_rank": 8}
-    heads = {"qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 4, "num_attention_heads": 4}
-    experts = {"n_routed_experts": 4, "n_group": 2, "topk_group": 1, "moe_intermediate_size": 8}
+    ranks: dict[str, Any] = {"q_lora_rank": 8, "kv_lora_rank": 8}
+    heads: dict[str, Any] = {
+        "qk_rope_head_dim": 4,
+        "qk_nope_head_dim": 4,
+        "v_head_dim": 4,
+        "num_attention_heads": 4,
+    }
+    experts: dict[str, Any] = {
+        "n_routed_experts": 4,
+        "n_group": 2,
+        "topk_group": 1,
+        "moe_intermediate_size": 8,
+    }
     return DeepseekV3Config(
         **_SIZES, **_IDS, **ranks, **heads, **experts, intermediate_size=24, first_k_dense_replace=1
     )

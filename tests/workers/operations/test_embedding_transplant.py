@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -150,7 +151,7 @@ def test_new_rows_lie_in_the_instruct_models_space(
 
 def test_the_result_loads_with_the_new_tokenizer_and_speaks(family: dict[str, Path], tmp_path: Path) -> None:
     transplant(order(family, tmp_path / "out", method="direct", base=None))
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     ids = tokenizer("abc ef", return_tensors="pt", add_special_tokens=False).input_ids
     assert ids.tolist() == [[NEW.index("abc"), NEW.index("ef")]]

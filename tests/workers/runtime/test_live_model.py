@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from search_spaces import Recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
@@ -42,7 +42,7 @@ class Bench:
 
 
 @torch.inference_mode()
-def logits(model: AutoModelForCausalLM) -> Tensor:
+def logits(model: PreTrainedModel) -> Tensor:
     return torch.as_tensor(model(TOKENS).logits).clone()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
@@ -82,7 +82,7 @@ def _built(read: Any, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - trans
     for name in config.get("architectures") or ():
         named: Any = getattr(transformers, str(name), None)
         if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
-            takes = isinstance(read, named.config_class)  # type: ignore[attr-defined]
+            takes = isinstance(read, cast("type", named.config_class))
             return named(read if takes else read.get_text_config(decoder=True))
     for name, mapping in AUTO_CLASSES.items():
         if type(read) in getattr(transformers, mapping):

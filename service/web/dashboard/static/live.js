@@ -2,7 +2,8 @@
 
 const KINDS = [
   "message", "experiment.created", "experiment.status", "candidate.settled",
-  "generation.told", "candidate.examined", "examination.done", "export.status",
+  "generation.told", "candidate.examined", "examination.done", "export.status", "candidate.reevaluated",
+  "examination.foreseen", "experiment.extended", "workers.away", "workers.back",
 ];
 const GAP = 500; // milliseconds between two refreshes: at most two a second,
 const EASE = 3; // and at least thrice as long as the last one took: the machine has better things to do

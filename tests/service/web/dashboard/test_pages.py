@@ -141,7 +141,7 @@ def test_failures_that_are_alike_are_told_once_with_their_number(
 
 
 def test_the_list_goes_on_from_any_experiment(client: httpx.Client, finished: PlayedExperiment) -> None:
-    assert "finished" not in client.get(f"/?before={finished.id}").text
+    assert f'href="/e/{finished.id}"' not in client.get(f"/?before={finished.id}").text
     assert client.get("/?before=nonsense").status_code == 200
 
 
