@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.checkpoints.closing import Closing
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.record_files import ELSEWHERE, find_record, fingerprint
 from workers.errors import CheckpointError, ExportError, MergeError
@@ -78,21 +78,13 @@ def write_record(path: Path, tensors: Mapping[str, Tensor], facts: RecordFacts) 
     return path.stat().st_size
 
 
-class Records:
+class Records(Closing):
     """Reads the records of some models as they are asked for; files are mapped, not copied."""
 
     def __init__(self, layouts: Mapping[Parent, Layout]) -> None:
         self._layouts = layouts
         self._open: dict[tuple[Parent, str], tuple[Any, Mapping[str, str], frozenset[str]]] = {}
         self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def record(self, parent: Parent, kind: str, tensor: str) -> Tensor | None:
         """Returns what is recorded of a parent's tensor; None where the record leaves it out.

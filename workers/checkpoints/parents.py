@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.checkpoints.closing import Closing
 from workers.checkpoints.layout import AddedVector, Change, Layout, LowRankChange, ReplacedRows, TensorEntry
 from workers.errors import CheckpointError
 
 _ROWS = 1024  # compared at once
 
 
-class CheckpointReader:
+class CheckpointReader(Closing):
     """Reads tensors of one or more checkpoints as they are asked for; files are mapped, not copied."""
 
     def __init__(self, layouts: Mapping[Parent, Layout], *, device: str = "cpu") -> None:
@@ -28,14 +28,6 @@ class CheckpointReader:
         # Of weights that an adapter changes the last is kept: it may be asked for piece by piece.
         self._latest: dict[Parent, tuple[str, Tensor]] = {}
         self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def read(self, parent: Parent, name: str) -> Tensor:
         """Returns a parent's tensor.

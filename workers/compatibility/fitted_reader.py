@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.checkpoints.closing import Closing
 from workers.checkpoints.vocabulary import vocabulary_tables
 from workers.compatibility.fitting import FittedParents
 from workers.tokenizers.alignment import RowPlan
@@ -26,7 +26,7 @@ class TensorReader(Protocol):
         ...
 
 
-class FittedReader:
+class FittedReader(Closing):
     """Reads through another reader.
 
     Args:
@@ -62,14 +62,6 @@ class FittedReader:
         """Lets what is kept go, and what the other reader holds."""
         self._kept.clear()
         self._stored.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _under_own_name(self, parent: Parent, name: str) -> Tensor:
         return self._stored.read(parent, self._fitted.names.get(parent, {}).get(name, name))

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from search_spaces import Parent
+from search_spaces import Parent, Recipe
 from workers.checkpoints.adapters import read_adapter, with_adapter
 from workers.checkpoints.hub.parent_files import fetch_parent
 from workers.checkpoints.inspection import inspect_checkpoint, is_tied
 from workers.checkpoints.layout import Layout, untied_config
 from workers.compatibility.stored_names import as_loaded
 from workers.errors import CheckpointError, MismatchError
+
+
+def load_parents(recipe: Recipe) -> dict[Parent, Layout]:
+    """Returns the layouts of all parents that a recipe needs, its tokenizer's included.
+
+    What lies on the Hub is downloaded.
+
+    Raises:
+        CheckpointError: One is missing or broken.
+        MismatchError: An adapter was made for another model.
+    """
+    needed = dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
+    return {parent: load_parent(parent) for parent in needed}
 
 
 def load_parent(parent: Parent) -> Layout:

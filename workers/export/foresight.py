@@ -10,23 +10,19 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_spaces import Parent
-from workers.checkpoints.architecture.loading import check_loadable
 from workers.checkpoints.hub.push_plan import LocalFile
 from workers.checkpoints.layout import Layout
-from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE, Contents
+from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE
 from workers.checkpoints.writing.descriptions import generated, shard_sizes
 from workers.checkpoints.writing.shards import cut_into_shards
-from workers.compatibility.fitting import fit_parents
 from workers.export.content_hashes import weight_files
+from workers.export.contents import CARD_FILE
 from workers.export.finished import sha256_of
 from workers.export.gguf import find_converter
-from workers.export.lock_file import LOCK_FILE, LockedMerge, lock_text
-from workers.export.merge_to_disk import CARD_FILE, check_apart, check_names, contents_of, find_parents
+from workers.export.lock_file import LOCK_FILE, lock_text
 from workers.export.object_store import open_store
+from workers.export.preparation import PreparedMerge, prepare_merge
 from workers.export.recipe_folder import recipe_files
-from workers.merging.folding import fold_scales
-from workers.merging.plan import plan_merge
 from workers.protocol.card_marks import VERIFIED
 from workers.protocol.messages import ExportOrder, ForeseenExport
 
@@ -43,11 +39,11 @@ def foresee(order: ExportOrder) -> ForeseenExport:
     """
     if order.format == "gguf":
         find_converter()
-    check_names((*order.extra_files, *order.pictures))
     if order.format == "mergekit":
         files: dict[str, int | None] = {name: _size(text) for name, text in recipe_files(order).items()}
         return _at_target(order, files, {}, ())
-    contents, lock, notes = _checkpoint(order)
+    prepared = prepare_merge(order)
+    contents, notes = prepared.contents, prepared.notes
     shards = cut_into_shards(contents.tensors, contents.shard_bytes)
     made = generated(contents.config, contents.tensors, shards)
     files = {
@@ -55,7 +51,7 @@ def foresee(order: ExportOrder) -> ForeseenExport:
         **{name: len(content) for name, content in made.items()},
         **{name: path.stat().st_size for name, path in contents.copied.items()},
         **{name: _size(text) for name, text in contents.texts.items()},
-        LOCK_FILE: len(lock.encode()),
+        LOCK_FILE: _lock_size(prepared),
         **({GGUF_FILE: None} if order.format == "gguf" else {}),
     }
     if VERIFIED in order.card:
@@ -64,23 +60,10 @@ def foresee(order: ExportOrder) -> ForeseenExport:
     return _at_target(order, files, copied, notes)
 
 
-def _checkpoint(order: ExportOrder) -> tuple[Contents, str, tuple[str, ...]]:
-    """Returns what the folder would hold, a lock as long as the real one, and what parents have to note."""
-    stored = find_parents(order.recipe)
-    check_apart(stored, Path(order.folder))
-    fitted = fit_parents(order.recipe, stored)
-    plan = fold_scales(plan_merge(order.recipe, fitted.layouts))
-    contents = contents_of(order, plan, fitted)
-    check_loadable(contents.config, {tensor.name: tensor.shape for tensor in contents.tensors})
-    named = order.hub is not None or order.remote is not None
-    merge = LockedMerge(order.recipe, plan, stored, contents.tensors, order.device, named=named)
-    digests = {tensor.name: _DIGEST for tensor in contents.tensors}
-
-    def hashes_of(parent: Parent) -> dict[str, str]:
-        return _hashes_of(stored[parent])
-
-    notes = tuple(note for layout in stored.values() for note in layout.notes)
-    return contents, lock_text(merge, hashes_of, digests), notes
+def _lock_size(prepared: PreparedMerge) -> int:
+    """Returns the bytes of the lock that the merge will write: its hashes are as long as these."""
+    digests = {tensor.name: _DIGEST for tensor in prepared.contents.tensors}
+    return _size(lock_text(prepared.locked, lambda parent: _hashes_of(prepared.stored[parent]), digests))
 
 
 def _hashes_of(layout: Layout) -> dict[str, str]:

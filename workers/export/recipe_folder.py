@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from workers.checkpoints.writing.staging import (
     dispose_of_leftovers,
     files_in,
@@ -16,11 +16,10 @@ from workers.checkpoints.writing.staging import (
     sync,
 )
 from workers.errors import ExportError
+from workers.export.contents import texts_of
 from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Exported, ExportOrder
 
-RECIPE_FILE = "mergekit_config.yml"
-CARD_FILE = "README.md"
 _SAID = "a recipe without weights, which nothing was loaded of"
 
 
@@ -32,7 +31,7 @@ def write_recipe_folder(order: ExportOrder) -> Exported:
     """
     folder = Path(order.folder).expanduser().absolute()
     try:
-        return _write(folder, recipe_files(order), replace=order.replace)
+        return _write(folder, recipe_files(order), may_replace=order.replace)
     except OSError as error:
         detail = f"cannot be written ({error.strerror or error})"
         raise ExportError(str(folder), detail, "check the path, its rights and the disk") from error
@@ -40,18 +39,13 @@ def write_recipe_folder(order: ExportOrder) -> Exported:
 
 def recipe_files(order: ExportOrder) -> dict[str, str | bytes]:
     """Returns what such a folder holds, by name."""
-    return {
-        RECIPE_FILE: write_recipe(order.recipe),
-        **({CARD_FILE: filled_in(order.card, _SAID)} if order.card else {}),
-        **order.extra_files,
-        **order.pictures,
-    }
+    return texts_of(replace(order, card=filled_in(order.card, _SAID)))
 
 
-def _write(folder: Path, files: Mapping[str, str | bytes], *, replace: bool) -> Exported:
+def _write(folder: Path, files: Mapping[str, str | bytes], *, may_replace: bool) -> Exported:
     folder.parent.mkdir(parents=True, exist_ok=True)
     dispose_of_leftovers(folder)
-    if folder.exists() and not replace and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not may_replace and not (folder.is_dir() and not any(folder.iterdir())):
         raise ExportError(str(folder), "exists already", "choose another folder, or ask to replace it")
     partial = name_of_partial(folder)
     try:

@@ -16,17 +16,14 @@ from torch import Tensor
 
 from search_spaces import Parent, Recipe
 from search_spaces.recipes.renamed_parents import with_parents
-from workers.calibration.records import Records
 from workers.checkpoints.layout import Layout
-from workers.checkpoints.parents import CheckpointReader
 from workers.checkpoints.tensor_digests import tensor_digests
-from workers.compatibility.fitted_reader import FittedReader
 from workers.compatibility.fitting import fit_parents
-from workers.compatibility.loaded_parents import load_parent
+from workers.compatibility.loaded_parents import load_parents
 from workers.errors import CheckpointError
 from workers.export.content_hashes import content_hash, weight_files
 from workers.export.lock_file import arithmetic, read_lock, versions
-from workers.export.tensor_stream import TensorStream, load_code, within_limit
+from workers.export.tensor_stream import open_stream
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, plan_merge
 from workers.protocol.reproduction_orders import Reproduced, ReproductionOrder
@@ -44,9 +41,7 @@ def reproduce(order: ReproductionOrder) -> Reproduced:
     recipe = with_parents(
         Recipe.model_validate(lock["recipe"]), lambda parent: renamed.get(str(parent), parent)
     )
-    stored = {
-        parent: load_parent(parent) for parent in dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
-    }
+    stored = load_parents(recipe)
     _check_parents(lock, renamed, stored)
     locked: Mapping[str, Any] = lock["tensors"]
     there, again = tensor_digests(folder), _merge_again(recipe, stored, locked, order.memory_limit)
@@ -101,13 +96,7 @@ def _merge_again(
 ) -> dict[str, str]:
     fitted = fit_parents(recipe, dict(stored))
     plan = with_seeds(fold_scales(plan_merge(recipe, fitted.layouts)), locked)
-    with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
-        if limit is not None:
-            load_code(plan, parents, records.record)
-        budget = within_limit(limit)
-        stream = TensorStream(
-            plan, fitted.layouts, parents, budget, records.record, device=torch.device("cpu")
-        )
+    with open_stream(plan, stored, fitted, limit, torch.device("cpu")) as stream:
         return dict(_hashed(stream.tensors_from(0)))
 
 

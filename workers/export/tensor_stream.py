@@ -7,14 +7,12 @@ closed, so they are closed, and opened again, whenever much of them was read.
 from __future__ import annotations
 
 import math
-import os
-import resource
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from threading import Lock
 
 import psutil
@@ -22,10 +20,13 @@ import torch
 from torch import Tensor
 
 from search_spaces import Parent
+from workers.calibration.records import Records
 from workers.checkpoints.layout import Layout
-from workers.checkpoints.writing.shard_writer import QUEUED
-from workers.compatibility.fitted_reader import TensorReader
+from workers.checkpoints.parents import CheckpointReader
+from workers.compatibility.fitted_reader import FittedReader, TensorReader
+from workers.compatibility.fitting import FittedParents
 from workers.errors import ExportError
+from workers.export.memory_limit import MemoryLimit, in_words, within_limit
 from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.dispatch import load_kernels
@@ -45,43 +46,37 @@ from workers.merging.row_blocks import (
 from workers.merging.stream import ReadRecord, Sources, merge_tensor, no_records, survey
 
 MAPPED_AT_MOST = 256 * 2**20  # bytes read before the files are closed
-_SMALLEST_BUDGET = 32 * 2**20
 _SLACK = 8  # that part of the memory is the allocator's: it keeps some of what was freed
-_UNITS = ((1e9, "GB"), (1e6, "MB"))
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryLimit:
-    """A limit on the process's memory, and what is left of it for tensors; None is no limit."""
+@contextmanager
+def open_stream(
+    plan: MergePlan,
+    stored: Mapping[Parent, Layout],
+    fitted: FittedParents,
+    memory_limit: int | None,
+    device: torch.device,
+) -> Iterator[TensorStream]:
+    """Opens the parents' files, and yields the stream of a plan's tensors.
 
-    limit: int | None = None
-    left: int | None = None
-
-    @property
-    def queued(self) -> int:
-        """Bytes of results that may wait for the disk."""
-        return QUEUED if self.left is None else min(QUEUED, self.left // 8)
-
-
-def within_limit(limit: int | None) -> MemoryLimit:
-    """Returns what a limit leaves for tensors, beside what the process holds already.
+    Args:
+        plan: Of the fitted parents.
+        stored: The parents' layouts as they are on disk.
+        fitted: The parents made alike.
+        memory_limit: Bytes that the process may hold; None is no limit.
+        device: Where the tensors are merged.
 
     Raises:
-        ExportError: It leaves nothing.
+        WorkerError: The limit leaves too little, or a parent cannot be opened.
     """
-    if limit is None:
-        return MemoryLimit()
-    held = resident_bytes()
-    if limit - held < _SMALLEST_BUDGET:
-        raise ExportError(
-            "memory limit",
-            f"{in_words(limit)} is too little: the program alone takes {in_words(held)}",
-            f"allow {in_words(held + 8 * _SMALLEST_BUDGET)} or more",
-        )
-    return MemoryLimit(limit, limit - held)
+    with FittedReader(CheckpointReader(stored), fitted) as parents, Records(stored) as records:
+        if memory_limit is not None:
+            _load_code(plan, parents, records.record)
+        limit = within_limit(memory_limit)
+        yield TensorStream(plan, fitted.layouts, parents, limit, records.record, device=device)
 
 
-def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_records) -> None:
+def _load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord) -> None:
     """Merges a row, so that what a first merge loads counts as the program's and not as a tensor's."""
     load_kernels(plan.tensors)
     first = slice(0, 1)
@@ -92,23 +87,6 @@ def load_code(plan: MergePlan, parents: TensorReader, record: ReadRecord = no_re
             return
 
 
-def resident_bytes() -> int:
-    """Returns the memory that the process has resident, or the most it ever had where only that is known."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def in_words(count: float) -> str:
-    """Returns a number of bytes as people say it."""
-    for unit, name in _UNITS:
-        if count >= unit:
-            return f"{count / unit:.2f} {name}"
-    return f"{count:.0f} bytes"
-
-
 def _ended(begun: deque[tuple[str, Future[Tensor]]]) -> tuple[str, Tensor]:
     """Waits for the tensor that was begun first."""
     name, merging = begun.popleft()
@@ -117,6 +95,9 @@ def _ended(begun: deque[tuple[str, Future[Tensor]]]) -> tuple[str, Tensor]:
 
 class TensorStream:
     """Merges a plan's tensors in order; knows in how many pieces.
+
+    Attributes:
+        queued: Bytes of results that may wait for the disk.
 
     Raises:
         ExportError: One is too large for the memory limit, and its method needs it whole.
@@ -134,6 +115,7 @@ class TensorStream:
     ) -> None:
         self._device = torch.device(device)
         self._plan, self._layouts, self._parents, self._record = plan, layouts, parents, record
+        self.queued = memory_limit.queued
         self._mapped_at_most, left = MAPPED_AT_MOST, memory_limit.left
         if left is not None:
             self._mapped_at_most = min(MAPPED_AT_MOST, left // 4)

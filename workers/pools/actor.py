@@ -122,7 +122,7 @@ def merge_here(
     """
     with _explained("merge"):
         with _no_garbage():
-            from workers.export.merge_to_disk import export
+            from workers.export.export import export
 
         return export(order, progress, announce)
 

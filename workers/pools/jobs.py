@@ -5,8 +5,8 @@ from __future__ import annotations
 from evaluators import BenchmarkFacts
 from evaluators.composite_evaluator import inspect_all
 from evaluators.errors import EvaluationError
+from workers.export.export import export
 from workers.export.foresight import foresee
-from workers.export.merge_to_disk import export
 from workers.merging.kinship import kinship
 from workers.protocol.calibration_orders import CalibrationOrder, LearningOrder
 from workers.protocol.kinship_orders import KinshipInquiry

@@ -24,7 +24,7 @@ from service.reports.lineage import lineage_view
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.views import CandidateDetail, CandidatePage, FrontView
 from service.store.repository import Repository
-from service.web.api.pages import PageQuery, token_for
+from service.web.api.pages import PageQuery, cut_to
 from service.web.api.problems import responses
 from service.web.api.table import candidate_rows
 from service.web.dependencies import Reading, ServicesHere
@@ -71,8 +71,7 @@ def list_candidates(
             experiment.id, after=page.number(default=-1), limit=page.size + 1, status=page.status
         )
         front = front_numbers(repository, experiment.id)
-    shown = rows[: page.size]
-    token = token_for(shown[-1].number) if len(rows) > len(shown) else None
+    shown, token = cut_to(rows, page.size, lambda row: row.number)
     return CandidatePage(items=[candidate_view(row, front=front) for row in shown], next_page_token=token)
 
 

@@ -15,7 +15,7 @@ from service.reports.experiments import event_view
 from service.reports.views import EventPage
 from service.store.repository import Repository
 from service.web.api.event_tail import EventTail
-from service.web.api.pages import PageQuery, token_for
+from service.web.api.pages import PageQuery, cut_to
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, ServicesHere
 
@@ -47,8 +47,7 @@ def list_events(key: str, page: EventsWanted, repository: Reading) -> EventPage:
     """Gives the events of an experiment; go on with the token until there is none."""
     after = page.number(default=page.after)
     rows = repository.events(experiment_id=repository.experiment(key).id, after=after, limit=page.size + 1)
-    shown = rows[: page.size]
-    token = token_for(shown[-1].id) if len(rows) > len(shown) else None
+    shown, token = cut_to(rows, page.size, lambda row: row.id)
     return EventPage(items=[event_view(row) for row in shown], next_page_token=token)
 
 

@@ -22,7 +22,7 @@ from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.web.api.examples import SPEC_EXAMPLE
 from service.web.api.idempotency import Attempt, IdempotencyKey
-from service.web.api.pages import PageWanted, token_for
+from service.web.api.pages import PageWanted, cut_to
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, Services, ServicesHere, Writing
 
@@ -110,8 +110,7 @@ def _store(services: Services, attempt: Attempt, checked: Checked) -> JSONRespon
 def list_experiments(page: PageWanted, repository: Reading) -> ExperimentPage:
     """Gives experiments with their progress."""
     rows = repository.experiments(limit=page.size + 1, before=page.id())
-    shown = rows[: page.size]
-    token = token_for(shown[-1].id) if len(rows) > len(shown) else None
+    shown, token = cut_to(rows, page.size, lambda row: row.id)
     return ExperimentPage(items=[experiment_view(repository, row) for row in shown], next_page_token=token)
 
 

@@ -14,7 +14,7 @@ from service.reports.experiments import export_view
 from service.reports.views import ExportPage, ExportPreview, ExportView
 from service.store.repository import Repository
 from service.web.api.idempotency import Attempt, IdempotencyKey
-from service.web.api.pages import PageWanted, token_for
+from service.web.api.pages import PageWanted, cut_to
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, Services, ServicesHere, Writing
 from workers.protocol.messages import ExportFormat
@@ -170,8 +170,7 @@ def preview_export(key: str, wanted: ExportRequest, services: ServicesHere) -> E
 def list_exports(page: PageWanted, repository: Reading) -> ExportPage:
     """Gives the exports of all experiments."""
     rows = repository.exports(limit=page.size + 1, before=page.id())
-    shown = rows[: page.size]
-    token = token_for(shown[-1].id) if len(rows) > len(shown) else None
+    shown, token = cut_to(rows, page.size, lambda row: row.id)
     return ExportPage(items=[export_view(row) for row in shown], next_page_token=token)
 
 

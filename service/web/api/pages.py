@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Query
@@ -14,6 +15,7 @@ from service.errors import InvalidSpecError, Mistake
 
 DEFAULT_SIZE = 50
 MOST_ROWS = 1000
+Row = TypeVar("Row")
 
 
 class PageQuery(BaseModel):
@@ -75,7 +77,19 @@ class PageTokenError(InvalidSpecError):
         self.remedy = remedy
 
 
-def token_for(last: int | UUID) -> str:
+def cut_to(rows: Sequence[Row], size: int, key: Callable[[Row], int | UUID]) -> tuple[list[Row], str | None]:
+    """Returns the rows of one page, and the next page's token; None where this one is the last.
+
+    Args:
+        rows: One more than the page holds, where there is one.
+        size: The most rows of a page.
+        key: What a token holds of a row.
+    """
+    shown = list(rows[:size])
+    return shown, _token_for(key(shown[-1])) if len(rows) > size else None
+
+
+def _token_for(last: int | UUID) -> str:
     """Returns the token of the page that begins after this row."""
     return base64.urlsafe_b64encode(str(last).encode()).decode().rstrip("=")
 

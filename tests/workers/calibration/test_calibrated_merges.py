@@ -14,7 +14,7 @@ from search_spaces.recipes.parent import Parent
 from tests.tiny_models import save_tiny_model
 from workers.calibration.calibrate import calibrate
 from workers.errors import MergeError
-from workers.export.merge_to_disk import export
+from workers.export.export import export
 from workers.protocol.calibration_orders import CalibrationOrder, TextsToUse
 from workers.protocol.messages import Assignment, ExportOrder, Scored, Workload
 from workers.runtime.pipeline import Pipeline

@@ -20,8 +20,8 @@ from workers.calibration.open_network import open_network
 from workers.calibration.texts import draw_tokens
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.parents import CheckpointReader
+from workers.compatibility.loaded_parents import load_parents
 from workers.errors import MismatchError, PreparationError
-from workers.export.merge_to_disk import find_parents
 from workers.merging.methods.self_positioning import self_positions
 from workers.merging.plan import plan_merge
 from workers.merging.stream import merged_tensors
@@ -41,7 +41,7 @@ def order(tmp_path: Path, tiny_parents: dict[str, Path]) -> LearningOrder:
 
 
 def merged(recipe: Recipe) -> tuple[Layout, dict[str, Tensor]]:
-    layouts = find_parents(recipe)
+    layouts = load_parents(recipe)
     plan = plan_merge(recipe, layouts)
     with CheckpointReader(layouts) as parents:
         return plan.owner, {name: tensor.clone() for name, tensor in merged_tensors(plan, parents.read)}

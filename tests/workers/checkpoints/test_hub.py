@@ -217,7 +217,7 @@ EXPORT = """
 import json, sys
 from search_spaces import Recipe
 from workers.errors import ExportError
-from workers.export.merge_to_disk import export
+from workers.export.export import export
 from workers.protocol.messages import ExportOrder, HubTarget
 order = ExportOrder(Recipe.model_validate_json(sys.argv[1]), sys.argv[2], replace=True, verify=False,
                     hub=HubTarget("lab/winner"))

@@ -22,9 +22,10 @@ from transformers import (
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model, tiny_tokenizer
 from tests.workers.recipes import linear_recipe
+from workers.compatibility.loaded_parents import load_parents
 from workers.compatibility.preflight import preflight_recipe
 from workers.errors import MismatchError
-from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.plan import plan_merge
 from workers.protocol.messages import ExportOrder
 
@@ -188,7 +189,7 @@ def test_the_eyes_of_a_model_that_transformers_does_not_know_are_the_owners(key:
         text = content.pop("text_config")
         path.write_text(json.dumps(content | _nested(key, text) | {"model_type": "seen_nowhere"}))
     recipe = linear_recipe(parents, (0.5, 0.5))
-    plan = plan_merge(recipe, find_parents(recipe))
+    plan = plan_merge(recipe, load_parents(recipe))
     assert plan.layers == 2
     assert {plan.name for plan in plan.tensors if plan.kernel is None} == {
         name for name in weights(parents[0]) if not is_language(name)

@@ -22,8 +22,9 @@ from tests.workers.recipes import linear_recipe, stacking_recipe
 from tests.workers.runtime.test_live_model import Bench
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.checkpoints.architecture.layer_numbers import NUMBERED
+from workers.compatibility.loaded_parents import load_parents
 from workers.errors import PreparationError, WorkerError
-from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.plan import plan_merge
 from workers.protocol.messages import ExportOrder
 
@@ -212,7 +213,7 @@ def test_gpt2_that_scales_by_the_layers_number_is_not_stacked(tmp_path: Path) ->
 
 def _config_of(parent: Path, *layers: int) -> dict[str, Any]:
     recipe = stacking_recipe(*((parent, layer) for layer in layers))
-    layouts = find_parents(recipe)
+    layouts = load_parents(recipe)
     return merged_config(plan_merge(recipe, layouts).owner, recipe, layouts)
 
 

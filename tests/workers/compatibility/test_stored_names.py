@@ -29,10 +29,10 @@ from search_spaces import Recipe
 from tests.tiny_models import ARCHITECTURES, WORDS, tiny_tokenizer
 from tests.workers.recipes import linear_recipe, parent_at
 from workers.checkpoints.architecture.configuration import merged_config
-from workers.compatibility.loaded_parents import load_parent
+from workers.compatibility.loaded_parents import load_parent, load_parents
 from workers.compatibility.preflight import preflight_recipe
 from workers.errors import CheckpointError, MismatchError
-from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.plan import plan_merge
 from workers.protocol.messages import Exported, ExportOrder
 from workers.runtime.live_model import LiveModel
@@ -117,7 +117,7 @@ def assert_average(merged: Path, *parents: Path) -> None:
 
 @torch.inference_mode()
 def live_logits(recipe: Recipe) -> Tensor:
-    layouts = find_parents(recipe)
+    layouts = load_parents(recipe)
     plan = plan_merge(recipe, layouts)
     live = LiveModel(plan.owner)
     model = live.overwrite(merged_config(plan.owner, recipe, layouts), plan, ResidentParents(layouts).sources)

@@ -45,7 +45,7 @@ import re, sys
 from pathlib import Path
 from workers.export.merge_to_disk import merge_to_disk
 from workers.protocol.messages import ExportOrder
-from workers.export.tensor_stream import resident_bytes
+from workers.export.memory_limit import resident_bytes
 from search_spaces import Recipe
 
 import workers.merging.fast.backends.numba_backend  # what is loaded at a merge belongs to the program
@@ -287,7 +287,7 @@ def slerp_of(folders: list[Path]) -> Recipe:
 def test_a_tensor_too_large_for_the_limit_is_refused_before_anything_is_written(
     large: list[Path], tmp_path: Path
 ) -> None:
-    from workers.export.tensor_stream import resident_bytes
+    from workers.export.memory_limit import resident_bytes
 
     limit = resident_bytes() + 200 * 2**20
     order = ExportOrder(slerp_of(large), str(tmp_path / "out"), memory_limit=limit, verify=False)

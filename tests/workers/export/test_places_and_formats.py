@@ -12,8 +12,8 @@ import pytest
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from tests.workers.recipes import linear_recipe
 from workers.errors import ExportError
+from workers.export.export import export
 from workers.export.foresight import foresee
-from workers.export.merge_to_disk import export
 from workers.export.object_store import open_store
 from workers.protocol.card_marks import VERIFIED
 from workers.protocol.messages import ExportOrder
@@ -100,3 +100,29 @@ def test_a_store_that_holds_something_is_foreseen(order: ExportOrder, tmp_path: 
     assert "--replace replaces them" in again.refusals[0]
     assert f"deletes {len(again.files)} files" in again.change
     assert not foresee(replace(order, replace_remote=True)).refusals
+
+
+def test_what_strict_refuses_is_refused_by_a_dry_run_too(
+    order: ExportOrder, tiny_parents: dict[str, Path]
+) -> None:
+    left, right = tiny_parents["left"], tiny_parents["right"]
+    recipe = read_recipe(
+        f"merge_method: linear\nmodels: [{{model: {left}, parameters: {{weight: 1}}}}, "
+        f"{{model: {right}, parameters: {{weight: [{{filter: c_attn, value: 2}}, {{value: 1}}]}}}}]\n"
+    )
+    order = replace(order, recipe=recipe)
+    assert foresee(order).files
+    for refuse in (foresee, export):
+        with pytest.raises(ExportError, match="leave --strict out"):
+            refuse(replace(order, strict=True))
+
+
+@pytest.mark.parametrize("format_", ["hf", "mergekit"])
+def test_a_file_that_would_lie_elsewhere_is_refused_in_every_format(
+    order: ExportOrder, tmp_path: Path, format_: Any
+) -> None:
+    order = replace(order, format=format_, extra_files={"../elsewhere": ""})
+    for refuse in (foresee, export):
+        with pytest.raises(ExportError, match="is no file name"):
+            refuse(order)
+    assert not (tmp_path / "elsewhere").exists()

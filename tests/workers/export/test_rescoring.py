@@ -10,8 +10,8 @@ import pytest
 from evaluators import Benchmark, Score
 from tests.workers.recipes import linear_recipe, parent_at
 from workers.errors import ExportError
-from workers.export.answer_comparison import compare_answers
 from workers.export.merge_to_disk import merge_to_disk
+from workers.export.rescoring.answer_comparison import compare_answers
 from workers.protocol.messages import Assignment, ExportOrder, Scored, Workload
 from workers.protocol.stored_answers import StoredAnswers
 from workers.runtime.pipeline import Pipeline

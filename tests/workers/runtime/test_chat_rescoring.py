@@ -18,7 +18,7 @@ from tests.chat_tokenizers import chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, rows, three_splits, write_task
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at
-from workers.export.merge_to_disk import export
+from workers.export.export import export
 from workers.protocol.messages import Assignment, ExportOrder, Scored, Workload
 from workers.runtime.pipeline import Pipeline
 

@@ -13,8 +13,9 @@ from search_spaces import Recipe
 from tests.tiny_models import ARCHITECTURES, save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at, stacking_recipe
 from workers.checkpoints.architecture.configuration import merged_config
+from workers.compatibility.loaded_parents import load_parents
 from workers.errors import CheckpointError, MergeError
-from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.plan import TensorPlan, plan_merge
 from workers.protocol.messages import ExportOrder
 from workers.runtime.live_model import LiveModel
@@ -27,7 +28,7 @@ class Bench:
     """A live model with its parents, as the pipeline has them."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.layouts = find_parents(recipe)
+        self.layouts = load_parents(recipe)
         self.parents = ResidentParents(self.layouts)
         self.live = LiveModel(self.layouts[recipe.tokenizer_owner])
 
@@ -126,7 +127,7 @@ def test_parents_with_broken_weights_are_refused_by_name(value: float, tmp_path:
     model = AutoModelForCausalLM.from_pretrained(folder)
     model.model.layers[1].mlp.up_proj.weight.data[3, 4] = value
     model.save_pretrained(folder)
-    layouts = find_parents(linear_recipe([folder], (1.0,)))
+    layouts = load_parents(linear_recipe([folder], (1.0,)))
     with pytest.raises(CheckpointError, match=r"layers\.1\.mlp\.up_proj\.weight' holds 1 values") as caught:
         ResidentParents(layouts)
     assert caught.value.field == str(folder)

@@ -87,7 +87,7 @@ def test_a_merge_that_finds_no_memory_ends_as_out_of_memory_and_may_be_tried_aga
     pipeline: Pipeline, average: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("workers.runtime.pipeline.merged_config", lambda *_: torch.empty(10**15))
+        patched.setattr("workers.runtime.in_place_merger.merged_config", lambda *_: torch.empty(10**15))
         outcome = pipeline.run(assign(average))
     assert isinstance(outcome, Failed)
     assert (outcome.failure.code, outcome.failure.retryable) == ("oom", True)

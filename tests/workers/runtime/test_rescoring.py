@@ -19,7 +19,7 @@ from search_spaces import Recipe
 from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at, stacking_recipe
-from workers.export.merge_to_disk import export
+from workers.export.export import export
 from workers.protocol.messages import Assignment, ExportOrder, Scored, Workload
 from workers.runtime.pipeline import Pipeline
 

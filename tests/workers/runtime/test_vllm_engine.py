@@ -50,7 +50,7 @@ def generating(tmp_path: Path, tiny_parents: dict[str, Path]) -> Workload:
 
 @pytest.fixture
 def pipeline(generating: Workload, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    monkeypatch.setattr("workers.runtime.pipeline.load_vllm", lambda device: fake_library(calls))
+    monkeypatch.setattr("workers.runtime.preparation.load_vllm", lambda device: fake_library(calls))
     return Pipeline(dataclasses.replace(generating, backend="vllm"))
 
 
@@ -126,7 +126,7 @@ def test_what_is_sent_is_what_a_checkpoint_holds(architecture: str, tmp_path: Pa
 def test_nothing_is_started_for_benchmarks_without_generation(
     workload: Workload, calls: Calls, monkeypatch: pytest.MonkeyPatch, tiny_parents: dict[str, Path]
 ) -> None:
-    monkeypatch.setattr("workers.runtime.pipeline.load_vllm", lambda device: fake_library(calls))
+    monkeypatch.setattr("workers.runtime.preparation.load_vllm", lambda device: fake_library(calls))
     pipeline = Pipeline(dataclasses.replace(workload, backend="vllm"))
     assert isinstance(ask(pipeline, linear_recipe([tiny_parents["left"]], (1.0,))), Scored)
     assert calls.names == []

@@ -17,8 +17,9 @@ from tests.workers.merging.extra_cases import common_inputs, expected_of, inputs
 from tests.workers.merging.golden_cases import furthest
 from tests.workers.merging.kernel_contract import draw
 from workers.checkpoints.architecture.configuration import merged_config
+from workers.compatibility.loaded_parents import load_parents
 from workers.errors import MergeError
-from workers.export.merge_to_disk import find_parents, merge_to_disk
+from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.arithmetic.singular_vectors import singular_vectors
 from workers.merging.fast.caches import Caches
 from workers.merging.kernel import Ingredients
@@ -156,7 +157,7 @@ def test_children_in_memory_are_those_on_disk_and_factors_are_made_once(
     tiny_parents: dict[str, Path], tmp_path: Path
 ) -> None:
     recipe = child_of(tiny_parents, 1)
-    layouts, caches = find_parents(recipe), Caches(2**26)
+    layouts, caches = load_parents(recipe), Caches(2**26)
     live = LiveModel(layouts[recipe.tokenizer_owner], caches=caches)
     sources = ResidentParents(layouts).sources
     used = []

@@ -26,7 +26,7 @@ def main() -> None:
     os.dup2(silence, sys.stdout.fileno())  # what libraries print is no answer
     asked = ANSWERS.validate_json(sys.stdin.readline())
     try:
-        from workers.export.rescoring_model import Examiner  # imports torch and the evaluators
+        from workers.export.rescoring.examiner import Examiner  # imports torch and the evaluators
 
         examiner = Examiner(asked)
         line = sys.stdin.readline()

@@ -16,8 +16,8 @@ from typing import Any, Self
 import workers
 from evaluators import Score
 from workers.errors import ExportError
-from workers.export import rescoring_process
-from workers.export.answer_comparison import compare_answers, text_of
+from workers.export.rescoring import examiner_process
+from workers.export.rescoring.answer_comparison import compare_answers, text_of
 from workers.protocol.stored_answers import StoredAnswers
 
 LONGEST = 3600.0  # seconds that it may take
@@ -45,14 +45,14 @@ class Rescoring:
     def __enter__(self) -> Self:
         if self._asked is not None:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
-                [sys.executable, "-P", "-m", rescoring_process.__name__],
+                [sys.executable, "-P", "-m", examiner_process.__name__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the merge
             )
-            self._tell(rescoring_process.ANSWERS.dump_json(self._asked))
+            self._tell(examiner_process.ANSWERS.dump_json(self._asked))
         return self
 
     def __exit__(
