@@ -191,6 +191,7 @@ def test_a_worker_that_is_killed_costs_one_attempt_and_is_replaced(
     assert ray_pool.process_ids != (pid,)
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_get_ready_again_are_given_up_and_say_why(
     ray_pool: RayPool, workload: Workload, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_workers_that_cannot_get_ready_again_are_given_up_and_say_why(
     assert late.failure.code == "no_workers"
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed_when_its_time_is_up(
     ray_pool: RayPool, workload: Workload, recipe: Callable[[int], Recipe]
 ) -> None:

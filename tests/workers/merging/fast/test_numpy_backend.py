@@ -77,6 +77,7 @@ def test_extremes_are_no_exception(extreme: float) -> None:
                 assert torch.equal(plain.view(WORDS[out]), looped.view(WORDS[out]))
 
 
+@pytest.mark.slow
 def test_a_merge_to_disk_is_the_same_before_and_after_the_loops_are_loaded(
     tiny_parents: dict[str, Path], tmp_path: Path
 ) -> None:
