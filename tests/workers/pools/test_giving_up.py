@@ -42,7 +42,7 @@ def stalled(tmp_path: Path) -> Iterator[Benchmark]:
     pipe = folder / "endless.yaml"
     os.mkfifo(pipe)
     yield Benchmark(name="stalled", task="stalled", include_path=str(folder))
-    with suppress(OSError):  # whoever still reads gets to the end
+    with suppress(OSError):  # a reader that is still there gets to the end
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
 
 

@@ -332,7 +332,7 @@ def test_a_script_in_a_name_is_shown_as_text(page: Watched, served: Served) -> N
     assert view.locator("img[src=x]").count() == 0
 
 
-@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/7", "/e/nobody"])
+@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/7", "/e/not-there"])
 def test_nothing_scrolls_sideways_on_a_phone(phone: Watched, finished: PlayedExperiment, path: str) -> None:
     phone.open(path)
 

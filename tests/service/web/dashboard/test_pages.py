@@ -96,7 +96,7 @@ def test_every_page_has_a_twin_in_the_api(
 @pytest.mark.parametrize(
     "path",
     [
-        "/e/nobody",
+        "/e/not-there",
         "/e/0b0acf35-2996-4b32-b2a3-3fbff73678ef",
         "/e/finished/c/9999",
         "/e/finished/c/abc",

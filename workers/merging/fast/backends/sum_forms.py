@@ -84,7 +84,7 @@ def made(form: Form, piece: int, j: int, half: int, index: np.uint32) -> np.floa
         half: Which of two, where two are stored together.
         index: Its number in the tensor.
     """
-    raise NotImplementedError
+    raise NotImplementedError("for compiled code, which takes the function that chosen_by_type names")
 
 
 def _weighted_sum(form, piece, j, half, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001

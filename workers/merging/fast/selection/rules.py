@@ -102,7 +102,7 @@ def selected(
         index: Its number in the tensor.
         delta: The entry.
     """
-    raise NotImplementedError
+    raise NotImplementedError("for compiled code, which takes the function that chosen_by_type names")
 
 
 def _at_least(rule, piece, k, j, half, index, delta):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001
