@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from rich.table import Table
 
-from service.cli.connection import JsonOption, NameArgument, Place, finds_experiments
+from service.cli.connection import (
+    CandidateArgument,
+    JsonOption,
+    NameArgument,
+    Place,
+    finds_experiments,
+    numbered,
+)
 from service.cli.reaching import connect
 from service.cli.terminal.output import clean, data_console, note, say_json
 from service.cli.terminal.tables import with_error
@@ -17,14 +21,11 @@ from service.reports.search_views import ArchiveView, LineageView
 
 @finds_experiments
 def lineage(
-    name: NameArgument,
-    place: Place,
-    number: Annotated[int, typer.Argument(min=0, metavar="N", help="The candidate's number.")],
-    as_json: JsonOption = False,
+    name: NameArgument, candidate: CandidateArgument, place: Place, as_json: JsonOption = False
 ) -> None:
     """Show all ancestors of a candidate, and how each was made."""
     with connect(place) as client:
-        view = client.lineage(name, number)
+        view = client.lineage(name, numbered(client, name, candidate))
     if as_json:
         say_json(view)
         return

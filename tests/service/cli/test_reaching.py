@@ -64,6 +64,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
         (("examination", "small"), "winner:"),
         (("recipe", "small", "winner"), "merge_method"),
         (("lineage", "small", "7"), "7"),
+        (("lineage", "small", "winner"), "CANDIDATE"),
     ],
 )
 def test_commands_that_look_open_the_home_where_no_service_runs(
