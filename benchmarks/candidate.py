@@ -21,8 +21,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from benchmarks.peers import PeerProcess, PeerUnavailableError, peer_python
-from benchmarks.report import Samples, interleaved, print_result, print_table
+from benchmarks.measuring.report import Samples, interleaved, print_result, print_table
+from benchmarks.peers.environments import PeerProcess, PeerUnavailableError, peer_python
 from evomerge import Client
 from examples.demo import DemoOptions, make_parents, submit, watch
 from examples.service_process import start_service
@@ -128,7 +128,7 @@ def against_mergekit(text: str, repeats: int) -> tuple[Samples, Samples]:
         written = Path(folder) / "recipe.yml"
         written.write_text(without_tokenizer(text))
         request = {"recipe": str(written), "out": f"{folder}/merged"}
-        script = Path(__file__).parent / "mergekit_peer.py"
+        script = Path(__file__).parent / "peers" / "mergekit_peer.py"
         with PeerProcess(peer_python("mergekit", MERGEKIT), script) as peer:
             ours()
             peer.ask(request)

@@ -23,9 +23,9 @@ from typing import Any
 import psutil
 from fastapi.testclient import TestClient
 
-from benchmarks.browser import find_browser
-from benchmarks.long_history import write_history
-from benchmarks.report import Record, print_result, print_table
+from benchmarks.measuring.browser import find_browser
+from benchmarks.measuring.long_history import write_history
+from benchmarks.measuring.report import Record, print_result, print_table
 from service.background.duties import NO_DUTIES
 from service.cli.installation.server import embedded_server
 from service.settings import Settings

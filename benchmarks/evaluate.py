@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks.evaluate_overhead import second_candidate
 from benchmarks.evaluate_problems import SEVEN_BILLION, SMALL, Questions, Shape, make_network, make_tokenizer
-from benchmarks.report import Samples, print_result, print_table, timed
+from benchmarks.measuring.report import Samples, print_result, print_table, timed
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.lm_eval.model import EvomergeLM
 

@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring.report import print_table
 from benchmarks.miniatures.experts import Experts
-from benchmarks.report import print_table
 from evaluators import ItemIndices, ItemSet, Score
 from evaluators.scores import mean_score
 from search_spaces import Recipe

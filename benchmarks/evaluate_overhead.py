@@ -25,7 +25,7 @@ from lm_eval.tasks import TaskManager
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks.evaluate_problems import Questions
-from benchmarks.report import Samples, interleaved, timed
+from benchmarks.measuring.report import Samples, interleaved, timed
 from evaluators.benchmark import Benchmark
 from evaluators.inference.shared_prefixes.passes import Pass
 from evaluators.lm_eval.harness import Harness

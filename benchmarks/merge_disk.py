@@ -11,8 +11,9 @@ from time import perf_counter
 
 from safetensors.torch import load_file
 
+from benchmarks.measuring.report import Samples, interleaved, print_table
 from benchmarks.merge_models import Case, recipe_text
-from benchmarks.mergekit_client import (
+from benchmarks.peers.mergekit_client import (
     Command,
     Mergekit,
     base_weights,
@@ -20,7 +21,6 @@ from benchmarks.mergekit_client import (
     mergekit_python,
     run_command,
 )
-from benchmarks.report import Samples, interleaved, print_table
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.export.merge_to_disk import merge_to_disk
 from workers.protocol.messages import ExportOrder

@@ -18,8 +18,8 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from benchmarks.measuring.report import Samples, print_table
 from benchmarks.merge_models import CASES, MODELS, SEVEN_BILLION, Case, Size, recipe_text, write_description
-from benchmarks.report import Samples, print_table
 from search_spaces import Parent
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.checkpoints.architecture.configuration import merged_config

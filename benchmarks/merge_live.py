@@ -11,9 +11,9 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from benchmarks.measuring.report import Samples, print_table
 from benchmarks.merge_models import Case, recipe_text
-from benchmarks.mergekit_client import Mergekit, base_weights, check_alike
-from benchmarks.report import Samples, print_table
+from benchmarks.peers.mergekit_client import Mergekit, base_weights, check_alike
 from search_spaces import Parent, Recipe
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from workers.checkpoints.architecture.configuration import merged_config

@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.report import print_result
+from benchmarks.measuring.report import print_result
 from benchmarks.search_costs import measure, print_rows
-from benchmarks.search_demo import (
+from benchmarks.searching.demo import (
     QUICK,
     DemoSize,
     measure_demo,
@@ -24,8 +24,8 @@ from benchmarks.search_demo import (
     ratios,
     spreads,
 )
-from benchmarks.search_miniatures import CLAIMS, measure_miniatures, print_miniatures
-from benchmarks.search_plots import demo_figures, write_bars, write_figures
+from benchmarks.searching.miniatures import CLAIMS, measure_miniatures, print_miniatures
+from benchmarks.searching.plots import demo_figures, write_bars, write_figures
 
 RESULTS = Path(__file__).parent / "results"
 LIMITS: Mapping[str, object] = {

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import Record, print_result, print_table
+from benchmarks.measuring.report import Record, print_result, print_table
 from search_spaces.genome import Axis, Real, Variable
 from service.optimizers import (
     OPTIMIZERS,

@@ -24,7 +24,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import print_result, print_table
+from benchmarks.measuring.report import print_result, print_table
 from search_spaces.genome import Real
 from service.optimizers import Evaluation, Optimizer, OptimizerSetup, optimizer_named
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 500
 MOST_MODULES = 15
-CATALOGUES = {"benchmarks", "service/optimizers", "workers/merging/methods"}  # one entry per module
+CATALOGUES = {"service/optimizers", "workers/merging/methods"}  # one entry per module
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
 PACKAGES = (
     "evomerge", "search_spaces", "evaluators", "workers", "service", "migrations", "benchmarks", "examples"

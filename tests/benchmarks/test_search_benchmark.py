@@ -9,10 +9,10 @@ import pytest
 from benchmarks.miniatures.networks import BLOCKS
 from benchmarks.miniatures.specialists import Specialists
 from benchmarks.miniatures.stacking import LayerAverages, Stacking
-from benchmarks.search_contestants import Told
-from benchmarks.search_demo import Course, Step, ratios
-from benchmarks.search_miniatures import Claim, MiniatureResult
-from benchmarks.search_problem import Problem
+from benchmarks.searching.contestants import Told
+from benchmarks.searching.demo import Course, Step, ratios
+from benchmarks.searching.miniatures import Claim, MiniatureResult
+from benchmarks.searching.problem import Problem
 from examples.language_and_arithmetic import DemoFiles
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.optimizers import AUTO

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.browser import find_browser
+from benchmarks.measuring.browser import find_browser
 from service.store.database import Database
 from tests.service.running import serving, settings_in
 from tests.service.scripted_workforce import ScriptedWorkforce

@@ -1,6 +1,6 @@
 """Runs inside mergenetic's environment: its searcher with pymoo's genetic algorithm, once per seed.
 
-    python search_mergenetic.py ORDER.json
+    python mergenetic_search.py ORDER.json
 
 Writes one JSON object per evaluation.  What is changed from outside: models are loaded by lm-eval's own
 class for transformers where mergenetic wants vLLM on a GPU; merges may use the memory; and lm-eval's

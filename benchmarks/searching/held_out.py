@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.search_problem import WEIGHTS, Problem, spec_of
+from benchmarks.searching.problem import WEIGHTS, Problem, spec_of
 from search_spaces import Recipe
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.specification.spec_check import check_spec

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks.merge_models import Case
-from benchmarks.peers import PeerProcess, peer_python
+from benchmarks.peers.environments import PeerProcess, peer_python
 
 VERSION = "0.1.5"
 PACKAGES = (f"mergekit=={VERSION}",)
@@ -106,7 +106,7 @@ def run_command(command: Sequence[str]) -> Command:
     Raises:
         RuntimeError: It failed.
     """
-    script = Path(__file__).parent / "measured_command.py"
+    script = Path(__file__).parent.parent / "measuring" / "measured_command.py"
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(script), *command], capture_output=True, text=True, check=True
     )

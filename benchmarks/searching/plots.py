@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
-from benchmarks.search_demo import Course
-from benchmarks.search_miniatures import MiniatureResult
+from benchmarks.searching.demo import Course
+from benchmarks.searching.miniatures import MiniatureResult
 
 _POINTS = 200
 

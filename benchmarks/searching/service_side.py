@@ -1,6 +1,6 @@
 """Our side of the search benchmark, in a process of its own: the service's loop, SQLite, one worker.
 
-    python -m benchmarks.search_service ORDER.json
+    python -m benchmarks.searching.service_side ORDER.json
 
 Writes one JSON object per evaluation, baselines included.  Every experiment gets a database of its own,
 so that no score of an earlier one is used again.

@@ -1,6 +1,6 @@
 """Runs inside mergekit's environment: `mergekit-evolve` on a machine without a GPU, once per seed.
 
-    python search_mergekit_evolve.py CONFIG STORAGE TASKS EVALUATIONS WORKERS SEED [SEED ...]
+    python mergekit_evolve_search.py CONFIG STORAGE TASKS EVALUATIONS WORKERS SEED [SEED ...]
 
 Writes one JSON object per evaluation.  What is changed from outside, so that it runs here at all: vLLM's
 class is only named, not there; `torch.cpu` gets an `empty_cache`; lm-eval is told that the device is the

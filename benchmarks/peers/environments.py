@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
-CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
+ENVIRONMENTS = Path(__file__).parents[2] / ".bench"
+CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 
 
 class PeerUnavailableError(RuntimeError):

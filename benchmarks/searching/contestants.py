@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
 
-from benchmarks.peers import CONSTRAINTS, PeerUnavailableError, peer_python
-from benchmarks.search_problem import (
+from benchmarks.peers.environments import CONSTRAINTS, PeerUnavailableError, peer_python
+from benchmarks.searching.problem import (
     WEIGHTS,
     Problem,
     Trial,
@@ -22,7 +22,7 @@ from benchmarks.search_problem import (
     write_for_mergenetic,
 )
 
-HERE = Path(__file__).parent
+PEERS = Path(__file__).parent.parent / "peers"
 OFFLINE = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -95,7 +95,7 @@ def run_ours(
         ]
         order = problem.folder / f"ours-{share}.json"
         order.write_text(json.dumps({"specs": specs, "weights": dict(WEIGHTS)}))
-        command = [sys.executable, "-m", "benchmarks.search_service", str(order)]
+        command = [sys.executable, "-m", "benchmarks.searching.service_side", str(order)]
         _note(_lines(command, problem, f"ours-{share}"), list(told.values()))
 
     with ThreadPoolExecutor(workers) as pool:
@@ -111,7 +111,7 @@ def run_evolve(problem: Problem, seeds: Sequence[int], budget: int, workers: int
         folder = problem.folder / "mergekit-evolve"
         config = write_evolve_config(problem, folder)
         arguments = [config, folder / "storage", problem.files.tasks, budget, workers, *seeds]
-        command = [str(python), str(HERE / "search_mergekit_evolve.py"), *map(str, arguments)]
+        command = [str(python), str(PEERS / "mergekit_evolve_search.py"), *map(str, arguments)]
         _note(_lines(command, problem, told.name), [told])
     except PeerUnavailableError as error:
         told.absent = str(error)
@@ -128,7 +128,7 @@ def run_mergenetic(problem: Problem, seeds: Sequence[int], budget: int, workers:
         order |= {"seeds": [seed], "evaluations": budget, "population": POPULATION, "folder": str(folder)}
         path = folder / "order.json"
         path.write_text(json.dumps(order))
-        command = [str(python), str(HERE / "search_mergenetic.py"), str(path)]
+        command = [str(python), str(PEERS / "mergenetic_search.py"), str(path)]
         _note(_lines(command, problem, f"mergenetic-{seed}"), [told])
 
     try:

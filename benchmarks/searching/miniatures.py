@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 import torch
 
+from benchmarks.measuring.report import print_table
 from benchmarks.miniatures.problem import Engine, Miniature, search
 from benchmarks.miniatures.specialists import Origin, Specialists
 from benchmarks.miniatures.stacking import LayerAverages, Stacking
-from benchmarks.report import print_table
 from service.optimizers import MeasureAxis
 
 Scores = dict[str, float]

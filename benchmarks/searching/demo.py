@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.report import print_table
-from benchmarks.search_contestants import Told, run_evolve, run_mergenetic, run_ours
-from benchmarks.search_held_out import HeldOut
-from benchmarks.search_problem import Problem, make_problem
+from benchmarks.measuring.report import print_table
+from benchmarks.searching.contestants import Told, run_evolve, run_mergenetic, run_ours
+from benchmarks.searching.held_out import HeldOut
+from benchmarks.searching.problem import Problem, make_problem
 from service.optimizers import AUTO
 
 TARGETS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70)

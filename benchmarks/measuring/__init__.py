@@ -1,0 +1,1 @@
+"""How things are measured and told: clocks, tables, instruction sets, long histories."""

@@ -1,0 +1,1 @@
+"""Peers: environments of their own, and the processes that run them."""

@@ -1,0 +1,1 @@
+"""Both sides of the search benchmark: problems, contestants, runs, pictures."""
