@@ -60,12 +60,6 @@ except CheckpointError as error:
 
 
 @pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as server:
-        yield server
-
-
-@pytest.fixture
 def export_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "winner"
     folder.mkdir()

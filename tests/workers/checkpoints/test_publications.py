@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,6 @@ from workers.checkpoints.hub.published import published
 from workers.protocol.publications import PublicationInquiry
 print("PUBLISHED", json.dumps(asdict(published(PublicationInquiry(sys.argv[1])))))
 """
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture
