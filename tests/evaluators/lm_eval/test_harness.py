@@ -455,7 +455,10 @@ def test_answers_that_ran_out_of_room_or_held_nothing_are_counted(
 
 
 def test_sampled_answers_are_put_together_from_parts(network: Any, tokenizer: Any, tmp_path: Path) -> None:
-    drawn = {**GENERATION, "generation_kwargs": {"until": ["w7"], "do_sample": True, "temperature": 0.7}}
+    drawn = {
+        **GENERATION,
+        "generation_kwargs": {"until": ["w7"], "max_gen_toks": 6, "do_sample": True, "temperature": 0.7},
+    }
     write_task(tmp_path, "says", three_splits(), **drawn)
     harness = Harness([benchmark(tmp_path, "says")])
     assert harness.item_sets("search")[0].additive
