@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -29,6 +30,7 @@ from service.search.plan import Baseline
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
 from service.specification.lm_eval_names import in_users_words, with_own_names
+from service.specification.objective_pointers import objectives_pointer
 from service.specification.planning import ExperimentFacts, build_pool, build_space_for
 from service.specification.reading import (
     average_of,
@@ -38,6 +40,11 @@ from service.specification.reading import (
     read_part,
     read_spec,
     with_absolute_paths,
+)
+from service.specification.searched_templates import (
+    idle_templates,
+    searched_templates,
+    with_searched_templates,
 )
 from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
@@ -104,8 +111,9 @@ def check_spec(
     """
     written, raw = raw, with_absolute_paths(with_own_names(raw))
     raw, no_winner = _with_winner(raw, winner_of)
+    raw, no_templates = with_searched_templates(raw)
     spec, mistakes = read_spec(raw)
-    mistakes += no_winner
+    mistakes += [*no_winner, *no_templates]
     check = _Check(raw, mistakes)
     check.parents()
     check.space()
@@ -139,6 +147,7 @@ class _Check:
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     merged: Recipe | None = None
+    templates: tuple[Parent, ...] = ()  # that the search chooses from
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -209,6 +218,7 @@ class _Check:
             try:
                 space = build_space(options, self.pool)
                 self.variables = space.variables
+                self.templates = searched_templates(options, self.layouts)
                 self._foldable(options)
                 self._decoded(space)
                 self._prepared(space)
@@ -283,7 +293,7 @@ class _Check:
         if not objectives:
             return
         parents = () if self.merged is None else tuple(self.layouts)
-        inquiry = BenchmarkInquiry(asked, merged=self.merged, parents=parents)
+        inquiry = BenchmarkInquiry(asked, self.merged, parents, templates=self.templates)
         try:
             report = workforce.run_job(inquiry)
         except WorkerError as error:
@@ -293,25 +303,13 @@ class _Check:
             objectives, report.entries if isinstance(report, BenchmarkReport) else (), strict=True
         ):
             if isinstance(entry, BenchmarkProblem):
-                pointer = self._objectives_pointer(i, entry.field)
+                pointer = objectives_pointer(self.raw, i, entry.field)
                 remedy = entry.remedy.replace("include_path", "tasks_path")  # as specs call it
                 self.mistakes.append(Mistake(pointer, entry.code, entry.detail, remedy))
             else:
                 self.entries.append(entry)
                 self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
-
-    def _objectives_pointer(self, place: int, field: str) -> str:
-        """Returns where an objective's field stands: what it leaves to the experiment stands there."""
-        if field == "include_path":
-            return "/tasks_path"
-        parts = field.split(".")
-        chat = in_full(self.raw["objectives"][place].get("chat"))
-        if parts[0] == "chat" and not (isinstance(chat, dict) and parts[-1] in (*chat, "chat")):
-            return pointer_to(*parts) if "chat" in self.raw else pointer_to("objectives", place)
-        own, shared = (part.get("generation") or () for part in (self.raw["objectives"][place], self.raw))
-        if parts[0] == "generation" and parts[-1] not in own:
-            return pointer_to(*parts) if parts[-1] in shared else pointer_to("objectives", place)
-        return pointer_to("objectives", place, *parts)
+        self.mistakes += idle_templates(self.templates, self.entries)
 
     def recipes(self) -> None:
         """Reads the user's own recipes, and whether the parents can cook them."""
@@ -404,7 +402,9 @@ class _Check:
         facts = ExperimentFacts(
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
-            objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
+            objectives=tuple(
+                map(partial(_objective_view, templates=self.templates), spec.objectives, self.entries)
+            ),
             parameters=_sizes(layout)[0],
             layer_parameters=_sizes(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
@@ -449,7 +449,9 @@ def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Itera
         )
 
 
-def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveFacts:
+def _objective_view(
+    objective: Objective, entry: BenchmarkFacts, templates: Sequence[Parent]
+) -> ObjectiveFacts:
     return ObjectiveFacts(
         name=objective.label,
         task=objective.task or objective.kind,
@@ -460,6 +462,7 @@ def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveFac
         overlap=entry.overlap,
         warnings=entry.warnings,
         prompts=dict(entry.prompts),
+        templates=tuple(map(str, templates)),
     )
 
 
