@@ -187,7 +187,7 @@ def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tm
     assert page.complaints == []
 
 
-def test_a_refused_wish_is_explained(page: Watched, served: Served, running: PlayedExperiment) -> None:
+def test_a_refused_request_is_explained(page: Watched, served: Served, running: PlayedExperiment) -> None:
     view = page.open(f"/e/{running.id}")
     refusal = {"status": 409, "detail": "it has ended; it cannot be paused"}
     view.route("**/pause", lambda route: route.fulfill(status=409, json=refusal))
@@ -337,7 +337,7 @@ def test_nothing_scrolls_sideways_on_a_phone(phone: Watched, finished: PlayedExp
     phone.open(path)
 
     assert phone.width_of_content() == 360
-    phone.complaints = [text for text in phone.complaints if "404" not in text]  # of /e/nobody itself
+    phone.complaints = [text for text in phone.complaints if "404" not in text]  # of /e/unknown itself
 
 
 def background(page: Page) -> str:

@@ -204,7 +204,7 @@ def test_figures_are_plotly_json_in_the_theme_asked_for(
 
 
 def test_figures_of_nothing_are_problems(client: httpx.Client) -> None:
-    answer = client.get("/e/nobody/figures/front.json")
+    answer = client.get("/e/unknown/figures/front.json")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
