@@ -10,11 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
-from math import prod
 from typing import Any
 
 from evaluators import BenchmarkFacts
-from search_spaces import Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
+from search_spaces import Eyes, Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
@@ -23,15 +22,22 @@ from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.experiment.chat_options import ChatOptions, in_full
 from service.experiment.generation_options import GenerationOptions
-from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.search.plan import Baseline
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
-from service.specification.lm_eval_names import in_users_words, with_own_names
-from service.specification.objective_pointers import objectives_pointer
-from service.specification.planning import ExperimentFacts, build_pool, build_space_for
+from service.specification.eyes import look
+from service.specification.objectives.found import objective_facts, too_few
+from service.specification.objectives.lm_eval_names import in_users_words, with_own_names
+from service.specification.objectives.pointers import objectives_pointer
+from service.specification.objectives.searched_templates import (
+    idle_templates,
+    searched_templates,
+    with_searched_templates,
+)
+from service.specification.objectives.task_folders import task_folders
+from service.specification.planning import ExperimentFacts, build_pool, build_space_for, with_eyes
 from service.specification.reading import (
     average_of,
     from_space_error,
@@ -41,16 +47,9 @@ from service.specification.reading import (
     read_spec,
     with_absolute_paths,
 )
-from service.specification.searched_templates import (
-    idle_templates,
-    searched_templates,
-    with_searched_templates,
-)
-from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub.parent_files import inspect_parent
-from workers.checkpoints.inspection import compare_layouts
-from workers.checkpoints.layout import Layout
+from workers.checkpoints.layout import Layout, parameter_counts
 from workers.compatibility.checks import unprepared
 from workers.compatibility.parent_concerns import Concerns, concerns_of
 from workers.errors import WorkerError
@@ -59,7 +58,6 @@ from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, Benchm
 
 MANY_LAYERS = 1000  # taken as the parents' depth where no parent can be looked at
 FEW_ITEMS = 30
-FEWEST_SEARCH_ITEMS = 50  # fewer need a word: their scores are mostly luck
 FEW_CANDIDATES_PER_GENE = 5
 MUCH_OVERLAP = 0.05  # share of test items
 
@@ -148,6 +146,7 @@ class _Check:
     pool: ParentPool | None = None
     merged: Recipe | None = None
     templates: tuple[Parent, ...] = ()  # that the search chooses from
+    eyes: Eyes | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -178,18 +177,26 @@ class _Check:
                 remedy = "correct the path, or the folder's permissions"
                 self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", remedy))
         pointers = {str(parent): pointer for parent, pointer in named.items()}
-        mismatches = compare_layouts(list(self.layouts.values()))
+        given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
+        base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
+        mixed = tuple(parent for parent in named if parent != base)
+        seen = look(self.layouts, self.raw.get("vision"), base or next(iter(mixed), None))
+        self.eyes, mismatches = seen.eyes, seen.mismatches
+        self.warnings += seen.told
+        self.mistakes += seen.mistakes if len(named) == len(self.layouts) else ()
         for mismatch in mismatches:
             self.mistakes.append(_from_worker_error(mismatch, pointers.get(mismatch.field, "/parents")))
         if not mismatches:
             self._concerns(pointers)
-        given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
-        base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
-        layout = next(iter(self.layouts.values()), None)
-        mixed = tuple(parent for parent in named if parent != base)
+        layout = self._shaping()
         if mixed:
             shape = (layout.layers, layout.layer_prefix) if layout else (MANY_LAYERS, "model.layers.")
-            self.pool = ParentPool(mixed, base, *shape, *(_sizes(layout) if layout else ()))
+            self.pool = ParentPool(mixed, base, *shape, *(parameter_counts(layout) if layout else ()))
+
+    def _shaping(self) -> Layout | None:
+        """Returns the checkpoint whose tensors' names merged models have."""
+        first = next(iter(self.layouts.values()), None)
+        return first if self.eyes is None else self.layouts[self.eyes.owner]
 
     def _concerns(self, pointers: Mapping[str, str]) -> None:
         """Finds out in what else than tensors and tokens the parents differ."""
@@ -216,7 +223,7 @@ class _Check:
             if options is None:
                 return
             try:
-                space = build_space(options, self.pool)
+                space = with_eyes(build_space(options, self.pool), self.eyes)
                 self.variables = space.variables
                 self.templates = searched_templates(options, self.layouts)
                 self._foldable(options)
@@ -266,7 +273,7 @@ class _Check:
         """Checks that what is searched with scales can be exported."""
         stacking = getattr(options, "stacking", options)
         pointer = "/space/scales" if stacking is options else "/space/stacking/scales"
-        layout = next(iter(self.layouts.values()), None)
+        layout = self._shaping()
         if layout is not None and getattr(stacking, "scales", False):
             try:
                 rule_for(layout.architecture)
@@ -308,7 +315,7 @@ class _Check:
                 self.mistakes.append(Mistake(pointer, entry.code, entry.detail, remedy))
             else:
                 self.entries.append(entry)
-                self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
+                self.mistakes += too_few(entry, objectives[i], pointer_to("objectives", i))
         self.mistakes += idle_templates(self.templates, self.entries)
 
     def recipes(self) -> None:
@@ -388,10 +395,10 @@ class _Check:
         self, spec: ExperimentSpec, kinship: tuple[tuple[float, ...], ...] | None = None
     ) -> dict[str, Any]:
         """Returns what is stored beside a spec without mistakes."""
-        layout = next(iter(self.layouts.values()))
+        layout = self._shaping() or next(iter(self.layouts.values()))
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
         taken_over = [Baseline(each.label, each.recipe) for each in self.taken_over]
-        planned = baselines_for(spec, build_pool(spec, shape), taken_over)
+        planned = baselines_for(spec, build_pool(spec, shape), taken_over, self.eyes)
         chosen = choose_algorithm(
             spec.optimizer.algorithm,
             self.variables,
@@ -399,17 +406,17 @@ class _Check:
             measures=len(spec.measures),
             budget=spec.budget.candidates,
         )
+        view = partial(objective_facts, templates=self.templates)
         facts = ExperimentFacts(
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
-            objectives=tuple(
-                map(partial(_objective_view, templates=self.templates), spec.objectives, self.entries)
-            ),
-            parameters=_sizes(layout)[0],
-            layer_parameters=_sizes(layout)[1],
+            objectives=tuple(map(view, spec.objectives, self.entries)),
+            parameters=parameter_counts(layout)[0],
+            layer_parameters=parameter_counts(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
             baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe, kind=b.kind) for b in planned),
             kinship=kinship,
+            eyes=self.eyes,
             **shape,
         )
         return facts.model_dump(mode="json")
@@ -426,44 +433,6 @@ def _with_winner(raw: Mapping[str, Any], winner_of: WinnerOf) -> tuple[dict[str,
         remedy = "name an experiment of this server that has succeeded, or give a recipe's YAML"
         mistake = Mistake("/space/winner", error.code, error.detail, remedy)
         return content | {"space": space | {"winner": average_of(raw.get("parents"))}}, [mistake]
-
-
-def _sizes(layout: Layout) -> tuple[int, int]:
-    """Returns how many parameters a checkpoint has, and how many one of its layers."""
-    inside = sum(prod(e.shape) for name, e in layout.tensors.items() if layout.layer_of(name) is not None)
-    return sum(prod(entry.shape) for entry in layout.tensors.values()), inside // max(layout.layers, 1)
-
-
-def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:
-    """Yields a mistake where the search would see few items, and the spec does not allow that."""
-    items = entry.items["search"]
-    if objective.kind in ("depth", "parameters"):  # one number that is no sample of anything
-        return
-    if items < FEWEST_SEARCH_ITEMS and not objective.allow_few_items:
-        error = 0.5 / items**0.5
-        yield Mistake(
-            pointer,
-            "too_few_items",
-            f"{entry.name} would be searched on {items} items, where 0.5 correct is known to ±{error:.2f}",
-            f"give the search {FEWEST_SEARCH_ITEMS} items or more, or set allow_few_items: true",
-        )
-
-
-def _objective_view(
-    objective: Objective, entry: BenchmarkFacts, templates: Sequence[Parent]
-) -> ObjectiveFacts:
-    return ObjectiveFacts(
-        name=objective.label,
-        task=objective.task or objective.kind,
-        metric=entry.metrics[0],
-        higher_is_better=entry.higher_is_better,
-        weight=objective.weight,
-        items=entry.items,
-        overlap=entry.overlap,
-        warnings=entry.warnings,
-        prompts=dict(entry.prompts),
-        templates=tuple(map(str, templates)),
-    )
 
 
 def _from_worker_error(error: WorkerError, pointer: str) -> Mistake:
