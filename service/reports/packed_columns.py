@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.experiment.objectives import ObjectiveFacts
 from service.reports.score_columns import ScoreColumns
-from service.store.origins import Origin
+from service.store.columns import Origin
 
 MOST_ROWS = 50_000
 MOST_RANKED = 5_000

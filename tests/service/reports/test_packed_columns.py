@@ -12,7 +12,7 @@ from service.experiment.candidate import CandidateKind
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.reports.packed_columns import packed
 from service.reports.score_columns import ScoreColumns
-from service.store.origins import Origin
+from service.store.columns import Origin
 
 ITEMS: dict[Split, int] = {"search": 10, "selection": 10, "test": 10}
 OBJECTIVES = Objectives(

@@ -21,9 +21,8 @@ from service.reports.inside.recipe_parts import told_parameter
 from service.reports.packed_columns import packed
 from service.reports.recipe_words import in_few_words
 from service.reports.score_columns import ScoreColumns
-from service.store.columns import changes_since
+from service.store.columns import changes_since, origins
 from service.store.models import ExperimentRow
-from service.store.origins import origins
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from service.web.dashboard.formats import is_share, short_model
