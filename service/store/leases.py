@@ -61,11 +61,12 @@ def prove_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
 
 
 def next_experiment(session: Session, owner: str) -> ExperimentRow | None:
-    """Returns the oldest experiment that needs a controller and has none."""
+    """Returns the experiment of highest priority, or else the oldest, that no controller has."""
+    priority = func.coalesce(ExperimentRow.spec["priority"].as_float(), 1.0)
     return session.scalar(
         select(ExperimentRow)
         .where(ExperimentRow.status.in_(UNDER_WAY), _is_free(ExperimentRow, owner))
-        .order_by(ExperimentRow.id)
+        .order_by(priority.desc(), ExperimentRow.id)
         .limit(1)
     )
 
