@@ -50,19 +50,20 @@ class Runner(PollingThread):
         if claimed is None:
             return False
         key, epoch = claimed
+        force = self.workforce.for_experiment()
         try:
-            with self._kept(key, epoch) as lease:
-                self._run_safely(key, epoch, lease)
+            with self._kept(key, epoch, force) as lease:
+                self._run_safely(key, epoch, lease, force)
         finally:
             self._places.give_back()
         return True
 
-    def _kept(self, key: UUID, epoch: int) -> LeaseKeeper:
+    def _kept(self, key: UUID, epoch: int, force: Workforce) -> LeaseKeeper:
         seconds = self.settings.lease_seconds
 
         def renew() -> None:
             with self.database.session() as session:
-                renew_lease(session, key, epoch, seconds=seconds)
+                renew_lease(session, key, epoch, seconds=seconds, workers=force.held)
 
         def release() -> None:
             with self.database.session() as session:
@@ -84,13 +85,12 @@ class Runner(PollingThread):
                 Repository(session).move(row, _S.RUNNING)
             return row.id, epoch
 
-    def _run_safely(self, key: UUID, epoch: int, lease: LeaseKeeper) -> None:
+    def _run_safely(self, key: UUID, epoch: int, lease: LeaseKeeper, force: Workforce) -> None:
         """Runs an experiment; every error ends in a sentence that people can read."""
         log = logger.bind(experiment=str(key))
         journal = DatabaseJournal(
             self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner, held=lease.is_held
         )
-        force = self.workforce.for_experiment()
         journal.trouble = lambda: force.trouble
         run = ExperimentRun(journal, force, self.settings)
         try:

@@ -90,6 +90,9 @@ def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int)
         "winner": _winner(repository, row),
         "failure": failure_view(row.failure),
         "may": verbs_of(row.status, scored=progress.counts.get(CandidateStatus.SCORED, 0) > 0),
+        "controller": row.lease_owner.rpartition(":")[0] if row.lease_owner is not None else None,
+        "workers": row.workers,
+        "priority": row.spec.get("priority", 1.0),
     }
 
 
