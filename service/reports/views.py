@@ -196,7 +196,7 @@ class ExperimentView(View):
 
     Attributes:
         controller: Host and process id of the controller that runs it; None while none does.
-        workers: How many it had a few seconds ago; None while no controller runs it, or before its first look.
+        workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
         priority: Its share of the workers beside others'.
     """
 

@@ -15,7 +15,8 @@ A_GPU = Amount(1, gpus=1)
 
 
 def claim(key: int, wanted: int = 99, **fields: Any) -> Claim[int]:
-    return Claim(key, **({"each": A_GPU, "wanted": wanted, "maximum": 99} | fields))
+    given: dict[str, Any] = {"each": A_GPU, "wanted": wanted, "maximum": 99} | fields
+    return Claim(key, **given)
 
 
 def shares(*claims: Claim[int], capacity: Amount = EIGHT_GPUS) -> list[int]:
