@@ -50,6 +50,10 @@ def status(database: Database, row: ExperimentRow) -> ExperimentStatus:
     return reload(database, row).status
 
 
+def running(database: Database, rows: list[ExperimentRow]) -> int:
+    return [status(database, row) for row in rows].count(_S.RUNNING)
+
+
 def test_what_an_experiment_finds_does_not_depend_on_who_else_runs(
     database: Database, parents: dict[str, Any]
 ) -> None:
@@ -75,13 +79,9 @@ def test_as_many_run_at_once_as_there_are_workers_or_settings_allow(
     settings = SETTINGS.model_copy(update={"max_experiments": limit})
     runners = Runners(sqlite_database, pool_of(cluster), settings)
     runners.start()
-    started = time.monotonic()
-    while len([r for r in rows if status(sqlite_database, r) is _S.RUNNING]) < at_once:
-        cluster.finish(3)
-        assert time.monotonic() < started + 60
-        time.sleep(0.01)
+    wait_for(lambda: running(sqlite_database, rows) >= at_once)
     time.sleep(0.7)  # another look, in vain
-    assert [status(sqlite_database, row) for row in rows].count(_S.RUNNING) == at_once
+    assert running(sqlite_database, rows) == at_once
     runners.stop()
     assert [reload(sqlite_database, row).lease_owner for row in rows] == [None] * 4
 
@@ -95,7 +95,10 @@ def test_a_controller_goes_on_with_all_that_another_ran_at_once(
     first = SimulatedCluster(cpus=2)
     runners = Runners(database, pool_of(first), SETTINGS)
     runners.start()
-    wait_for(lambda: _step(first) and all(status(database, row) is _S.RUNNING for row in rows))
+    wait_for(lambda: running(database, rows) == 2)
+    for _ in range(6):
+        first.finish(2)
+        time.sleep(0.05)
     runners.stop()
     following = Runners(database, pool_of(quick(cpus=2)), SETTINGS)
     following.start()
@@ -103,11 +106,6 @@ def test_a_controller_goes_on_with_all_that_another_ran_at_once(
     following.stop()
     for row in rows:
         assert final_state(database, row) == final_state(database, undisturbed)
-
-
-def _step(cluster: SimulatedCluster) -> bool:
-    cluster.finish(1)
-    return True
 
 
 def test_higher_priority_begins_first_and_then_the_older_one(database: Database) -> None:
