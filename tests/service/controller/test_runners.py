@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measuring.simulated_cluster import SimulatedCluster, connection_to
 from service.controller.runner import Runner
 from service.controller.runners import Runners
 from service.experiment.status import ExperimentStatus
@@ -17,7 +18,6 @@ from service.store.database import Database
 from service.store.leases import next_experiment
 from service.store.models import ExperimentRow
 from tests.service.small_experiments import add_experiment, final_state, reload
-from tests.workers.pools.simulated_cluster import SimulatedCluster, connection_to
 from workers.pools.ray_pool import RayPool
 
 SETTINGS = Settings(lease_seconds=600.0)

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from benchmarks.measuring.simulated_cluster import SimulatedCluster, connection_to
 from evaluators import Benchmark
 from search_spaces import Recipe
-from tests.workers.pools.simulated_cluster import SimulatedCluster, connection_to
 from tests.workers.recipes import linear_recipe
 from workers.errors import PreparationError, WorkInterruptedError
 from workers.pools.ray_pool import RayPool

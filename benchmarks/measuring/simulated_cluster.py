@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -86,19 +86,30 @@ class SimulatedCluster(Cluster):
                 deed.until = 0.0
             self._changed.notify_all()
 
-    def start(self, name: str, *, threads: int, **_: Any) -> RemoteWorker:
+    def start(
+        self,
+        name: str,
+        *,
+        cpus: float,  # noqa: ARG002 - the pool's arithmetic is what is looked at
+        gpus: float,  # noqa: ARG002
+        threads: int,
+        environment: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> RemoteWorker:
         """Starts a worker."""
         worker = SimulatedWorker(name, threads)
         self.workers.append(worker)
         return RemoteWorker(name, worker)
 
-    def call(self, worker: RemoteWorker, method: str, argument: Any) -> Call:
+    def call(self, worker: RemoteWorker, method: str, argument: object) -> Call:  # noqa: ARG002
         """Has a worker get ready, or score."""
-        seconds = self.ready_seconds if method == "prepare" else self.work_seconds(argument)
-        deed = Deed(worker.actor, argument, monotonic() + seconds)
-        worker.actor.at_work = deed
-        if method == "prepare":
+        if isinstance(argument, Workload):
             worker.actor.workloads.append(argument)
+            deed = Deed(worker.actor, argument, monotonic() + self.ready_seconds)
+        elif isinstance(argument, Assignment):
+            deed = Deed(worker.actor, argument, monotonic() + self.work_seconds(argument))
+        else:
+            raise TypeError(f"a simulated worker cannot do {argument!r}")
+        worker.actor.at_work = deed
         return Call(deed)
 
     def first_done(self, calls: Sequence[Call], timeout: float) -> Call | None:
@@ -114,7 +125,7 @@ class SimulatedCluster(Cluster):
                     return None
                 self._changed.wait(min(first.reference.until, end) - now)
 
-    def result(self, call: Call) -> Any:
+    def result(self, call: Call) -> Any:  # noqa: ANN401 - whatever the method returns
         """Returns a process id, or scores."""
         worker, asked = call.reference.worker, call.reference.asked
         worker.at_work = None
