@@ -5,7 +5,8 @@ Shapes: B rows of a batch, L their padded length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,6 @@ class StaticBatches:
         device: torch.device | str,
     ) -> None:
         self._tokenizer = tokenizer
-        self._pad = _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
         alike: dict[str, list[int]] = {}
         for number, prompt in prompts.items():
             alike.setdefault(repr(prompt.settings), []).append(number)
@@ -64,7 +64,7 @@ class StaticBatches:
             for start in range(0, len(numbers), batch_size):
                 chosen = tuple(numbers[start : start + batch_size])
                 batch = [prompts[number] for number in chosen]
-                inputs_BL, mask_BL = _left_padded(batch, self._pad)
+                inputs_BL, mask_BL = _left_padded(batch, padding_of(tokenizer))
                 self.batches.append(
                     Batch(inputs_BL.to(device), mask_BL.to(device), batch[0].settings, chosen)
                 )
@@ -76,38 +76,68 @@ class StaticBatches:
             BadScoreError: Logits are NaN.
         """
         found: dict[int, Generated] = {}
-        devices = [network.device] if network.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.batches[0].settings.seed if self.batches else SEED)
+        with sampling_seed(network, self.batches[0].settings.seed if self.batches else SEED):
             for batch in self.batches:
-                found |= zip(batch.numbers, self._continue(network, batch), strict=True)
+                inputs = {"input_ids": batch.inputs, "attention_mask": batch.mask}
+                answers = continued(network, inputs, batch.settings, self._tokenizer)
+                found |= zip(batch.numbers, answers, strict=True)
         return found
 
-    def _continue(self, network: PreTrainedModel, batch: Batch) -> list[Generated]:
-        length = batch.inputs.shape[1]
-        stops = StopTexts(self._tokenizer, batch.settings)
-        stop, watch = _StopWatch(stops, start=length, rows=len(batch.numbers)), _NanWatch()
-        generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
-        tokens_BL: Tensor = generate(
-            input_ids=batch.inputs,
-            attention_mask=batch.mask,
-            max_new_tokens=batch.settings.new_tokens,
-            stopping_criteria=StoppingCriteriaList([stop]),
-            logits_processor=LogitsProcessorList([watch]),
-            pad_token_id=self._pad,
-            **batch.settings.options,
+
+@contextmanager
+def sampling_seed(network: PreTrainedModel, seed: int) -> Iterator[None]:
+    """Has everything drawn meanwhile follow from a seed, and nothing drawn later."""
+    devices = [network.device] if network.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def continued(
+    network: PreTrainedModel,
+    inputs: Mapping[str, Any],
+    settings: GenerationSettings,
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[Generated]:
+    """Returns what `generate` continues each row with.
+
+    Args:
+        network: Who writes.
+        inputs: `input_ids`, B x L, padded on the left, and whatever else the network reads.
+        settings: All rows'.
+        tokenizer: The network's.
+
+    Raises:
+        BadScoreError: Logits are NaN.
+    """
+    rows, length = inputs["input_ids"].shape
+    stops = StopTexts(tokenizer, settings)
+    stop, watch = _StopWatch(stops, start=length, rows=rows), _NanWatch()
+    generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
+    tokens_BL: Tensor = generate(
+        **inputs,
+        max_new_tokens=settings.new_tokens,
+        stopping_criteria=StoppingCriteriaList([stop]),
+        logits_processor=LogitsProcessorList([watch]),
+        pad_token_id=padding_of(tokenizer),
+        **settings.options,
+    )
+    if watch.found:
+        raise BadScoreError(
+            "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
         )
-        if watch.found:
-            raise BadScoreError(
-                "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
-            )
-        end = network.generation_config.eos_token_id
-        ends = frozenset([end] if isinstance(end, int) else end or ())
-        rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
-        return [
-            Generated(stops.before(row), len(row), end is None and ends.isdisjoint(row))
-            for row, end in zip(rows, stop.ends, strict=True)
-        ]
+    end = network.generation_config.eos_token_id
+    ends = frozenset([end] if isinstance(end, int) else end or ())
+    answers = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
+    return [
+        Generated(stops.before(row), len(row), end is None and ends.isdisjoint(row))
+        for row, end in zip(answers, stop.ends, strict=True)
+    ]
+
+
+def padding_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Returns the token that fills rows up."""
+    return _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
 
 
 class _StopWatch(StoppingCriteria):

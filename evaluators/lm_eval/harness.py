@@ -33,6 +33,7 @@ from evaluators.lm_eval.choice_marks import ChoiceMarks
 from evaluators.lm_eval.notes import notes_of
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
+from evaluators.lm_eval.tasks.image_files import check_images
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
 from evaluators.lm_eval.tasks.task_filters import apply_filters, filters_of
@@ -136,6 +137,8 @@ def inspect_benchmarks(
 
 def _inspected(built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts | EvaluationError:
     try:
+        for subtask in built.subtasks if any(subtask.sees for subtask in built.subtasks) else ():
+            check_images(subtask.task, (item for items in subtask.items.values() for item in items))
         return with_prompts(facts_of(built), built, asked)
     except EvaluationError as error:
         return error
