@@ -121,7 +121,7 @@ def test_sampling_and_penalties_are_left_to_transformers(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("decoded as if nothing altered the likeliest token")
 
-    monkeypatch.setattr(decoding.GreedyDecoder, "run", never)
+    monkeypatch.setattr(decoding.Decoder, "run", never)
     found = InMemoryModel(network, tokenizer, batch_size=4).plan_generations(prompts()).answers(network)
     assert found == expected(network, tokenizer, prompts())
     assert found != plain
@@ -131,7 +131,7 @@ def test_slots_that_do_not_fit_are_halved_for_good(
     network: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = InMemoryModel(network, tokenizer, batch_size=8).plan_generations(prompts())
-    wanted, run, tried = plan.answers(network), decoding.GreedyDecoder.run, []
+    wanted, run, tried = plan.answers(network), decoding.Decoder.run, []
 
     def small_memory(decoder: Any, network: Any, slots: int) -> Any:
         tried.append(slots)
@@ -139,7 +139,7 @@ def test_slots_that_do_not_fit_are_halved_for_good(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return run(decoder, network, slots)
 
-    monkeypatch.setattr(decoding.GreedyDecoder, "run", small_memory)
+    monkeypatch.setattr(decoding.Decoder, "run", small_memory)
     most = 2
     assert plan.answers(network) == wanted
     assert plan.answers(network) == wanted
