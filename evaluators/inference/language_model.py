@@ -118,14 +118,16 @@ class InMemoryModel:
         return GenerationPlan(asked, self.tokenizer, limits=self._limits, device=self._device, room=room)
 
     def plan_image_generations(
-        self, asked: Sequence[tuple[str, Mapping[str, Any], Sequence[Any]]]
+        self,
+        asked: Sequence[tuple[str, Mapping[str, Any], Sequence[Any]]],
+        draws: Sequence[int] | None = None,
     ) -> ImageGenerationPlan:
-        """Plans the continuation of (prompt, generation arguments, images).
+        """Plans the continuation of (prompt, generation arguments, images), as `plan_generations` does.
 
         Raises:
             EvaluationError: The network does not see, or a prompt does not fit it.
         """
-        return plan_image_generations(self.network, asked, self._limits)
+        return plan_image_generations(self.network, asked, self._limits, draws)
 
     def plan_image_continuations(
         self, asked: Sequence[tuple[str, str, Sequence[Any]]]

@@ -34,11 +34,8 @@ from evaluators.lm_eval.notes import notes_of
 from evaluators.lm_eval.own_marks import own_values
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
-<<<<<<< HEAD
-from evaluators.lm_eval.tasks.image_files import check_images
-=======
 from evaluators.lm_eval.task_marks import marked, results_of, values_of
->>>>>>> main
+from evaluators.lm_eval.tasks.image_files import check_images
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
 from evaluators.lm_eval.tasks.task_filters import filters_of

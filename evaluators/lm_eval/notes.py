@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-<<<<<<< HEAD
 from evaluators.lm_eval.question_set import GENERATIONS, Part, Selection
-=======
-from evaluators.lm_eval.question_set import Part, Selection
 from evaluators.lm_eval.tasks.own_metrics import TokenMetric
->>>>>>> main
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 
 NOTHING_FOUND = "[invalid]"  # what lm-eval's extracting filters give where nothing matches

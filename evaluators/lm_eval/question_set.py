@@ -32,13 +32,9 @@ from evaluators.lm_eval.tasks.task_questions import Question
 # candidates go through the same ones.
 _MOST_SELECTIONS = 48
 
-<<<<<<< HEAD
-_CONTINUATIONS = "loglikelihood"
-_SEEING = " with images"
-GENERATIONS = ("generate_until", f"generate_until{_SEEING}")
-=======
 _CONTINUATIONS, _GENERATIONS = "loglikelihood", "generate_until"
->>>>>>> main
+_SEEING = " with images"
+GENERATIONS = (_GENERATIONS, f"{_GENERATIONS}{_SEEING}")
 
 Questions = tuple[Question, ...]  # of one lm-eval task
 Indices = Sequence[int]  # of some of them
@@ -79,7 +75,7 @@ class Selection:
         self._footing: tuple[object, ...] | None = None
         self._judged: Judged | None = None
         self._answers: dict[str, Sequence[Any]] = {}
-        self._generated: Sequence[Generated] = ()
+        self._generated: dict[str, Sequence[Generated]] = {}
 
     def _part(self, questions: Questions, rows: Indices) -> Part:
         starts = {kind: len(requests) for kind, requests in self._requests.items()}
@@ -95,21 +91,16 @@ class Selection:
 
     def ask(self, model: InMemoryModel) -> None:
         """Puts all requests to a model; forgets what the previous one answered."""
-        self._judged, self._answers, self._generated = None, {}, ()
+        self._judged, self._answers, self._generated = None, {}, {}
         self.truncated.clear()
         if self._footing != model.footing:
             self._prepare(model)
         for kind, plan in self._plans.items():
             if isinstance(plan, ContinuationPlan):
                 self._judged = plan.judged(model.network)
-<<<<<<< HEAD
             elif isinstance(plan, GenerationPlan | ImageGenerationPlan):
-                self._answers[kind] = self._texts(plan.generated(model.network), self._requests[kind])
-=======
-            elif isinstance(plan, GenerationPlan):
-                self._generated = plan.generated(model.network)
-                self._answers[kind] = self._texts(self._generated, self._requests[kind])
->>>>>>> main
+                self._generated[kind] = plan.generated(model.network)
+                self._answers[kind] = self._texts(self._generated[kind], self._requests[kind])
             else:
                 self._answers[kind] = plan.answers(model.network)
 
@@ -119,7 +110,8 @@ class Selection:
 
     def generated(self, part: Part) -> Sequence[Generated]:
         """Returns what one task's requests were answered with, repeats after each other."""
-        return self._generated[part.spans[_GENERATIONS]]
+        (kind,) = (kind for kind in GENERATIONS if kind in part.spans)  # a task's requests are of one kind
+        return self._generated[kind][part.spans[kind]]
 
     def hand_out(self, part: Part) -> None:
         """Gives the answers to one task's requests, where lm-eval's filters look for them."""
@@ -250,17 +242,14 @@ def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
     makers: dict[str, Callable[[], Plan]] = {
         _CONTINUATIONS: lambda: model.plan_continuations([request.args for request in requests]),
         "loglikelihood_rolling": lambda: model.plan_texts([request.args[0] for request in requests]),
-<<<<<<< HEAD
-        "generate_until": lambda: model.plan_generations([request.args for request in requests]),
+        _GENERATIONS: lambda: model.plan_generations(
+            [request.args for request in requests], draws_of(requests)
+        ),
         f"{_CONTINUATIONS}{_SEEING}": lambda: model.plan_image_continuations(
             [with_images(request) for request in requests]
         ),
-        f"generate_until{_SEEING}": lambda: model.plan_image_generations(
-            [with_images(request) for request in requests]
-=======
-        _GENERATIONS: lambda: model.plan_generations(
-            [request.args for request in requests], draws_of(requests)
->>>>>>> main
+        f"{_GENERATIONS}{_SEEING}": lambda: model.plan_image_generations(
+            [with_images(request) for request in requests], draws_of(requests)
         ),
     }
     if kind not in makers:

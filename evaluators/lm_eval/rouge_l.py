@@ -14,7 +14,9 @@ from lm_eval.api.registry import metric_registry, register_metric
 
 NAME = "rouge_l"
 # Scripts without spaces between words (Japanese, Chinese, Thai ...) are compared letter by letter.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+)
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
@@ -28,7 +30,7 @@ class Words:
 
 def rouge_l(references: Sequence[str], predictions: Sequence[str], **_options: Any) -> float:  # noqa: ANN401 - lm-eval's
     """Returns the F-measure of the longest common subsequence, 0 to 1; of several references the best."""
-    return max(_scorer().score(one, predictions[0])["rougeL"].fmeasure for one in references)
+    return float(max(_scorer().score(one, predictions[0])["rougeL"].fmeasure for one in references))
 
 
 def offer_rouge_l() -> None:

@@ -15,8 +15,8 @@ from evaluators.inference.continuations import Limits
 from evaluators.inference.images.seen_prompts import SeenPrompt
 from evaluators.inference.images.sight import Sight
 from evaluators.inference.packed_weights import packed_weights
-from evaluators.inference.prompts import Generated, GenerationSettings
-from evaluators.inference.static_generation import continued, padding_of, sampling_seed
+from evaluators.inference.prompts import Generated, GenerationSettings, Prompt
+from evaluators.inference.static_generation import continued, padding_of, without_draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class ImagePrompt:
 
     seen: SeenPrompt
     settings: GenerationSettings
+
+    @property
+    def text(self) -> Prompt:
+        """Its tokens alone."""
+        return Prompt(self.seen.tokens, self.settings)
 
 
 class ImageGenerationPlan:
@@ -46,7 +51,9 @@ class ImageGenerationPlan:
         self.lost = (0,) * len(prompts)
         alike: dict[str, list[int]] = {}
         for number, prompt in enumerate(prompts):
-            alike.setdefault(f"{prompt.settings!r} {shapes_of(prompt.seen)}", []).append(number)
+            alike.setdefault(f"{without_draws(prompt.settings)!r} {shapes_of(prompt.seen)}", []).append(
+                number
+            )
         self._batches: list[list[int]] = []
         for numbers in alike.values():
             numbers.sort(key=lambda number: (-len(prompts[number].seen.tokens), prompts[number].seen.tokens))
@@ -70,8 +77,7 @@ class ImageGenerationPlan:
         """
         found: dict[int, Generated] = {}
         tokens = sum(len(one.seen.tokens) + one.settings.new_tokens for one in self._prompts)
-        seed = self._prompts[0].settings.seed if self._prompts else 0
-        with torch.inference_mode(), packed_weights(network, tokens), sampling_seed(network, seed):
+        with torch.inference_mode(), packed_weights(network, tokens):
             for numbers in self._batches:
                 found |= zip(numbers, self._continue(network, numbers), strict=True)
         return [found[number] for number in range(len(self._prompts))]
@@ -81,7 +87,7 @@ class ImageGenerationPlan:
         tokenizer = self._sight.processor.tokenizer
         inputs = padded(chosen, padding_of(tokenizer), device=network.device, left=True)
         inputs |= self._sight.features.inputs(network, chosen, self._sight.eyes)
-        return continued(network, inputs, self._prompts[numbers[0]].settings, tokenizer)
+        return continued(network, inputs, {n: self._prompts[n].text for n in numbers}, tokenizer)
 
 
 def shapes_of(prompt: SeenPrompt) -> str:

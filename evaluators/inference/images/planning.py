@@ -19,9 +19,12 @@ Images = Sequence[Any]
 
 
 def plan_image_generations(
-    network: PreTrainedModel, asked: Sequence[tuple[str, Mapping[str, Any], Images]], limits: Limits
+    network: PreTrainedModel,
+    asked: Sequence[tuple[str, Mapping[str, Any], Images]],
+    limits: Limits,
+    draws: Sequence[int] | None = None,
 ) -> ImageGenerationPlan:
-    """Plans the continuation of (prompt, generation arguments, images).
+    """Plans the continuation of (prompt, generation arguments, images), each as its draw of this number.
 
     Raises:
         EvaluationError: The network does not see, or a prompt does not fit it.
@@ -30,8 +33,8 @@ def plan_image_generations(
     tokenizer = sight.processor.tokenizer
     end = None if tokenizer.eos_token_id is None else str(tokenizer.decode(tokenizer.eos_token_id))
     prompts = [
-        ImagePrompt(see(sight, text, images), GenerationSettings.of_task(settings, end))
-        for text, settings, images in asked
+        ImagePrompt(see(sight, text, images), GenerationSettings.of_task(settings, end, draw=draw))
+        for (text, settings, images), draw in zip(asked, draws or (0,) * len(asked), strict=True)
     ]
     return ImageGenerationPlan(prompts, sight, limits=limits)
 

@@ -26,13 +26,9 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
-<<<<<<< HEAD
 from evaluators.lm_eval.rouge_l import offer_rouge_l
-from evaluators.lm_eval.tasks.decoding_settings import check_repeats, set_decoding
-from evaluators.lm_eval.tasks.image_files import use_image_files
-=======
 from evaluators.lm_eval.tasks.decoding_settings import check_draws, check_repeats, set_decoding
->>>>>>> main
+from evaluators.lm_eval.tasks.image_files import use_image_files
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
 from evaluators.lm_eval.tasks.own_metrics import (
     OwnMetric,

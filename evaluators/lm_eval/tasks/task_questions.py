@@ -14,12 +14,8 @@ from evaluators.chat import Chat
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
 from evaluators.inference.chat_format import ChatFormat
-<<<<<<< HEAD
-from evaluators.inference.generation import DEFAULT_LENGTH, LENGTH_NAMES
 from evaluators.inference.images.conversation import with_parts
-=======
 from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
->>>>>>> main
 from evaluators.splits import Split
 
 Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import
@@ -177,13 +173,8 @@ def _under(conditions: Conditions, arguments: tuple[Any, ...]) -> tuple[Any, ...
     name = next((name for name in LENGTH_NAMES if settings.get(name) is not None), LENGTH_NAMES[0])
     settings[name] = max(1, round(float(settings.get(name) or DEFAULT_LENGTH) * conditions.length))
     if conditions.seed:
-<<<<<<< HEAD
-        settings["seed"] = conditions.seed
-    return (arguments[0], settings, *arguments[2:])
-=======
         settings["seed"] = int(settings.get("seed") or SEED) + conditions.seed
-    return (arguments[0], settings)
->>>>>>> main
+    return (arguments[0], settings, *arguments[2:])
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
 
 
 def prepared(gallery: Gallery, recipe: Recipe, task: str, chat: str = "off") -> PreparedWorkload:
-    benchmark = Benchmark(name=task, task=task, include_path=str(gallery.tasks), chat={"apply": chat})  # type: ignore[arg-type]
+    benchmark = Benchmark(name=task, task=task, include_path=str(gallery.tasks), chat={"apply": chat})
     parents = tuple(map(parent_at, (gallery.first, gallery.second, gallery.reading)))
     return prepare_workload(Workload(uuid4(), parents, (benchmark,)))
 
@@ -110,7 +110,10 @@ def test_answers_are_those_of_lm_evals_multimodal_model_on_the_export(
     (subtask,) = build_benchmark(
         Benchmark(name="written", task="written", include_path=str(gallery.tasks))
     ).subtasks
-    spoken: dict[str, Any] = {"apply_chat_template": chat == "on", "chat_template": theirs.apply_chat_template}
+    spoken: dict[str, Any] = {
+        "apply_chat_template": chat == "on",
+        "chat_template": theirs.apply_chat_template,
+    }
     values = []
     for item in subtask.items["search"]:
         context = subtask.task.fewshot_context(item, num_fewshot=0, **spoken)
@@ -182,7 +185,9 @@ def test_images_are_seen_once_per_vision_tower(gallery: Gallery, monkeypatch: py
     assert sum(seen) == 2 * ITEMS
 
 
-def told(gallery: Gallery, tasks: Path, recipe: Recipe, task: str = "written") -> BenchmarkFacts | BenchmarkProblem:
+def told(
+    gallery: Gallery, tasks: Path, recipe: Recipe, task: str = "written"
+) -> BenchmarkFacts | BenchmarkProblem:
     benchmark = Benchmark(name=task, task=task, include_path=str(tasks))
     (entry,) = report_on_benchmarks(BenchmarkInquiry((benchmark,), merged=recipe)).entries
     return entry
@@ -191,7 +196,10 @@ def told(gallery: Gallery, tasks: Path, recipe: Recipe, task: str = "written") -
 def test_what_cannot_be_asked_is_told_before_any_weights(gallery: Gallery, tmp_path: Path) -> None:
     recipe = gallery.recipe(gallery.first, gallery.reading)
     assert isinstance(told(gallery, gallery.tasks, recipe), BenchmarkFacts)
-    rows = {s: [{"image": f"{s}{n}.png", "q": f"w{n}", "a": "w1"} for n in range(2)] for s in ("search", "selection", "test")}
+    rows = {
+        s: [{"image": f"{s}{n}.png", "q": f"w{n}", "a": "w1"} for n in range(2)]
+        for s in ("search", "selection", "test")
+    }
     write_task(tmp_path, "written", rows, relative=True, **WRITTEN)
     missing = told(gallery, tmp_path, recipe)
     assert isinstance(missing, BenchmarkProblem)
