@@ -9,7 +9,7 @@ from search_spaces import Parent, Recipe
 from search_spaces.spaces.template_choice import with_chat_template
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.compatibility.instruction_names import follows_instructions
-from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
+from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_template
 from workers.tokenizers.files import replaced_template
 
 
@@ -35,6 +35,7 @@ def asked_models(merged: Recipe | None, parents: Sequence[Parent], templates: Se
     return Asked(
         (str(merged.tokenizer_owner), *map(str, parents)),
         (own, *(tokenizers[parent] for parent in parents)),
+        sights=tuple(sight_for(layouts[parent]) for parent in (merged.tokenizer_owner, *parents)),
         instruct=any(map(follows_instructions, layouts.values())),
         chosen={
             name: with_template(bare, replaced_template(recipe, layouts)) for name, recipe in recipes.items()
