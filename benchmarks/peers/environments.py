@@ -17,8 +17,13 @@ class PeerUnavailableError(RuntimeError):
     """The peer could not be installed here; the message says what was tried."""
 
 
-def peer_python(name: str, packages: Sequence[str]) -> Path:
+def peer_python(name: str, packages: Sequence[str], *, torch: bool = True) -> Path:
     """Returns the interpreter of an environment that holds the peer, made on first use.
+
+    Args:
+        name: Of the environment.
+        packages: To install, with versions.
+        torch: The peer needs it: then it is the build that our own environment has.
 
     Raises:
         PeerUnavailableError: The packages cannot be installed.
@@ -29,12 +34,14 @@ def peer_python(name: str, packages: Sequence[str]) -> Path:
     if mark.exists() and mark.read_text() == wanted:
         return python
     print(f"installing the peer: {wanted}", file=sys.stderr)
-    torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
-    for command in (
+    build = [line for line in CONSTRAINTS.read_text().splitlines() if torch and line.startswith("torch==")]
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    commands = [
         [sys.executable, "-m", "venv", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", torch],  # first, so that nothing pulls another build
-        [str(python), "-m", "pip", "install", "--quiet", *packages],
-    ):
+        *([*install, line] for line in build),  # first, so that nothing pulls another build
+        [*install, *packages],
+    ]
+    for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PeerUnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")

@@ -75,6 +75,7 @@ class SearchLoop:
         self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
         while (ending := self._step()) is None:
             pass
+        self.journal.commit()
         return ending
 
     def _step(self) -> Ending | None:
