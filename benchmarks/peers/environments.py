@@ -21,9 +21,9 @@ def peer_python(name: str, packages: Sequence[str], *, torch: bool = True) -> Pa
     """Returns the interpreter of an environment that holds the peer, made on first use.
 
     Args:
-        name: Of the environment.
-        packages: To install, with versions.
-        torch: The peer needs it: then it is the build that our own environment has.
+        name: Of the environment's folder.
+        packages: What is installed.
+        torch: Install our build of torch first, so that nothing pulls another.
 
     Raises:
         PeerUnavailableError: The packages cannot be installed.
@@ -34,14 +34,11 @@ def peer_python(name: str, packages: Sequence[str], *, torch: bool = True) -> Pa
     if mark.exists() and mark.read_text() == wanted:
         return python
     print(f"installing the peer: {wanted}", file=sys.stderr)
-    build = [line for line in CONSTRAINTS.read_text().splitlines() if torch and line.startswith("torch==")]
+    pinned = [line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch==")]
     install = [str(python), "-m", "pip", "install", "--quiet"]
-    commands = [
-        [sys.executable, "-m", "venv", str(folder)],
-        *([*install, line] for line in build),  # first, so that nothing pulls another build
-        [*install, *packages],
-    ]
-    for command in commands:
+    steps = [[sys.executable, "-m", "venv", str(folder)]]
+    steps += [[*install, *pinned]] if torch else []
+    for command in (*steps, [*install, *packages]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PeerUnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
