@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Self
 
 from evaluators import Score
 from search_spaces import Recipe
@@ -38,6 +39,23 @@ class InstantWorkforce:
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Has nothing to ready."""
 
+    @property
+    def held(self) -> int:
+        """All slots: no other experiment is there."""
+        return self.slots
+
+    def for_experiment(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def claim(self, wanted: int) -> int:  # noqa: ARG002
+        """Returns the slots."""
+        return self.slots
+
     def submit(self, assignment: Assignment) -> None:
         """Scores the assignment; the answer waits to be fetched."""
         scores = tuple(score_of(assignment.recipe, name, place) for place, name in enumerate(self.objectives))
@@ -52,6 +70,10 @@ class InstantWorkforce:
     def drop(self) -> None:
         """Forgets the answers."""
         self._outcomes.clear()
+
+    def release(self) -> None:
+        """Forgets what is out."""
+        self.drop()
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Refuses jobs: a search needs none."""

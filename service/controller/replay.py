@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 from uuid import UUID
 
 from service.errors import ReplayMismatchError
@@ -82,6 +83,23 @@ class _NoWorkers:
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Has nothing to ready."""
 
+    @property
+    def held(self) -> int:
+        """All slots: no other experiment is there."""
+        return self.slots
+
+    def for_experiment(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def claim(self, wanted: int) -> int:  # noqa: ARG002
+        """Returns the slots."""
+        return self.slots
+
     def submit(self, assignment: Assignment) -> None:
         """Takes nothing: there are no slots."""
 
@@ -92,6 +110,10 @@ class _NoWorkers:
 
     def drop(self) -> None:
         """Has nothing to forget."""
+
+    def release(self) -> None:
+        """Forgets what is out."""
+        self.drop()
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Refuses: a replay has no jobs."""
