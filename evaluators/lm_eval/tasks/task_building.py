@@ -27,14 +27,15 @@ from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError
 from evaluators.lm_eval.tasks.decoding_settings import check_repeats, set_decoding
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
-from evaluators.lm_eval.tasks.task_index import Entry, check_code, is_collection, leaves_of, locate
+from evaluators.lm_eval.tasks.task_index import Entry, check_code, is_collection, leaves_of
+from evaluators.lm_eval.tasks.task_location import locate
 from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 from evaluators.lm_eval.tasks.task_splits import divide, limit, rule_of
 from evaluators.splits import NamedSplits
 
 # Loaders of files: data that a user brings are not public.
-_OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
+OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
 
 def _public_test(benchmark: Benchmark, task: Task) -> str | None:
     """Returns the name of a public data set's test split, where the search's items come from it."""
-    if task.config.dataset_path in _OWN_DATA or task.config.custom_dataset is not None:
+    if task.config.dataset_path in OWN_DATA or task.config.custom_dataset is not None:
         return None
     rule = rule_of(benchmark, task)
     if isinstance(rule, NamedSplits):

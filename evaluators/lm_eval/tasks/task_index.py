@@ -6,44 +6,20 @@ Here "task", "metric", "group" and "tag" are lm-eval's words.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import lm_eval.tasks
 from lm_eval.api.registry import metric_registry
 from lm_eval.tasks import TaskManager
 
-from evaluators.errors import EvaluationError, UnknownMetricError, UnknownTaskError
+from evaluators.errors import EvaluationError, UnknownMetricError
 from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.lm_eval.tasks.task_metrics import suggestion
 from evaluators.permissions import check_place
 
 Entry = Any  # of lm-eval's index: a name, its kind, its file and that file's content
 Index = Mapping[str, Entry]
-OWN_FOLDER = Path(lm_eval.tasks.__file__).parent
-"""Where lm-eval's own task files lie."""
 _COLLECTIONS = ("GROUP", "TAG")
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """Where a task was found.
-
-    Attributes:
-        manager: Builds it.
-        is_own: It is one of lm-eval's own.
-    """
-
-    manager: TaskManager
-    is_own: bool
-
-
-@cache
-def own_tasks() -> TaskManager:
-    """Returns lm-eval's own tasks: indexing them takes about ten seconds, so once per process."""
-    return TaskManager()
 
 
 def tasks_in(folders: Sequence[Path]) -> TaskManager:
@@ -56,29 +32,6 @@ def tasks_in(folders: Sequence[Path]) -> TaskManager:
         check_place("include_path", folder)
         check_folder(folder)
     return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=False)
-
-
-def locate(task: str, folders: Sequence[Path]) -> Located:
-    """Returns where a task is: in the user's folders, else among lm-eval's own.
-
-    Raises:
-        UnknownTaskError: It is in neither.
-        EvaluationError: A folder cannot be used.
-    """
-    places, known = ["lm-eval"], list[str]()
-    if folders:
-        manager = tasks_in(folders)
-        if task in manager.task_index:
-            return Located(manager, is_own=False)
-        named = " and ".join(map(str, folders))
-        places, known = [f"the task files in {named}", *places], manager.all_tasks
-    if not known or _is_written_in_lm_eval(task):
-        manager = own_tasks()
-        if task in manager.task_index:
-            return Located(manager, is_own=True)
-        known = known or manager.all_tasks
-    near = suggestion(task, known)
-    raise UnknownTaskError("task", f"there is no {task!r} among {' or '.join(places)}", near)
 
 
 def is_collection(task: str, index: Index) -> bool:
@@ -127,12 +80,6 @@ def _under(name: str, index: Index, found: dict[str, dict[str, Any]]) -> dict[st
         for member in members_of(name, index):
             _under(member, index, found)
     return found
-
-
-def _is_written_in_lm_eval(task: str) -> bool:
-    """Says whether a task's name stands in one of lm-eval's files: much sooner known than its index."""
-    name = task.encode()
-    return any(name in path.read_bytes() for path in OWN_FOLDER.rglob("*.yaml"))
 
 
 def _names(members: Any) -> list[str]:  # noqa: ANN401 - a name, a definition, or a list of those
