@@ -91,8 +91,14 @@ class InMemoryModel:
         room = tokens_that_fit(self.network)
         return TextPlan(windows, limits=self._limits, device=self._device, room=room)
 
-    def plan_generations(self, prompts: Sequence[tuple[str, Mapping[str, Any]]]) -> GenerationPlan:
+    def plan_generations(
+        self, prompts: Sequence[tuple[str, Mapping[str, Any]]], draws: Sequence[int] | None = None
+    ) -> GenerationPlan:
         """Plans the continuation of (prompt, generation arguments) pairs.
+
+        Args:
+            prompts: What is continued, and how.
+            draws: Per prompt, which of its draws it is, where it is asked several times and sampled.
 
         Raises:
             EvaluationError: More new tokens are wanted than the model can read.
@@ -101,8 +107,8 @@ class InMemoryModel:
         end_of_text = None if end is None else str(self.tokenizer.decode(end))
         tokens = self._tokens([prompt for prompt, _ in prompts])
         asked = [
-            Prompt(tokens[prompt], GenerationSettings.of_task(wanted, end_of_text))
-            for prompt, wanted in prompts
+            Prompt(tokens[prompt], GenerationSettings.of_task(wanted, end_of_text, draw=draw))
+            for (prompt, wanted), draw in zip(prompts, draws or [0] * len(prompts), strict=True)
         ]
         room = tokens_that_fit(self.network)
         return GenerationPlan(asked, self.tokenizer, limits=self._limits, device=self._device, room=room)

@@ -1,12 +1,12 @@
-"""Generation by transformers' own `generate`: sampling, beams, and networks that share nothing.
+"""Generation by transformers' own `generate`: beams, penalties, and networks that share nothing.
 
 Shapes: B rows of a batch, L their padded length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,14 +20,15 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from evaluators.errors import BadScoreError
-from evaluators.inference.prompts import SEED, Generated, GenerationSettings, Prompt
+from evaluators.errors import BadScoreError, EvaluationError
+from evaluators.inference.prompts import Generated, GenerationSettings, Prompt
 from evaluators.inference.stop_texts import StopTexts
+from evaluators.inference.token_draws import WARPING, DrawnOnly, TokenDraws
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Prompts that are continued together, all in the same way."""
+    """Prompts that are continued together, all in the same way; only what they draw may differ."""
 
     inputs: Tensor  # B x L, padded on the left
     mask: Tensor  # B x L
@@ -53,11 +54,11 @@ class StaticBatches:
         batch_size: int,
         device: torch.device | str,
     ) -> None:
-        self._tokenizer = tokenizer
+        self._tokenizer, self._prompts = tokenizer, prompts
         self._pad = _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
         alike: dict[str, list[int]] = {}
         for number, prompt in prompts.items():
-            alike.setdefault(repr(prompt.settings), []).append(number)
+            alike.setdefault(repr(replace(prompt.settings, seed=0, draw=0)), []).append(number)
         self.batches: list[Batch] = []
         for numbers in alike.values():
             numbers.sort(key=lambda number: (-len(prompts[number].tokens), prompts[number].tokens))
@@ -74,13 +75,11 @@ class StaticBatches:
 
         Raises:
             BadScoreError: Logits are NaN.
+            EvaluationError: The network keeps beams, and tokens are to be drawn.
         """
         found: dict[int, Generated] = {}
-        devices = [network.device] if network.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.batches[0].settings.seed if self.batches else SEED)
-            for batch in self.batches:
-                found |= zip(batch.numbers, self._continue(network, batch), strict=True)
+        for batch in self.batches:
+            found |= zip(batch.numbers, self._continue(network, batch), strict=True)
         return found
 
     def _continue(self, network: PreTrainedModel, batch: Batch) -> list[Generated]:
@@ -93,9 +92,9 @@ class StaticBatches:
             attention_mask=batch.mask,
             max_new_tokens=batch.settings.new_tokens,
             stopping_criteria=StoppingCriteriaList([stop]),
-            logits_processor=LogitsProcessorList([watch]),
+            logits_processor=LogitsProcessorList([watch, *self._drawing(network, batch)]),
             pad_token_id=self._pad,
-            **batch.settings.options,
+            **_taking_the_likeliest(batch.settings.options),
         )
         if watch.found:
             raise BadScoreError(
@@ -105,9 +104,26 @@ class StaticBatches:
         ends = frozenset([end] if isinstance(end, int) else end or ())
         rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
         return [
-            Generated(stops.before(row), len(row), end is None and ends.isdisjoint(row))
+            stops.generated(row, truncated=end is None and ends.isdisjoint(row))
             for row, end in zip(rows, stop.ends, strict=True)
         ]
+
+    def _drawing(self, network: PreTrainedModel, batch: Batch) -> list[LogitsProcessor]:
+        if not batch.settings.samples:
+            return []
+        beams = network.generation_config.num_beams
+        if beams not in (None, 1):
+            detail = f"the model's generation_config.json keeps {beams} beams, and tokens are drawn"
+            raise EvaluationError(
+                "generation.num_beams", detail, "write temperature: 0, or num_beams: 1 there"
+            )
+        draws = TokenDraws(network, {number: self._prompts[number] for number in batch.numbers})
+        return [DrawnOnly(draws, batch.numbers)]
+
+
+def _taking_the_likeliest(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options of `generate` without those that draw: what is drawn is the likeliest by then."""
+    return {name: value for name, value in options.items() if name not in WARPING} | {"do_sample": False}
 
 
 class _StopWatch(StoppingCriteria):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluators.lm_eval.question_set import Part, Selection
+from evaluators.lm_eval.tasks.own_metrics import TokenMetric
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 
 NOTHING_FOUND = "[invalid]"  # what lm-eval's extracting filters give where nothing matches
@@ -23,7 +24,10 @@ def notes_of(
         generated = [r for r in question.requests if r.request_type == "generate_until"]
         counts["overlong"] += bool(ids & selection.overlong)
         counts["truncated"] += bool(ids & selection.truncated)
-        counts["unextracted"] += any(_is_empty(r.filtered_resps.get(built.filter)) for r in generated)
+        read = not isinstance(built.own, TokenMetric)  # whose answers go through no filter
+        counts["unextracted"] += read and any(
+            _is_empty(r.filtered_resps.get(built.filter)) for r in generated
+        )
     return tuple((name, count) for name, count in counts.items() if count)
 
 

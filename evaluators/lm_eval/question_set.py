@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ from evaluators.lm_eval.tasks.task_questions import Question
 # candidates go through the same ones.
 _MOST_SELECTIONS = 48
 
-_CONTINUATIONS = "loglikelihood"
+_CONTINUATIONS, _GENERATIONS = "loglikelihood", "generate_until"
 
 Questions = tuple[Question, ...]  # of one lm-eval task
 Indices = Sequence[int]  # of some of them
@@ -71,6 +71,7 @@ class Selection:
         self._footing: tuple[object, ...] | None = None
         self._judged: Judged | None = None
         self._answers: dict[str, Sequence[Any]] = {}
+        self._generated: Sequence[Generated] = ()
 
     def _part(self, questions: Questions, rows: Indices) -> Part:
         starts = {kind: len(requests) for kind, requests in self._requests.items()}
@@ -86,7 +87,7 @@ class Selection:
 
     def ask(self, model: InMemoryModel) -> None:
         """Puts all requests to a model; forgets what the previous one answered."""
-        self._judged, self._answers = None, {}
+        self._judged, self._answers, self._generated = None, {}, ()
         self.truncated.clear()
         if self._footing != model.footing:
             self._prepare(model)
@@ -94,13 +95,18 @@ class Selection:
             if isinstance(plan, ContinuationPlan):
                 self._judged = plan.judged(model.network)
             elif isinstance(plan, GenerationPlan):
-                self._answers[kind] = self._texts(plan.generated(model.network), self._requests[kind])
+                self._generated = plan.generated(model.network)
+                self._answers[kind] = self._texts(self._generated, self._requests[kind])
             else:
                 self._answers[kind] = plan.answers(model.network)
 
     def totals(self, part: Part) -> NDArray[np.float64]:
         """Returns the log-likelihoods of one task's continuations, in the order of its requests."""
         return self._found().totals[part.spans[_CONTINUATIONS]]
+
+    def generated(self, part: Part) -> Sequence[Generated]:
+        """Returns what one task's requests were answered with, repeats after each other."""
+        return self._generated[part.spans[_GENERATIONS]]
 
     def hand_out(self, part: Part) -> None:
         """Gives the answers to one task's requests, where lm-eval's filters look for them."""
@@ -215,11 +221,23 @@ def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
     makers: dict[str, Callable[[], Plan]] = {
         _CONTINUATIONS: lambda: model.plan_continuations([request.args for request in requests]),
         "loglikelihood_rolling": lambda: model.plan_texts([request.args[0] for request in requests]),
-        "generate_until": lambda: model.plan_generations([request.args for request in requests]),
+        _GENERATIONS: lambda: model.plan_generations(
+            [request.args for request in requests], draws_of(requests)
+        ),
     }
     if kind not in makers:
         raise EvaluationError("task", f"requests of kind {kind} cannot be asked", "choose another task")
     return makers[kind]()
+
+
+def draws_of(requests: Sequence[Any]) -> list[int]:
+    """Returns, for a request that stands there several times because it is repeated, which of them it is."""
+    seen: Counter[int] = Counter()
+    found = []
+    for request in requests:
+        found.append(seen[id(request)])
+        seen[id(request)] += 1
+    return found
 
 
 def _lost(plan: Plan, count: int) -> Sequence[int]:

@@ -34,6 +34,8 @@ class Objective(Spec):
     Attributes:
         kind: Who judges; `evaluators.Benchmark` says what each kind needs of the fields below.
         name: What it is called; the task's name by default.
+        metric: The task's, or `pass@k`, `maj@k`, `avg@k` of repeated answers, or `generated_tokens`,
+            `reasoning_tokens`, `answer_tokens`; None takes the task's first.
         direction: Whether larger or smaller scores are better; None takes the metric's own.
         weight: Its share in the weighted sum that single-objective optimizers climb.
         allow_few_items: Search on fewer than 50 items, whose scores are mostly luck.

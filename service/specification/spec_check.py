@@ -308,6 +308,9 @@ class _Check:
         chat = in_full(self.raw["objectives"][place].get("chat"))
         if parts[0] == "chat" and not (isinstance(chat, dict) and parts[-1] in (*chat, "chat")):
             return pointer_to(*parts) if "chat" in self.raw else pointer_to("objectives", place)
+        own, shared = (part.get("generation") or () for part in (self.raw["objectives"][place], self.raw))
+        if parts[0] == "generation" and parts[-1] not in own:
+            return pointer_to(*parts) if parts[-1] in shared else pointer_to("objectives", place)
         return pointer_to("objectives", place, *parts)
 
     def recipes(self) -> None:

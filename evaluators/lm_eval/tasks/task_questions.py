@@ -14,7 +14,7 @@ from evaluators.chat import Chat
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
 from evaluators.inference.chat_format import ChatFormat
-from evaluators.inference.generation import DEFAULT_LENGTH, LENGTH_NAMES
+from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
 from evaluators.lm_eval.data_access import data_problem
 from evaluators.splits import Split
 
@@ -75,7 +75,7 @@ class Subtask:
 
     @property
     def samples(self) -> bool:
-        """Says whether answers are drawn: then an item's answer depends on what is asked beside it."""
+        """Says whether answers are drawn."""
         config = self.task.config
         settings = (config.generation_kwargs or {}) if config.output_type == "generate_until" else {}
         return bool(settings.get("do_sample")) or float(settings.get("temperature") or 0.0) > 0.0
@@ -167,7 +167,7 @@ def _under(conditions: Conditions, arguments: tuple[Any, ...]) -> tuple[Any, ...
     name = next((name for name in LENGTH_NAMES if settings.get(name) is not None), LENGTH_NAMES[0])
     settings[name] = max(1, round(float(settings.get(name) or DEFAULT_LENGTH) * conditions.length))
     if conditions.seed:
-        settings["seed"] = conditions.seed
+        settings["seed"] = int(settings.get("seed") or SEED) + conditions.seed
     return (arguments[0], settings)
 
 
