@@ -236,6 +236,9 @@ class ExperimentSpec(Spec):
             the last folder's is taken.
         measures: What lays out the archive of a quality-diversity search.
         constraints: What candidates must keep beside improving the objectives.
+        vision: The parent whose vision tower and projector the merged models get, or `search`, which tries
+            those of all parents that see; None takes the base's or the first parent's where it sees, else
+            those of the only parent that sees.
         failure_policy: What the optimizer is told of a candidate without scores: the `worst` seen so
             far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
         warm_start: Earlier experiments whose winner and front join the baselines.
@@ -253,6 +256,7 @@ class ExperimentSpec(Spec):
     name: ExperimentName
     parents: Annotated[tuple[Parent, ...], Field(min_length=1, max_length=MOST_PARENTS)]
     base: Parent | None = None
+    vision: Literal["search"] | Parent | None = None
     space: SpaceOptions = ParameterSpaceOptions()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MOST_OBJECTIVES)]
     tasks_path: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_PARENTS)] | None = None

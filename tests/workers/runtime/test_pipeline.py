@@ -114,7 +114,7 @@ def test_a_parent_changed_behind_our_back_fails_its_candidates_only(
     (odd / "tokenizer_config.json").write_text("{")
     outcome = pipeline.run(assign(linear_recipe([odd], (1.0,))))
     assert isinstance(outcome, Failed)
-    assert outcome.failure.code == "preparation_failed"
+    assert outcome.failure.code == "bad_checkpoint"
     assert "tokenizer" in outcome.failure.cause
     assert isinstance(pipeline.run(assign(average)), Scored)
 
