@@ -31,6 +31,20 @@ class TaskEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnTask:
+    """One of lm-eval's own names.
+
+    Attributes:
+        file: Where it is written; "" for tags.
+        members: What a group or tag consists of, one level down.
+    """
+
+    entry: TaskEntry
+    file: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskList:
     """Entries that were asked for.
 

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
@@ -19,24 +19,10 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from evaluators.errors import EvaluationError
-from evaluators.task_facts import TaskEntry, TaskKind, TaskList
+from evaluators.task_facts import OwnTask, TaskEntry, TaskKind, TaskList
 
 _VERSION = 2  # of the cache's files
 _GLOB = "*?["
-
-
-@dataclass(frozen=True, slots=True)
-class OwnTask:
-    """One of lm-eval's own names.
-
-    Attributes:
-        file: Where it is written; "" for tags.
-        members: What a group or tag consists of, one level down.
-    """
-
-    entry: TaskEntry
-    file: str
-    members: tuple[str, ...]
 
 
 def find_tasks(

@@ -8,9 +8,8 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 
-from evaluators.lm_eval.tasks.task_catalogue import OwnTask
 from evaluators.lm_eval.tasks.task_index import Entry, Index, leaves_of, members_of, tasks_in
-from evaluators.task_facts import TaskEntry, TaskKind
+from evaluators.task_facts import OwnTask, TaskEntry, TaskKind
 
 _KINDS: Mapping[str, TaskKind] = {"GROUP": "group", "TAG": "tag"}
 
