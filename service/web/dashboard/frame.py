@@ -12,6 +12,7 @@ from service.web.dashboard.formats import all_shares
 
 PAGES = {
     "": "Overview",
+    "front": "Front",
     "candidates": "Candidates",
     "inside": "Inside a merge",
     "lineage": "Lineage",
