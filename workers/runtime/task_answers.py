@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evaluators.lm_eval.tasks.task_catalogue import find_tasks
+from evaluators.lm_eval.names.catalogue import find_tasks
 from evaluators.task_facts import Fetched, TaskDescription, TaskList
 from workers.protocol.task_orders import TaskFetch, TaskInquiry, TaskSearch, Tell
 
@@ -26,7 +26,9 @@ def describe_task(inquiry: TaskInquiry) -> TaskDescription:
         EvaluationError: It cannot be built, or the model cannot be asked so.
         WorkerError: The model's tokenizer cannot be loaded.
     """
-    from evaluators.lm_eval.task_description import describe  # transformers and lm-eval are slow to import
+    from evaluators.lm_eval.whole_tasks.description import (
+        describe,
+    )  # transformers and lm-eval are slow to import
     from workers.runtime.asked_models import asked_model
 
     return describe(inquiry.benchmark, asked_model(inquiry.model))
@@ -38,6 +40,6 @@ def fetch_tasks(wanted: TaskFetch, tell: Tell) -> Fetched:
     Raises:
         EvaluationError: There is no such task, or its data cannot be had.
     """
-    from evaluators.lm_eval.task_fetching import fetch  # lm-eval is slow to import
+    from evaluators.lm_eval.whole_tasks.fetching import fetch  # lm-eval is slow to import
 
     return fetch(wanted.names, tuple(map(Path, wanted.folders)), tell)

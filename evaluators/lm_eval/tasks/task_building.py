@@ -25,6 +25,8 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError
+from evaluators.lm_eval.names.index import Entry, check_code, is_collection, leaves_of
+from evaluators.lm_eval.names.location import locate
 from evaluators.lm_eval.rouge_l import offer_rouge_l
 from evaluators.lm_eval.tasks.decoding_settings import check_draws, check_repeats, set_decoding
 from evaluators.lm_eval.tasks.image_files import use_image_files
@@ -36,8 +38,6 @@ from evaluators.lm_eval.tasks.own_metrics import (
     chosen_own_metric,
     in_the_tasks_words,
 )
-from evaluators.lm_eval.tasks.task_index import Entry, check_code, is_collection, leaves_of
-from evaluators.lm_eval.tasks.task_location import locate
 from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 from evaluators.lm_eval.tasks.task_splits import divide, limit, rule_of

@@ -16,7 +16,7 @@ from evaluators.errors import EvaluationError
 from evaluators.inference.chat_format import ChatFormat
 from evaluators.inference.images.conversation import with_parts
 from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
-from evaluators.lm_eval.data_access import data_problem
+from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.splits import Split
 
 Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import

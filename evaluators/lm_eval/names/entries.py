@@ -8,7 +8,7 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 
-from evaluators.lm_eval.tasks.task_index import Entry, Index, leaves_of, members_of, tasks_in
+from evaluators.lm_eval.names.index import Entry, Index, leaves_of, members_of, tasks_in
 from evaluators.task_facts import OwnTask, TaskEntry, TaskKind
 
 _KINDS: Mapping[str, TaskKind] = {"GROUP": "group", "TAG": "tag"}

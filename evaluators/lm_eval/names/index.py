@@ -13,8 +13,8 @@ from lm_eval.api.registry import metric_registry
 from lm_eval.tasks import TaskManager
 
 from evaluators.errors import EvaluationError, UnknownMetricError
-from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
-from evaluators.lm_eval.tasks.task_metrics import suggestion
+from evaluators.lm_eval.names.suggestion import suggestion
+from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.permissions import check_place
 
 Entry = Any  # of lm-eval's index: a name, its kind, its file and that file's content

@@ -69,7 +69,7 @@ def own_names(folder: Path) -> Mapping[str, OwnTask]:
             name: OwnTask(TaskEntry(**entry), file, tuple(members))
             for name, (entry, file, members) in kept.items()
         }
-    from evaluators.lm_eval.tasks.task_entries import names_below  # imports lm-eval
+    from evaluators.lm_eval.names.entries import names_below  # imports lm-eval
 
     found = names_below(folder)
     with suppress(OSError):  # a cache that cannot be written costs time alone
@@ -92,7 +92,7 @@ def own_folder() -> Path:
 
 
 def _entries_in(folders: Sequence[Path]) -> tuple[TaskEntry, ...]:
-    from evaluators.lm_eval.tasks.task_entries import entries_in  # imports lm-eval
+    from evaluators.lm_eval.names.entries import entries_in  # imports lm-eval
 
     return entries_in(folders)
 

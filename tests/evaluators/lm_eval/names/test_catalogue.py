@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.lm_eval.tasks.task_catalogue import find_tasks, own_folder, own_names
+from evaluators.lm_eval.names.catalogue import find_tasks, own_folder, own_names
 from evaluators.task_facts import TaskKind
 from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
 

@@ -13,10 +13,10 @@ import pytest
 from evaluators.benchmark import Benchmark
 from evaluators.chat import Chat
 from evaluators.errors import DataUnreachableError, UnknownTaskError
-from evaluators.lm_eval.data_access import data_problem
+from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.lm_eval.prompt_facts import Asked
-from evaluators.lm_eval.task_description import describe
-from evaluators.lm_eval.task_fetching import fetch
+from evaluators.lm_eval.whole_tasks.description import describe
+from evaluators.lm_eval.whole_tasks.fetching import fetch
 from tests.chat_tokenizers import chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, GENERATION, ROLLING, three_splits, write_task
 
@@ -78,7 +78,7 @@ def test_data_that_cannot_be_had_say_what_was_tried_and_what_to_do(tmp_path: Pat
     """In a process of its own, because the Hub's settings are read once."""
     write_task(tmp_path, "far", three_splits(), **CHOICE, dataset_path="org/data", dataset_kwargs={})
     program = (
-        "import sys; from pathlib import Path; from evaluators.lm_eval.task_fetching import fetch\n"
+        "import sys; from pathlib import Path; from evaluators.lm_eval.whole_tasks.fetching import fetch\n"
         "from evaluators.errors import DataUnreachableError\n"
         "try: fetch(['far'], [Path(sys.argv[1])], print)\n"
         "except DataUnreachableError as error: print(error)"

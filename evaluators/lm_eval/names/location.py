@@ -13,9 +13,9 @@ from pathlib import Path
 from lm_eval.tasks import TaskManager
 
 from evaluators.errors import UnknownTaskError
-from evaluators.lm_eval.tasks.task_catalogue import own_folder, own_names
-from evaluators.lm_eval.tasks.task_index import members_of, tasks_in
-from evaluators.lm_eval.tasks.task_metrics import suggestion
+from evaluators.lm_eval.names.catalogue import own_folder, own_names
+from evaluators.lm_eval.names.index import members_of, tasks_in
+from evaluators.lm_eval.names.suggestion import suggestion
 from evaluators.task_facts import OwnTask
 
 

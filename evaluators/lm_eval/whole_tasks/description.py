@@ -16,11 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from evaluators.benchmark import Benchmark
 from evaluators.lm_eval.asked_sets import form_of
 from evaluators.lm_eval.benchmark_facts import facts_of
+from evaluators.lm_eval.names.entries import entry_of
+from evaluators.lm_eval.names.index import is_collection, members_of
+from evaluators.lm_eval.names.location import locate
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
-from evaluators.lm_eval.tasks.task_entries import entry_of
-from evaluators.lm_eval.tasks.task_index import is_collection, members_of
-from evaluators.lm_eval.tasks.task_location import locate
 from evaluators.lm_eval.tasks.task_questions import Question, Subtask
 from evaluators.splits import SPLITS
 from evaluators.task_facts import TaskDescription, TaskExample
