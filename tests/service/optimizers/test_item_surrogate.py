@@ -12,7 +12,8 @@ import pytest
 from search_spaces.genome import Genome, initial_genome, to_unit_cube
 from service.optimizers import OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup
 from service.optimizers.evaluation_memory import EvaluationMemory
-from service.optimizers.item_posterior import ItemPosterior, margins_of
+from service.optimizers.item_columns import margins_of
+from service.optimizers.item_posterior import ItemPosterior
 from tests.service.synthetic import Landscape, ellipsoid, evaluations, noisy, reals, search, trade_off
 
 TEN = reals(10)
