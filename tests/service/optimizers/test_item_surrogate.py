@@ -168,7 +168,7 @@ def test_the_best_in_any_respect_and_the_latest_are_remembered() -> None:
     told[8] = replace(told[8], fitness=(0.0, 2.0))
     told[9] = replace(told[9], fitness=(9.0, 9.0), violation=1.0)
     for evaluation in told:
-        evaluation_memory.add(evaluation)
+        evaluation_memory.add(evaluation, np.zeros(1))
     kept = {evaluation.number for evaluation in evaluation_memory.evaluations}
     assert len(kept) == 12
     assert {7, 8, 196, 197, 198, 199} <= kept
