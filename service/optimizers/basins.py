@@ -11,11 +11,11 @@ Array = NDArray[np.float64]
 Rank = tuple[float, float]
 
 NEAR = 0.15  # of the start, root mean square over the cube's axes: what a baseline there belongs to
-FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.25, 0.5, 0.02  # half a trust region's side
+FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.1, 0.5, 0.02  # radius of a trust region
 GROWTH, PATIENCE = 1.6, 2  # of the reach: its factor, and after how many new bests in a row
 FEWEST_FAILURES = 8  # in a row, before the reach shrinks
 TRIAL = 12  # candidates that the start gets before it is compared
-FAIR, LEADING, LEAST = 0.5, 0.35, 0.1  # shares of the start
+FAIR, MOST, LEADING, LEAST = 0.5, 0.8, 0.35, 0.1  # shares of the start
 
 
 class Basin:
@@ -109,4 +109,6 @@ class Basins:
             return LEADING
         lead = others.best[1] - first.best[1]
         ahead = max(tried + len(others.course), 2 * TRIAL)
-        return FAIR if first.pace * ahead >= lead + others.pace * ahead else LEAST
+        if first.pace * ahead < lead + others.pace * ahead:
+            return LEAST
+        return FAIR + (MOST - FAIR) * (1 - others.pace / first.pace)

@@ -5,6 +5,7 @@ Shapes: n evaluations, J items of an objective, G groups of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,8 @@ Array = NDArray[np.float64]
 WITNESSES = 10.0  # that the items of one benchmark count as in the likelihood, however many there are
 LARGEST = 3.0  # a margin beyond so many times the usual one says nothing more
 USUAL_WITNESSES = 5.0  # evaluations that the spread of all items counts as beside an item's own
+ALIKE = 1e-6  # a fitness that is the mean of items differs from it by no more
+BEYOND_CHANCE = 1.3
 Kind = Literal["margins", "shares", "values"]
 
 
@@ -76,16 +79,30 @@ def margins_of(evaluations: Sequence[Evaluation], objective: int) -> Array | Non
 def answers_of(evaluations: Sequence[Evaluation], objective: int) -> Array | None:
     """Returns how right each item is, 0 to 1, shape [n, J]; None where that says no more than their mean.
 
-    That is so where too few candidates told of their items, or each was asked others: then some items are
-    not answered by more candidates than others are, beyond chance.
+    That is so where too few candidates told of their items, where fitness is not their mean, or where each
+    candidate was asked others.
     """
     known = [e.items[objective] if e.items else () for e in evaluations]
     answers = _lent(known, evaluations, objective)
     if answers is None or answers.min() < 0 or answers.max() > 1:
         return None
-    mean = float(answers.mean())
-    by_chance = mean * (1 - mean) / len(answers)
-    return answers if float(answers.mean(axis=0).var()) > 2 * by_chance else None
+    have = [place for place, items in enumerate(known) if items]
+    fitness = np.array([evaluations[place].fitness[objective] for place in have])
+    if np.abs(fitness - answers[have].mean(axis=1)).max() > ALIKE or not _has_patterns(answers[have]):
+        return None
+    return answers
+
+
+def _has_patterns(answers: Array) -> bool:
+    """Says whether some items are answered by the same candidates, beyond chance.
+
+    What is left of answers drawn by chance once each candidate's mean is subtracted is a matrix whose
+    largest singular value is about s (sqrt(n) + sqrt(J)), s being the entries' deviation (Bai-Yin).
+    """
+    left = answers - answers.mean(axis=1, keepdims=True)
+    count, items = left.shape
+    bound = float(left.var()) * (math.sqrt(count) + math.sqrt(items)) ** 2
+    return float(np.linalg.eigvalsh(left @ left.T)[-1]) > BEYOND_CHANCE * bound
 
 
 def _lent(

@@ -144,4 +144,5 @@ def _common_share(errors: Array) -> float:
     if columns == 1 or not usual > 0:
         return 1.0
     of_mean = float((errors.mean(axis=1) ** 2).mean()) / usual
-    return round(min(max((columns * of_mean - 1) / (columns - 1), LEAST_COMMON), 1.0), 3)
+    share = (columns * of_mean - 1) / (columns - 1)
+    return float(round(min(max(share, LEAST_COMMON), 1.0), 3))

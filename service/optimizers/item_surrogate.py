@@ -38,15 +38,19 @@ class ItemSurrogate(Optimizer):
     Of a multiple-choice item it is told by how much the right answer is likelier than the best wrong one.
     This margin changes smoothly with the coefficients of a merge, where the accuracy is a sum of steps; so
     a Gaussian process of all margins, with one kernel, foresees which items a recipe will answer, and from
-    that the accuracy, after a few evaluations.  Objectives without margins (generated answers, lengths)
-    are predicted from their values, as in ordinary Bayesian optimization.
+    that the accuracy, after a few evaluations (the composite functions of Astudillo and Frazier,
+    1906.01537; many outputs: Maddox et al., 2106.12997).  Of answers without margins it predicts, in
+    logits, how many of each group of items are right; of lengths and the like the values.
 
     Every candidate climbs its own optimistic view of the model: mean plus an exponentially distributed
     number of standard deviations (randomized upper confidence bounds: Berk et al., 2006.04296; Takeno et
-    al., 2302.01511).  So candidates of a generation differ without knowing of each other.
+    al., 2302.01511).  It keeps away from what is known, and from the candidates just before it, which are
+    under way: their genomes follow from the same state, so that the law is kept.
 
-    A share of the candidates asks no model: they are recombined from the best by differences, as in
-    differential evolution, because where a network is cut and stacked the scores are not smooth.
+    It climbs from the best points anywhere, or around the best of the basin in which the search starts, as
+    long as that one may overtake (see `Basins`).  A share of the candidates asks no model: they are
+    recombined from the best by differences, as in differential evolution, because where a network is cut
+    and stacked the scores are not smooth.
 
     Of several objectives, a share of the candidates climbs a weighting of its own by the augmented
     Chebyshev function of ParEGO (Knowles, IEEE TEC 10(1), 2006), so that the whole front is found.
@@ -85,7 +89,7 @@ class ItemSurrogate(Optimizer):
     def learn(self, evaluation: Evaluation) -> None:
         """Remembers the evaluation, and forgets the least evaluation_memory one where there are too many."""
         position, known = self.position_of(evaluation.genome), self._known
-        before = ([e.number for e in known.evaluations], np.array(known.positions))
+        before = ([e.number for e in known.evaluations], np.reshape(known.positions, (-1, len(position))))
         rank = self.rank(evaluation)
         self._basins.add(evaluation.number, position, rank, before, baseline=evaluation.baseline)
         known.add(evaluation, position)
@@ -209,13 +213,13 @@ class ItemSurrogate(Optimizer):
             if among:
                 start = positions[posterior.best(weighting, among)]
             reach = np.minimum(basin.reach / scales, 1.0)
-            return Region(start[None], reach, positions, bounded=True)
+            return Region(start[None], reach, positions, radius=1.0)
         values = posterior.values(positions, optimism, weighting)
         order = np.argsort(-values, kind="stable")
         first = posterior.best(weighting)
         starts = positions[[first, *order[:STARTS]]]
         reach = np.minimum(self._basins.others.reach / scales, 1.0)
-        return Region(starts, reach, positions[order[:LINED]], bounded=False)
+        return Region(starts, reach, positions[order[:LINED]])
 
     def _climb(
         self, rng: np.random.Generator, optimism: float, weighting: Array | None, region: Region
@@ -225,12 +229,16 @@ class ItemSurrogate(Optimizer):
         with self._blas.limit(limits=1, user_api="blas"):
             yield from climb(region, lambda points: posterior.values(points, optimism, weighting), rng)
 
-    def _first_apart(self, points: Sequence[Array], others: Sequence[Array], rng: np.random.Generator) -> Genome:
+    def _first_apart(
+        self, points: Sequence[Array], others: Sequence[Array], rng: np.random.Generator
+    ) -> Genome:
         """Returns the first feasible point that is not nearly one of the others, or the farthest of them."""
         posterior = self._posterior_now()
         known = np.array(others) * posterior.scales
         best, farthest = None, -1.0
-        for point in points[:CONSIDERED]:
+        for tried, point in enumerate(points):
+            if tried >= CONSIDERED and best:
+                break
             genome = self.genome_at(point)
             if genome in self._genomes or not self.is_feasible(genome):
                 continue
@@ -239,4 +247,4 @@ class ItemSurrogate(Optimizer):
                 return genome
             if gap > farthest:
                 best, farthest = genome, gap
-        return best or self.nearer(self.genome_at(points[0]), rng)
+        return best or self.anywhere(rng)

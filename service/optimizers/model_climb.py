@@ -28,21 +28,22 @@ class Region:
         starts: Known points, the most promising first, shape [s, d].
         reach: Of the first draws' largest step, as a share of the cube; along each axis, shape [d].
         lines: Known points through which lines are drawn, shape [p, d].
-        bounded: Whether no draw is farther from the first start than twice the reach, along any axis.
+        radius: Of the ball around the first start that is not left, root mean square over the axes in
+            units of their reach; None for the whole cube.
     """
 
     starts: Array
     reach: Array
     lines: Array
-    bounded: bool
+    radius: float | None = None
 
     def clipped(self, points: Array) -> Array:
-        """Returns the points, moved into the cube and the region."""
-        low, high = np.zeros_like(self.reach), np.ones_like(self.reach)
-        if self.bounded:
-            low = np.maximum(self.starts[0] - 2 * self.reach, 0.0)
-            high = np.minimum(self.starts[0] + 2 * self.reach, 1.0)
-        return np.asarray(np.clip(points, low, high))
+        """Returns the points, moved into the cube and the ball."""
+        if self.radius is not None:
+            steps = (points - self.starts[0]) / self.reach
+            far = np.sqrt((steps**2).mean(axis=1)) / self.radius
+            points = self.starts[0] + (points - self.starts[0]) / np.maximum(far, 1.0)[:, None]
+        return np.asarray(np.clip(points, 0.0, 1.0))
 
 
 def climb(region: Region, values: Values, rng: np.random.Generator) -> Array:
