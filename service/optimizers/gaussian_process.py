@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 Array = NDArray[np.float64]
 
@@ -59,9 +59,19 @@ class GaussianProcess:
         counts: By how much each column counts in the likelihood, shape [C]: the items of one benchmark
             are no independent witnesses.
         scales: By how much more than usual each coordinate matters, shape [d]; None for equally much.
+        like: Where the trying of lengths, shares and noises begins, if that is known: then they are tried
+            once only.
     """
 
-    def __init__(self, points: Array, values: Array, counts: Array, scales: Array | None = None) -> None:
+    def __init__(
+        self,
+        points: Array,
+        values: Array,
+        counts: Array,
+        *,
+        scales: Array | None = None,
+        like: Smoothness | None = None,
+    ) -> None:
         self.scales = np.ones(points.shape[1]) if scales is None else scales
         self._points = (points - _MIDDLE) * self.scales
         self._lengths = np.einsum("nd,nd->n", self._points, self._points)
@@ -72,7 +82,7 @@ class GaussianProcess:
         self._witness = self._values * np.sqrt(counts)
         if len(counts) > len(points):  # only the products of rows matter, and these are a root of them
             self._witness = _root(self._witness @ self._witness.T)
-        self.smoothness, self.loss = self._likeliest()
+        self.smoothness, self.loss = self._likeliest(like)
         self._factorize()
 
     def predict(self, points: Array) -> tuple[Array, Array]:
@@ -127,7 +137,7 @@ class GaussianProcess:
             found += np.einsum("nd,nd->d", steep, steep)
         return np.asarray(found * self.scales**2 / count, dtype=np.float64)
 
-    def _likeliest(self) -> tuple[Smoothness, float]:
+    def _likeliest(self, like: Smoothness | None) -> tuple[Smoothness, float]:
         """Goes through the grid along one axis after the other, and along the first two again."""
         tried: dict[Smoothness, float] = {}
 
@@ -136,31 +146,32 @@ class GaussianProcess:
                 tried[one] = round(self._loss(one), 6)
             return tried[one]
 
-        best = Smoothness(*FIRST)
+        best = like or Smoothness(*FIRST)
         axes: tuple[Callable[[Smoothness], list[Smoothness]], ...] = (
             lambda at: [Smoothness(at.length, at.linear, noise) for noise in NOISES],
             lambda at: [Smoothness(length, at.linear, at.noise) for length in LENGTHS],
             lambda at: [Smoothness(at.length, linear, at.noise) for linear in LINEAR],
         )
-        for axis in (*axes, *axes[:2]):
+        for axis in axes if like else (*axes, *axes[:2]):
             best = min(axis(best), key=loss)
         return best, loss(best)
 
     def _loss(self, smoothness: Smoothness) -> float:
         """Returns the negative logarithm of the likelihood per witness, up to a constant."""
         factor = cho_factor(self._covariance(smoothness), lower=True, check_finite=False)
-        variance = self._likeliest_variance(cho_solve(factor, self._witness, check_finite=False))
+        variance = self._likeliest_variance(factor[0])
         return float(np.log(np.diag(factor[0])).sum() + len(self._points) / 2 * math.log(variance))
 
-    def _likeliest_variance(self, solved: Array) -> float:
-        squares = float(np.einsum("nc,nc->", self._witness, solved))
+    def _likeliest_variance(self, lower: Array) -> float:
+        halves = solve_triangular(lower, self._witness, lower=True, check_finite=False)
+        squares = float(np.einsum("nc,nc->", halves, halves))
         return max(squares / (self._weight * len(self._points)), JITTER)
 
     def _factorize(self) -> None:
         factor = cho_factor(self._covariance(self.smoothness), lower=True, check_finite=False)
         self._inverse = cho_solve(factor, np.eye(len(self._points)), check_finite=False)
         self._solved = self._inverse @ self._values
-        self._variance = self._likeliest_variance(self._inverse @ self._witness)
+        self._variance = self._likeliest_variance(factor[0])
 
     def _covariance(self, smoothness: Smoothness) -> Array:
         kernel = self._kernel(self._lengths, self._lengths, self._products, smoothness)
@@ -197,7 +208,7 @@ def with_relevance(points: Array, values: Array, counts: Array) -> GaussianProce
             break
         shares = (slopes / usual + EVEN) / (1 + EVEN)
         scales = np.clip(np.sqrt(shares / shares.mean()), FINEST, COARSEST)
-        other = GaussianProcess(points, values, counts, np.round(scales, 1))
+        other = GaussianProcess(points, values, counts, scales=np.round(scales, 1), like=best.smoothness)
         if other.loss >= best.loss:
             break
         best = other

@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 Values = Callable[[Array], Array]
 """From points, shape [z, d], to what they are worth, shape [z]."""
 
-FIRST_DRAWS, DRAWS, ROUNDS, SURVIVORS = 160, 64, 9, 16
+FIRST_DRAWS, DRAWS, ROUNDS, SURVIVORS = 128, 64, 8, 16
 STARTS = 6  # known points that are climbed from
 LINES = 0.25  # share of the first draws that lie on lines through known points
 FARTHEST = 1.5  # of such a line, in units of the two points' distance
