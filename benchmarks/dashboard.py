@@ -88,7 +88,7 @@ def _one(client: TestClient, key: str) -> dict[str, Any]:
 
     cold = cpu_seconds(lambda: ask(figure))
     warm = [cpu_seconds(lambda: ask(figure)) for _ in range(REPEATS)]
-    sorted_table = f"/e/{key}?sort=score1&page="
+    sorted_table = f"/e/{key}/candidates?sort=score1&page="
     table = [cpu_seconds(partial(ask, f"{sorted_table}{page}")) for page in range(1, REPEATS + 1)]
     return {
         "front_cold": cold,

@@ -51,7 +51,8 @@ class Benchmark(BaseModel):
             `task`'s items that `parent` gets right and the model gets wrong (Echterhoff et al.,
             arXiv 2407.09435).  `depth`, `parameters`: of the merged network, which is asked nothing.
         task: The task's name in lm-eval.
-        metric: `acc`, or `acc,filter`; None takes the task's first metric.
+        metric: `acc`, or `acc,filter`, or one of `evaluators/lm_eval/tasks/own_metrics.py` (`pass@k`,
+            `reasoning_tokens` ...); None takes the task's first metric.
         include_path: A folder with the user's own task files, or several; of tasks of one name the last
             folder's is taken, as in lm-eval.  None looks in lm-eval's own tasks.
         direction: Whether larger or smaller values are better; None takes the metric's own word.

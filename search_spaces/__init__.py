@@ -12,6 +12,7 @@ from pydantic import Discriminator, Tag
 
 from search_spaces.errors import SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Genome, Variable
+from search_spaces.recipes.eyes import Eyes
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe, Slice, Source
 from search_spaces.spaces.frozen import FrozenSpace
@@ -20,6 +21,7 @@ from search_spaces.spaces.mergekit_evolve import mergekit_evolve_space
 from search_spaces.spaces.mergekit_genotype import MergekitEvolveOptions
 from search_spaces.spaces.method_choice import MethodChoiceSpace
 from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
+from search_spaces.spaces.seeing import SeeingSpace
 from search_spaces.spaces.space import Infeasible, ParentPool, SearchSpace
 from search_spaces.spaces.stacking.layer_stacking import LayerStackingOptions, LayerStackingSpace
 from search_spaces.spaces.stacking.structured_stacking import (
@@ -29,6 +31,7 @@ from search_spaces.spaces.stacking.structured_stacking import (
 
 __all__ = [
     "SPACES",
+    "Eyes",
     "FrozenSpace",
     "Genome",
     "Infeasible",
@@ -42,6 +45,7 @@ __all__ = [
     "ParentPool",
     "Recipe",
     "SearchSpace",
+    "SeeingSpace",
     "Slice",
     "Source",
     "SpaceDefinitionError",

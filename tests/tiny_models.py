@@ -90,9 +90,14 @@ def save_tiny_model(
     """Writes a two-layer model of this architecture, with weights drawn from the seed."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(ARCHITECTURES[architecture]).to(dtype)
+    return save_perturbed(model, folder, 0.05 * spread)
+
+
+def save_perturbed(model: Any, folder: Path, spread: float = 0.1) -> Path:
+    """Adds normal noise to every parameter, and writes the model with the tiny tokenizer."""
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05 * spread)
+            parameter.add_(torch.randn_like(parameter) * spread)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder

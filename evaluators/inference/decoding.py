@@ -1,7 +1,8 @@
-"""Greedy decoding with continuous batching: a row that ends makes room for the next prompt at once.
+"""Decoding with continuous batching: a row that ends makes room for the next prompt at once.
 
-Prompts that begin alike (a few-shot header) have their beginning read once.  The texts are those that
-transformers' `generate` would give.
+Prompts that begin alike (a few-shot header, or one prompt asked several times) have their beginning read
+once.  Greedy texts are those that transformers' `generate` would give; sampled ones are drawn from what it
+would draw from (`token_draws.py`).
 
 Shapes: S slots, n rows in use, T columns in use, L tokens of the longest new prompt, V vocabulary.
 """
@@ -23,6 +24,7 @@ from evaluators.inference.shared_prefixes.prefix_cache import Beginning
 from evaluators.inference.shared_prefixes.slot_cache import SlotCache
 from evaluators.inference.shared_prefixes.token_tree import Section
 from evaluators.inference.stop_texts import StopTexts
+from evaluators.inference.token_draws import WARPING, TokenDraws
 
 _REFILL = 8  # new prompts are read when one in so many slots is free: a pass for one alone costs as much
 
@@ -53,8 +55,14 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
 
 def is_plainly_greedy(network: PreTrainedModel, prompt: Prompt) -> bool:
     """Says whether the likeliest token is what `generate` would choose too."""
-    options = dict(prompt.settings.options)
-    if options.pop("do_sample", False) or any(value is not None for value in options.values()):
+    return not prompt.settings.samples and goes_by_rows(network, prompt)
+
+
+def goes_by_rows(network: PreTrainedModel, prompt: Prompt) -> bool:
+    """Says whether `generate` would choose, or draw, by a row's newest logits alone."""
+    options = prompt.settings.options
+    others = {name: options[name] for name in options if name not in WARPING and name != "do_sample"}
+    if any(value not in _NEUTRAL.get(name, (None,)) for name, value in others.items()):
         return False
     wanted = network.generation_config
     return all(getattr(wanted, name, None) in neutral for name, neutral in _NEUTRAL.items())
@@ -69,7 +77,7 @@ class _Row:
     tokens: list[int] = field(default_factory=list)
 
 
-class GreedyDecoder:
+class Decoder:
     """Continues prompts on one network.
 
     Args:
@@ -110,7 +118,7 @@ class GreedyDecoder:
 class _Run:
     """One candidate's answers in the making."""
 
-    def __init__(self, decoder: GreedyDecoder, network: PreTrainedModel, slots: int) -> None:
+    def __init__(self, decoder: Decoder, network: PreTrainedModel, slots: int) -> None:
         self._decoder, self._network, self._slots = decoder, network, slots
         self._prompts, self._stops = decoder.prompts, decoder.stops
         columns = max(len(prompt.tokens) + prompt.settings.new_tokens for prompt in self._prompts)
@@ -118,6 +126,7 @@ class _Run:
         self._cache = SlotCache(layers, slots=slots, columns=columns)
         end = network.generation_config.eos_token_id
         self._ends = frozenset([end] if isinstance(end, int) else end or ())
+        self._draws = TokenDraws(network, dict(enumerate(self._prompts)))
         self._rows: list[_Row] = []
         self._found: dict[int, Generated] = {}
 
@@ -182,14 +191,16 @@ class _Run:
         self._accept(0, logits_n1V[:, 0])
 
     def _accept(self, first: int, logits_nV: Tensor) -> None:  # noqa: N803 - a shape
-        """Appends the likeliest tokens to the rows from `first` on; rows that end leave their slots.
+        """Appends the next tokens to the rows from `first` on; rows that end leave their slots.
 
         Raises:
             BadScoreError: Logits are NaN.
         """
         tokens_n1 = logits_nV.argmax(dim=-1, keepdim=True)  # a NaN is the largest of all
         best_n1 = logits_nV.gather(-1, tokens_n1)
-        tokens, broken = torch.stack((tokens_n1[:, 0], best_n1[:, 0].isnan().long())).tolist()
+        tokens_n, broken_n = tokens_n1[:, 0], best_n1[:, 0].isnan().long()
+        tokens_n = self._draws.replace(tokens_n, logits_nV, [row.number for row in self._rows[first:]])
+        tokens, broken = torch.stack((tokens_n, broken_n)).tolist()
         if any(broken):
             raise BadScoreError(
                 "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
@@ -206,7 +217,7 @@ class _Run:
         ended = row.tokens[-1] in self._ends or stops.complete(row.tokens)
         full = len(row.tokens) >= self._prompts[row.number].settings.new_tokens
         if ended or full:
-            self._found[row.number] = Generated(stops.before(row.tokens), len(row.tokens), not ended)
+            self._found[row.number] = stops.generated(row.tokens, truncated=not ended)
         return ended or full
 
     def _leave(self, index: int) -> None:

@@ -1,7 +1,7 @@
 """Generation until a stop text: planned once per tokenizer, run for every candidate.
 
-Where the likeliest token is wanted, rows come and go (`decoding.py`); everything else is transformers'
-own `generate` (`static_generation.py`).
+Where the next token follows from a row's own logits, rows come and go (`decoding.py`); everything else
+(beams, penalties) is transformers' own `generate` (`static_generation.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.inference.continuations import Limits
-from evaluators.inference.decoding import GreedyDecoder, is_plainly_greedy
+from evaluators.inference.decoding import Decoder, goes_by_rows, is_plainly_greedy
 from evaluators.inference.engines import engine_of
 from evaluators.inference.memory import run_unless_out_of_memory, slots_that_fit
 from evaluators.inference.packed_weights import packed_weights
@@ -59,7 +59,7 @@ class GenerationPlan:
         )
         self.why_static = self._why_static()
         self._slots = limits.batch_size
-        self._greedy: _Greedy | None = None
+        self._stepped: _Stepped | None = None
         self._static: tuple[frozenset[int], StaticBatches] | None = None
 
     def answers(self, network: PreTrainedModel) -> list[str]:
@@ -78,20 +78,19 @@ class GenerationPlan:
             BadScoreError: The network's logits are NaN.
             EvaluationError: Not even a single row fits the memory.
         """
-        everything = range(len(self._prompts))
-        engine = engine_of(network)
+        everything = frozenset(range(len(self._prompts)))
+        engine, sent = engine_of(network), frozenset[int]()
         if engine is not None:  # it takes what is plainly greedy, whichever network it is
-            greedy = frozenset(n for n in everything if is_plainly_greedy(network, self._prompts[n]))
-        else:
-            greedy = frozenset(n for n in everything if self._is_greedy(network, n))
-        rest = frozenset(everything) - greedy
-        with torch.inference_mode(), packed_weights(network, self._tokens(rest if engine else everything)):
+            sent = frozenset(n for n in everything if is_plainly_greedy(network, self._prompts[n]))
+        rest = everything - sent
+        stepped = frozenset(n for n in rest if self._goes_by_rows(network, n))
+        with torch.inference_mode(), packed_weights(network, self._tokens(rest)):
+            found: dict[int, Generated] = {}
             if engine is not None:
-                found = engine.continued(network, {n: self._prompts[n] for n in sorted(greedy)})
-            else:
-                found = self._decoded(network, greedy)
-            found |= self._continued(network, rest)
-        return [found[number] for number in everything]
+                found |= engine.continued(network, {n: self._prompts[n] for n in sorted(sent)})
+            found |= self._decoded(network, stepped)
+            found |= self._continued(network, rest - stepped)
+        return [found[number] for number in sorted(everything)]
 
     def _tokens(self, numbers: Iterable[int]) -> int:
         """Returns how many tokens these prompts and their longest answers have."""
@@ -107,25 +106,25 @@ class GenerationPlan:
             return f"rows of {longest} tokens are longer than the sliding window of {sharing.window}"
         return None
 
-    def _is_greedy(self, network: PreTrainedModel, number: int) -> bool:
-        return self.why_static is None and is_plainly_greedy(network, self._prompts[number])
+    def _goes_by_rows(self, network: PreTrainedModel, number: int) -> bool:
+        return self.why_static is None and goes_by_rows(network, self._prompts[number])
 
     def _decoded(self, network: PreTrainedModel, numbers: frozenset[int]) -> dict[int, Generated]:
         if not numbers:
             return {}
-        if self._greedy is None or self._greedy.numbers != numbers:
-            self._greedy = self._arranged(numbers)
+        if self._stepped is None or self._stepped.numbers != numbers:
+            self._stepped = self._arranged(numbers)
             columns = max(len(one.tokens) + one.settings.new_tokens for one in self._prompts)
             self._slots = min(self._limits.batch_size, slots_that_fit(network, columns))
         while True:
             found = run_unless_out_of_memory(
-                partial(self._greedy.decoder.run, network, self._slots), rows=self._slots
+                partial(self._stepped.decoder.run, network, self._slots), rows=self._slots
             )
             if found is not None:
-                return {number: found[index] for number, index in self._greedy.indices.items()}
+                return {number: found[index] for number, index in self._stepped.indices.items()}
             self._slots //= 2  # for good, so that the next candidate does not run into it again
 
-    def _arranged(self, numbers: frozenset[int]) -> _Greedy:
+    def _arranged(self, numbers: frozenset[int]) -> _Stepped:
         """Arranges prompts; those that are asked several times are answered once."""
         if not isinstance(self._limits.sharing, Sharing):
             raise TypeError("rows come and go only where they may share")
@@ -142,7 +141,7 @@ class GenerationPlan:
         stops = [StopTexts(self._tokenizer, prompt.settings) for prompt in prompts]
         rows = [prompt.tokens for prompt in prompts]
         section = arrange(rows, [len(row) - 1 for row in rows], self._limits.sharing.exchange, most=0)
-        return _Greedy(numbers, indices, GreedyDecoder(prompts, stops, section, room=self._room))
+        return _Stepped(numbers, indices, Decoder(prompts, stops, section, room=self._room))
 
     def _continued(self, network: PreTrainedModel, numbers: frozenset[int]) -> dict[int, Generated]:
         if not numbers:
@@ -157,9 +156,9 @@ class GenerationPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Greedy:
-    """Prompts to be continued greedily, and which of the decoder's each one is."""
+class _Stepped:
+    """Prompts to be continued row by row, and which of the decoder's each one is."""
 
     numbers: frozenset[int]
     indices: dict[int, int]
-    decoder: GreedyDecoder
+    decoder: Decoder

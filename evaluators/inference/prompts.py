@@ -20,6 +20,7 @@ class GenerationSettings:
     Attributes:
         options: Further arguments of the network's `generate`.
         seed: Of what is drawn where a task samples.
+        draw: Which of a prompt's draws this is, where it is asked several times; 0 where nothing is drawn.
         think_end: The text, or the token, that ends reasoning; None where there is none to cut off.
     """
 
@@ -28,10 +29,22 @@ class GenerationSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = SEED
     think_end: str | int | None = None
+    draw: int = 0
+
+    @property
+    def samples(self) -> bool:
+        """Says whether tokens are drawn; otherwise the likeliest are taken."""
+        return bool(self.options.get("do_sample"))
 
     @classmethod
-    def of_task(cls, wanted: Mapping[str, Any], end_of_text: str | None) -> GenerationSettings:
-        """Reads a task's generation arguments; the first given name of the length counts."""
+    def of_task(
+        cls, wanted: Mapping[str, Any], end_of_text: str | None, *, draw: int = 0
+    ) -> GenerationSettings:
+        """Reads a task's generation arguments; the first given name of the length counts.
+
+        Raises:
+            EvaluationError: Beams are wanted, and tokens drawn.
+        """
         options = {
             name: value
             for name, value in wanted.items()
@@ -46,12 +59,17 @@ class GenerationSettings:
         options["do_sample"] = bool(options.get("do_sample", temperature > 0))
         if options["do_sample"] and temperature > 0:
             options["temperature"] = temperature
+        if options["do_sample"] and int(options.get("num_beams") or 1) > 1:
+            detail = f"{options['num_beams']} beams are kept, and tokens are drawn"
+            remedy = "write num_beams: 1, or take the likeliest tokens with temperature: 0"
+            raise EvaluationError("generation.num_beams", detail, remedy)
         return cls(
             tuple(stop for stop in stops if stop),
             next(iter(lengths), DEFAULT_LENGTH),
             options,
             int(wanted.get("seed") or SEED),
             wanted.get("think_end"),
+            draw if options["do_sample"] else 0,
         )
 
 
@@ -88,8 +106,10 @@ class Generated:
         text: Without the stop text and what follows it.
         tokens: How many were generated, the stop text's among them.
         truncated: It came to no end within the tokens allowed.
+        reasoning: How many of the tokens are reasoning, what ends it included.
     """
 
     text: str
     tokens: int
     truncated: bool
+    reasoning: int = 0

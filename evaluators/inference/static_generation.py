@@ -1,12 +1,12 @@
-"""Generation by transformers' own `generate`: sampling, beams, and networks that share nothing.
+"""Generation by transformers' own `generate`: beams, penalties, and networks that share nothing.
 
 Shapes: B rows of a batch, L their padded length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,14 +20,15 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from evaluators.errors import BadScoreError
-from evaluators.inference.prompts import SEED, Generated, GenerationSettings, Prompt
+from evaluators.errors import BadScoreError, EvaluationError
+from evaluators.inference.prompts import Generated, GenerationSettings, Prompt
 from evaluators.inference.stop_texts import StopTexts
+from evaluators.inference.token_draws import WARPING, DrawnOnly, TokenDraws
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Prompts that are continued together, all in the same way."""
+    """Prompts that are continued together, all in the same way; only what they draw may differ."""
 
     inputs: Tensor  # B x L, padded on the left
     mask: Tensor  # B x L
@@ -53,18 +54,17 @@ class StaticBatches:
         batch_size: int,
         device: torch.device | str,
     ) -> None:
-        self._tokenizer = tokenizer
-        self._pad = _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
+        self._tokenizer, self._prompts = tokenizer, prompts
         alike: dict[str, list[int]] = {}
         for number, prompt in prompts.items():
-            alike.setdefault(repr(prompt.settings), []).append(number)
+            alike.setdefault(repr(without_draws(prompt.settings)), []).append(number)
         self.batches: list[Batch] = []
         for numbers in alike.values():
             numbers.sort(key=lambda number: (-len(prompts[number].tokens), prompts[number].tokens))
             for start in range(0, len(numbers), batch_size):
                 chosen = tuple(numbers[start : start + batch_size])
                 batch = [prompts[number] for number in chosen]
-                inputs_BL, mask_BL = _left_padded(batch, self._pad)
+                inputs_BL, mask_BL = _left_padded(batch, padding_of(tokenizer))
                 self.batches.append(
                     Batch(inputs_BL.to(device), mask_BL.to(device), batch[0].settings, chosen)
                 )
@@ -74,40 +74,86 @@ class StaticBatches:
 
         Raises:
             BadScoreError: Logits are NaN.
+            EvaluationError: The network keeps beams, and tokens are to be drawn.
         """
         found: dict[int, Generated] = {}
-        devices = [network.device] if network.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.batches[0].settings.seed if self.batches else SEED)
-            for batch in self.batches:
-                found |= zip(batch.numbers, self._continue(network, batch), strict=True)
+        for batch in self.batches:
+            inputs = {"input_ids": batch.inputs, "attention_mask": batch.mask}
+            prompts = {number: self._prompts[number] for number in batch.numbers}
+            answers = continued(network, inputs, prompts, self._tokenizer)
+            found |= zip(batch.numbers, answers, strict=True)
         return found
 
-    def _continue(self, network: PreTrainedModel, batch: Batch) -> list[Generated]:
-        length = batch.inputs.shape[1]
-        stops = StopTexts(self._tokenizer, batch.settings)
-        stop, watch = _StopWatch(stops, start=length, rows=len(batch.numbers)), _NanWatch()
-        generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
-        tokens_BL: Tensor = generate(
-            input_ids=batch.inputs,
-            attention_mask=batch.mask,
-            max_new_tokens=batch.settings.new_tokens,
-            stopping_criteria=StoppingCriteriaList([stop]),
-            logits_processor=LogitsProcessorList([watch]),
-            pad_token_id=self._pad,
-            **batch.settings.options,
+
+def continued(
+    network: PreTrainedModel,
+    inputs: Mapping[str, Any],
+    prompts: Mapping[int, Prompt],
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[Generated]:
+    """Returns what `generate` continues each row with.
+
+    Args:
+        network: Who writes.
+        inputs: `input_ids`, B x L, padded on the left, and whatever else the network reads.
+        prompts: Of the rows, in their order; they differ in nothing but tokens and draws.
+        tokenizer: The network's.
+
+    Raises:
+        BadScoreError: Logits are NaN.
+        EvaluationError: The network keeps beams, and tokens are to be drawn.
+    """
+    settings = next(iter(prompts.values())).settings
+    length = inputs["input_ids"].shape[1]
+    stops = StopTexts(tokenizer, settings)
+    stop, watch = _StopWatch(stops, start=length, rows=len(prompts)), _NanWatch()
+    generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
+    tokens_BL: Tensor = generate(
+        **inputs,
+        max_new_tokens=settings.new_tokens,
+        stopping_criteria=StoppingCriteriaList([stop]),
+        logits_processor=LogitsProcessorList([watch, *_drawing(network, prompts, settings)]),
+        pad_token_id=padding_of(tokenizer),
+        **_taking_the_likeliest(settings.options),
+    )
+    if watch.found:
+        raise BadScoreError(
+            "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
         )
-        if watch.found:
-            raise BadScoreError(
-                "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
-            )
-        end = network.generation_config.eos_token_id
-        ends = frozenset([end] if isinstance(end, int) else end or ())
-        rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
-        return [
-            Generated(stops.before(row), len(row), end is None and ends.isdisjoint(row))
-            for row, end in zip(rows, stop.ends, strict=True)
-        ]
+    end = network.generation_config.eos_token_id
+    ends = frozenset([end] if isinstance(end, int) else end or ())
+    rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
+    return [
+        stops.generated(row, truncated=end is None and ends.isdisjoint(row))
+        for row, end in zip(rows, stop.ends, strict=True)
+    ]
+
+
+def padding_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Returns the token that fills rows up."""
+    return _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
+
+
+def without_draws(settings: GenerationSettings) -> GenerationSettings:
+    """Returns what prompts must have in common to be continued together."""
+    return replace(settings, seed=0, draw=0)
+
+
+def _drawing(
+    network: PreTrainedModel, prompts: Mapping[int, Prompt], settings: GenerationSettings
+) -> list[LogitsProcessor]:
+    if not settings.samples:
+        return []
+    beams = network.generation_config.num_beams
+    if beams not in (None, 1):
+        detail = f"the model's generation_config.json keeps {beams} beams, and tokens are drawn"
+        raise EvaluationError("generation.num_beams", detail, "write temperature: 0, or num_beams: 1 there")
+    return [DrawnOnly(TokenDraws(network, dict(prompts)), tuple(prompts))]
+
+
+def _taking_the_likeliest(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options of `generate` without those that draw: what is drawn is the likeliest by then."""
+    return {name: value for name, value in options.items() if name not in WARPING} | {"do_sample": False}
 
 
 class _StopWatch(StoppingCriteria):

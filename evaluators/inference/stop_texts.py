@@ -6,12 +6,13 @@ tokens, and these only if the newest token holds that letter.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-from evaluators.inference.prompts import GenerationSettings
+from evaluators.inference.prompts import Generated, GenerationSettings
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a letter is decoded to
 
@@ -35,12 +36,31 @@ class StopTexts:
         text = str(self._tokenizer.decode(list(tokens[-self._reach :])))
         return any(stop in text for stop in self._stops)
 
+    def generated(self, tokens: Sequence[int], *, truncated: bool) -> Generated:
+        """Returns an answer that was written in full, or cut off."""
+        reasoning = self._reasoning(tokens, truncated=truncated)
+        return Generated(self.before(tokens), len(tokens), truncated, reasoning)
+
     def before(self, tokens: Sequence[int]) -> str:
         """Returns the text of these tokens up to the first stop text; reasoning is cut off, as in lm-eval."""
         text = self._after_reasoning(tokens)
         for stop in self._stops:
             text = text.split(stop)[0]
         return text
+
+    def _reasoning(self, tokens: Sequence[int], *, truncated: bool) -> int:
+        """Counts the tokens up to the last end of reasoning; without one, what was cut off was reasoning."""
+        end, otherwise = self._think_end, len(tokens) if truncated else 0
+        if end is None:
+            return 0
+        if isinstance(end, int):
+            return len(tokens) - tokens[::-1].index(end) if end in tokens else otherwise
+
+        def ends(count: int) -> int:
+            return str(self._tokenizer.decode(list(tokens[:count]), skip_special_tokens=True)).count(end)
+
+        wanted = ends(len(tokens))
+        return bisect_left(range(len(tokens)), wanted, key=ends) if wanted else otherwise
 
     def _after_reasoning(self, tokens: Sequence[int]) -> str:
         end, kept = self._think_end, list(tokens)

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.benchmark import Benchmark
 from evaluators.conditions import STANDARD, Conditions
-from evaluators.errors import EvaluationError, UnknownMetricError
+from evaluators.errors import EvaluationError
 from evaluators.evaluator import BenchmarkFacts
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.item_set import ItemIndices, ItemSet
@@ -31,12 +31,15 @@ from evaluators.lm_eval.asked_sets import AskedSets
 from evaluators.lm_eval.benchmark_facts import cross_overlaps, facts_of
 from evaluators.lm_eval.choice_marks import ChoiceMarks
 from evaluators.lm_eval.notes import notes_of
+from evaluators.lm_eval.own_marks import own_values
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
+from evaluators.lm_eval.task_marks import marked, results_of, values_of
+from evaluators.lm_eval.tasks.image_files import check_images
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
-from evaluators.lm_eval.tasks.task_filters import apply_filters, filters_of
-from evaluators.lm_eval.tasks.task_questions import Question, Subtask, Task
+from evaluators.lm_eval.tasks.task_filters import filters_of
+from evaluators.lm_eval.tasks.task_questions import Question, Subtask
 from evaluators.scores import Score
 from evaluators.splits import Split
 
@@ -136,6 +139,8 @@ def inspect_benchmarks(
 
 def _inspected(built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts | EvaluationError:
     try:
+        for subtask in built.subtasks if any(subtask.sees for subtask in built.subtasks) else ():
+            check_images(subtask.task, (item for items in subtask.items.values() for item in items))
         return with_prompts(facts_of(built), built, asked)
     except EvaluationError as error:
         return error
@@ -155,9 +160,9 @@ def _score(
             sizes.append(len(values[-1]))
         else:
             selection.hand_out(part)
-            results = _results(subtask, part.questions, built.filter)
-            values.append(_values(built, subtask, results))
-            sizes.append(_size(subtask, part.questions, results))
+            found_values, size = _marked_values(built, subtask, part, selection)
+            values.append(found_values)
+            sizes.append(size)
     aggregates = [aggregation_of(subtask.task, built.metric) for subtask in subtasks]
     found = [_with_error(*one) for one in zip(values, aggregates, strict=True)]
     value, error = found[0]
@@ -187,28 +192,16 @@ def _margins(
     return tuple(margins_N.tolist()) if np.isfinite(margins_N).all() else ()
 
 
-def _results(subtask: Subtask, questions: Sequence[Question], kind: str) -> list[Mapping[str, Any]]:
-    """Returns all metrics on each item, by lm-eval's own filters and marks."""
-    task = subtask.task
-    apply_filters(task, (request for question in questions for request in question.requests))
-    return [_marked(task, question, kind) for question in questions]
-
-
-def _marked(task: Task, question: Question, kind: str) -> Mapping[str, Any]:
-    answers = [request.filtered_resps[kind] for request in question.requests]
-    found: Mapping[str, Any] = task.process_results(question.item, answers)
-    return found
-
-
-def _values(built: BuiltBenchmark, subtask: Subtask, results: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Returns what the metric aggregates, one value per item that has one."""
-    values = [result[built.metric] for result in results if built.metric in result]
-    if not values:
-        given = ", ".join(sorted({name for result in results for name in result}))
-        raise UnknownMetricError(
-            "metric", f"{subtask.task.config.task} gave no {built.metric} but {given}", "ask for one of those"
-        )
-    return values
+def _marked_values(
+    built: BuiltBenchmark, subtask: Subtask, part: Part, selection: Selection
+) -> tuple[list[Any], int]:
+    """Returns what the metric aggregates, one value per item that has one, and the task's size in a group."""
+    if built.own is not None:
+        made, base = selection.generated(part), built.base_metric
+        values = own_values(built.own, subtask, part, made, base_metric=base, kind=built.filter)
+        return values, len(values)
+    results = results_of(subtask, part.questions, built.filter)
+    return values_of(built.metric, subtask, results), _size(subtask, part.questions, results)
 
 
 def _size(subtask: Subtask, questions: Sequence[Question], results: Sequence[Mapping[str, Any]]) -> int:
@@ -216,7 +209,7 @@ def _size(subtask: Subtask, questions: Sequence[Question], results: Sequence[Map
     counts = Counter(name for result in results for name in result)
     if max(counts.values()) < len(questions):
         for ensemble in filters_of(subtask.task):
-            others = (_marked(subtask.task, question, ensemble.name) for question in questions)
+            others = (marked(subtask.task, question, ensemble.name) for question in questions)
             counts |= Counter(name for result in others for name in result)
     return max(counts.values())
 

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.errors import EvaluationError
 from evaluators.inference.language_model import InMemoryModel, Plan
+from evaluators.lm_eval.question_set import draws_of
 
 PlanType = TypeVar("PlanType", bound=Plan)
 Long = Literal["cut", "refuse"]
@@ -109,8 +110,9 @@ class EvomergeLM(LM):  # type: ignore[misc]
             EvaluationError: A prompt leaves no room for an answer, or logits are NaN.
         """
         prompts = [(str(one.args[0]), one.args[1]) for one in requests]
-        key = tuple((text, repr(settings)) for text, settings in prompts)
-        plan = self._plan("prompts", key, lambda model: model.plan_generations(prompts))
+        draws = draws_of(requests)
+        key = tuple((text, repr(settings), n) for (text, settings), n in zip(prompts, draws, strict=True))
+        plan = self._plan("prompts", key, lambda model: model.plan_generations(prompts, draws))
         self._tell(plan.lost)
         return plan.answers(self._network)
 

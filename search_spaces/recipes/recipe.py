@@ -98,6 +98,7 @@ class Recipe(BaseModel):
     # auto: the one that most parents have; None: the tokenizer owner's, if it has one
     chat_template: Literal["auto"] | Parent | None = None
     chat_template_text: Annotated[str, Field(min_length=1, max_length=2**20)] | None = None  # instead of it
+    vision: Parent | None = None  # whose vision tower and projector it gets; None: the tokenizer owner's
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
@@ -124,6 +125,8 @@ class Recipe(BaseModel):
                 for part in self.slices
             )
             object.__setattr__(self, "slices", without)
+        if self.vision == self.tokenizer_owner:
+            object.__setattr__(self, "vision", None)
         return self
 
     def _problems(self, method: Method) -> Iterator[SpaceError]:
@@ -178,10 +181,10 @@ class Recipe(BaseModel):
     def all_parents(self) -> tuple[Parent, ...]:
         """Every checkpoint the recipe reads, each once, in order of appearance; the base last.
 
-        Includes those that only give their tokenizer or chat template.
+        Includes those that only give their tokenizer, chat template or vision tower.
         """
         found = list(self._mixed())
-        found += [self.tokenizer] if self.tokenizer is not None else []
+        found += [parent for parent in (self.tokenizer, self.vision) if parent is not None]
         found += [self.chat_template] if isinstance(self.chat_template, Parent) else []
         return self._with_base_last(found)
 

@@ -30,6 +30,7 @@ def with_parents(recipe: Recipe, change: Callable[[Parent], Parent]) -> Recipe:
             "slices": tuple(map(part, recipe.slices)),
             "base": changed(recipe.base),
             "tokenizer": changed(recipe.tokenizer),
+            "vision": changed(recipe.vision),
             "chat_template": change(template) if isinstance(template, Parent) else template,
             "tokens": tuple(r.model_copy(update={"source": changed(r.source)}) for r in recipe.tokens),
         }

@@ -169,8 +169,9 @@ def with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]
     found = dict(content)
     if isinstance(parents := found.get("parents"), list):
         found["parents"] = [_parent(parent, folder) for parent in parents]
-    if "base" in found:
-        found["base"] = _parent(found["base"], folder)
+    for key in ("base", "vision"):
+        if key in found and found[key] != "search":
+            found[key] = _parent(found[key], folder)
     match found.get("tasks_path"):
         case str(tasks):
             found["tasks_path"] = str(_absolute(tasks, folder))

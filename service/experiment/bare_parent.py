@@ -19,6 +19,8 @@ def bare_parent(recipe: Recipe, layers: int) -> Parent | None:
         return None
     if recipe.tokens or recipe.tokenizer_owner not in parents:  # other rows, or in another order
         return None
+    if recipe.vision is not None:
+        return None
     if not all(_copies(recipe, part) for part in recipe.slices):
         return None
     ranges = [source.layers or (0, layers) for source in sources]

@@ -23,8 +23,8 @@ class GenerationOptions(Spec):
         max_gen_toks: Most tokens of an answer.
         until: Texts that end an answer.
         repeats: How often each item is asked; the task's filter must read all answers
-            (`majority_vote`, `take_first_k` ...).
-        seed: Of what is drawn.
+            (`majority_vote`, `take_first_k` ...), or the metric (`pass@k`, `maj@k`, `avg@k`).
+        seed: Of what is drawn: equal seeds give equal answers to an item, whatever is asked beside it.
     """
 
     do_sample: bool | None = None

@@ -34,6 +34,8 @@ class Objective(Spec):
     Attributes:
         kind: Who judges; `evaluators.Benchmark` says what each kind needs of the fields below.
         name: What it is called; the task's name by default.
+        metric: The task's, or `pass@k`, `maj@k`, `avg@k` of repeated answers, or `generated_tokens`,
+            `reasoning_tokens`, `answer_tokens`; None takes the task's first.
         direction: Whether larger or smaller scores are better; None takes the metric's own.
         weight: Its share in the weighted sum that single-objective optimizers climb.
         allow_few_items: Search on fewer than 50 items, whose scores are mostly luck.
@@ -226,6 +228,24 @@ class Rotation(Spec):
     elites: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
+class Workers(Spec):
+    """How many workers an experiment has, beside others.
+
+    Attributes:
+        min: It waits until it can have as many, and keeps them while it has something to ask.
+        max: More than these it never has; none takes all that are free.
+    """
+
+    min: Annotated[int, Field(ge=1, le=10_000)] = 1
+    max: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"min is {self.min}, more than max ({self.max}); lower min or raise max")
+        return self
+
+
 class ExperimentSpec(Spec):
     """An experiment: parents, what can be tried, what is scored, who searches and for how long.
 
@@ -234,6 +254,9 @@ class ExperimentSpec(Spec):
             the last folder's is taken.
         measures: What lays out the archive of a quality-diversity search.
         constraints: What candidates must keep beside improving the objectives.
+        vision: The parent whose vision tower and projector the merged models get, or `search`, which tries
+            those of all parents that see; None takes the base's or the first parent's where it sees, else
+            those of the only parent that sees.
         failure_policy: What the optimizer is told of a candidate without scores: the `worst` seen so
             far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
         warm_start: Earlier experiments whose winner and front join the baselines.
@@ -245,12 +268,15 @@ class ExperimentSpec(Spec):
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
+        workers: How many it has where several experiments share them.
+        priority: Its share of them: one of 2 gets twice what one of 1 gets, and begins first.
     """
 
     schema_version: Literal[1] = 1
     name: ExperimentName
     parents: Annotated[tuple[Parent, ...], Field(min_length=1, max_length=MOST_PARENTS)]
     base: Parent | None = None
+    vision: Literal["search"] | Parent | None = None
     space: SpaceOptions = ParameterSpaceOptions()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MOST_OBJECTIVES)]
     tasks_path: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_PARENTS)] | None = None
@@ -272,6 +298,8 @@ class ExperimentSpec(Spec):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
     backend: Literal["torch", "vllm"] = "torch"
     evaluation_timeout: Annotated[float, Field(gt=0, le=7 * 86400)] = 3600.0
+    workers: Workers = Workers()
+    priority: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     notes: Annotated[str, Field(max_length=10_000)] = ""
 
     @field_validator("parents")

@@ -9,7 +9,7 @@ from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import MethodParameter
 from search_spaces.spaces.coefficients import coefficient, with_layers_named
 from service.experiment.spec import label_of
-from service.reports.layer_weights import depth_of, owners_of, parts_of, told_parameter
+from service.reports.inside.recipe_parts import depth_of, owners_of, parts_of, told_parameter
 
 LAYER_PREFIX = "model.layers."
 

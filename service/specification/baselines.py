@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from search_spaces import Parent, ParentPool, Recipe, Slice, Source
+from search_spaces import Eyes, Parent, ParentPool, Recipe, Slice, Source
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.recipe import DType
 from search_spaces.recipes.settings import constant
@@ -36,7 +37,7 @@ class PlannedBaseline(BaseModel):
 
 
 def baselines_for(
-    spec: ExperimentSpec, pool: ParentPool, taken_over: Sequence[Baseline] = ()
+    spec: ExperimentSpec, pool: ParentPool, taken_over: Sequence[Baseline] = (), eyes: Eyes | None = None
 ) -> tuple[Baseline, ...]:
     """Returns generation 0: what the search must beat, each model once.
 
@@ -44,6 +45,7 @@ def baselines_for(
         spec: Says which of the usual recipes are wanted, and the user's own.
         pool: The parents.
         taken_over: The best of earlier experiments.
+        eyes: Whose vision tower models get that have none of their own; None where no parent sees.
 
     Raises:
         RecipeFileError: One of the user's own recipes describes no model.
@@ -55,8 +57,16 @@ def baselines_for(
     # What they say in vain was told when the spec was checked.
     found += [Baseline(name, read_recipe(text, notices=[])) for name, text in spec.baselines.recipes.items()]
     found += taken_over
+    if eyes is not None:
+        found = [_seeing(baseline, eyes) for baseline in found]
     first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
     return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
+
+
+def _seeing(baseline: Baseline, eyes: Eyes) -> Baseline:
+    """Returns a baseline that can be asked about images; parents that see are left as they are."""
+    give = eyes.lent_to if baseline.kind.is_bare else eyes.given_to
+    return replace(baseline, recipe=give(baseline.recipe))
 
 
 def dtype_of(spec: ExperimentSpec) -> DType | None:

@@ -17,6 +17,7 @@ COMMENTS: Mapping[str, str] = {
     "name": "What the experiment is called; commands name it so.",
     "parents": "The models to merge: folders, org/name, org/name@revision, or model+adapter.",
     "base": "Their common ancestor; methods on task vectors (task_arithmetic, ties ...) need it.",
+    "vision": "Whose vision tower and projector the merged models get: a parent, or search.",
     "space": "What can be tried (docs/spaces.md): the method, and for how many runs of layers it has genes.",
     "objectives": (
         "What is improved: lm-eval tasks, or other judges (docs/evaluation.md).  Each task's items are\n"

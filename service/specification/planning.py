@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from search_spaces import Infeasible, Parent, ParentPool, SearchSpace, build_space
+from search_spaces import Eyes, Infeasible, Parent, ParentPool, SearchSpace, SeeingSpace, build_space
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import SMALLEST_WINDOW, ExperimentSpec
 from service.optimizers import (
@@ -47,6 +47,7 @@ class ExperimentFacts(BaseModel):
         first_budget: Candidates that were planned before the experiment was extended: what the
             algorithm was built for.
         kinship: How alike any two parents are, as far as it was measured.
+        eyes: Whose vision tower merged models get; None where no parent sees.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class ExperimentFacts(BaseModel):
     window: int | None = None
     first_budget: int | None = None
     kinship: tuple[tuple[float, ...], ...] | None = None
+    eyes: Eyes | None = None
 
 
 def mixed_parents(spec: ExperimentSpec) -> tuple[Parent, ...]:
@@ -83,7 +85,18 @@ def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpa
         SpaceError: The options hold no recipe over these parents.
     """
     options = spec.space.model_copy(update={"dtype": dtype_of(spec)})
-    return build_space(options, build_pool(spec, facts))
+    return with_eyes(build_space(options, build_pool(spec, facts)), eyes_in(facts))
+
+
+def eyes_in(facts: Mapping[str, Any]) -> Eyes | None:
+    """Returns whose vision tower merged models get."""
+    said = facts.get("eyes")
+    return None if said is None else Eyes.model_validate(said)
+
+
+def with_eyes(space: SearchSpace, eyes: Eyes | None) -> SearchSpace:
+    """Returns the space of models that see, where a parent does."""
+    return space if eyes is None else SeeingSpace(space, eyes)
 
 
 def build_optimizer_for(

@@ -66,8 +66,9 @@ def with_absolute_paths(raw: Mapping[str, Any]) -> dict[str, Any]:
             content[key] = [_with_absolute_parent(item) for item in items]
     if isinstance(objectives := content.get("objectives"), list):
         content["objectives"] = [_with_absolute_file(item) for item in objectives]
-    if "base" in content:
-        content["base"] = _absolute_parent(content["base"])
+    for key in ("base", "vision"):
+        if key in content and content[key] != "search":
+            content[key] = _absolute_parent(content[key])
     if "tasks_path" in content:
         content["tasks_path"] = _absolute_folders(content["tasks_path"])
     return with_template_files(content, lambda name: str(_absolute_parent(name, certainly_local=True)))

@@ -19,7 +19,9 @@ from service.specification.reading import (
 
 Place = tuple[int | str, ...]
 
-_KEYS = frozenset({"parents", "base", "layers_of", "tokenizer_source", "parent"})  # what names models
+_KEYS = frozenset(
+    {"parents", "base", "layers_of", "tokenizer_source", "parent", "vision"}
+)  # what names models
 _HOLDS_RECIPES = frozenset({"recipes", "winner"})
 
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from math import prod
 from typing import Any
 
 from evaluators import BenchmarkFacts
-from search_spaces import Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
+from search_spaces import Eyes, Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
@@ -28,8 +27,9 @@ from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.search.plan import Baseline
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
+from service.specification.eyes import look
 from service.specification.lm_eval_names import in_users_words, with_own_names
-from service.specification.planning import ExperimentFacts, build_pool, build_space_for
+from service.specification.planning import ExperimentFacts, build_pool, build_space_for, with_eyes
 from service.specification.reading import (
     average_of,
     from_space_error,
@@ -42,8 +42,7 @@ from service.specification.reading import (
 from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub.parent_files import inspect_parent
-from workers.checkpoints.inspection import compare_layouts
-from workers.checkpoints.layout import Layout
+from workers.checkpoints.layout import Layout, parameter_counts
 from workers.compatibility.checks import unprepared
 from workers.compatibility.parent_concerns import Concerns, concerns_of
 from workers.errors import WorkerError
@@ -139,6 +138,7 @@ class _Check:
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     merged: Recipe | None = None
+    eyes: Eyes | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -169,18 +169,26 @@ class _Check:
                 remedy = "correct the path, or the folder's permissions"
                 self.mistakes.append(Mistake(pointer, "unreadable", f"{parent}: {error.strerror}", remedy))
         pointers = {str(parent): pointer for parent, pointer in named.items()}
-        mismatches = compare_layouts(list(self.layouts.values()))
+        given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
+        base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
+        mixed = tuple(parent for parent in named if parent != base)
+        seen = look(self.layouts, self.raw.get("vision"), base or next(iter(mixed), None))
+        self.eyes, mismatches = seen.eyes, seen.mismatches
+        self.warnings += seen.told
+        self.mistakes += seen.mistakes if len(named) == len(self.layouts) else ()
         for mismatch in mismatches:
             self.mistakes.append(_from_worker_error(mismatch, pointers.get(mismatch.field, "/parents")))
         if not mismatches:
             self._concerns(pointers)
-        given = self.raw.get("base")  # one that cannot be read is a mistake, but not a missing base
-        base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
-        layout = next(iter(self.layouts.values()), None)
-        mixed = tuple(parent for parent in named if parent != base)
+        layout = self._shaping()
         if mixed:
             shape = (layout.layers, layout.layer_prefix) if layout else (MANY_LAYERS, "model.layers.")
-            self.pool = ParentPool(mixed, base, *shape, *(_sizes(layout) if layout else ()))
+            self.pool = ParentPool(mixed, base, *shape, *(parameter_counts(layout) if layout else ()))
+
+    def _shaping(self) -> Layout | None:
+        """Returns the checkpoint whose tensors' names merged models have."""
+        first = next(iter(self.layouts.values()), None)
+        return first if self.eyes is None else self.layouts[self.eyes.owner]
 
     def _concerns(self, pointers: Mapping[str, str]) -> None:
         """Finds out in what else than tensors and tokens the parents differ."""
@@ -207,7 +215,7 @@ class _Check:
             if options is None:
                 return
             try:
-                space = build_space(options, self.pool)
+                space = with_eyes(build_space(options, self.pool), self.eyes)
                 self.variables = space.variables
                 self._foldable(options)
                 self._decoded(space)
@@ -256,7 +264,7 @@ class _Check:
         """Checks that what is searched with scales can be exported."""
         stacking = getattr(options, "stacking", options)
         pointer = "/space/scales" if stacking is options else "/space/stacking/scales"
-        layout = next(iter(self.layouts.values()), None)
+        layout = self._shaping()
         if layout is not None and getattr(stacking, "scales", False):
             try:
                 rule_for(layout.architecture)
@@ -308,6 +316,9 @@ class _Check:
         chat = in_full(self.raw["objectives"][place].get("chat"))
         if parts[0] == "chat" and not (isinstance(chat, dict) and parts[-1] in (*chat, "chat")):
             return pointer_to(*parts) if "chat" in self.raw else pointer_to("objectives", place)
+        own, shared = (part.get("generation") or () for part in (self.raw["objectives"][place], self.raw))
+        if parts[0] == "generation" and parts[-1] not in own:
+            return pointer_to(*parts) if parts[-1] in shared else pointer_to("objectives", place)
         return pointer_to("objectives", place, *parts)
 
     def recipes(self) -> None:
@@ -387,10 +398,10 @@ class _Check:
         self, spec: ExperimentSpec, kinship: tuple[tuple[float, ...], ...] | None = None
     ) -> dict[str, Any]:
         """Returns what is stored beside a spec without mistakes."""
-        layout = next(iter(self.layouts.values()))
+        layout = self._shaping() or next(iter(self.layouts.values()))
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
         taken_over = [Baseline(each.label, each.recipe) for each in self.taken_over]
-        planned = baselines_for(spec, build_pool(spec, shape), taken_over)
+        planned = baselines_for(spec, build_pool(spec, shape), taken_over, self.eyes)
         chosen = choose_algorithm(
             spec.optimizer.algorithm,
             self.variables,
@@ -402,11 +413,12 @@ class _Check:
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
             objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
-            parameters=_sizes(layout)[0],
-            layer_parameters=_sizes(layout)[1],
+            parameters=parameter_counts(layout)[0],
+            layer_parameters=parameter_counts(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
             baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe, kind=b.kind) for b in planned),
             kinship=kinship,
+            eyes=self.eyes,
             **shape,
         )
         return facts.model_dump(mode="json")
@@ -423,12 +435,6 @@ def _with_winner(raw: Mapping[str, Any], winner_of: WinnerOf) -> tuple[dict[str,
         remedy = "name an experiment of this server that has succeeded, or give a recipe's YAML"
         mistake = Mistake("/space/winner", error.code, error.detail, remedy)
         return content | {"space": space | {"winner": average_of(raw.get("parents"))}}, [mistake]
-
-
-def _sizes(layout: Layout) -> tuple[int, int]:
-    """Returns how many parameters a checkpoint has, and how many one of its layers."""
-    inside = sum(prod(e.shape) for name, e in layout.tensors.items() if layout.layer_of(name) is not None)
-    return sum(prod(entry.shape) for entry in layout.tensors.values()), inside // max(layout.layers, 1)
 
 
 def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:

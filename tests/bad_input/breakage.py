@@ -211,7 +211,7 @@ def large(name: str, size: int) -> Breakage:
 
 
 def fifo(folder: Path) -> None:
-    """Puts a pipe that nobody writes to where the weights are."""
+    """Puts a pipe without a writer where the weights are."""
     (folder / WEIGHTS).unlink()
     os.mkfifo(folder / WEIGHTS)
 

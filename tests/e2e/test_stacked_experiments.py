@@ -59,7 +59,14 @@ def scored_again(folder: Path, tasks: Path) -> float:
     return float(score.value)
 
 
-@pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "joint",
+        "parameter",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("layer_stacking", "structured_stacking")),
+    ],
+)
 def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(
     kind: str, address: str, tiny_parents: dict[str, Path], word_task: Path
 ) -> None:

@@ -122,6 +122,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_controller_ends_with_the_same_candidates_and_a_checkpoint_that_rescores(
     demo_files: Path, tmp_path: Path, hub: HubServer

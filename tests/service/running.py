@@ -19,6 +19,7 @@ from service.reports.views import ExperimentDetail
 from service.settings import Settings
 from service.web.app import create_app
 from tests.service.scripted_workforce import ScriptedWorkforce
+from tests.service.small_experiments import small_content
 from workers.pools.listening import listening
 from workers.protocol.messages import (
     Exported,
@@ -117,18 +118,7 @@ def settings_in(home: Path, **changes: Any) -> Settings:
 
 def spec_over(parents: dict[str, Path], /, **changes: Any) -> dict[str, Any]:
     """Returns a spec with two objectives that is over in a moment."""
-    return {
-        "name": "small",
-        "parents": [str(parents["left"]), str(parents["right"])],
-        "base": str(parents["base"]),
-        "objectives": [{"task": "words"}, {"task": "sums", "weight": 2.0}],
-        "space": {"layer_groups": 2},
-        "optimizer": {"algorithm": "cma_es", "population": 4},
-        "budget": {"candidates": 8, "failures": 3},
-        "baselines": {"standard_recipes": False},
-        "examination": {"finalists": 2, "mean": False},
-        "seed": 7,
-    } | changes
+    return small_content(parents) | changes
 
 
 @contextmanager

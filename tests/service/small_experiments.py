@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +27,16 @@ SHAPE = {"layers": 4, "layer_prefix": "model.layers."}
 
 def small_spec(**changes: Any) -> ExperimentSpec:
     """Returns a spec with two objectives, and with `changes` on top."""
-    content: dict[str, Any] = {
+    parents = {name: Path("/models") / name for name in ("left", "right", "base")}
+    return ExperimentSpec.model_validate(small_content(parents) | changes)
+
+
+def small_content(parents: dict[str, Path]) -> dict[str, Any]:
+    """Returns the content of a spec with two objectives over these parents; it is over in a moment."""
+    return {
         "name": "small",
-        "parents": ["/models/left", "/models/right"],
-        "base": "/models/base",
+        "parents": [str(parents["left"]), str(parents["right"])],
+        "base": str(parents["base"]),
         "objectives": [{"task": "words"}, {"task": "sums", "weight": 2.0}],
         "space": {"layer_groups": 2},
         "optimizer": {"algorithm": "cma_es", "population": 4},
@@ -38,7 +45,6 @@ def small_spec(**changes: Any) -> ExperimentSpec:
         "examination": {"finalists": 2, "mean": False},
         "seed": 7,
     }
-    return ExperimentSpec.model_validate(content | changes)
 
 
 def with_optimizer(algorithm: str, **options: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,12 @@ class Layout:
         """Returns the name that a layer's tensor has in another layer."""
         rest = tensor[len(self.layer_prefix) :].split(".", 1)[1]
         return f"{self.layer_prefix}{layer}.{rest}"
+
+
+def parameter_counts(layout: Layout) -> tuple[int, int]:
+    """Returns how many parameters a checkpoint has, and how many one of its layers."""
+    inside = sum(prod(e.shape) for name, e in layout.tensors.items() if layout.layer_of(name) is not None)
+    return sum(prod(entry.shape) for entry in layout.tensors.values()), inside // max(layout.layers, 1)
 
 
 _LANGUAGE = ("text_config", "llm_config", "language_config", "thinker_config")

@@ -15,6 +15,7 @@ from workers.checkpoints.language_part import with_one_kind
 from workers.checkpoints.layer_stacks import EMBEDDINGS, HEADS
 from workers.checkpoints.layout import Layout, untied_config
 from workers.checkpoints.vocabulary import vocabulary_tables
+from workers.compatibility.eyes import check_eyes
 from workers.errors import MismatchError
 from workers.tokenizers.alignment import Alignment, align_vocabularies
 from workers.tokenizers.files import TokenizerFiles, tokenizer_files_for
@@ -47,7 +48,10 @@ def fit_parents(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> FittedParen
     needed = dict.fromkeys((*recipe.all_parents, recipe.tokenizer_owner))
     own = {parent: _known(parent, layouts) for parent in needed}
     mixed = recipe.merged_parents
-    concerned = tuple(dict.fromkeys((*mixed, recipe.tokenizer_owner)))
+    if recipe.vision is not None:
+        check_eyes(own[recipe.vision], own[recipe.tokenizer_owner])
+    sighted = () if recipe.vision is None else (recipe.vision,)
+    concerned = tuple(dict.fromkeys((*mixed, recipe.tokenizer_owner, *sighted)))
     one_kind, names = with_one_kind({p: own[p] for p in concerned}, recipe.tokenizer_owner)
     _check_one_architecture(recipe, one_kind)
     alike, heads = _with_heads_alike(recipe, one_kind)
@@ -161,6 +165,7 @@ class ParentFitter:
             recipe.untie_embeddings,
             recipe.chat_template,
             recipe.chat_template_text,
+            recipe.vision,
         )
         if key not in self._found:
             self._found[key] = fit_parents(recipe, self._layouts)

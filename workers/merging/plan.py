@@ -117,7 +117,8 @@ def plan_merge(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> MergePlan:
         MergeError: A parameter has no value for some tensor, a filter is part of no tensor's name, or
             the recipe scales layers of an architecture that scales cannot be folded into.
     """
-    needed = dict.fromkeys((*recipe.merged_parents, recipe.tokenizer_owner))
+    sighted = () if recipe.vision is None else (recipe.vision,)
+    needed = dict.fromkeys((*recipe.merged_parents, recipe.tokenizer_owner, *sighted))
     for parent in needed:
         if parent not in layouts:
             known = ", ".join(str(known) for known in layouts)
@@ -161,6 +162,7 @@ class _Planner:
         self.recipe, self.layouts = recipe, layouts
         self.method: Method = method_named(recipe.method)
         self.owner = layouts[recipe.tokenizer_owner]
+        self.eyes = layouts[recipe.vision or recipe.tokenizer_owner]
         self._contents = {parent: _by_layer(layout) for parent, layout in layouts.items()}
         self._blocks = [self._block(i, part) for i, part in enumerate(recipe.slices)]
 
@@ -217,12 +219,17 @@ class _Planner:
                 continue
             if place.layer is None and any(role in layout.copied for layout in members):
                 if role in self.owner.copied:
-                    entry = self.owner.tensors[role]
-                    yield _copy(role, Member(self.owner, role, entry), entry)
+                    yield self._copied(role)
                 continue
             plan = self._tensor(role, [self._member(layout, role, place) for layout in members], place)
             if plan is not None:
                 yield plan
+
+    def _copied(self, role: str) -> TensorPlan:
+        """Takes a tensor that is no part of the language model from the parent whose eyes the model gets."""
+        seen = Member(self.eyes, role, self.eyes.tensors.get(role))
+        check_tensors([Member(self.owner, role, self.owner.tensors[role]), seen])
+        return _copy(role, seen, self.eyes.tensors[role])
 
     def _members(self, place: _Place) -> list[Layout]:
         """The checkpoints that must agree on a tensor: base, sources, and the owner of the config."""

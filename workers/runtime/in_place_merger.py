@@ -11,6 +11,7 @@ from workers.checkpoints.layout import Layout
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.preparations.prepared_store import users_store
 from workers.merging.plan import plan_merge
+from workers.runtime.fitted_sources import FittedSources
 from workers.runtime.live_model import LiveModel
 from workers.runtime.preparation import PreparedWorkload
 from workers.runtime.resident_parents import cache_limit
@@ -22,6 +23,7 @@ class InPlaceMerger:
 
     def __init__(self, prepared: PreparedWorkload) -> None:
         self._prepared = prepared
+        self._fitted = FittedSources(prepared.parents)
         self._live_models: dict[str, LiveModel] = {}
         self._caches = Caches(cache_limit(prepared.device), users_store())
 
@@ -32,10 +34,11 @@ class InPlaceMerger:
             WorkerError: The recipe cannot be planned or merged.
         """
         prepared, parents = self._prepared, self._prepared.parents
-        plan = plan_merge(recipe, parents.layouts)
-        config = merged_config(plan.owner, recipe, parents.layouts)
+        fitted, sources = self._fitted.of(recipe)
+        plan = plan_merge(recipe, fitted.layouts)
+        config = merged_config(plan.owner, recipe, fitted.layouts)
         live = self._live_model(plan.owner)
-        model = live.overwrite(config, plan, parents.sources)
+        model = live.overwrite(config, plan, sources)
         if prepared.device.startswith("cuda"):
             torch.cuda.synchronize(prepared.device)
         if prepared.engine is not None:
@@ -46,6 +49,7 @@ class InPlaceMerger:
     def close(self) -> None:
         """Lets the live models go."""
         self._live_models.clear()
+        self._fitted.close()
         self._caches.clear()
 
     def _live_model(self, owner: Layout) -> LiveModel:

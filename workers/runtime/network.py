@@ -20,7 +20,11 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
-from transformers import AutoModelForCausalLM
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+)
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
 
@@ -229,8 +233,10 @@ def _let_go_of_memory(model: Any, device: str) -> set[int]:  # noqa: ANN401 - tr
 def _build(config: Mapping[str, Any], *, dtype: torch.dtype, device: str) -> Any:  # noqa: ANN401 - transformers
     """Builds a network without weights; the buffers it computes (rotary tables) are real."""
     read = read_configuration(config)
+    sees = type(read) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    network_class: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     drawing_nothing: AbstractContextManager[None] = no_init_weights()
     with torch.device(device), drawing_nothing, init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(read, dtype=dtype, trust_remote_code=False)
+        model = network_class.from_config(read, dtype=dtype, trust_remote_code=False)
     model.tie_weights()
     return model.requires_grad_(False).eval()

@@ -264,8 +264,8 @@ def _answer(
     stops = StopTexts(tokenizer, prompt.settings)
     for length in range(1, len(tokens) + 1):
         if tokens[length - 1] in ends or stops.complete(tokens[:length]):
-            return Generated(stops.before(tokens[:length]), length, truncated=False)
-    return Generated(stops.before(tokens), len(tokens), truncated=output.finish_reason == "length")
+            return stops.generated(tokens[:length], truncated=False)
+    return stops.generated(tokens, truncated=output.finish_reason == "length")
 
 
 def _failure(what: str, error: Exception) -> EngineError:

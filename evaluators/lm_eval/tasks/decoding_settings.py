@@ -6,8 +6,9 @@ from lm_eval.filters.selection import TakeFirstFilter
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError
-from evaluators.inference.prompts import LENGTH_NAMES
-from evaluators.lm_eval.tasks.task_filters import filters_of
+from evaluators.inference.prompts import LENGTH_NAMES, GenerationSettings
+from evaluators.lm_eval.tasks.own_metrics import AnswersMetric, own_metric
+from evaluators.lm_eval.tasks.task_filters import answers_read, filters_of
 from evaluators.lm_eval.tasks.task_questions import Task
 
 
@@ -15,6 +16,9 @@ def set_decoding(benchmark: Benchmark, task: Task) -> None:
     """Gives a task the generation settings and the beginning of answers that the user wants."""
     wanted = dict(benchmark.generation)
     repeats = wanted.pop("repeats", None)
+    own = own_metric(benchmark.metric)
+    if repeats is None and isinstance(own, AnswersMetric) and own.count > task.config.repeats:
+        repeats = own.count
     if task.config.output_type == "generate_until":
         if repeats is not None:
             task.set_config("repeats", repeats)
@@ -30,13 +34,30 @@ def set_decoding(benchmark: Benchmark, task: Task) -> None:
         task.fewshot_cfg.gen_prefix = benchmark.chat.gen_prefix
 
 
-def check_repeats(task: Task, kind: str) -> None:
-    """Refuses answers that are asked for in vain.
+def check_draws(task: Task) -> None:
+    """Refuses tokens that are drawn while beams are kept.
 
     Raises:
-        EvaluationError: The filter keeps the first answer alone.
+        EvaluationError: Says what to do.
     """
-    if task.config.output_type != "generate_until" or task.config.repeats == 1:
+    if task.config.output_type == "generate_until":
+        GenerationSettings.of_task(task.config.generation_kwargs or {}, None)
+
+
+def check_repeats(task: Task, kind: str) -> None:
+    """Refuses answers that are asked for in vain, or are too few for the task's filters.
+
+    Raises:
+        EvaluationError: The filter keeps the first answer alone, or one of them takes more.
+    """
+    if task.config.output_type != "generate_until":
+        return
+    for each in filters_of(task):
+        if (needed := answers_read(each)) > task.config.repeats:
+            detail = f"filter {each.name} reads {needed} answers of each item"
+            detail += f", which is asked {task.config.repeats} times"
+            raise EvaluationError("generation.repeats", detail, f"write repeats: {needed}, or more")
+    if task.config.repeats == 1:
         return
     chosen = next((one for one in filters_of(task) if one.name == kind), None)
     if chosen is None or type(chosen.filters[0]()) is not TakeFirstFilter:

@@ -26,8 +26,17 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
-from evaluators.lm_eval.tasks.decoding_settings import check_repeats, set_decoding
+from evaluators.lm_eval.rouge_l import offer_rouge_l
+from evaluators.lm_eval.tasks.decoding_settings import check_draws, check_repeats, set_decoding
+from evaluators.lm_eval.tasks.image_files import use_image_files
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
+from evaluators.lm_eval.tasks.own_metrics import (
+    OwnMetric,
+    TokenMetric,
+    check_own_metric,
+    chosen_own_metric,
+    in_the_tasks_words,
+)
 from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule, suggestion
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
@@ -46,6 +55,7 @@ class BuiltBenchmark:
 
     Attributes:
         metrics: Everything it can be scored by, as `metric,filter`; the chosen one first.
+        own: The chosen metric, where it is none of the task's; the next of `metrics` marks single answers.
         group: lm-eval's group, which knows how its subtasks' scores are averaged; None for one task.
         public_test: The public test split that the search's items come from, if they come from one.
     """
@@ -56,6 +66,7 @@ class BuiltBenchmark:
     subtasks: tuple[Subtask, ...]
     group: Group | None = None
     public_test: str | None = None
+    own: OwnMetric | None = None
 
     @property
     def metric(self) -> str:
@@ -66,6 +77,11 @@ class BuiltBenchmark:
     def filter(self) -> str:
         """The chosen filter."""
         return self.metrics[0].partition(",")[2]
+
+    @property
+    def base_metric(self) -> str:
+        """The task's metric that single answers are marked by, without its filter."""
+        return self.metrics[0 if self.own is None else 1].partition(",")[0]
 
 
 def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
@@ -80,17 +96,26 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     tasks, group = _load(benchmark, manager)
     for task in tasks:
         set_decoding(benchmark, task)
-    metrics, tasks = choose_metric(benchmark, tasks, group)
-    for task in tasks:
+        check_draws(task)
+    own = chosen_own_metric(benchmark, tasks, group)
+    wanted = benchmark if own is None else in_the_tasks_words(benchmark, own)
+    metrics, tasks = choose_metric(wanted, tasks, group)
+    for task in tasks if own is None else ():
         check_repeats(task, metrics[0].partition(",")[2])
-    declared = benchmark.direction is None and _direction(tasks[0], metrics[0].partition(",")[0])
+    fewer = isinstance(own, TokenMetric)
+    declared = (
+        not fewer and benchmark.direction is None and _direction(tasks[0], metrics[0].partition(",")[0])
+    )
     higher_is_better = benchmark.higher_is_better(otherwise=declared)
     public_test = next((name for task in tasks if (name := _public_test(benchmark, task))), None)
     items = limit(benchmark, tasks, [divide(benchmark, task) for task in tasks])
     subtasks = tuple(
         Subtask(task, of_task, benchmark.chat) for task, of_task in zip(tasks, items, strict=True)
     )
-    return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group, public_test)
+    if own is not None:
+        check_own_metric(own, subtasks[0], metrics[0], higher_is_better=higher_is_better)
+        metrics = (f"{own.name},{metrics[0].partition(',')[2]}", *metrics)
+    return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group, public_test, own)
 
 
 def _public_test(benchmark: Benchmark, task: Task) -> str | None:
@@ -107,7 +132,7 @@ def _public_test(benchmark: Benchmark, task: Task) -> str | None:
 
 @cache
 def tame_lm_eval() -> None:
-    """Makes lm-eval quiet, and its templates safe and fast, in this process.
+    """Makes lm-eval quiet, its templates safe and fast, and ROUGE-L known, in this process.
 
     lm-eval compiles a template each time it is used, and lets templates reach Python's insides.
     """
@@ -125,6 +150,7 @@ def tame_lm_eval() -> None:
         return compiled(template).render(**doc)
 
     lm_eval.utils.apply_template = render
+    offer_rouge_l()
 
 
 @cache
@@ -263,7 +289,10 @@ def _load_task(benchmark: Benchmark, manager: TaskManager) -> Task:
         if error.args[:1] == (overrides.get("test_split"),):
             raise _no_scored_split(benchmark, error.args[0]) from error
         raise
-    return next(iter(loaded["groups"]["evomerge"]))
+    task = next(iter(loaded["groups"]["evomerge"]))
+    if benchmark.include_path is not None and task.config.doc_to_image is not None:
+        use_image_files(task, overrides.get("dataset_kwargs", {}).get("data_files"))
+    return task
 
 
 def _no_scored_split(benchmark: Benchmark, missing: str) -> SplitError:
@@ -316,8 +345,6 @@ def _direction(task: Task, metric: str) -> bool:
 
 def is_mean(built: BuiltBenchmark) -> bool:
     """Says whether the score is the mean over its items, so that parts of it can be put together."""
-    if any(subtask.samples for subtask in built.subtasks):
-        return False
     if any(aggregation_of(subtask.task, built.metric) is not mean for subtask in built.subtasks):
         return False
     return built.group is None or group_rule(built.group, built.metric, built.filter).weight_by_size

@@ -40,6 +40,7 @@ _KEYS = (
     "parameters",
     "dtype",
     "out_dtype",
+    "vision",
     *TOKENIZER_KEYS,
 )
 _SLICE_KEYS = ("sources", "base_model", "parameters", "merge_method", "input_scale")
@@ -91,6 +92,7 @@ class RecipeReader:
             "dtype": self._dtype(content, "dtype"),
             "out_dtype": self._dtype(content, "out_dtype"),
             **TokenizerReader(self._problems, self._model, self._base).read(content),
+            "vision": self._optional_model(content, "", "vision"),
             "seed": self._seed(),
         }
         self._check_base(slices, given=content.get("base_model") is not None)
@@ -128,9 +130,11 @@ class RecipeReader:
     def _model(self, value: object, field: str) -> Parent | None:
         return reference_in(value, field, self._problems)
 
-    def _optional_model(self, content: Mapping[str, Any], path: str) -> Parent | None:
-        value = content.get("base_model")
-        return None if value is None else self._model(value, f"{path}base_model")
+    def _optional_model(
+        self, content: Mapping[str, Any], path: str, key: str = "base_model"
+    ) -> Parent | None:
+        value = content.get(key)
+        return None if value is None else self._model(value, f"{path}{key}")
 
     def _dtype(self, content: Mapping[str, Any], key: str) -> str | None:
         value = content.get(key)

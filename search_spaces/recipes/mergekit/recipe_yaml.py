@@ -5,8 +5,9 @@ noticed, or mistakes too where no list is given for the notices.
 mergekit has no place for a recipe's seed: it stands in a comment above the recipe.
 
 mergekit can neither scale a slice's input nor copy a slice inside another method's merge.  It would
-ignore the keys `input_scale` and `merge_method` of a slice, and make another model.  So a recipe that
-has them is written as `merge_method: evomerge:NAME`, which mergekit refuses and `read_recipe` reads.
+ignore the keys `input_scale` and `merge_method` of a slice and `vision` of a recipe, and make another
+model.  So a recipe that has them is written as `merge_method: evomerge:NAME`, which mergekit refuses and
+`read_recipe` reads.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def write_recipe(recipe: Recipe) -> str:
         content["parameters"] = _parameters(recipe.parameters, method)
     content |= {key: value for key in ("dtype", "out_dtype") if (value := getattr(recipe, key)) is not None}
     content |= tokenizer_keys(recipe, owner_is_base=recipe.base is None and base is not None)
+    content |= {} if recipe.vision is None else {"vision": str(recipe.vision)}
     comment = f"{SEED_COMMENT} {recipe.seed}\n" if recipe.seed else ""
     comment += _FOR_EVOMERGE if own else ""
     return comment + yaml.dump(content, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=100)
@@ -69,7 +71,8 @@ def write_recipe(recipe: Recipe) -> str:
 
 def is_mergekits(recipe: Recipe) -> bool:
     """Says whether mergekit makes the same model of the recipe's text."""
-    return not recipe.has_scales and all(part.method is None for part in recipe.slices)
+    plain = not recipe.has_scales and all(part.method is None for part in recipe.slices)
+    return plain and recipe.vision is None
 
 
 def _listed_owner(recipe: Recipe) -> Parent | None:

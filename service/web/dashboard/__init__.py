@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from service.web.dashboard.pages import router
+from fastapi import APIRouter
+
+from service.web.dashboard import pages, sections
+
+router = APIRouter(include_in_schema=False)
+router.include_router(pages.router)
+router.include_router(sections.router)
 
 __all__ = ["router"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from service.reports.search_views import ArchiveView, CellView, MeasureView
+from service.web.dashboard.figures import or_nothing
 from service.web.dashboard.formats import score
 from service.web.dashboard.plane import PALETTES, Palette, Theme, axis, plain_layout
 
@@ -27,7 +28,9 @@ def archive_figure(view: ArchiveView, *, share: bool = False, theme: Theme = "li
     """
     palette = PALETTES[theme]
     best = _best_in_place(view.cells)
-    if len(view.measures) == 1:
+    if not best:
+        figure = or_nothing(go.Figure([], plain_layout(palette)))
+    elif len(view.measures) == 1:
         figure = _bars(view.measures[0], best, palette, share=share)
     else:
         figure = _map(view.measures[0], view.measures[1], best, theme, share=share)
@@ -91,13 +94,29 @@ def _map(
         xgap=1,
         ygap=1,
         colorscale=_SCALES[theme],
-        colorbar={"thickness": 12, "outlinewidth": 0, "tickformat": ".0%" if share else None},
+        colorbar={
+            "title": {"text": "Mean", "side": "right"},
+            "thickness": 12,
+            "outlinewidth": 0,
+            "tickformat": ".0%" if share else None,
+        },
     )
     layout = plain_layout(palette) | {
         "xaxis": axis(palette, html.escape(across.name)) | {"range": [across.low, across.high]},
         "yaxis": axis(palette, html.escape(up.name)) | {"range": [up.low, up.high]},
     }
-    return go.Figure([heat], layout)
+    # Cells that nothing fills are seen as cells, not as ground.
+    empty = go.Heatmap(
+        x=heat.x,
+        y=heat.y,
+        z=[[0.0] * across.cells for _ in range(up.cells)],
+        colorscale=[(0.0, palette.grid), (1.0, palette.grid)],
+        showscale=False,
+        hoverinfo="skip",
+        xgap=1,
+        ygap=1,
+    )
+    return go.Figure([empty, heat], layout)
 
 
 def _width(measure: MeasureView) -> float:

@@ -9,19 +9,18 @@ from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
 from service.experiment.findings import ComparisonFinding, ExaminationFindings
-from service.reports.layer_weights import LayerWeights
+from service.reports.inside.coefficient_maps import CoefficientMap
 from service.reports.partial_evaluation import asked_of_all, asked_of_one
 from service.reports.views import (
     CandidateDetail,
     CandidateView,
-    ExperimentDetail,
     ExperimentView,
-    ExportView,
     ScoreView,
 )
 from service.store.candidate_order import COLUMNS, Order
 from service.store.failure_groups import FailureGroup
-from service.web.dashboard.formats import all_shares, is_share
+from service.web.dashboard.formats import is_share
+from service.web.dashboard.frame import ExperimentPage
 from service.web.dashboard.lineage import LineagePicture
 from service.web.dashboard.plane import score_of
 from service.web.dashboard.stacking import StackingPicture
@@ -106,40 +105,20 @@ class ListContext:
     twin: str = "/api/v1/experiments"
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentContext:
-    """The page of one experiment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentContext(ExperimentPage):
+    """The first page of one experiment.
 
     Attributes:
         baselines: What generation 0 scored.
-        candidates: Rows of the table's page.
-        total: How many rows all its pages have.
-        failures: What failed alike, where the table shows failed candidates.
         best_held_out: The weighted test score of the candidate with the best search score; None while
             the test split is sealed.
-        newest_event: The page shows what was so after this event.
     """
 
-    experiment: ExperimentDetail
     choice: ReaderChoice
     baselines: Sequence[CandidateView]
     verdict: Verdict | None
-    candidates: Sequence[CandidateView]
-    total: int
-    exports: Sequence[ExportView]
-    newest_event: int
     best_held_out: float | None = None
-    failures: Sequence[FailureGroup] = ()
-
-    @property
-    def twin(self) -> str:
-        """Where the API tells the same."""
-        return f"/api/v1/experiments/{self.experiment.id}"
-
-    @property
-    def share(self) -> bool:
-        """Whether the weighted mean can be read in percent."""
-        return all_shares(self.experiment.objectives)
 
     @property
     def asked(self) -> str:
@@ -152,36 +131,10 @@ class ExperimentContext:
         return best_parent(self.baselines, self.experiment.objectives, "search", self.examination)
 
     @property
-    def first_row(self) -> int:
-        """The place of the page's first row among all, from 1."""
-        return (self.choice.page - 1) * PAGE_ROWS + 1
-
-    @property
-    def last_page(self) -> int:
-        """The number of the last page."""
-        return max(-(-self.total // PAGE_ROWS), 1)
-
-    @property
     def splits_with_scores(self) -> tuple[Split, ...]:
         """The splits that have something to show: baselines are evaluated wherever anything is."""
         found = {split for baseline in self.baselines for split, scores in baseline.scores.items() if scores}
         return tuple(split for split in SPLITS if split in found or split == self.choice.split)
-
-    @property
-    def limits(self) -> list[tuple[str, str]]:
-        """The limits beside the number of candidates, which an extension may lift; each in words."""
-        budget = self.experiment.spec["budget"]
-        texts = {
-            "seconds": "the limit of {} seconds",
-            "gpu_hours": "the limit of {} GPU hours",
-            "target": "the target of {}",
-            "stagnation": "the limit of {} candidates without progress",
-        }
-        return [
-            (limit, text.format(f"{budget[limit]:,.10g}"))
-            for limit, text in texts.items()
-            if budget.get(limit) is not None
-        ]
 
     @property
     def hypervolume(self) -> float | None:
@@ -219,11 +172,35 @@ class ExperimentContext:
             return self.share
         return any(is_share(one.metric) for one in self.experiment.objectives if one.name == objective)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatesContext(ExperimentPage):
+    """The table of candidates.
+
+    Attributes:
+        candidates: Rows of the table's page.
+        total: How many rows all its pages have.
+        failures: What failed alike, where the table shows failed candidates.
+        splits_with_scores: Those that the table can show.
+        basket: Numbers of the candidates that are chosen.
+    """
+
+    choice: ReaderChoice
+    candidates: Sequence[CandidateView]
+    total: int
+    failures: Sequence[FailureGroup] = ()
+    splits_with_scores: tuple[Split, ...] = ()
+    basket: Sequence[int] = ()
+
     @property
-    def chosen(self) -> int | None:
-        """The candidate that an export would usually take: the winner, or the best so far."""
-        winner = self.experiment.winner
-        return winner.number if winner else self.experiment.progress.best_number
+    def first_row(self) -> int:
+        """The place of the page's first row among all, from 1."""
+        return (self.choice.page - 1) * PAGE_ROWS + 1
+
+    @property
+    def last_page(self) -> int:
+        """The number of the last page."""
+        return max(-(-self.total // PAGE_ROWS), 1)
 
     def score(self, candidate: CandidateView, objective: str) -> ScoreView | None:
         """Returns the score that the table shows."""
@@ -236,7 +213,8 @@ class CandidateContext:
 
     experiment: ExperimentView
     candidate: CandidateDetail
-    weights: LayerWeights | None
+    maps: Sequence[CoefficientMap] = ()
+    constants: str = ""
     stacking: StackingPicture | None = None
     lineage: LineagePicture | None = None
 
@@ -266,6 +244,3 @@ class MissingContext:
 
     detail: str
     twin: str = "/api/v1/experiments"
-
-
-Context = ListContext | ExperimentContext | CandidateContext | MissingContext

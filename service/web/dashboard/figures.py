@@ -11,7 +11,7 @@ from service.reports.views import FrontView, ProgressView
 from service.web.dashboard.formats import all_shares, score
 from service.web.dashboard.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
 
-__all__ = ["Theme", "best_so_far_figure", "describe_front", "front_figure", "progress_figure"]
+__all__ = ["Theme", "best_so_far_figure", "describe_front", "front_figure", "or_nothing", "progress_figure"]
 
 
 def front_figure(view: FrontView, x: str, y: str, *, theme: Theme = "light") -> go.Figure:
@@ -20,16 +20,17 @@ def front_figure(view: FrontView, x: str, y: str, *, theme: Theme = "light") -> 
     marks = (plane.front(), plane.baselines(), plane.parents(), plane.winner())
     traces = (plane.cloud(), _front_line(plane), *marks)
     layout = plane.layout | {"meta": {"description": describe_front(view, x, y)}}
-    return go.Figure([trace for trace in traces if trace is not None], layout)
+    return or_nothing(go.Figure([trace for trace in traces if trace is not None], layout))
 
 
 def best_so_far_figure(view: FrontView, *, theme: Theme = "light") -> go.Figure:
     """Draws the only objective over the candidates: every score, and the best up to each."""
     plane = Plane(view, None, view.objectives[0].name, theme)
     marks = (plane.front(), plane.baselines(), plane.parents(), plane.winner())
-    traces = (plane.cloud(), _best_line(plane), *marks)
+    line = _best_line(plane)
+    traces = (plane.cloud(), line if line.x else None, *marks)
     layout = plane.layout | {"meta": {"description": describe_front(view, plane.y.name, plane.y.name)}}
-    return go.Figure([trace for trace in traces if trace is not None], layout)
+    return or_nothing(go.Figure([trace for trace in traces if trace is not None], layout))
 
 
 def progress_figure(
@@ -48,10 +49,19 @@ def progress_figure(
         "yaxis": axis(palette, "Hypervolume") | {"domain": [0.56, 1.0], "rangemode": "tozero"},
         "yaxis2": axis(palette, "Best mean", share=share) | {"domain": [0.0, 0.46]},
     }
-    figure = go.Figure([volume, best], layout)
-    if progress.best_baseline is not None:
+    figure = or_nothing(go.Figure([volume, best] if points else [], layout))
+    if points and progress.best_baseline is not None:
         _add_baseline(figure, progress.best_baseline, palette, share=share)
     return figure
+
+
+def or_nothing(figure: go.Figure) -> go.Figure:
+    """Returns the figure; one without anything to draw says so instead of showing axes."""
+    if figure.data:
+        return figure
+    hidden = {name: {"visible": False} for name in ("xaxis", "yaxis")}
+    said = {"text": "Nothing is scored yet.", "showarrow": False, "xref": "paper", "yref": "paper"}
+    return figure.update_layout(**hidden, annotations=[said | {"x": 0.5, "y": 0.5, "font": {"size": 14}}])
 
 
 def describe_front(view: FrontView, x: str, y: str) -> str:

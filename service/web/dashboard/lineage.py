@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.reports.search_views import LineageNode, LineageView
@@ -13,7 +14,7 @@ MOST_DRAWN = 80  # nearest first; the JSON twin holds all of them
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A candidate in the tree."""
+    """A candidate in the tree; `heat` is its place among the tree's means, in percent."""
 
     number: int
     x: float
@@ -21,6 +22,7 @@ class Person:
     text: str
     title: str
     role: str
+    heat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,13 @@ def lineage_picture(view: LineageView) -> LineagePicture | None:
         for ancestor in nodes[number].ancestors
         if ancestor in places
     )
+    heats = _heats([nodes[number] for number in nearest])
     return LineagePicture(
         width=2 * MARGIN + 48 + deepest * COLUMN,
         height=height,
-        people=tuple(_person(nodes[n], places[n], chosen=n == view.candidate) for n in nearest),
+        people=tuple(
+            _person(nodes[n], places[n], heats.get(n, 0), chosen=n == view.candidate) for n in nearest
+        ),
         lines=lines,
         left_out=len(nodes) - len(nearest),
         description=f"Candidate {view.candidate} descends from {len(nodes) - 1} others"
@@ -94,9 +99,20 @@ def _depths(nodes: dict[int, LineageNode], start: int) -> dict[int, int]:
     return depths
 
 
-def _person(node: LineageNode, place: tuple[float, float], *, chosen: bool) -> Person:
+def _person(node: LineageNode, place: tuple[float, float], heat: int, *, chosen: bool) -> Person:
     name = node.label or f"candidate {node.number}"
     told = [f"{found.benchmark} {with_error(found)}" for found in node.scores]
     made = [f"by {node.operator}"] if node.operator else []
     role = "chosen" if chosen else "baseline" if node.label else "evolved"
-    return Person(node.number, *place, f"#{node.number}", "; ".join([name, *made, *told]), role)
+    return Person(node.number, *place, f"#{node.number}", "; ".join([name, *made, *told]), role, heat)
+
+
+def _heats(nodes: Sequence[LineageNode]) -> dict[int, int]:
+    """Returns where each node's mean fitness lies between the tree's worst (0) and best (60 percent)."""
+    means = {
+        node.number: sum(s.value if s.higher_is_better else -s.value for s in node.scores) / len(node.scores)
+        for node in nodes
+        if node.scores
+    }
+    low, high = min(means.values(), default=0.0), max(means.values(), default=0.0)
+    return {n: round((mean - low) / (high - low) * 60) if high > low else 0 for n, mean in means.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
-from transformers import AutoModelForCausalLM
 
 from evaluators.errors import EvaluationError, OutOfMemoryError
 from evaluators.inference import decoding
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.inference.prompts import GenerationSettings
 from evaluators.inference.stop_texts import StopTexts
+from tests.evaluators.inference.windows import wide
 from tests.tiny_models import ARCHITECTURES, WORDS
 
 Asked = list[tuple[str, dict[str, Any]]]
@@ -39,14 +38,6 @@ def prompts() -> Asked:
 def expected(network: Any, tokenizer: Any, asked: Asked) -> list[str]:
     lm = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=4)
     return list(lm.generate_until([SimpleNamespace(args=one) for one in asked], disable_tqdm=True))
-
-
-def wide(network: Any) -> Any:
-    config = deepcopy(network.config)
-    config.sliding_window = 64
-    twin = AutoModelForCausalLM.from_config(config).float().eval()
-    twin.load_state_dict(network.state_dict())
-    return twin
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
@@ -130,7 +121,7 @@ def test_sampling_and_penalties_are_left_to_transformers(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("decoded as if nothing altered the likeliest token")
 
-    monkeypatch.setattr(decoding.GreedyDecoder, "run", never)
+    monkeypatch.setattr(decoding.Decoder, "run", never)
     found = InMemoryModel(network, tokenizer, batch_size=4).plan_generations(prompts()).answers(network)
     assert found == expected(network, tokenizer, prompts())
     assert found != plain
@@ -140,7 +131,7 @@ def test_slots_that_do_not_fit_are_halved_for_good(
     network: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = InMemoryModel(network, tokenizer, batch_size=8).plan_generations(prompts())
-    wanted, run, tried = plan.answers(network), decoding.GreedyDecoder.run, []
+    wanted, run, tried = plan.answers(network), decoding.Decoder.run, []
 
     def small_memory(decoder: Any, network: Any, slots: int) -> Any:
         tried.append(slots)
@@ -148,7 +139,7 @@ def test_slots_that_do_not_fit_are_halved_for_good(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return run(decoder, network, slots)
 
-    monkeypatch.setattr(decoding.GreedyDecoder, "run", small_memory)
+    monkeypatch.setattr(decoding.Decoder, "run", small_memory)
     most = 2
     assert plan.answers(network) == wanted
     assert plan.answers(network) == wanted

@@ -18,6 +18,7 @@ from evaluators.errors import OutOfMemoryError
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.inference.memory import tokens_that_fit
 from evaluators.inference.shared_prefixes import passes
+from tests.evaluators.inference.windows import wide
 from tests.tiny_models import ARCHITECTURES
 
 WINDOWED = {"gemma2", "gemma3"}  # their tiny windows hold 8 tokens
@@ -47,15 +48,6 @@ def expected(network: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> list
 def assert_same(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
     np.testing.assert_allclose([one for one, _ in found], [one for one, _ in wanted], atol=tolerance)
     assert [exact for _, exact in found] == [exact for _, exact in wanted]
-
-
-def wide(network: Any) -> Any:
-    """Returns the network with windows that hold all its tokens."""
-    config = deepcopy(network.config)
-    config.sliding_window = 64
-    twin = AutoModelForCausalLM.from_config(config).float().eval()
-    twin.load_state_dict(network.state_dict())
-    return twin
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))

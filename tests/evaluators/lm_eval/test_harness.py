@@ -18,6 +18,7 @@ from evaluators import Benchmark, ItemShares, Score
 from evaluators.conditions import Conditions
 from evaluators.errors import BadScoreError, EvaluationError, SplitError, UnknownTaskError
 from evaluators.lm_eval.harness import Harness
+from evaluators.scores import united_score
 from tests.evaluators.task_writing import CHOICE, GENERATION, ROLLING, rows, three_splits, write_task
 
 
@@ -453,12 +454,18 @@ def test_answers_that_ran_out_of_room_or_held_nothing_are_counted(
     assert dict(says.notes).get("truncated", 0) < dict(lost.notes)["truncated"]
 
 
-def test_a_sampled_answer_is_never_put_together_from_parts(tmp_path: Path) -> None:
-    drawn = {**GENERATION, "generation_kwargs": {"until": ["w7"], "do_sample": True, "temperature": 0.7}}
+def test_sampled_answers_are_put_together_from_parts(network: Any, tokenizer: Any, tmp_path: Path) -> None:
+    drawn = {
+        **GENERATION,
+        "generation_kwargs": {"until": ["w7"], "max_gen_toks": 6, "do_sample": True, "temperature": 0.7},
+    }
     write_task(tmp_path, "says", three_splits(), **drawn)
     harness = Harness([benchmark(tmp_path, "says")])
-    assert not harness.item_sets("search")[0].additive
+    assert harness.item_sets("search")[0].additive
     assert harness.item_sets("search", Conditions(seed=5))[0].moved
+    (whole,) = harness.evaluate(network, tokenizer, "search")
+    parts = [harness.evaluate(network, tokenizer, "search", (chosen,)) for chosen in ((1, 4, 5), (0, 2, 3))]
+    assert united_score(parts[0][0], parts[1][0]).per_item == whole.per_item[:6]
 
 
 def test_prompts_longer_than_the_model_reads_are_counted_never_cut_in_silence(

@@ -12,7 +12,7 @@ STORY = "The quick brown fox jumps over the lazy dog near the river bank at dawn
 def test_a_shared_run_of_eight_words_counts_whatever_its_case_and_commas() -> None:
     search: list[dict[str, object]] = [
         {"q": STORY, "a": 1},
-        {"q": "Quite another text of more than eight words that nobody shares"},
+        {"q": "Quite another text of more than eight words that no other item shares"},
     ]
     same: dict[str, object] = {"q": f"Once: {STORY.upper().replace(' ', ', ')}!", "a": 0}
     other: dict[str, object] = {"q": "The quick brown fox jumps over a very different dog near the river"}

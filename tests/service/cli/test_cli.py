@@ -71,7 +71,7 @@ def test_a_traceback_is_shown_only_on_demand() -> None:
 
 
 def test_an_unknown_experiment_is_not_found(finished: Command) -> None:
-    for arguments in (("status", "nobody"), ("front", "nobody"), ("recipe", "small", "99")):
+    for arguments in (("status", "unknown"), ("front", "unknown"), ("recipe", "small", "99")):
         assert "there is no" in finished(*arguments, code=Exit.NOT_FOUND)
 
 
@@ -224,7 +224,7 @@ def test_ctrl_c_stops_watching_but_not_the_experiment(
     workforce.gate.clear()
     client.create(spec_over(paper_parents))
     reached(client, "small", ExperimentStatus.RUNNING)
-    # Whoever runs the tests in the background may have had interrupts ignored, and that is inherited.
+    # A shell that runs the tests in the background may have had interrupts ignored, and that is inherited.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{heeding}; from service.cli.program import main; main()"
     process = subprocess.Popen(

@@ -144,7 +144,7 @@ def test_killed_anywhere_a_run_ends_as_if_nothing_had_happened(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"rotation": {"items": 16, "elites": 2}},
+        pytest.param({"rotation": {"items": 16, "elites": 2}}, marks=pytest.mark.slow),
         {"rotation": {"items": 32, "elites": 1}, "racing": {"z": 0.5, "batch": 4}, **ONE_OBJECTIVE},
         {"halving": {"first": 8}, **ONE_OBJECTIVE},
     ],
@@ -360,7 +360,7 @@ def test_cancelling_during_the_examination(sqlite_database: Database, place: int
 @pytest.mark.parametrize(
     ("control_request", "fulfilled"), [(_S.PAUSING, _S.PAUSED), (_S.CANCELLING, _S.CANCELLED)]
 )
-def test_wishes_that_came_while_no_controller_was_there_are_fulfilled(
+def test_requests_that_came_while_no_controller_was_there_are_fulfilled(
     sqlite_database: Database, control_request: ExperimentStatus, fulfilled: ExperimentStatus
 ) -> None:
     row = add_experiment(sqlite_database)

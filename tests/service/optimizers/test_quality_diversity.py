@@ -42,7 +42,7 @@ def test_children_come_from_elites_and_only_from_these() -> None:
         Evaluation(1, (1.2,) * 4, (0.8,), measures=(0.3,)),  # another is better there
         Evaluation(2, (0.6,) * 4, (0.7,), measures=(0.7,)),
         Evaluation(3, (1.4,) * 4, (5.0,), measures=(0.5,), violation=0.1),
-        Evaluation(4, (1.5,) * 4, (5.0,)),  # it failed: nobody knows where it belongs
+        Evaluation(4, (1.5,) * 4, (5.0,)),  # it failed: its place is unknown
     ]
     optimizer.tell(told)
     origins = [optimizer.origin(number) for number in range(5, 60)]

@@ -27,7 +27,7 @@ def test_a_list_remembers_like_a_database() -> None:
     assert journal.progress == [PROGRESS, PROGRESS]
 
 
-def test_a_list_wishes_what_it_is_told_to() -> None:
+def test_a_list_requests_what_it_is_told_to() -> None:
     journal = ListJournal()
     assert journal.control_request() is None
     journal.requested = ControlRequest.PAUSE

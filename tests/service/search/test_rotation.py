@@ -166,7 +166,7 @@ def test_how_well_values_foretell_is_noted_with_every_generation() -> None:
     assert found[-1].error is not None
 
 
-def test_without_rotation_nobody_is_asked_again() -> None:
+def test_without_rotation_nothing_is_reevaluated() -> None:
     journal, loop = rotated(rotation=None)
     assert loop.fidelity.estimator is None
     assert not any(each.again for each in journal.recall())

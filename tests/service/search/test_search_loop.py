@@ -161,7 +161,7 @@ def test_the_reference_is_the_worst_of_the_baselines_and_the_hypervolume_never_f
         (ControlRequest.STOP, Ending.STOPPED),
     ],
 )
-def test_a_wish_ends_the_run_before_the_next_generation(
+def test_a_request_ends_the_run_before_the_next_generation(
     control_request: ControlRequest, ending: Ending
 ) -> None:
     journal = ListJournal()

@@ -43,8 +43,10 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def check(shelf: Path, inline_pool: InlinePool) -> Any:
-    def checked(*parents: str, task: str = "says", chat: Any = None, **changes: Any) -> Checked:
-        objective = {"task": task, "allow_few_items": True}
+    def checked(
+        *parents: str, task: str = "says", chat: Any = None, metric: str | None = None, **changes: Any
+    ) -> Checked:
+        objective = {"task": task, "allow_few_items": True, "metric": metric}
         raw: dict[str, Any] = {
             "name": "small",
             "parents": [str(shelf / name) for name in parents],
@@ -110,6 +112,24 @@ WRONG: dict[str, tuple[str, dict[str, Any], str, str]] = {
     ),
     "no such token": ("gemma", {"think_end_token": 999}, "/think_end_token", "no token 999"),
     "no such decoding": ("gemma", {"gen_kwargs": {"temprature": 1}}, "/generation/temprature", "unknown key"),
+    "answers that are all alike": (
+        "qwen3",
+        {"task": "says", "metric": "pass@3"},
+        "/objectives/0",
+        "the likeliest tokens",
+    ),
+    "too few answers": (
+        "qwen3",
+        {"metric": "pass@3", "generation": {"repeats": 2, "temperature": 1}},
+        "/generation/repeats",
+        "pass@3 needs 3 answers",
+    ),
+    "beams and draws": (
+        "qwen3",
+        {"generation": {"num_beams": 2, "temperature": 1}},
+        "/generation/num_beams",
+        "2 beams are kept, and tokens are drawn",
+    ),
     "no room to think": (
         "qwen3",
         {"task": "choice", "enable_thinking": True},

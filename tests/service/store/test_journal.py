@@ -174,7 +174,7 @@ def test_every_write_of_a_controller_that_lost_the_lease_is_refused(
     assert [(each.candidate.number, each.outcome, each.told) for each in recalled] == [(0, None, None)]
 
 
-def test_what_people_wish_is_seen_soon(
+def test_what_people_request_is_seen_soon(
     database: Database, row: ExperimentRow, journal: DatabaseJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
@@ -193,7 +193,7 @@ def test_what_people_wish_is_seen_soon(
         assert journal.control_request() is control_request
 
 
-def test_a_controller_that_shuts_down_wishes_to_stop(database: Database, row: ExperimentRow) -> None:
+def test_a_controller_that_shuts_down_asks_the_run_to_stop(database: Database, row: ExperimentRow) -> None:
     assert (
         DatabaseJournal(database, row.id, 0, stopping=lambda: True).control_request() is ControlRequest.STOP
     )

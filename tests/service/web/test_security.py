@@ -116,7 +116,7 @@ def test_supervisors_need_no_key(locked_service: TestClient) -> None:
 
 def test_the_key_is_never_logged(locked_service: TestClient, capfd: pytest.CaptureFixture[str]) -> None:
     for authorization in (f"Bearer {KEY}", basic(KEY), f"Bearer {KEY}x"):
-        locked_service.get("/api/v1/experiments/nobody", headers={"Authorization": authorization})
+        locked_service.get("/api/v1/experiments/unknown", headers={"Authorization": authorization})
     said = capfd.readouterr()
     assert KEY not in said.out + said.err
     assert KEY not in repr(locked_service.app)

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, MixtralConfig
 from transformers.pytorch_utils import Conv1D
 
 from search_spaces import Parent
-from tests.tiny_models import WORDS, save_tiny_model, tiny_tokenizer
+from tests.tiny_models import WORDS, save_perturbed, save_tiny_model, tiny_tokenizer
 from workers.calibration.calibrate import calibrate
 from workers.calibration.fisher import draw_labels
 from workers.calibration.open_network import open_network
@@ -62,12 +62,7 @@ def mixture(tmp_path: Path) -> Path:
         max_position_embeddings=64,
     )
     network = AutoModelForCausalLM.from_config(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    network.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
+    return save_perturbed(network, folder)
 
 
 def order(folder: Path, texts: Path, *kinds: RecordKind, **said: int) -> CalibrationOrder:
@@ -200,11 +195,11 @@ def test_another_seed_draws_other_texts_and_labels(tmp_path: Path, texts: Path) 
 
 
 def test_progress_is_told_up_to_the_last_text(tmp_path: Path, texts: Path) -> None:
-    heard: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
     wanted = order(save_tiny_model(tmp_path / "llama", 1), texts, "fisher", "gram")
-    calibrate(wanted, lambda *said: heard.append(said))
-    assert ("fisher", 6, 6) in heard
-    assert heard[-1] == ("gram", 6, 6)
+    calibrate(wanted, lambda *said: reported.append(said))
+    assert ("fisher", 6, 6) in reported
+    assert reported[-1] == ("gram", 6, 6)
 
 
 def test_labels_are_drawn_as_often_as_they_are_likely() -> None:

@@ -168,7 +168,7 @@ def test_the_chain_of_arcs_is_that_of_the_merge_method() -> None:
 
 
 def test_progress_is_told_of_parents_and_steps(order: LearningOrder) -> None:
-    heard: list[tuple[str, int, int]] = []
-    learn(order, lambda *said: heard.append(said))
-    assert heard[:2] == [("reading", 1, 2), ("reading", 2, 2)]
-    assert heard[-1] == ("learning", 6, 6)
+    reported: list[tuple[str, int, int]] = []
+    learn(order, lambda *said: reported.append(said))
+    assert reported[:2] == [("reading", 1, 2), ("reading", 2, 2)]
+    assert reported[-1] == ("learning", 6, 6)

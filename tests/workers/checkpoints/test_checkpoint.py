@@ -113,10 +113,10 @@ def test_the_configuration_follows_depth_and_number_format(
 
 
 def test_progress_is_told_tensor_by_tensor(order: ExportOrder) -> None:
-    heard: list[tuple[int, int]] = []
-    merge_to_disk(order, lambda tensors, size: heard.append((tensors, size)))
-    assert [tensors for tensors, _ in heard] == list(range(1, 22))
-    assert heard[-1][1] == inspect_checkpoint(Parent(model=order.folder)).bytes
+    reported: list[tuple[int, int]] = []
+    merge_to_disk(order, lambda tensors, size: reported.append((tensors, size)))
+    assert [tensors for tensors, _ in reported] == list(range(1, 22))
+    assert reported[-1][1] == inspect_checkpoint(Parent(model=order.folder)).bytes
 
 
 def test_a_folder_that_exists_is_replaced_only_when_asked(order: ExportOrder) -> None:

@@ -160,7 +160,7 @@ CALLS = (
 )
 
 
-@pytest.mark.parametrize("kind", [503, "cut", "lost"])
+@pytest.mark.parametrize("kind", ["cut", *(pytest.param(k, marks=pytest.mark.slow) for k in (503, "lost"))])
 def test_a_hiccup_at_every_call_changes_nothing_in_the_end(
     hub: HubServer, export_folder: Path, kind: int | Literal["cut", "lost"]
 ) -> None:
@@ -216,12 +216,12 @@ from workers.protocol.messages import ExportOrder, HubTarget
 order = ExportOrder(Recipe.model_validate_json(sys.argv[1]), sys.argv[2], replace=True, verify=False,
                     hub=HubTarget("lab/winner"))
 for _ in range(2):
-    heard = []
+    reported = []
     try:
-        exported = export(order, lambda tensors, _: heard.append(tensors))
-        print("PUSHED", len(heard), exported.notes)
+        exported = export(order, lambda tensors, _: reported.append(tensors))
+        print("PUSHED", len(reported), exported.notes)
     except ExportError as error:
-        print("REFUSED", len(heard), error)
+        print("REFUSED", len(reported), error)
 """
 
 
@@ -393,7 +393,7 @@ def look(hub: HubServer, reference: str, how: str, home: Path, token: str | None
 
 @pytest.fixture
 def published(hub: HubServer, tiny_parents: dict[str, Path]) -> HubServer:
-    """A Hub with the tiny base model, and beside it what nobody should download."""
+    """A Hub with the tiny base model, and beside it what must not be downloaded."""
     hub.repositories["lab/base"] = repository = Repository(private=True)
     files = {path.name: path.read_bytes() for path in tiny_parents["base"].iterdir()}
     repository.commit("a model", files | {"pytorch_model.bin": b"\x80\x04", "modeling.py": b"boom"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    Gemma3Config,
-    LlavaConfig,
-    Qwen2VLConfig,
-)
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
-from tests.tiny_models import ARCHITECTURES, save_tiny_model, tiny_tokenizer
+from tests.seeing_models import SEEING_KINDS, save_seeing
+from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe
 from workers.compatibility.loaded_parents import load_parents
 from workers.compatibility.preflight import preflight_recipe
@@ -29,71 +23,8 @@ from workers.export.merge_to_disk import merge_to_disk
 from workers.merging.plan import plan_merge
 from workers.protocol.messages import ExportOrder
 
-_SEEING = {
-    "hidden_size": 8,
-    "intermediate_size": 8,
-    "num_hidden_layers": 2,  # as deep as the language model
-    "num_attention_heads": 2,
-    "image_size": 8,
-    "patch_size": 4,
-}
 
-
-def _text(architecture: str) -> dict[str, object]:
-    content: dict[str, object] = ARCHITECTURES[architecture].to_dict()
-    return content
-
-
-# The text model of the same kind -> the configuration of the one that sees.
-KINDS: Mapping[str, Callable[[], object]] = {
-    "gemma3": lambda: Gemma3Config(
-        text_config=_text("gemma3"),
-        vision_config=_SEEING,
-        mm_tokens_per_image=4,
-        boi_token_index=4,
-        eoi_token_index=5,
-        image_token_index=6,
-    ),
-    "llama": lambda: LlavaConfig(
-        text_config=_text("llama"),
-        vision_config=_SEEING | {"model_type": "clip_vision_model", "projection_dim": 8},
-        image_token_index=6,
-    ),
-    "qwen2": lambda: Qwen2VLConfig(
-        text_config=_text("qwen2")
-        | {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 0]}, "model_type": "qwen2_vl_text"},
-        vision_config={
-            "depth": 2,
-            "embed_dim": 8,
-            "hidden_size": 16,
-            "num_heads": 2,
-            "mlp_ratio": 1,
-            "patch_size": 4,
-        },
-    ),
-}
-
-
-def _flatten(folder: Path) -> None:
-    """Writes the configuration as many models were published: the language model's entries at the top."""
-    path = folder / "config.json"
-    content = json.loads(path.read_text())
-    text = content.pop("text_config")
-    del text["model_type"]
-    path.write_text(json.dumps({**text, **content}))
-
-
-def save_seeing(folder: Path, seed: int, kind: str) -> Path:
-    """Writes a small model that also sees."""
-    torch.manual_seed(seed)
-    AutoModelForImageTextToText.from_config(KINDS[kind.split()[0]]()).save_pretrained(folder)
-    if kind.endswith(" flat"):
-        _flatten(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(params=[*sorted(KINDS), "qwen2 flat"])
+@pytest.fixture(params=SEEING_KINDS)
 def models(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Path]:
     """Two models that see and one that only reads, of one kind."""
     kind = str(request.param)

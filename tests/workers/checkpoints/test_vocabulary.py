@@ -142,7 +142,7 @@ def test_a_union_holds_the_first_tokenizer_and_then_what_others_add(
         # The base lacks them: its rows are the means of the parents that have them.
         both = (left[name][0] + right[name][1]) / 2
         expected = torch.stack([both, left[name][1], right[name][0]])
-        # base + (left - base) + (right - base), where whoever lacks a token takes the others' mean.
+        # base + (left - base) + (right - base), where a parent that lacks a token takes the others' mean.
         torch.testing.assert_close(found[name][32:], expected, rtol=1e-5, atol=1e-5)
 
 

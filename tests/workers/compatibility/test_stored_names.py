@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from search_spaces import Recipe
-from tests.tiny_models import ARCHITECTURES, WORDS, tiny_tokenizer
+from tests.tiny_models import ARCHITECTURES, WORDS, save_perturbed
 from tests.workers.recipes import linear_recipe, parent_at
 from workers.checkpoints.architecture.configuration import merged_config
 from workers.compatibility.loaded_parents import load_parent, load_parents
@@ -75,12 +75,7 @@ def save(folder: Path, seed: int, config: PretrainedConfig) -> Path:
     torch.manual_seed(seed)
     kind: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     model = kind.from_config(config).float()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    model.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
+    return save_perturbed(model, folder)
 
 
 def rewrite(folder: Path, change: Callable[[Tensors], Tensors]) -> None:

@@ -99,9 +99,9 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def listening(order: ExportOrder) -> tuple[str, list[int]]:
     """Merges; returns the digest, and how many tensors there were each time that progress was told."""
-    heard: list[int] = []
-    exported = merge_to_disk(order, lambda tensors, _: heard.append(tensors))
-    return exported.digest, heard
+    reported: list[int] = []
+    exported = merge_to_disk(order, lambda tensors, _: reported.append(tensors))
+    return exported.digest, reported
 
 
 def digest_in_one_go(order: ExportOrder) -> str:
@@ -128,14 +128,15 @@ def test_tensors_that_are_merged_beside_each_other_come_out_the_same(
 
 
 def test_a_killed_merge_goes_on_where_it_stopped_and_gives_the_same_files(killed: ExportOrder) -> None:
-    digest, heard = listening(killed)
-    assert heard == list(range(10, 22))
+    digest, reported = listening(killed)
+    assert reported == list(range(10, 22))
     assert digest == digest_in_one_go(killed)
     folder = Path(killed.folder)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["in-one-go", "merged"]
     assert "journal" not in {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_merge_can_be_killed_over_and_over(order: ExportOrder) -> None:
     for _ in range(2):
         with started(order, "slowly") as process:
@@ -167,8 +168,8 @@ def test_what_was_written_for_another_merge_is_not_used(
     killed: ExportOrder, change: Callable[[ExportOrder], ExportOrder]
 ) -> None:
     changed = change(killed)
-    digest, heard = listening(changed)
-    assert heard == list(range(1, 22))
+    digest, reported = listening(changed)
+    assert reported == list(range(1, 22))
     assert digest == digest_in_one_go(changed)
 
 
@@ -190,9 +191,9 @@ def lose_a_file(files: list[Path]) -> None:
 def test_unfinished_files_are_not_believed(killed: ExportOrder, damage: Callable[[list[Path]], None]) -> None:
     (partial,) = Path(killed.folder).parent.iterdir()
     damage(sorted((partial / "checkpoint").iterdir()))
-    digest, heard = listening(killed)
-    assert heard[0] < 10
-    assert heard[-1] == 21
+    digest, reported = listening(killed)
+    assert reported[0] < 10
+    assert reported[-1] == 21
     assert digest == digest_in_one_go(killed)
 
 
@@ -200,8 +201,8 @@ def test_a_journal_that_was_cut_short_is_believed_as_far_as_it_goes(killed: Expo
     (partial,) = Path(killed.folder).parent.iterdir()
     journal = partial / "journal"
     os.truncate(journal, journal.stat().st_size - 30)
-    digest, heard = listening(killed)
-    assert heard[0] == 9
+    digest, reported = listening(killed)
+    assert reported[0] == 9
     assert digest == digest_in_one_go(killed)
 
 
@@ -223,8 +224,8 @@ def test_a_merge_goes_on_after_there_was_no_room(order: ExportOrder) -> None:
     assert "ExportError" in ended.stderr
     assert "File too large" in ended.stderr
     assert not Path(order.folder).exists()
-    digest, heard = listening(large)
-    assert heard[0] > 1
+    digest, reported = listening(large)
+    assert reported[0] > 1
     assert digest == digest_in_one_go(large)
 
 
@@ -263,6 +264,7 @@ def large(tmp_path: Path) -> list[Path]:
     return [write_zeros(tmp_path / f"large{i}", tokens=80_000, hidden=1000) for i in range(3)]
 
 
+@pytest.mark.slow
 def test_a_merge_of_models_larger_than_the_limit_stays_below_it(
     large: list[Path], tiny_parents: dict[str, Path], tmp_path: Path
 ) -> None:

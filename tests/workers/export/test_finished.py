@@ -25,10 +25,10 @@ def order(tiny_parents: dict[str, Path], tmp_path: Path) -> ExportOrder:
 
 
 def merged_anew(order: ExportOrder) -> bool:
-    heard: list[int] = []
-    exported = merge_to_disk(order, lambda tensors, _: heard.append(tensors))
+    reported: list[int] = []
+    exported = merge_to_disk(order, lambda tensors, _: reported.append(tensors))
     assert set(exported.files) == {path.name for path in Path(order.folder).iterdir()}
-    return bool(heard)
+    return bool(reported)
 
 
 def test_the_same_order_merges_once(order: ExportOrder) -> None:

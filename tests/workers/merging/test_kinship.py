@@ -66,7 +66,7 @@ def tiny(folder: Path, *names: str) -> tuple[Parent, ...]:
     return tuple(Parent(model=str(save_tiny_model(folder / name, seed))) for seed, name in enumerate(names))
 
 
-def test_an_errand_tells_every_pair_of_checkpoints(tmp_path: Path) -> None:
+def test_a_job_tells_every_pair_of_checkpoints(tmp_path: Path) -> None:
     base, *parents = tiny(tmp_path, "base", "left", "right", "third")
     pool = InlinePool()
     try:

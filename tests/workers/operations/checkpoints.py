@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from search_spaces import Parent
-from tests.tiny_models import WORDS, tiny_tokenizer
+from tests.tiny_models import WORDS, save_perturbed
 from workers.checkpoints.layout import Layout
 from workers.operations.blocks import Block, BlockMatching, relocations
 from workers.operations.rewriting import open_parent
@@ -78,12 +78,7 @@ def save_model(
     """Writes a two-layer model whose every parameter is random, biases and norms included."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(ARCHITECTURES[architecture]).to(dtype)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    model.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
+    return save_perturbed(model, folder)
 
 
 def parent(folder: Path) -> Parent:

@@ -197,14 +197,16 @@ def test_statistics_sum_over_tokens_what_the_models_say(tmp_path: Path) -> None:
     seen: list[list[Tensor]] = []
     for folder in folders:
         model = AutoModelForCausalLM.from_pretrained(folder)
-        heard: list[Tensor] = []
+        seen_here: list[Tensor] = []
         module = model.get_submodule(name.removesuffix(".weight"))
-        module.register_forward_hook(lambda _, inputs, __, heard=heard: heard.append(inputs[0][0].double()))
+        module.register_forward_hook(
+            lambda _, inputs, __, seen_here=seen_here: seen_here.append(inputs[0][0].double())
+        )
         with torch.no_grad():
             for batch in batches:
                 model(batch)
-        seen.append(heard)
-    hidden = [torch.cat(heard) for heard in seen]
+        seen.append(seen_here)
+    hidden = [torch.cat(seen_here) for seen_here in seen]
     answers = [h @ weights(folder)[name].double().T for h, folder in zip(hidden, folders, strict=True)]
     with torch.no_grad():
         gram, cross = record_statistics(folders[0], folders, [name], batches)[name]

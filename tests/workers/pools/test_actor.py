@@ -43,9 +43,7 @@ def test_a_machine_without_the_workers_libraries_is_told_what_to_install() -> No
     assert "pip install 'evomerge[worker]'" in result.stdout
 
 
-def test_an_errand_that_goes_wrong_says_so_in_our_words(
-    tiny_parents: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_job_that_goes_wrong_says_so_in_our_words(tiny_parents: dict[str, Path], tmp_path: Path) -> None:
     recipe = linear_recipe([tiny_parents["left"]], (1.0,))
     order = ExportOrder(recipe, str(tmp_path / "out"), extra_files={"bad\0name": "x"})
     with pytest.raises(WorkerError) as caught:

@@ -30,7 +30,7 @@ from workers.protocol.messages import (
     Workload,
 )
 
-SOON = 5.0  # seconds in which a request must be heard
+SOON = 5.0  # seconds in which a request must be seen
 PATIENCE = 150.0
 
 

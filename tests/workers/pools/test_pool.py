@@ -150,9 +150,7 @@ def test_a_workload_that_cannot_work_is_refused_and_the_next_one_works(
     assert isinstance(next(iter(outcomes_of(workforce, 1).values())), Scored)
 
 
-def test_an_export_is_an_errand(
-    workforce: Workforce, recipe: Callable[[int], Recipe], tmp_path: Path
-) -> None:
+def test_an_export_is_a_job(workforce: Workforce, recipe: Callable[[int], Recipe], tmp_path: Path) -> None:
     order = ExportOrder(recipe(4), str(tmp_path / "winner"))
     exported = workforce.run_job(order)
     assert isinstance(exported, Exported)
@@ -247,6 +245,7 @@ def test_inline_an_assignment_out_of_time_is_given_up(
     assert isinstance(outcomes[patient.candidate], Scored)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores")
 def test_two_workers_share_the_work(
     ray_pool: RayPool, workload: Workload, recipe: Callable[[int], Recipe]
@@ -259,6 +258,7 @@ def test_two_workers_share_the_work(
     assert len(workers) == 2
 
 
+@pytest.mark.slow
 def test_a_push_from_a_worker_reaches_the_hub_of_the_controllers_environment(
     ray_pool: RayPool, recipe: Callable[[int], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +326,7 @@ pool.close()
 """
 
 
+@pytest.mark.slow
 def test_ray_outlives_the_thread_that_first_needed_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SHORT_LIVED_THREAD, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)

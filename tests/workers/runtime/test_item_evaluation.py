@@ -25,10 +25,10 @@ class Model:
         self, every: int = 2, *, higher: bool = True, item_sets: tuple[ItemSet, ...] = ITEM_SETS
     ) -> None:
         self.every, self.higher, self.item_sets = every, higher, item_sets
-        self.heard: list[ItemIndices | None] = []
+        self.questions: list[ItemIndices | None] = []
 
     def __call__(self, items: ItemIndices | None) -> tuple[Score, ...]:
-        self.heard.append(items)
+        self.questions.append(items)
         asked = items or tuple(tuple(range(item_set.size)) for item_set in self.item_sets)
         scores = []
         for item_set, indices in zip(self.item_sets, asked, strict=True):
@@ -51,10 +51,10 @@ def rival(model: Model, items: ItemIndices | None = None, **rules: float) -> Rac
     return Race(tuple(score.item_fitness for score in scores), (1.0, 1.0), **rules)  # type: ignore[arg-type]
 
 
-def test_without_further_wishes_everything_is_asked_at_once() -> None:
+def test_without_rules_everything_is_asked_at_once() -> None:
     model = Model()
     answered = evaluate_items(assign(), ITEM_SETS, model)
-    assert model.heard == [None]
+    assert model.questions == [None]
     assert (answered.asked, answered.pruned) == (100, False)
     assert answered.scores == Model()(None)
 
@@ -71,14 +71,14 @@ def test_what_is_known_is_not_asked_again() -> None:
     first = evaluate_items(assign(items=((0, 1, 2), (5, 7))), ITEM_SETS, Model())
     model = Model()
     answered = evaluate_items(assign(known=first.scores), ITEM_SETS, model)
-    (heard,) = model.heard
-    assert heard == (tuple(range(3, 60)), tuple(n for n in range(40) if n not in (5, 7)))
+    (questions,) = model.questions
+    assert questions == (tuple(range(3, 60)), tuple(n for n in range(40) if n not in (5, 7)))
     assert [score.per_item for score in answered.scores] == [score.per_item for score in Model()(None)]
     assert [score.item_indices for score in answered.scores] == [(), ()]
     assert answered.asked == 95
     nothing = Model()
     again = evaluate_items(assign(known=answered.scores, items=((4,), (6, 8))), ITEM_SETS, nothing)
-    assert (nothing.heard, again.asked) == ([], 0)
+    assert (nothing.questions, again.asked) == ([], 0)
     assert [score.value for score in again.scores] == [1.0, 1.0]
 
 
@@ -102,7 +102,7 @@ def test_answers_to_other_questions_do_not_count() -> None:
     stale = tuple(replace(score, item_set="an older engine") for score in first.scores)
     model = Model()
     evaluate_items(assign(known=stale), ITEM_SETS, model)
-    assert model.heard == [None]
+    assert model.questions == [None]
 
 
 @pytest.mark.parametrize("higher", [True, False])
@@ -127,7 +127,7 @@ def test_who_keeps_up_is_asked_everything_and_scored_as_if_there_were_no_race() 
     answered = evaluate_items(assign(race=rival(Model(3), batch=10)), ITEM_SETS, raced)
     assert not answered.pruned
     assert answered.asked == 100
-    assert len(raced.heard) == 6
+    assert len(raced.questions) == 6
     expected = evaluate_items(assign(items=tuple(tuple(range(s.size)) for s in ITEM_SETS)), ITEM_SETS, plain)
     assert [s.value for s in answered.scores] == [s.value for s in expected.scores]
     assert [s.per_item for s in answered.scores] == [s.per_item for s in expected.scores]
@@ -147,7 +147,7 @@ def test_a_score_that_is_no_mean_is_asked_as_a_whole() -> None:
     item_sets = (ITEM_SETS[0], replace(ITEM_SETS[1], additive=False))
     model = Model(9)
     answered = evaluate_items(assign(race=rival(Model(1))), item_sets, model)
-    assert (model.heard, answered.pruned) == ([None], False)
+    assert (model.questions, answered.pruned) == ([None], False)
 
 
 def test_a_race_against_other_items_is_refused() -> None:
@@ -160,6 +160,6 @@ def test_what_is_known_under_another_name_gets_the_present_one() -> None:
     renamed = tuple(replace(item_set, benchmark=f"my {item_set.fingerprint}") for item_set in ITEM_SETS)
     model = Model()
     answered = evaluate_items(assign(known=known), renamed, model)
-    assert model.heard == []
+    assert model.questions == []
     assert [score.benchmark for score in answered.scores] == ["my first", "my second"]
     assert [score.per_item for score in answered.scores] == [score.per_item for score in known]

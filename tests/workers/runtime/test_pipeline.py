@@ -114,7 +114,7 @@ def test_a_parent_changed_behind_our_back_fails_its_candidates_only(
     (odd / "tokenizer_config.json").write_text("{")
     outcome = pipeline.run(assign(linear_recipe([odd], (1.0,))))
     assert isinstance(outcome, Failed)
-    assert outcome.failure.code == "preparation_failed"
+    assert outcome.failure.code == "bad_checkpoint"
     assert "tokenizer" in outcome.failure.cause
     assert isinstance(pipeline.run(assign(average)), Scored)
 
@@ -155,11 +155,11 @@ def test_other_judges_sit_beside_the_tasks(
         for before, after in zip(own.scores[0].per_item, mixed.scores[0].per_item, strict=True)
     ]
     assert list(mixed.scores[1].per_item) == lost
-    stranger = flips.model_copy(update={"parent": "nobody"})
+    stranger = flips.model_copy(update={"parent": "unknown"})
     pipeline = Pipeline(dataclasses.replace(workload, benchmarks=(words, stranger), evaluator="composite"))
     refused = pipeline.run(assign(average))
     assert isinstance(refused, Failed)
-    assert "nobody names 0 of the parents" in refused.failure.cause
+    assert "unknown names 0 of the parents" in refused.failure.cause
 
 
 def test_some_items_and_races_go_through_the_model(pipeline: Pipeline, average: Recipe) -> None:

@@ -1,7 +1,8 @@
-// The page of one experiment: live parts, plots, table, buttons, and the candidate's detail.
+// A page of one experiment: live parts, plots, table, buttons, basket, and the candidate's drawer.
 
 import { followButtons } from "./actions.js";
-import { followCandidates, show } from "./detail.js";
+import { followBasket, showBasket } from "./basket.js";
+import { followCandidates, show, sync } from "./detail.js";
 import { followExtension } from "./extension.js";
 import { coalesced, follow, refresh } from "./live.js";
 import { drawAll, followTheme, onPoint } from "./plots.js";
@@ -10,14 +11,18 @@ const page = document.getElementById("experiment");
 
 const update = coalesced(async () => {
   await refresh();
+  showBasket();
   await drawAll();
+  document.dispatchEvent(new Event("experiment.changed"));
 });
 
-/** Shows the page with another query, without loading it anew. */
+/** Shows the page with another query, without loading it anew; the basket stays. */
 function choose(query) {
   const url = new URL(window.location.href);
+  const kept = url.searchParams.get("sel");
   url.search = query;
-  window.history.pushState(null, "", url);
+  if (kept !== null && !url.searchParams.has("sel")) url.searchParams.set("sel", kept);
+  window.history.pushState(null, "", String(url).replaceAll("%2C", ","));
   update();
 }
 
@@ -36,12 +41,17 @@ document.addEventListener("click", (event) => {
   choose(new URL(link.href).search);
 });
 
-window.addEventListener("popstate", update);
+window.addEventListener("popstate", () => {
+  sync();
+  update();
+});
 followButtons(update);
 followExtension(update);
 followCandidates();
+followBasket();
 followTheme(update);
+sync();
 
 await drawAll();
-onPoint((number) => show(page.dataset.candidates + number));
+onPoint(show);
 follow(page.dataset.events, page.dataset.after, update);

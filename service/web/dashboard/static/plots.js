@@ -1,14 +1,19 @@
-// Draws the figures that the server builds, in the theme that the system asks for.
+// Draws the figures that the server builds, in the theme that the reader or the system asks for.
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const touch = window.matchMedia("(pointer: coarse)");
 const SETTINGS = { displayModeBar: false, responsive: true, displaylogo: false, doubleClick: "reset" };
 
+/** Returns `dark` or `light`. */
+export function theme() {
+  return document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+}
+
 const plots = () => [...document.querySelectorAll("[data-figure]")];
 
 async function draw(element) {
   const url = new URL(element.dataset.figure, window.location.href);
-  url.searchParams.set("theme", dark.matches ? "dark" : "light");
+  url.searchParams.set("theme", theme());
   const response = await fetch(url);
   if (!response.ok) throw new TypeError(`the server answered ${response.status}`);
   const text = await response.text();
@@ -17,7 +22,7 @@ async function draw(element) {
   const figure = JSON.parse(text);
   if (touch.matches) figure.layout.dragmode = false; // a finger on the plot scrolls the page
   const words = figure.layout.meta?.description;
-  if (words) element.setAttribute("aria-label", `${words} The table below holds the numbers.`);
+  if (words) element.setAttribute("aria-label", `${words} The table of candidates holds the numbers.`);
   await window.Plotly.react(element, figure.data, figure.layout, SETTINGS);
 }
 
@@ -36,7 +41,8 @@ export function onPoint(chosen) {
   }
 }
 
-/** Draws again when the system changes its theme. */
+/** Draws again when the theme changes. */
 export function followTheme(redraw) {
   dark.addEventListener("change", redraw);
+  window.addEventListener("themechange", redraw);
 }

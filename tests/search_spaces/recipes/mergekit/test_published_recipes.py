@@ -11,6 +11,7 @@ from search_spaces.recipes.mergekit.problems import Notice
 from search_spaces.recipes.mergekit.recipe_file import final_merges, read_merges
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from search_spaces.recipes.settings import constant
+from tests.search_spaces.recipes.mergekit.token_rules import TOKEN_RULES
 
 SLERP = "merge_method: slerp\nbase_model: a\nmodels:\n- model: a\n- model: b\nparameters:\n  t: 0.5\n"
 AVERAGE = (
@@ -164,17 +165,9 @@ def test_a_chat_template_is_named_or_written_out_and_written_again_as_it_was(nam
     assert len({recipe.digest, written.digest, read_recipe(AVERAGE).digest}) == 3
 
 
-TOKENS = """\
-tokenizer:
-  source: union
-  tokens:
-    <|im_start|>: {source: {kind: zero}}
-    <|im_end|>: {source: {kind: model_token, model: a, token: </s>}, force: true}
-    <pad>: {source: {kind: model_token, model: b, token_id: 7}}
-    <eot>: {source: b}
-    known: {}
-  pad_to_multiple_of: 8
-"""
+TOKENS = TOKEN_RULES.replace("model: a, token_id", "model: b, token_id").replace(
+    "<eot>: {source: a}\n", "<eot>: {source: b}\n    known: {}\n"
+)
 
 
 def test_rules_for_single_tokens_are_read_and_written() -> None:

@@ -15,6 +15,7 @@ from search_spaces import Recipe
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from tests.search_spaces.random_recipes import recipes
+from tests.search_spaces.recipes.mergekit.token_rules import TOKEN_RULES
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text())
 VALIDATOR = Draft202012Validator(RECORDED["schema"])
@@ -22,16 +23,6 @@ AVERAGE = (
     "merge_method: linear\nmodels:\n"
     "- {model: a, parameters: {weight: 1}}\n- {model: b@v2+org/c, parameters: {weight: 2}}\n"
 )
-TOKENS = """\
-tokenizer:
-  source: union
-  tokens:
-    <|im_start|>: {source: {kind: zero}}
-    <|im_end|>: {source: {kind: model_token, model: a, token: </s>}, force: true}
-    <pad>: {source: {kind: model_token, model: a, token_id: 7}}
-    <eot>: {source: a}
-  pad_to_multiple_of: 8
-"""
 
 
 def complaints(recipe: Recipe) -> list[str]:
@@ -54,7 +45,7 @@ def test_recipes_of_these_methods_are_written_as_the_schema_has_them(recipe: Rec
 @pytest.mark.parametrize(
     "more",
     [
-        TOKENS,
+        TOKEN_RULES,
         "tokenizer_source: union\n",
         "tokenizer_source: a\nout_dtype: float32\n",
         "chat_template: chatml\n",

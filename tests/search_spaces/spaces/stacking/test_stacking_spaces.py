@@ -277,7 +277,7 @@ def test_a_joint_genome_mixes_first_and_stacks_then() -> None:
 
 @pytest.mark.parametrize("kind", ["parameter", *KINDS, "joint"])
 def test_options_mean_the_same_when_they_were_stored(kind: str) -> None:
-    """Stored specs say every option, also those that nobody wrote."""
+    """Stored specs say every option, also those that were left out."""
     extra: dict[str, dict[str, Any]] = {
         "parameter": {"methods": ["ties", "linear"]},
         "layer_stacking": {"winner": json.loads(winner().canonical_json())},

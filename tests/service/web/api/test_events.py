@@ -70,7 +70,7 @@ def test_a_last_event_id_is_a_number(finished: TestClient, last: str) -> None:
 
 
 def test_a_stream_of_nothing_is_a_404(finished: TestClient) -> None:
-    answer = finished.get("/api/v1/experiments/nobody/events/stream")
+    answer = finished.get("/api/v1/experiments/unknown/events/stream")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
@@ -111,9 +111,9 @@ def test_a_crowd_of_listeners_does_not_keep_others_waiting(
         other.get("/api/v1/experiments/small").raise_for_status()
         assert time.monotonic() - started < 2.0
         workforce.gate.set()
-        heard = {tuple(listener.result(timeout=30)) for listener in listeners}
-    assert len(heard) == 1
-    assert len(heard.pop()) > 12
+        reported = {tuple(listener.result(timeout=30)) for listener in listeners}
+    assert len(reported) == 1
+    assert len(reported.pop()) > 12
 
 
 def test_streams_end_when_the_service_goes_down(

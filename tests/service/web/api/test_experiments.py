@@ -164,7 +164,7 @@ def test_an_experiment_is_found_by_name_and_by_id(finished: TestClient) -> None:
     assert by_id["id"] == by_name["id"]
 
 
-@pytest.mark.parametrize("key", ["nobody", "01a1fd23-0000-7000-8000-000000000000", "%F0%9F%92%A9", "x" * 500])
+@pytest.mark.parametrize("key", ["other", "01a1fd23-0000-7000-8000-000000000000", "%F0%9F%92%A9", "x" * 500])
 def test_an_unknown_experiment_is_a_404(finished: TestClient, key: str) -> None:
     answer = finished.get(f"/api/v1/experiments/{key}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -73,7 +73,7 @@ def phone(browser: Browser, served: Served) -> Iterator[Watched]:
 
 @pytest.fixture(scope="session")
 def finished(served: Served) -> PlayedExperiment:
-    """An experiment that is over, with a winner and a failed candidate; nobody changes it."""
+    """An experiment that is over, with a winner and a failed candidate; no test changes it."""
     experiment = PlayedExperiment(served.database, "finished", candidates=25)
     experiment.play_baselines()
     experiment.play(12)

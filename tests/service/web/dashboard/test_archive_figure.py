@@ -23,8 +23,7 @@ def archive(measures: int, *cells: tuple[tuple[int, ...], int, float]) -> Archiv
 
 
 def trace_of(view: ArchiveView, **options: Any) -> dict[str, Any]:
-    (trace,) = archive_figure(view, **options).to_dict()["data"]
-    return dict(trace)
+    return dict(archive_figure(view, **options).to_dict()["data"][-1])
 
 
 def test_a_cell_lies_where_its_measures_are_and_leads_to_its_elite() -> None:

@@ -10,9 +10,11 @@ import httpx
 import pytest
 
 from service.web.dashboard import assets
+from service.web.dashboard.frame import PAGES as SLUGS
 from tests.service.web.dashboard.played_experiment import ITEMS, PlayedExperiment
 from tests.service.web.dashboard.served import Served
 
+PAGES = ["/e/finished" + (f"/{slug}" if slug else "") for slug in SLUGS]
 EVIL = "<script>alert('evil')<script>"
 
 
@@ -34,7 +36,7 @@ def test_the_winner_is_compared_with_its_parents_item_by_item(
     client: httpx.Client, finished: PlayedExperiment
 ) -> None:
     page = client.get(f"/e/{finished.id}").text
-    trust = page[page.index("How far to trust it") : page.index('id="candidates"')]
+    trust = page[page.index("How far to trust it") :]
 
     assert "best parent" in trust
     assert "▼ regression" in trust
@@ -48,10 +50,11 @@ def test_a_parent_that_won_is_not_shown_as_a_merge(client: httpx.Client, served:
     beaten.play(4)
     beaten.examine(winner=0)
     page, candidate = (client.get(f"/e/unbeaten{path}").text for path in ("", "/c/0"))
+    export = client.get("/e/unbeaten/export").text
 
     assert re.search(r"No merge beat <a [^>]*>parent maths</a>", page)
     assert "the best other parent" in page
-    assert "There is no winning merge to export: no merge beat parent maths" in page
+    assert "There is no winning merge to export: no merge beat parent maths" in export
     assert "evomerge export unbeaten 0 --even-a-parent --to" in candidate
     shown = client.get("/api/v1/experiments/unbeaten").json()["winner"]
     assert (shown["unbeaten"], shown["kind"]) == ("no merge beat parent maths", "parent")
@@ -82,7 +85,7 @@ def test_an_experiment_is_found_by_its_name_too(client: httpx.Client, finished: 
     assert client.get("/e/finished").text.count("<h1>finished") == 1
 
 
-@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/0"])
+@pytest.mark.parametrize("path", ["/", "/e/finished/c/0", *PAGES])
 def test_every_page_has_a_twin_in_the_api(
     client: httpx.Client, finished: PlayedExperiment, path: str
 ) -> None:
@@ -120,6 +123,7 @@ def test_a_mistyped_query_still_shows_the_page(
     client: httpx.Client, finished: PlayedExperiment, query: str
 ) -> None:
     assert client.get(f"/e/finished?{query}").status_code == 200
+    assert client.get(f"/e/finished/candidates?{query}").status_code == 200
     assert client.get(f"/e/finished/figures/front.json?{query}").status_code == 200
 
 
@@ -132,7 +136,7 @@ def test_failures_that_are_alike_are_told_once_with_their_number(
         many.fail_one(cause="the merged weights gave NaN")
     many.fail_one(cause="out of memory")
 
-    page = client.get(f"/e/{many.id}?show=failed").text
+    page = client.get(f"/e/{many.id}/candidates?show=failed").text
 
     groups = page[page.index('class="groups') : page.index('id="candidate-table"')]
     assert groups.count("the merged weights gave NaN") == 1
@@ -150,7 +154,7 @@ def test_texts_of_others_are_never_markup(client: httpx.Client, served: Served) 
     evil.play_baselines()
     number = evil.fail_one(cause=EVIL, excerpt=EVIL)
 
-    for path in ("/", f"/e/{evil.id}", f"/e/{evil.id}?show=failed", f"/e/{evil.id}/c/{number}"):
+    for path in ("/", f"/e/{evil.id}", f"/e/{evil.id}/candidates?show=failed", f"/e/{evil.id}/c/{number}"):
         page = client.get(path).text
         assert "<script>alert" not in page
         assert "&lt;script&gt;alert" in page
@@ -161,7 +165,7 @@ def test_texts_of_others_are_never_markup(client: httpx.Client, served: Served) 
 def test_failed_candidates_come_with_cause_and_remedy(
     client: httpx.Client, finished: PlayedExperiment
 ) -> None:
-    page = client.get("/e/finished?show=failed").text
+    page = client.get("/e/finished/candidates?show=failed").text
 
     assert "the merged weights gave NaN" in page
     assert "look at the recipe&#39;s weights" in page
@@ -171,11 +175,11 @@ def test_failed_candidates_come_with_cause_and_remedy(
 def test_the_table_shows_one_kind_of_candidates(
     client: httpx.Client, finished: PlayedExperiment, show: str, count: int
 ) -> None:
-    assert client.get(f"/e/finished?show={show}").text.count("<tr data-number=") == count
+    assert client.get(f"/e/finished/candidates?show={show}").text.count("<tr data-number=") == count
 
 
 def test_the_front_table_holds_the_front_alone(client: httpx.Client, finished: PlayedExperiment) -> None:
-    page = client.get("/e/finished?show=front").text
+    page = client.get("/e/finished/candidates?show=front").text
 
     numbers = {int(number) for number in re.findall(r'<tr data-number="(\d+)"', page)}
     assert numbers == set(finished.archive.front)
@@ -204,7 +208,7 @@ def test_figures_are_plotly_json_in_the_theme_asked_for(
 
 
 def test_figures_of_nothing_are_problems(client: httpx.Client) -> None:
-    answer = client.get("/e/nobody/figures/front.json")
+    answer = client.get("/e/unknown/figures/front.json")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -249,7 +253,7 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/0"])
+@pytest.mark.parametrize("path", ["/", "/e/finished/c/0", *PAGES])
 def test_pages_hold_no_script_of_their_own(
     client: httpx.Client, finished: PlayedExperiment, path: str
 ) -> None:
@@ -259,7 +263,7 @@ def test_pages_hold_no_script_of_their_own(
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
 
 
-@pytest.mark.parametrize("path", ["/", "/e/finished", "/e/finished/c/0"])
+@pytest.mark.parametrize("path", ["/", "/e/finished/c/0", *PAGES])
 def test_tables_have_captions_and_pictures_have_words(
     client: httpx.Client, finished: PlayedExperiment, path: str
 ) -> None:
@@ -283,4 +287,4 @@ def test_numbers_that_no_candidate_has_are_not_found(
 def test_a_number_of_five_thousand_digits_asks_for_the_first_page(
     client: httpx.Client, finished: PlayedExperiment, name: str
 ) -> None:
-    assert client.get(f"/e/{finished.id}?{name}={'9' * 5000}").status_code == 200
+    assert client.get(f"/e/{finished.id}/candidates?{name}={'9' * 5000}").status_code == 200

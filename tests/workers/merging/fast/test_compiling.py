@@ -1,4 +1,4 @@
-"""Loops are compiled once per machine, and whoever waits for it is told."""
+"""Loops are compiled once per machine, and the log says so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 _MERGE = """
 import numpy as np
@@ -25,6 +27,7 @@ def _merge(cache: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_the_first_process_says_that_it_compiles_and_the_next_one_need_not(tmp_path: Path) -> None:
     first, second = _merge(tmp_path / "cache"), _merge(tmp_path / "cache")
 

@@ -232,7 +232,7 @@ def test_all_entries_that_equal_a_global_threshold_are_kept() -> None:
 
 @dataclass(frozen=True)
 class UnreadPortion:
-    """A tensor whose weights nobody may read."""
+    """A tensor whose weights must not be read."""
 
     name: str
     per_parent: Mapping[str, tuple[float, ...]]

@@ -1,0 +1,13 @@
+"""The pages of one experiment, one module each: a context, a route, a template."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.web.dashboard.sections import archive, candidates, export, front, inside, lineage
+
+router = APIRouter(prefix="/e/{key}", include_in_schema=False)
+for section in (front, candidates, inside, lineage, archive, export):
+    router.include_router(section.router)
+
+__all__ = ["router"]

@@ -1,0 +1,75 @@
+"""The table of candidates: sorted, filtered and cut into pages by the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from evaluators import SPLITS, Split
+from service.errors import NotFoundError
+from service.reports import experiments as reports
+from service.reports.views import CandidateView
+from service.store.candidate_order import NOT_PROPOSED_BY_A_SEARCH, WITHOUT_SCORES, numbers_in_order
+from service.store.failure_groups import failure_groups
+from service.store.models import ExperimentRow
+from service.store.repository import Repository
+from service.web.dashboard.contexts import PAGE_ROWS, CandidatesContext, ReaderChoice
+from service.web.dashboard.frame import detail_and_event
+from service.web.dashboard.rendering import Wanted, chosen_numbers, missing, render
+from service.web.dependencies import Reading
+
+router = APIRouter()
+
+
+@router.get("/candidates")
+def candidates(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
+    """Shows a page of the table."""
+    try:
+        row = repository.experiment(key)
+    except NotFoundError as error:
+        return missing(error)
+    detail, newest = detail_and_event(repository, row)
+    choice = ReaderChoice.read(wanted, [objective.name for objective in detail.objectives])
+    shown, total = _table(repository, row, choice)
+    page = CandidatesContext(
+        experiment=detail,
+        newest_event=newest,
+        current="candidates",
+        choice=choice,
+        candidates=shown,
+        total=total,
+        failures=failure_groups(repository.session, row.id) if choice.show == "failed" else (),
+        splits_with_scores=splits_with_scores(repository, row, choice.split),
+        basket=chosen_numbers(wanted),
+    )
+    return render("candidates.html", page)
+
+
+def splits_with_scores(repository: Repository, row: ExperimentRow, chosen: Split) -> tuple[Split, ...]:
+    """Returns the splits that have something to show: baselines are evaluated wherever anything is."""
+    count = len(row.facts["baselines"])
+    rows = repository.candidates(row.id, limit=count) if count else []
+    found = {evaluation.split for each in rows for evaluation in each.evaluations}
+    return tuple(split for split in SPLITS if split in found or split == chosen)
+
+
+def _table(
+    repository: Repository, row: ExperimentRow, choice: ReaderChoice
+) -> tuple[Sequence[CandidateView], int]:
+    """Returns one page of the chosen candidates, and how many there are on all."""
+    front = reports.front_numbers(repository, row.id)
+    numbers, total = numbers_in_order(
+        repository.session,
+        row.id,
+        choice.order,
+        split=choice.split,
+        status=WITHOUT_SCORES if choice.show == "failed" else (),
+        kinds=NOT_PROPOSED_BY_A_SEARCH if choice.show == "baselines" else (),
+        among=front if choice.show == "front" else None,
+        limit=PAGE_ROWS,
+        offset=(choice.page - 1) * PAGE_ROWS,
+    )
+    found = {each.number: each for each in repository.candidates_numbered(row.id, numbers)}
+    return [reports.candidate_view(found[number], front=front) for number in numbers], total
