@@ -20,7 +20,10 @@ from evaluators.inference.chat_format import (
     refuses_system,
     writes_the_date,
 )
+from evaluators.inference.images.seen_prompts import see
+from evaluators.inference.images.sight import Sight
 from evaluators.lm_eval.asked_sets import form_of
+from evaluators.lm_eval.question_set import with_images
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 from evaluators.lm_eval.tasks.task_questions import Subtask
 
@@ -34,11 +37,13 @@ class Asked:
     Attributes:
         names: What each is called.
         tokenizers: Theirs.
+        sights: How each sees; None where one only reads.
         instruct: A parent's name says that it was trained on instructions.
     """
 
     names: tuple[str, ...] = ()
     tokenizers: tuple[PreTrainedTokenizerBase, ...] = ()
+    sights: tuple[Sight | None, ...] = ()
     instruct: bool = False
 
 
@@ -52,6 +57,8 @@ def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> 
     warnings: dict[str, None] = dict.fromkeys(facts.warnings)
     for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
         try:
+            for subtask in built.subtasks if not prompts else ():
+                _try_seeing(subtask, asked)
             forms = [_tried(subtask, tokenizer, asked, is_merged=not prompts) for subtask in built.subtasks]
         except EvaluationError as error:
             if not prompts:
@@ -97,6 +104,24 @@ def _tried(
     if form is not None:
         subtask.questions("search", form=form, most=1)
     return form
+
+
+def _try_seeing(subtask: Subtask, asked: Asked) -> None:
+    """Prepares one question about images for the merged model.
+
+    Raises:
+        EvaluationError: It does not see, or its processor refuses the question.
+    """
+    sight = asked.sights[0] if asked.sights else None
+    if not subtask.sees:
+        return
+    if sight is None:
+        detail = f"{subtask.task.config.task} asks about images, and the merged model only reads"
+        raise EvaluationError("task", detail, "add a parent that sees, or choose another task")
+    form = form_of(subtask, asked.tokenizers[0], instruct=asked.instruct)
+    for question in subtask.questions("search", form=form, most=1):
+        text, _, images = with_images(question.requests[0])
+        see(sight, text, images)
 
 
 def _odd(subtask: Subtask, form: ChatFormat | None) -> Iterator[str]:
