@@ -98,7 +98,7 @@ class EvaluationRequest:
 class Dispatcher:
     """Has candidates scored on one split and written down; equal recipes are scored once.
 
-    It holds as many assignments out as there are workers, so that the time between handing one out
+    It holds as many assignments out as there are workers for it now, so that the time between handing one out
     and its answer, less the work itself, is what the controller and the wire cost.
     """
 
@@ -152,6 +152,8 @@ class Dispatcher:
         """Hands out what there are free workers for, and waits a moment for an answer."""
         if hand_out:
             self._hand_out()
+        else:
+            self.workforce.claim(len(self._out))
         self._collect()
 
     def abandon(self) -> None:
@@ -189,7 +191,8 @@ class Dispatcher:
         under_way = {request.key for request, _ in self._out.values()}
         held_back: list[EvaluationRequest] = []
         chosen: list[EvaluationRequest] = []
-        while self._queue and len(self._out) + len(chosen) < self.workforce.slots:
+        room = self.workforce.claim(len(self._queue) + len(self._out))
+        while self._queue and len(self._out) + len(chosen) < room:
             request = self._queue.popleft()
             if (scored := self._scored.get(request.key)) is not None:
                 twin = replace(scored, candidate=request.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0)

@@ -86,6 +86,27 @@ class ScriptedWorkforce:
         self.under_way: list[Assignment] = []
         self._rng = np.random.default_rng(0)
 
+    @property
+    def held(self) -> int:
+        """As many as it has."""
+        return self.slots
+
+    def for_experiment(self) -> ScriptedWorkforce:
+        """Returns itself: one experiment at a time."""
+        return self
+
+    def places(self, gpus_per_worker: float) -> int:
+        """One."""
+        return 1
+
+    def claim(self, wanted: int) -> int:
+        """All slots, for whatever there is to do."""
+        return self.slots
+
+    def release(self) -> None:
+        """Forgets the assignments under way."""
+        self.drop()
+
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Remembers the workload, or raises `prepare_error`."""
         self.prepared.append(workload)
