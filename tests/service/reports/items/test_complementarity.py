@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from service.reports.items.paired import paired
 LEFT, RIGHT, MERGE = [1, 1, 0, 0, 1, 0], [1, 0, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0]
 
 
-def table(*rows: list[float], higher_is_better: bool = True) -> ItemTable:
+def table(*rows: Sequence[float], higher_is_better: bool = True) -> ItemTable:
     values = np.array(rows, dtype=float)
     return ItemTable(
         "sums",
