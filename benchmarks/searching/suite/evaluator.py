@@ -33,7 +33,7 @@ class Evaluator:
         seconds: Spent in here so far: what is left of a search's time is its optimizer's.
     """
 
-    slots, in_process, trouble = 1, True, None
+    slots, held, in_process, trouble = 1, 1, True, None
 
     def __init__(self, file: Path) -> None:
         self._pool, self._cache = InlinePool(threads=1), EvaluationCache(file)
@@ -45,6 +45,18 @@ class Evaluator:
         """Readies the worker."""
         self._cache.prepare(workload)
         self._pool.prepare(workload, interrupted)
+
+    def for_experiment(self) -> Evaluator:
+        """Returns itself."""
+        return self
+
+    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def claim(self, wanted: int) -> int:
+        """One, for whatever there is to do."""
+        return min(wanted, 1)
 
     def submit(self, assignment: Assignment) -> None:
         """Answers from the file, or queues the assignment."""
@@ -87,6 +99,10 @@ class Evaluator:
         """Forgets all assignments."""
         self._ready.clear()
         self._pool.drop()
+
+    def release(self) -> None:
+        """Forgets all assignments."""
+        self.drop()
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Has the worker do a job."""

@@ -14,6 +14,7 @@ from evaluators.chat import Chat
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
 from evaluators.inference.chat_format import ChatFormat
+from evaluators.inference.images.conversation import with_parts
 from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
 from evaluators.splits import Split
 
@@ -73,6 +74,11 @@ class Subtask:
         return bool(self.task.config.output_type == "generate_until")
 
     @property
+    def sees(self) -> bool:
+        """Says whether images are asked about."""
+        return self.task.config.doc_to_image is not None
+
+    @property
     def samples(self) -> bool:
         """Says whether answers are drawn."""
         config = self.task.config
@@ -96,7 +102,7 @@ class Subtask:
         config = self.task.config
         spoken = {
             "apply_chat_template": form is not None,
-            "chat_template": None if form is None else _renderer(form),
+            "chat_template": None if form is None else _renderer(form, seeing=self.sees),
         }
         context = self.task.fewshot_context(
             item,
@@ -120,11 +126,12 @@ class Subtask:
         return Question(item, requests)
 
 
-def _renderer(form: ChatFormat) -> Callable[..., str]:
+def _renderer(form: ChatFormat, *, seeing: bool) -> Callable[..., str]:
     """Returns what lm-eval calls with a conversation, once per prompt."""
 
     def render(messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:  # noqa: FBT001, FBT002 - lm-eval's
-        return form.prompt(messages, add_generation_prompt=add_generation_prompt)
+        spoken = [with_parts(message) for message in messages] if seeing else messages
+        return form.prompt(spoken, add_generation_prompt=add_generation_prompt)
 
     return render
 
@@ -160,14 +167,14 @@ class RememberedRendering:
 
 def _under(conditions: Conditions, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Returns a request's arguments, generation settings among them, under other conditions."""
-    if len(arguments) != 2 or not isinstance(arguments[1], Mapping):
+    if len(arguments) < 2 or not isinstance(arguments[1], Mapping):
         return arguments
     settings = dict(arguments[1])
     name = next((name for name in LENGTH_NAMES if settings.get(name) is not None), LENGTH_NAMES[0])
     settings[name] = max(1, round(float(settings.get(name) or DEFAULT_LENGTH) * conditions.length))
     if conditions.seed:
         settings["seed"] = int(settings.get("seed") or SEED) + conditions.seed
-    return (arguments[0], settings)
+    return (arguments[0], settings, *arguments[2:])
 
 
 @contextmanager
