@@ -118,7 +118,7 @@ class GenomeSpace:
 class Desk:
     """Asks models items as a worker would, and counts."""
 
-    slots, in_process, trouble = 1, False, None
+    slots, held, in_process, trouble = 1, 1, False, None
 
     def __init__(self, problem: Experts, space: GenomeSpace) -> None:
         self.problem, self.space, self.asked = problem, space, 0
@@ -126,6 +126,18 @@ class Desk:
 
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
         """Needs nothing."""
+
+    def for_experiment(self) -> Desk:
+        """Returns itself."""
+        return self
+
+    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def claim(self, wanted: int) -> int:
+        """One, for whatever there is to do."""
+        return min(wanted, 1)
 
     def submit(self, assignment: Assignment) -> None:
         """Takes an assignment."""
@@ -154,6 +166,10 @@ class Desk:
     def drop(self) -> None:
         """Forgets all assignments."""
         self._queue.clear()
+
+    def release(self) -> None:
+        """Forgets all assignments."""
+        self.drop()
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:  # noqa: ARG002 - it is over at once
         """Merges and asks; any other call is a mistake.

@@ -1,6 +1,12 @@
 """What searching is worth: evaluations and seconds to a held-out score, against peers and publications.
 
 python -m benchmarks.search [--quick] [--only demo|miniatures|costs] [--out FOLDER]
+python -m benchmarks.search --suite [--quick] [--problems a,b] [--seeds N] [--contestants a,b] [--budget N]
+python -m benchmarks.search --gate
+
+`--suite` runs every optimizer and the peers on many problems; finished runs are kept in a file and not run
+again, so that it may be interrupted.  `--gate` compares `auto` and `cma_es` with pycma on three problems, and
+ends with 1 where `auto` is worse by more than its seeds' noise.
 """
 
 from __future__ import annotations
@@ -113,9 +119,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="seeds of our runs (10; 2 where quick)")
     parser.add_argument("--algorithms", help="those of ours that take part, separated by commas")
     parser.add_argument("--peer-seeds", type=int, help="seeds of the peers' runs, which take minutes each")
+    parser.add_argument("--suite", action="store_true", help="all problems, all optimizers, all peers")
+    parser.add_argument("--gate", action="store_true", help="for every change to an optimizer")
+    parser.add_argument("--problems", help="of the suite, separated by commas")
+    parser.add_argument("--contestants", help="of the suite, separated by commas")
+    parser.add_argument("--budget", type=int, help="evaluations of every run of the suite, 200")
+    parser.add_argument("--workers", type=int, help="processes of the suite; one per core")
     parser.add_argument("--out", type=Path, default=RESULTS, help="gets plots and all that is made")
     options = parser.parse_args()
     options.out = options.out.absolute()
+    if options.suite or options.gate:
+        from benchmarks.searching.suite.command import run_command
+
+        raise SystemExit(run_command(options))
     found = Found()
     for name, part in PARTS.items():
         if options.only in (None, name):

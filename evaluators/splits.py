@@ -19,7 +19,15 @@ SPLITS: tuple[Split, ...] = ("search", "selection", "test")
 
 def content_of(item: Mapping[str, object]) -> str:
     """Returns an item's content in one canonical form: equal items, equal texts."""
-    return json.dumps(item, sort_keys=True, default=str)
+    return json.dumps(item, sort_keys=True, default=_text_of)
+
+
+def _text_of(value: object) -> str:
+    """Returns a text for what JSON cannot say; an image's is its pixels', not its place in memory."""
+    pixels = getattr(value, "tobytes", None)
+    if pixels is None or not hasattr(value, "mode"):
+        return str(value)
+    return f"{getattr(value, 'mode', '')} {getattr(value, 'size', '')} {hashlib.sha256(pixels()).hexdigest()}"
 
 
 class NamedSplits(BaseModel):

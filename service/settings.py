@@ -26,6 +26,8 @@ class Settings(BaseSettings):
         allowed_hosts: Names under which the service may be reached, beside loopback's.
         workforce: `ray`, or `inline` to merge and score inside the controller (needs torch there).
         workers: How many workers; None fills the machine.
+        max_experiments: How many experiments one controller runs at once; None runs as many as there are
+            workers, and never more than that.
         trackers: Where every experiment is shown as well, separated by commas: `tensorboard:FOLDER`,
             `mlflow`, `wandb:PROJECT`.
         model_roots: Folders below which local parents must be; None allows all (see `for_requests`).
@@ -44,6 +46,7 @@ class Settings(BaseSettings):
     allowed_hosts: tuple[str, ...] = ()
     workforce: Literal["ray", "inline"] = "ray"
     workers: Annotated[int, Field(ge=1)] | None = None
+    max_experiments: Annotated[int, Field(ge=1)] | None = None
     gpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     trackers: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

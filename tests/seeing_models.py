@@ -7,10 +7,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForImageTextToText, Gemma3Config, LlavaConfig, Qwen2VLConfig
+from PIL import Image
+from transformers import (
+    AutoModelForImageTextToText,
+    CLIPImageProcessorPil,
+    Gemma3Config,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2VLConfig,
+)
 
-from tests.tiny_models import ARCHITECTURES, tiny_tokenizer
+from tests.tiny_models import ARCHITECTURES, WORDS, tiny_tokenizer
 
 _SEEING = {
     "hidden_size": 8,
@@ -75,3 +86,50 @@ def save_seeing(folder: Path, seed: int, kind: str, *, patch: int = 4) -> Path:
         _flatten(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
+
+
+def seeing_tokenizer() -> PreTrainedTokenizerFast:
+    """Returns the tokenizer of `tiny_models` with a token for images, and a chat template that has places."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.chat_template = (
+        "{% for message in messages %}<s> {% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }}{% endif %}{% endfor %} "
+        "{% endfor %}{% if add_generation_prompt %}w9 {% endif %}"
+    )
+    return tokenizer
+
+
+def save_looking_model(folder: Path, seed: int) -> Path:
+    """Writes a small LLaVA with its processor, which can be asked about images of 8 x 8 points."""
+    torch.manual_seed(seed)
+    text = _text("llama") | {"vocab_size": len(WORDS) + 1, "max_position_embeddings": 128}
+    vision = _SEEING | {"patch_size": 4, "model_type": "clip_vision_model", "projection_dim": 8}
+    config = LlavaConfig(
+        text_config=text, vision_config=vision, image_token_index=len(WORDS), image_seq_length=4
+    )
+    model: Any = LlavaForConditionalGeneration(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(folder)
+    images = CLIPImageProcessorPil(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
+    LlavaProcessor(
+        image_processor=images,
+        tokenizer=seeing_tokenizer(),
+        patch_size=4,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=seeing_tokenizer().chat_template,
+    ).save_pretrained(folder)
+    return folder
+
+
+def save_pictures(folder: Path, count: int) -> list[str]:
+    """Writes small pictures, each of its own colours; returns their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{number}.png" for number in range(count)]
+    for number, name in enumerate(names):
+        points = np.random.default_rng(number).integers(0, 256, (8 + number % 3, 8, 3), dtype=np.uint8)
+        Image.fromarray(points).save(folder / name)
+    return names

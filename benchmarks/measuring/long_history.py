@@ -42,7 +42,7 @@ def write_history(database: Database, name: str, *, candidates: int, objectives:
         PlannedBaseline(label=found.label, recipe=found.recipe, kind=found.kind)
         for found in baselines_for(spec, build_pool(spec, SHAPE))
     ]
-    facts = _facts(names, planned)
+    facts = facts_of(names, planned)
     with database.session() as session:
         repository = Repository(session)
         key = repository.create_experiment(name, spec.model_dump(mode="json"), facts=facts).id
@@ -80,7 +80,8 @@ def _spec(name: str, names: Sequence[str], candidates: int) -> ExperimentSpec:
     )
 
 
-def _facts(names: Sequence[str], planned: Sequence[PlannedBaseline]) -> dict[str, Any]:
+def facts_of(names: Sequence[str], planned: Sequence[PlannedBaseline]) -> dict[str, Any]:
+    """Returns what a check would have found out."""
     objectives = tuple(
         ObjectiveFacts(
             name=name, task=name, metric="acc,none", higher_is_better=True, weight=1.0,

@@ -17,8 +17,13 @@ class PeerUnavailableError(RuntimeError):
     """The peer could not be installed here; the message says what was tried."""
 
 
-def peer_python(name: str, packages: Sequence[str]) -> Path:
+def peer_python(name: str, packages: Sequence[str], *, torch: bool = True) -> Path:
     """Returns the interpreter of an environment that holds the peer, made on first use.
+
+    Args:
+        name: Of the environment's folder.
+        packages: What is installed.
+        torch: Install our build of torch first, so that nothing pulls another.
 
     Raises:
         PeerUnavailableError: The packages cannot be installed.
@@ -29,12 +34,11 @@ def peer_python(name: str, packages: Sequence[str]) -> Path:
     if mark.exists() and mark.read_text() == wanted:
         return python
     print(f"installing the peer: {wanted}", file=sys.stderr)
-    torch = next(line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
-    for command in (
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", torch],  # first, so that nothing pulls another build
-        [str(python), "-m", "pip", "install", "--quiet", *packages],
-    ):
+    pinned = [line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch==")]
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    steps = [[sys.executable, "-m", "venv", str(folder)]]
+    steps += [[*install, *pinned]] if torch else []
+    for command in (*steps, [*install, *packages]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PeerUnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")

@@ -17,7 +17,7 @@ from evaluators.chat import SWITCHES, Chat
 from evaluators.errors import EvaluationError
 from evaluators.permissions import check_place
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
 
 _LARGEST_TEMPLATE = 2**20  # bytes
 _OWN_TAGS = re.compile(r"{%-?\s*(end)?generation\s*-?%}")  # transformers' own, which jinja does not know

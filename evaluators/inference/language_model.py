@@ -15,6 +15,10 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from evaluators.errors import EvaluationError
 from evaluators.inference.continuations import Continuation, ContinuationPlan, Limits
 from evaluators.inference.generation import GenerationPlan, GenerationSettings, Prompt
+from evaluators.inference.images.image_continuations import ImageContinuationPlan
+from evaluators.inference.images.image_generation import ImageGenerationPlan
+from evaluators.inference.images.planning import plan_image_continuations, plan_image_generations
+from evaluators.inference.images.sight import sight_of
 from evaluators.inference.memory import tokens_that_fit
 from evaluators.inference.shared_prefixes.sharing import sharing_of
 
@@ -44,7 +48,7 @@ class TextPlan:
         return [float(totals[end - count : end].sum()) for end, count in zip(ends, self._counts, strict=True)]
 
 
-Plan = ContinuationPlan | TextPlan | GenerationPlan
+Plan = ContinuationPlan | TextPlan | GenerationPlan | ImageContinuationPlan | ImageGenerationPlan
 
 
 class InMemoryModel:
@@ -68,7 +72,7 @@ class InMemoryModel:
     @property
     def footing(self) -> tuple[object, ...]:
         """All that a plan depends on besides the questions; the weights are not among it."""
-        return self.tokenizer, self._limits, self._device
+        return self.tokenizer, self._limits, self._device, sight_of(self.network)
 
     @property
     def max_length(self) -> int:
@@ -112,6 +116,28 @@ class InMemoryModel:
         ]
         room = tokens_that_fit(self.network)
         return GenerationPlan(asked, self.tokenizer, limits=self._limits, device=self._device, room=room)
+
+    def plan_image_generations(
+        self,
+        asked: Sequence[tuple[str, Mapping[str, Any], Sequence[Any]]],
+        draws: Sequence[int] | None = None,
+    ) -> ImageGenerationPlan:
+        """Plans the continuation of (prompt, generation arguments, images), as `plan_generations` does.
+
+        Raises:
+            EvaluationError: The network does not see, or a prompt does not fit it.
+        """
+        return plan_image_generations(self.network, asked, self._limits, draws)
+
+    def plan_image_continuations(
+        self, asked: Sequence[tuple[str, str, Sequence[Any]]]
+    ) -> ImageContinuationPlan:
+        """Plans the scoring of (context, continuation, images).
+
+        Raises:
+            EvaluationError: The network does not see, or a continuation cannot be scored.
+        """
+        return plan_image_continuations(self.network, asked, self._limits)
 
     def _split(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Continuation]:
         """Cuts each pair into tokens as one text, so that words may span the border as they do in prose."""

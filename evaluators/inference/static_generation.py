@@ -55,17 +55,16 @@ class StaticBatches:
         device: torch.device | str,
     ) -> None:
         self._tokenizer, self._prompts = tokenizer, prompts
-        self._pad = _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
         alike: dict[str, list[int]] = {}
         for number, prompt in prompts.items():
-            alike.setdefault(repr(replace(prompt.settings, seed=0, draw=0)), []).append(number)
+            alike.setdefault(repr(without_draws(prompt.settings)), []).append(number)
         self.batches: list[Batch] = []
         for numbers in alike.values():
             numbers.sort(key=lambda number: (-len(prompts[number].tokens), prompts[number].tokens))
             for start in range(0, len(numbers), batch_size):
                 chosen = tuple(numbers[start : start + batch_size])
                 batch = [prompts[number] for number in chosen]
-                inputs_BL, mask_BL = _left_padded(batch, self._pad)
+                inputs_BL, mask_BL = _left_padded(batch, padding_of(tokenizer))
                 self.batches.append(
                     Batch(inputs_BL.to(device), mask_BL.to(device), batch[0].settings, chosen)
                 )
@@ -79,46 +78,77 @@ class StaticBatches:
         """
         found: dict[int, Generated] = {}
         for batch in self.batches:
-            found |= zip(batch.numbers, self._continue(network, batch), strict=True)
+            inputs = {"input_ids": batch.inputs, "attention_mask": batch.mask}
+            prompts = {number: self._prompts[number] for number in batch.numbers}
+            answers = continued(network, inputs, prompts, self._tokenizer)
+            found |= zip(batch.numbers, answers, strict=True)
         return found
 
-    def _continue(self, network: PreTrainedModel, batch: Batch) -> list[Generated]:
-        length = batch.inputs.shape[1]
-        stops = StopTexts(self._tokenizer, batch.settings)
-        stop, watch = _StopWatch(stops, start=length, rows=len(batch.numbers)), _NanWatch()
-        generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
-        tokens_BL: Tensor = generate(
-            input_ids=batch.inputs,
-            attention_mask=batch.mask,
-            max_new_tokens=batch.settings.new_tokens,
-            stopping_criteria=StoppingCriteriaList([stop]),
-            logits_processor=LogitsProcessorList([watch, *self._drawing(network, batch)]),
-            pad_token_id=self._pad,
-            **_taking_the_likeliest(batch.settings.options),
-        )
-        if watch.found:
-            raise BadScoreError(
-                "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
-            )
-        end = network.generation_config.eos_token_id
-        ends = frozenset([end] if isinstance(end, int) else end or ())
-        rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
-        return [
-            stops.generated(row, truncated=end is None and ends.isdisjoint(row))
-            for row, end in zip(rows, stop.ends, strict=True)
-        ]
 
-    def _drawing(self, network: PreTrainedModel, batch: Batch) -> list[LogitsProcessor]:
-        if not batch.settings.samples:
-            return []
-        beams = network.generation_config.num_beams
-        if beams not in (None, 1):
-            detail = f"the model's generation_config.json keeps {beams} beams, and tokens are drawn"
-            raise EvaluationError(
-                "generation.num_beams", detail, "write temperature: 0, or num_beams: 1 there"
-            )
-        draws = TokenDraws(network, {number: self._prompts[number] for number in batch.numbers})
-        return [DrawnOnly(draws, batch.numbers)]
+def continued(
+    network: PreTrainedModel,
+    inputs: Mapping[str, Any],
+    prompts: Mapping[int, Prompt],
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[Generated]:
+    """Returns what `generate` continues each row with.
+
+    Args:
+        network: Who writes.
+        inputs: `input_ids`, B x L, padded on the left, and whatever else the network reads.
+        prompts: Of the rows, in their order; they differ in nothing but tokens and draws.
+        tokenizer: The network's.
+
+    Raises:
+        BadScoreError: Logits are NaN.
+        EvaluationError: The network keeps beams, and tokens are to be drawn.
+    """
+    settings = next(iter(prompts.values())).settings
+    length = inputs["input_ids"].shape[1]
+    stops = StopTexts(tokenizer, settings)
+    stop, watch = _StopWatch(stops, start=length, rows=len(prompts)), _NanWatch()
+    generate: Any = network.generate  # GenerationMixin's, which PreTrainedModel does not declare
+    tokens_BL: Tensor = generate(
+        **inputs,
+        max_new_tokens=settings.new_tokens,
+        stopping_criteria=StoppingCriteriaList([stop]),
+        logits_processor=LogitsProcessorList([watch, *_drawing(network, prompts, settings)]),
+        pad_token_id=padding_of(tokenizer),
+        **_taking_the_likeliest(settings.options),
+    )
+    if watch.found:
+        raise BadScoreError(
+            "generation", "logits are NaN", "the merged weights are probably broken: look at the recipe"
+        )
+    end = network.generation_config.eos_token_id
+    ends = frozenset([end] if isinstance(end, int) else end or ())
+    rows = [row[:end] for row, end in zip(tokens_BL[:, length:].tolist(), stop.ends, strict=True)]
+    return [
+        stops.generated(row, truncated=end is None and ends.isdisjoint(row))
+        for row, end in zip(rows, stop.ends, strict=True)
+    ]
+
+
+def padding_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Returns the token that fills rows up."""
+    return _first(tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, 0)
+
+
+def without_draws(settings: GenerationSettings) -> GenerationSettings:
+    """Returns what prompts must have in common to be continued together."""
+    return replace(settings, seed=0, draw=0)
+
+
+def _drawing(
+    network: PreTrainedModel, prompts: Mapping[int, Prompt], settings: GenerationSettings
+) -> list[LogitsProcessor]:
+    if not settings.samples:
+        return []
+    beams = network.generation_config.num_beams
+    if beams not in (None, 1):
+        detail = f"the model's generation_config.json keeps {beams} beams, and tokens are drawn"
+        raise EvaluationError("generation.num_beams", detail, "write temperature: 0, or num_beams: 1 there")
+    return [DrawnOnly(TokenDraws(network, dict(prompts)), tuple(prompts))]
 
 
 def _taking_the_likeliest(options: Mapping[str, Any]) -> dict[str, Any]:

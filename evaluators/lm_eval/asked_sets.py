@@ -104,6 +104,7 @@ def _marks(built: BuiltBenchmark, subtask: Subtask, questions: Sequence[Question
     chosen = next(one for one in filters_of(task) if one.name == built.filter)
     if (
         own
+        and config.doc_to_image is None
         and config.output_type == "multiple_choice"
         and built.metric in CHOICE_LENGTHS
         and not any(map(callable, functions))

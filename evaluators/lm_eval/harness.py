@@ -35,6 +35,7 @@ from evaluators.lm_eval.own_marks import own_values
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
 from evaluators.lm_eval.task_marks import marked, results_of, values_of
+from evaluators.lm_eval.tasks.image_files import check_images
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
 from evaluators.lm_eval.tasks.task_filters import filters_of
@@ -138,6 +139,8 @@ def inspect_benchmarks(
 
 def _inspected(built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts | EvaluationError:
     try:
+        for subtask in built.subtasks if any(subtask.sees for subtask in built.subtasks) else ():
+            check_images(subtask.task, (item for items in subtask.items.values() for item in items))
         return with_prompts(facts_of(built), built, asked)
     except EvaluationError as error:
         return error

@@ -17,6 +17,7 @@ from typing import Any
 from evaluators.fingerprints.code_origin import version_of
 from evaluators.fingerprints.code_references import UnrepeatableError
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
+from evaluators.lm_eval.tasks.image_files import ImageFiles
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 from evaluators.lm_eval.tasks.task_questions import RememberedRendering, Task
 
@@ -63,7 +64,7 @@ def _of_task(task: Task) -> Iterator[object]:
     yield {
         name: value
         for name, value in sorted(vars(task).items())
-        if name not in _ATTRIBUTES_ASKED and not isinstance(value, RememberedRendering)
+        if name not in _ATTRIBUTES_ASKED and not isinstance(value, RememberedRendering | ImageFiles)
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluators.lm_eval.question_set import Part, Selection
+from evaluators.lm_eval.question_set import GENERATIONS, Part, Selection
 from evaluators.lm_eval.tasks.own_metrics import TokenMetric
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 
@@ -18,7 +18,10 @@ def notes_of(
     counts = dict.fromkeys(("overlong", "truncated", "unextracted"), 0)
     odd = selection.overlong or selection.truncated
     for question in (
-        question for part in parts if odd or "generate_until" in part.spans for question in part.questions
+        question
+        for part in parts
+        if odd or any(kind in part.spans for kind in GENERATIONS)
+        for question in part.questions
     ):
         ids = {id(request) for request in question.requests}
         generated = [r for r in question.requests if r.request_type == "generate_until"]

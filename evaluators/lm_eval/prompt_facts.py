@@ -5,8 +5,9 @@ Here "task" is lm-eval's word.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from transformers import PreTrainedTokenizerBase
 
@@ -20,7 +21,10 @@ from evaluators.inference.chat_format import (
     refuses_system,
     writes_the_date,
 )
+from evaluators.inference.images.seen_prompts import see
+from evaluators.inference.images.sight import Sight
 from evaluators.lm_eval.asked_sets import form_of
+from evaluators.lm_eval.question_set import with_images
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 from evaluators.lm_eval.tasks.task_questions import Subtask
 
@@ -34,12 +38,30 @@ class Asked:
     Attributes:
         names: What each is called.
         tokenizers: Theirs.
+        sights: How each sees; None where one only reads.
         instruct: A parent's name says that it was trained on instructions.
+        chosen: The merged model's tokenizer with each of the chat templates that it may have, by the
+            parent that gives the template.
     """
 
     names: tuple[str, ...] = ()
     tokenizers: tuple[PreTrainedTokenizerBase, ...] = ()
+    sights: tuple[Sight | None, ...] = ()
     instruct: bool = False
+    chosen: Mapping[str, PreTrainedTokenizerBase] = field(default_factory=dict)
+
+    def try_all(self, try_one: Callable[[PreTrainedTokenizerBase], object]) -> None:
+        """Has every chat template tried that the merged model may have.
+
+        Raises:
+            EvaluationError: One cannot be used; says whose it is.
+        """
+        for parent, tokenizer in self.chosen.items():
+            try:
+                try_one(tokenizer)
+            except EvaluationError as error:
+                detail = f"with the chat template of {parent}: {error.detail}"
+                raise EvaluationError(error.field, detail, error.remedy) from error
 
 
 def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts:
@@ -48,10 +70,14 @@ def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> 
     Raises:
         EvaluationError: The merged model cannot be asked so.
     """
+    for subtask in built.subtasks:
+        asked.try_all(partial(_tried, subtask, asked=asked, is_merged=True))
     prompts: list[tuple[str, str]] = []
     warnings: dict[str, None] = dict.fromkeys(facts.warnings)
     for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
         try:
+            for subtask in built.subtasks if not prompts else ():
+                _try_seeing(subtask, asked)
             forms = [_tried(subtask, tokenizer, asked, is_merged=not prompts) for subtask in built.subtasks]
         except EvaluationError as error:
             if not prompts:
@@ -99,6 +125,24 @@ def _tried(
     return form
 
 
+def _try_seeing(subtask: Subtask, asked: Asked) -> None:
+    """Prepares one question about images for the merged model.
+
+    Raises:
+        EvaluationError: It does not see, or its processor refuses the question.
+    """
+    sight = asked.sights[0] if asked.sights else None
+    if not subtask.sees:
+        return
+    if sight is None:
+        detail = f"{subtask.task.config.task} asks about images, and the merged model only reads"
+        raise EvaluationError("task", detail, "add a parent that sees, or choose another task")
+    form = form_of(subtask, asked.tokenizers[0], instruct=asked.instruct)
+    for question in subtask.questions("search", form=form, most=1):
+        text, _, images = with_images(question.requests[0])
+        see(sight, text, images)
+
+
 def _odd(subtask: Subtask, form: ChatFormat | None) -> Iterator[str]:
     if form is None:
         return
@@ -117,5 +161,8 @@ def _mixed(name: str, prompts: Sequence[tuple[str, str]], asked: Asked) -> Itera
         if other != how and parent != merged:
             yield f"{name}: merged models are asked as {merged} is ({how}), {parent} otherwise ({other})"
     templates = {str(tokenizer.chat_template) for tokenizer in asked.tokenizers if tokenizer.chat_template}
-    if how.startswith("its") and len(templates) > 1:
-        yield f"{name}: the parents' chat templates differ; merged models take that of {merged}"
+    if how.startswith("its") and len(templates) > 1 and not asked.chosen:
+        yield (
+            f"{name}: the parents' chat templates differ; merged models take that of {merged}, unless "
+            "space.chat_templates: search has it searched over"
+        )

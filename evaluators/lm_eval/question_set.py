@@ -21,6 +21,8 @@ from evaluators.fingerprints.code_references import UnrepeatableError
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
 from evaluators.inference.continuations import ContinuationPlan, Judged
 from evaluators.inference.generation import GenerationPlan
+from evaluators.inference.images.image_generation import ImageGenerationPlan
+from evaluators.inference.images.seen_prompts import image_digest, is_image
 from evaluators.inference.language_model import InMemoryModel, Plan, TextPlan
 from evaluators.inference.prompts import Generated
 from evaluators.item_set import ItemIndices
@@ -31,6 +33,8 @@ from evaluators.lm_eval.tasks.task_questions import Question
 _MOST_SELECTIONS = 48
 
 _CONTINUATIONS, _GENERATIONS = "loglikelihood", "generate_until"
+_SEEING = " with images"
+GENERATIONS = (_GENERATIONS, f"{_GENERATIONS}{_SEEING}")
 
 Questions = tuple[Question, ...]  # of one lm-eval task
 Indices = Sequence[int]  # of some of them
@@ -71,13 +75,13 @@ class Selection:
         self._footing: tuple[object, ...] | None = None
         self._judged: Judged | None = None
         self._answers: dict[str, Sequence[Any]] = {}
-        self._generated: Sequence[Generated] = ()
+        self._generated: dict[str, Sequence[Generated]] = {}
 
     def _part(self, questions: Questions, rows: Indices) -> Part:
         starts = {kind: len(requests) for kind, requests in self._requests.items()}
         for question in questions:
             for request in question.requests:
-                self._requests.setdefault(request.request_type, []).extend([request] * request.repeats)
+                self._requests.setdefault(_kind(request), []).extend([request] * request.repeats)
         spans = {
             kind: slice(starts.get(kind, 0), len(requests))
             for kind, requests in self._requests.items()
@@ -87,16 +91,16 @@ class Selection:
 
     def ask(self, model: InMemoryModel) -> None:
         """Puts all requests to a model; forgets what the previous one answered."""
-        self._judged, self._answers, self._generated = None, {}, ()
+        self._judged, self._answers, self._generated = None, {}, {}
         self.truncated.clear()
         if self._footing != model.footing:
             self._prepare(model)
         for kind, plan in self._plans.items():
             if isinstance(plan, ContinuationPlan):
                 self._judged = plan.judged(model.network)
-            elif isinstance(plan, GenerationPlan):
-                self._generated = plan.generated(model.network)
-                self._answers[kind] = self._texts(self._generated, self._requests[kind])
+            elif isinstance(plan, GenerationPlan | ImageGenerationPlan):
+                self._generated[kind] = plan.generated(model.network)
+                self._answers[kind] = self._texts(self._generated[kind], self._requests[kind])
             else:
                 self._answers[kind] = plan.answers(model.network)
 
@@ -106,7 +110,8 @@ class Selection:
 
     def generated(self, part: Part) -> Sequence[Generated]:
         """Returns what one task's requests were answered with, repeats after each other."""
-        return self._generated[part.spans[_GENERATIONS]]
+        (kind,) = (kind for kind in GENERATIONS if kind in part.spans)  # a task's requests are of one kind
+        return self._generated[kind][part.spans[kind]]
 
     def hand_out(self, part: Part) -> None:
         """Gives the answers to one task's requests, where lm-eval's filters look for them."""
@@ -217,12 +222,34 @@ def _picked(
     ]
 
 
+def _kind(request: Any) -> str:  # noqa: ANN401 - lm-eval's Instance
+    """Returns how a request is put; one with further arguments that are no images is of no known kind."""
+    others = request.args[2:]
+    if not others:
+        return str(request.request_type)
+    seen = all(isinstance(one, Mapping) and set(one) == {"visual"} for one in others)
+    return f"{request.request_type}{_SEEING if seen else ' with more than text and images'}"
+
+
+def with_images(request: Any) -> tuple[Any, Any, Sequence[Any]]:  # noqa: ANN401
+    """Returns a request's two texts, or its text and settings, and its images."""
+    first, second, others = request.args
+    seen = others["visual"]
+    return first, second, () if seen is None else seen if isinstance(seen, list | tuple) else (seen,)
+
+
 def _plan(model: InMemoryModel, kind: str, requests: Sequence[Any]) -> Plan:
     makers: dict[str, Callable[[], Plan]] = {
         _CONTINUATIONS: lambda: model.plan_continuations([request.args for request in requests]),
         "loglikelihood_rolling": lambda: model.plan_texts([request.args[0] for request in requests]),
         _GENERATIONS: lambda: model.plan_generations(
             [request.args for request in requests], draws_of(requests)
+        ),
+        f"{_CONTINUATIONS}{_SEEING}": lambda: model.plan_image_continuations(
+            [with_images(request) for request in requests]
+        ),
+        f"{_GENERATIONS}{_SEEING}": lambda: model.plan_image_generations(
+            [with_images(request) for request in requests], draws_of(requests)
         ),
     }
     if kind not in makers:
@@ -263,7 +290,7 @@ def _asked(question: Question) -> str:
         UnrepeatableError: They hold something that cannot be followed.
     """
     try:
-        item = json.dumps(question.item, sort_keys=True, default=fingerprint_of)
+        item = json.dumps(question.item, sort_keys=True, default=_of_value)
     except (TypeError, ValueError):  # keys of several kinds, or an item that contains itself
         item = fingerprint_of(question.item)
     requests = [
@@ -274,4 +301,11 @@ def _asked(question: Question) -> str:
 
 
 def _argument(argument: object) -> str:
+    if isinstance(argument, Mapping) and "visual" in argument:
+        seen = argument["visual"]
+        return repr([_of_value(one) for one in (seen if isinstance(seen, list | tuple) else [seen])])
     return repr(argument) if isinstance(argument, str) else fingerprint_of(argument)
+
+
+def _of_value(value: object) -> str:
+    return image_digest(value) if is_image(value) else fingerprint_of(value)

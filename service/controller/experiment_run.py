@@ -37,7 +37,7 @@ from workers.checkpoints.hub.parent_files import local_folder
 from workers.errors import CheckpointError, WorkerError, WorkInterruptedError
 from workers.pools.listening import listening
 from workers.protocol.failure import LONGEST_CAUSE, Failure
-from workers.protocol.messages import Workforce, Workload
+from workers.protocol.messages import WorkerShare, Workforce, Workload
 
 logger = structlog.get_logger()
 
@@ -225,6 +225,7 @@ def workload_for(row: ExperimentRow, spec: ExperimentSpec, settings: Settings) -
         backend=spec.backend,
         count=settings.workers,
         gpus_per_worker=settings.gpus_per_worker,
+        share=WorkerShare(spec.workers.min, spec.workers.max, spec.priority),
     )
 
 

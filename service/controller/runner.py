@@ -1,5 +1,7 @@
 """Runner: takes experiments, one after the other, and runs each for as long as it goes.
 
+Several run beside each other: see `service.controller.runners`.
+
 What running one means is in `service.controller.experiment_run`, the search itself in `service.search.loop`.
 """
 
@@ -12,6 +14,7 @@ import structlog
 from service.background.lease_keeper import LeaseKeeper
 from service.background.polling_thread import PollingThread
 from service.controller.experiment_run import ExperimentRun, failure_of
+from service.controller.places import Places
 from service.errors import LeaseLostError
 from service.experiment.status import ExperimentStatus
 from service.settings import Settings
@@ -28,32 +31,39 @@ logger = structlog.get_logger()
 
 
 class Runner(PollingThread):
-    """A thread that runs the oldest experiment that no controller runs.
+    """A thread that runs the first experiment that no controller runs: of higher priority, or older.
 
     Several controllers may work at once: a lease keeps them from running the same experiment.  Stopped,
     it steps back from the experiment at hand, which the next controller goes on with at once.
     """
 
-    def __init__(self, database: Database, workforce: Workforce, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, workforce: Workforce, settings: Settings, *, places: Places | None = None
+    ) -> None:
         super().__init__("evomerge-runner", pause=IDLE_SECONDS)
         self.database, self.workforce, self.settings = database, workforce, settings
+        self._places = places or Places()
 
     def run_next(self) -> bool:
-        """Runs the oldest experiment that needs it for as long as it goes; False where there is none."""
-        claimed = self._claim()
+        """Runs the next experiment that needs it for as long as it goes; False where there is none."""
+        claimed = self._places.take(self._claim)
         if claimed is None:
             return False
         key, epoch = claimed
-        with self._kept(key, epoch) as lease:
-            self._run_safely(key, epoch, lease)
+        force = self.workforce.for_experiment()
+        try:
+            with self._kept(key, epoch, force) as lease:
+                self._run_safely(key, epoch, lease, force)
+        finally:
+            self._places.give_back()
         return True
 
-    def _kept(self, key: UUID, epoch: int) -> LeaseKeeper:
+    def _kept(self, key: UUID, epoch: int, force: Workforce) -> LeaseKeeper:
         seconds = self.settings.lease_seconds
 
         def renew() -> None:
             with self.database.session() as session:
-                renew_lease(session, key, epoch, seconds=seconds)
+                renew_lease(session, key, epoch, seconds=seconds, workers=force.held)
 
         def release() -> None:
             with self.database.session() as session:
@@ -75,14 +85,14 @@ class Runner(PollingThread):
                 Repository(session).move(row, _S.RUNNING)
             return row.id, epoch
 
-    def _run_safely(self, key: UUID, epoch: int, lease: LeaseKeeper) -> None:
+    def _run_safely(self, key: UUID, epoch: int, lease: LeaseKeeper, force: Workforce) -> None:
         """Runs an experiment; every error ends in a sentence that people can read."""
         log = logger.bind(experiment=str(key))
         journal = DatabaseJournal(
             self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner, held=lease.is_held
         )
-        journal.trouble = lambda: self.workforce.trouble
-        run = ExperimentRun(journal, self.workforce, self.settings)
+        journal.trouble = lambda: force.trouble
+        run = ExperimentRun(journal, force, self.settings)
         try:
             try:
                 run.run()
@@ -95,4 +105,4 @@ class Runner(PollingThread):
         except LeaseLostError:
             log.warning("stepped_back")  # another controller goes on
         finally:
-            self.workforce.drop()
+            force.release()

@@ -228,6 +228,24 @@ class Rotation(Spec):
     elites: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
+class Workers(Spec):
+    """How many workers an experiment has, beside others.
+
+    Attributes:
+        min: It waits until it can have as many, and keeps them while it has something to ask.
+        max: More than these it never has; none takes all that are free.
+    """
+
+    min: Annotated[int, Field(ge=1, le=10_000)] = 1
+    max: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"min is {self.min}, more than max ({self.max}); lower min or raise max")
+        return self
+
+
 class ExperimentSpec(Spec):
     """An experiment: parents, what can be tried, what is scored, who searches and for how long.
 
@@ -250,6 +268,8 @@ class ExperimentSpec(Spec):
         dtype: Of the merged weights; None keeps the parents' own.
         backend: Who continues prompts: the live network (`torch`), or `vllm` with its weights.
         evaluation_timeout: Seconds after which a candidate's worker is killed.
+        workers: How many it has where several experiments share them.
+        priority: Its share of them: one of 2 gets twice what one of 1 gets, and begins first.
     """
 
     schema_version: Literal[1] = 1
@@ -278,6 +298,8 @@ class ExperimentSpec(Spec):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
     backend: Literal["torch", "vllm"] = "torch"
     evaluation_timeout: Annotated[float, Field(gt=0, le=7 * 86400)] = 3600.0
+    workers: Workers = Workers()
+    priority: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     notes: Annotated[str, Field(max_length=10_000)] = ""
 
     @field_validator("parents")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from time import time
 from typing import Literal, cast
 from uuid import UUID
 
@@ -90,7 +91,17 @@ def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int)
         "winner": _winner(repository, row),
         "failure": failure_view(row.failure),
         "may": verbs_of(row.status, scored=progress.counts.get(CandidateStatus.SCORED, 0) > 0),
+        "controller": _controller(row),
+        "workers": row.workers if _controller(row) is not None else None,
+        "priority": row.spec.get("priority", 1.0),
     }
+
+
+def _controller(row: ExperimentRow) -> str | None:
+    """Returns the host and process id of the controller that runs an experiment, if one does."""
+    if row.lease_owner is None or (row.lease_until or 0.0) < time():
+        return None
+    return row.lease_owner.rpartition(":")[0]
 
 
 def _winner(repository: Repository, row: ExperimentRow) -> WinnerView | None:

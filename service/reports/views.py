@@ -192,7 +192,13 @@ class WinnerView(View):
 
 
 class ExperimentView(View):
-    """An experiment as lists show it."""
+    """An experiment as lists show it.
+
+    Attributes:
+        controller: Host and process id of the controller that runs it; None while none does.
+        workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
+        priority: Its share of the workers beside others'.
+    """
 
     id: UUID
     name: str
@@ -210,6 +216,9 @@ class ExperimentView(View):
     winner: WinnerView | None
     failure: FailureView | None
     may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
+    controller: str | None = None
+    workers: int | None = None
+    priority: float = 1.0
 
     def _repr_html_(self) -> str:
         return experiment_html(self)

@@ -45,6 +45,10 @@ class Record(Protocol):
         """Takes in that a worker has answered."""
         ...
 
+    def commit(self) -> None:
+        """Makes durable what was noted since the last time."""
+        ...
+
     def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now, if anything."""
         ...
@@ -98,7 +102,7 @@ class EvaluationRequest:
 class Dispatcher:
     """Has candidates scored on one split and written down; equal recipes are scored once.
 
-    It holds as many assignments out as there are workers, so that the time between handing one out
+    It holds as many assignments out as there are workers for it now, so that the time between handing one out
     and its answer, less the work itself, is what the controller and the wire cost.
     """
 
@@ -152,6 +156,8 @@ class Dispatcher:
         """Hands out what there are free workers for, and waits a moment for an answer."""
         if hand_out:
             self._hand_out()
+        else:
+            self.workforce.claim(len(self._out))
         self._collect()
 
     def abandon(self) -> None:
@@ -177,10 +183,11 @@ class Dispatcher:
             control_request = self.record.control_request()
             if control_request in (ControlRequest.CANCEL, ControlRequest.STOP):
                 self.abandon()
-                return control_request
             if control_request is not None and not self._out:
+                self.record.commit()
                 return control_request
             self.step(hand_out=control_request is None)
+        self.record.commit()
         numbers = {candidate.number for candidate in candidates}
         return {number: outcome for number, outcome in self.outcomes.items() if number in numbers}
 
@@ -189,7 +196,8 @@ class Dispatcher:
         under_way = {request.key for request, _ in self._out.values()}
         held_back: list[EvaluationRequest] = []
         chosen: list[EvaluationRequest] = []
-        while self._queue and len(self._out) + len(chosen) < self.workforce.slots:
+        room = self.workforce.claim(len(self._queue) + len(self._out))
+        while self._queue and len(self._out) + len(chosen) < room:
             request = self._queue.popleft()
             if (scored := self._scored.get(request.key)) is not None:
                 twin = replace(scored, candidate=request.id, merge_seconds=0.0, evaluate_seconds=0.0, asked=0)
@@ -230,10 +238,17 @@ class Dispatcher:
         )
 
     def _collect(self) -> None:
-        """Waits a moment for an answer and writes it down, or queues a lost candidate again."""
+        """Waits a moment for answers and takes all that are there; they are written down together."""
+        self.record.commit()
         # With work left and nothing out, all workers are being restarted.
         outcome = self.workforce.next_outcome(PATIENCE) if not self.is_idle else None
-        if outcome is None or outcome.candidate not in self._out:
+        while outcome is not None:
+            self._take(outcome)
+            outcome = self.workforce.next_outcome(0.0) if self._out else None
+
+    def _take(self, outcome: Outcome) -> None:
+        """Notes an answer, or queues a lost candidate again."""
+        if outcome.candidate not in self._out:
             return
         request, handed_out = self._out.pop(outcome.candidate)
         self.record.answered(request.id, self.split)

@@ -1,4 +1,4 @@
-"""Scores by column: few numbers of every scored candidate in one query, for fronts of many thousands."""
+"""Candidates by column: few numbers of every scored one in one query, for fronts of many thousands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
 from evaluators import Split
@@ -113,3 +113,33 @@ def score_cells(
     if numbers is not None:
         query = query.where(row.number.in_(list(numbers)))
     return [ScoreCell(*found) for found in session.execute(query)]
+
+
+class Origin(NamedTuple):
+    """How a candidate came about; the method is empty where it was not asked for."""
+
+    number: int
+    generation: int
+    operator: str | None
+    method: str | None
+
+
+def origins(
+    session: Session, experiment_id: UUID, numbers: Collection[int] | None = None, *, methods: bool
+) -> Sequence[Origin]:
+    """Returns the origins of scored candidates, by number; of `numbers` alone where they are given.
+
+    Args:
+        session: Of the database.
+        experiment_id: Whose candidates.
+        numbers: None takes all.
+        methods: Also read the method out of every recipe, which takes as long as all else.
+    """
+    row = CandidateRow
+    method = row.recipe["method"].as_string() if methods else literal("")
+    query = select(row.number, row.generation, row.operator, method).where(
+        row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED
+    )
+    if numbers is not None:
+        query = query.where(row.number.in_(list(numbers)))
+    return [Origin(*found) for found in session.execute(query.order_by(row.number))]

@@ -6,6 +6,7 @@ raises it, and every write of the former holder is refused from then on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
@@ -16,6 +17,7 @@ from service.experiment.status import UNDER_WAY
 from service.store.clock import DatabaseClock
 from service.store.models import ExperimentRow, ExportRow
 
+NOTHING: Mapping[str, object] = {}
 _EXPORT_LOCK = 0x65767870  # any number that no one else locks
 
 
@@ -30,13 +32,16 @@ def acquire_lease(session: Session, experiment_id: UUID, owner: str, *, seconds:
     return session.scalar(statement, execution_options={"synchronize_session": False})
 
 
-def renew_lease(session: Session, experiment_id: UUID, epoch: int, *, seconds: float) -> None:
-    """Keeps an experiment for some seconds more.
+def renew_lease(
+    session: Session, experiment_id: UUID, epoch: int, *, seconds: float, workers: int | None = None
+) -> None:
+    """Keeps an experiment for some seconds more, and notes how many workers it has.
 
     Raises:
         LeaseLostError: Another controller took it over.
     """
-    _renew(session, ExperimentRow, experiment_id, ExperimentRow.epoch == epoch, seconds)
+    noted = {"workers": workers}
+    _renew(session, ExperimentRow, experiment_id, ExperimentRow.epoch == epoch, seconds, noted)
 
 
 def release_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
@@ -44,7 +49,7 @@ def release_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
     session.execute(
         update(ExperimentRow)
         .where(ExperimentRow.id == experiment_id, ExperimentRow.epoch == epoch)
-        .values(lease_owner=None, lease_until=None),
+        .values(lease_owner=None, lease_until=None, workers=None),
         execution_options={"synchronize_session": False},
     )
 
@@ -61,11 +66,12 @@ def prove_lease(session: Session, experiment_id: UUID, epoch: int) -> None:
 
 
 def next_experiment(session: Session, owner: str) -> ExperimentRow | None:
-    """Returns the oldest experiment that needs a controller and has none."""
+    """Returns the experiment of highest priority, or else the oldest, that no controller has."""
+    priority = func.coalesce(ExperimentRow.spec["priority"].as_float(), 1.0)
     return session.scalar(
         select(ExperimentRow)
         .where(ExperimentRow.status.in_(UNDER_WAY), _is_free(ExperimentRow, owner))
-        .order_by(ExperimentRow.id)
+        .order_by(priority.desc(), ExperimentRow.id)
         .limit(1)
     )
 
@@ -122,11 +128,12 @@ def _renew(
     row_id: UUID,
     is_held: ColumnElement[bool],
     seconds: float,
+    noted: Mapping[str, object] = NOTHING,
 ) -> None:
     statement = (
         update(table)
         .where(table.id == row_id, is_held)
-        .values(lease_until=DatabaseClock() + seconds)
+        .values(lease_until=DatabaseClock() + seconds, **noted)
         .returning(table.id)
     )
     if session.scalar(statement, execution_options={"synchronize_session": False}) is None:

@@ -73,6 +73,7 @@ class ExperimentRow(Base):
         search_seconds: Time spent searching, over all resumes.
         lease_until: Seconds since 1970 by the database's clock.
         epoch: Fencing token: grows whenever another controller takes the experiment over.
+        workers: How many it had when its lease was last renewed; None while no controller runs it.
     """
 
     __tablename__ = "experiments"
@@ -95,6 +96,7 @@ class ExperimentRow(Base):
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[float | None]
     epoch: Mapped[int] = mapped_column(Integer, default=0)
+    workers: Mapped[int | None] = mapped_column(Integer)
 
 
 class CandidateRow(Base):

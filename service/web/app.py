@@ -10,7 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service.background.duties import ALL_DUTIES, Duty
-from service.controller.runner import Runner
+from service.controller.runners import Runners
 from service.exports.exporter import Exporters
 from service.log import configure_logging
 from service.settings import Settings
@@ -83,7 +83,7 @@ def open_services(
     if force is None:
         force = open_workforce(settings.workforce, settings.home)
         cleanup.callback(force.close)
-    runner = Runner(database, force, settings)
+    runner = Runners(database, force, settings)
     exporter = Exporters(database, force, settings)
     for duty, part in ((Duty.EXPERIMENTS, runner), (Duty.EXPORTS, exporter)):
         if duty in duties:

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from service.controller.runner import Runner
+from service.controller.runners import Runners
 from service.exports.exporter import Exporters
 from service.reports.score_columns import ColumnsCache
 from service.settings import Settings
@@ -30,7 +30,7 @@ class Services:
     settings: Settings
     database: Database
     workforce: Workforce
-    runner: Runner
+    runner: Runners
     exporter: Exporters
     columns: ColumnsCache = field(default_factory=ColumnsCache)
     stopping: threading.Event = field(default_factory=threading.Event)

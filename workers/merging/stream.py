@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -165,7 +164,6 @@ def merge_tensor(
     return _merged(plan, sources, findings, caches, work)
 
 
-@torch.no_grad()
 def merge_into(
     target: Tensor,
     plan: TensorPlan,
@@ -194,8 +192,12 @@ def merge_into(
     if copied_from(plan) is None and target.dtype == _dtype(plan.out_dtype):
         if held is None or not held.serve(plan, sources):
             held = hold(plan, sources)
-        with _naming(plan):
+        try:
             finite = merge_fast(plan, load(plan, sources, findings, held), target, caches, work, held)
+        except MergeError as error:
+            if error.field == plan.name:
+                raise
+            raise _named(plan, error) from error
         if finite is not None:
             _check(plan, sources, finite=finite)
             return held if held.lasting else None
@@ -203,6 +205,7 @@ def merge_into(
     return None
 
 
+@torch.no_grad()
 def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches | None, work: Map) -> Tensor:
     """As `merge_tensor`, with what `merge_into` may use."""
     source = copied_from(plan)
@@ -211,13 +214,17 @@ def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches
         result = result if plan.out_dtype is None else result.to(_dtype(plan.out_dtype))
         _check(plan, sources, finite=plan.kernel is None or is_finite(result))
         return result
-    with _naming(plan):
+    try:
         ingredients = load(plan, sources, findings)
         result = torch.empty(plan.shape, dtype=_dtype(plan.out_dtype), device=sources.device)
         finite = merge_fast(plan, ingredients, result, caches, work)
         if finite is None:
             result = KERNELS[plan.kernel or ""](ingredients).to(result.dtype)
             finite = is_finite(result)
+    except MergeError as error:
+        if error.field == plan.name:
+            raise
+        raise _named(plan, error) from error
     _check(plan, sources, finite=finite)
     return result
 
@@ -228,15 +235,9 @@ def copied_from(plan: TensorPlan) -> Input | None:
     return plan.inputs[0] if plan.kernel is None or unchanged else None
 
 
-@contextmanager
-def _naming(plan: TensorPlan) -> Iterator[None]:
-    """Has complaints of a kernel name the tensor."""
-    try:
-        yield
-    except MergeError as error:
-        if error.field == plan.name:
-            raise
-        raise MergeError(plan.name, f"{error.field}: {error.detail}", error.remedy) from error
+def _named(plan: TensorPlan, error: MergeError) -> MergeError:
+    """Returns a kernel's complaint with the tensor's name."""
+    return MergeError(plan.name, f"{error.field}: {error.detail}", error.remedy)
 
 
 def _check(plan: TensorPlan, sources: Sources, *, finite: bool) -> None:

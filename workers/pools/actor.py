@@ -204,7 +204,7 @@ def search_tasks_here(search: TaskSearch) -> TaskList:
         WorkerError: A task folder cannot be used.
     """
     with _explained("task"):
-        from workers.runtime.task_answers import search_tasks
+        from workers.whole_tasks.task_answers import search_tasks
 
         return search_tasks(search)
 
@@ -216,7 +216,7 @@ def describe_task_here(inquiry: TaskInquiry) -> TaskDescription:
         WorkerError: There is no such task, it cannot be built, or the model cannot be asked so.
     """
     with _explained("task"):
-        from workers.runtime.task_answers import describe_task
+        from workers.whole_tasks.task_answers import describe_task
 
         return describe_task(inquiry)
 
@@ -228,7 +228,7 @@ def fetch_tasks_here(wanted: TaskFetch, tell: Tell) -> Fetched:
         WorkerError: There is no such task, or its data cannot be had.
     """
     with _explained("task"):
-        from workers.runtime.task_answers import fetch_tasks
+        from workers.whole_tasks.task_answers import fetch_tasks
 
         return fetch_tasks(wanted, tell)
 
@@ -240,7 +240,7 @@ def evaluate_here(order: EvaluationOrder, tell: Tell) -> EvaluationReport:
         WorkerError: A task cannot be asked, or a checkpoint cannot be loaded.
     """
     with _explained("evaluation"):
-        from workers.runtime.evaluation import evaluate_checkpoints
+        from workers.whole_tasks.evaluation import evaluate_checkpoints
 
         return evaluate_checkpoints(order, tell)
 

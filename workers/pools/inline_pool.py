@@ -62,6 +62,23 @@ class InlinePool:
         return 1
 
     @property
+    def held(self) -> int:
+        """One, once it was asked to get ready."""
+        return int(self._lane is not None)
+
+    def for_experiment(self) -> InlinePool:
+        """Returns itself: one experiment at a time has its worker."""
+        return self
+
+    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002 - a share of a GPU is one worker all the same
+        """One."""
+        return 1
+
+    def claim(self, wanted: int) -> int:
+        """One, for whatever there is to do."""
+        return min(wanted, 1)
+
+    @property
     def in_process(self) -> bool:
         """Yes."""
         return True
@@ -120,6 +137,10 @@ class InlinePool:
     def drop(self) -> None:
         """Forgets the assignments under way; the one at work is finished for nothing."""
         self._under_way.clear()
+
+    def release(self) -> None:
+        """Forgets the assignments under way; the worker stays ready."""
+        self.drop()
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Does a job on a thread of its own: beside those of other kinds, after those of its kind.

@@ -2,84 +2,76 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 from collections import deque
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.errors import PreparationError, WorkerError, WorkInterruptedError
-from workers.pools.job_actors import JobActors
 from workers.pools.listening import listening
-from workers.pools.ray_cluster import Call, Cluster, RemoteWorker, WorkerLostError
-from workers.pools.resources import WorkerResources, divide
-from workers.protocol.messages import (
-    Assignment,
-    Interrupted,
-    Job,
-    JobResult,
-    Outcome,
-    Workload,
-    never,
-)
+from workers.pools.market import Seat, Slot
+from workers.pools.ray_cluster import Call, Cluster, WorkerLostError
+from workers.pools.ray_connection import RayConnection
+from workers.pools.resources import capacity_of, claim_of, divide
+from workers.protocol.messages import Assignment, Interrupted, Job, JobResult, Outcome, Workload, never
 from workers.protocol.outcomes import no_workers, timed_out, worker_broke, worker_lost
 
 MOST_LOSSES = 3  # deaths in a row, while getting ready, until a slot is given up
 PREPARATION_SECONDS = 3600.0  # parents may have to be downloaded
-MOST_CLUSTERS = 3  # on which a job is tried, when Ray ends under it
-RESTART_PAUSE = 5.0  # seconds between two tries to start Ray again
+GLANCE = 0.1  # seconds between two looks for a worker that others let go
 
-
-@dataclass(slots=True)
-class _Slot:
-    """One worker's place: the process in it, what was asked of it, and until when it may take."""
-
-    worker: RemoteWorker
-    call: Call | None = None
-    assignment: Assignment | None = None  # None while it gets ready, and after a drop
-    deadline: float = float("inf")
-    losses: int = 0
-    ready: bool = False
+_numbers = itertools.count(1)
 
 
 class RayPool:
-    """A workforce of Ray actors.
+    """A workforce of Ray actors: those that one experiment has of all that there are.
 
     A worker that dies or hangs costs its assignment one attempt, and is replaced.  One thread calls
-    `prepare`, `submit`, `next_outcome` and `drop`; jobs may come from any.  Ray is started or
-    joined when it is first needed, and again when it has ended: what was out is given back as lost.
+    `prepare`, `submit`, `next_outcome`, `claim` and `drop`; jobs may come from any.  When Ray has ended,
+    what was out is given back as lost, and the work goes on with another.
 
     Attributes:
-        trouble: Why nothing moves for now; None otherwise.
+        connection: To Ray, which all experiments share.
     """
 
-    def __init__(self, state_folder: Path, *, address: str | None = None) -> None:
-        self._state_folder, self._address = state_folder, address
-        self._cluster: Cluster | None = None
-        self._home: Cluster | None = None  # where the slots' workers are
-        self._restart: Future[Cluster] | None = None  # another Ray that is being started
-        self.trouble: str | None = None
-        self._workload: Workload | None = None
-        self._share: WorkerResources | None = None
-        self._slots: list[_Slot] = []
+    def __init__(
+        self, state_folder: Path, *, address: str | None = None, connection: RayConnection | None = None
+    ) -> None:
+        self._state_folder = state_folder
+        self.connection = connection or RayConnection(lambda: Cluster(state_folder, address))
+        self._market, self._lock = self.connection.market, self.connection.market.lock
+        self._home: Cluster | None = None  # where the workers are
+        self._seat: Seat | None = None
         self._queue: deque[Assignment] = deque()
         self._outcomes: deque[Outcome] = deque()
-        self._started = 0
+        self._given_up = 0  # slots
         self._refusal: Exception | None = None  # why a worker that lives could not get ready
-        self._connecting = threading.Lock()
-        self._job_actors = JobActors()
+
+    def for_experiment(self) -> RayPool:
+        """Returns a pool that shares the workers with this one and all others that came of it."""
+        return RayPool(self._state_folder, connection=self.connection)
+
+    def places(self, gpus_per_worker: float) -> int:
+        """Returns how many workers there may be in all; one before Ray was needed."""
+        return self.connection.places(gpus_per_worker)
 
     @property
     def slots(self) -> int:
-        """How many workers there are; none before `prepare`.
+        """How many workers there would be if no other experiment had any; none before `prepare`.
 
         When all were given up it is one, which answers every assignment with why.
         """
-        return len(self._slots) or int(self._workload is not None)
+        return max(self._seat.claim.maximum, 1) if self._seat is not None else 0
+
+    @property
+    def held(self) -> int:
+        """How many workers there are now."""
+        with self._lock:
+            return len(self._slots)
 
     @property
     def in_process(self) -> bool:
@@ -89,21 +81,21 @@ class RayPool:
     @property
     def process_ids(self) -> tuple[int, ...]:
         """The processes of the workers that are ready."""
-        return tuple(slot.worker.pid for slot in self._slots if slot.ready and slot.worker.pid is not None)
+        with self._lock:
+            return tuple(s.worker.pid for s in self._slots if s.ready and s.worker.pid is not None)
 
     @property
     def cluster(self) -> Cluster:
         """The connection to Ray; a new one where the last has ended."""
-        with self._connecting:
-            if self._cluster is not None and self._cluster.loss is not None:
-                self._cluster.close()
-                self._cluster = None
-            if self._cluster is None:
-                self._cluster = Cluster(self._state_folder, self._address)
-            return self._cluster
+        return self.connection.cluster
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing moves for now; None otherwise."""
+        return self.connection.trouble
 
     def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
-        """Readies the workers, unless they are ready for this workload already.
+        """Readies workers, unless some are ready for this workload already; waits for one at least.
 
         Raises:
             PreparationError: No worker could get ready; says why.
@@ -112,23 +104,28 @@ class RayPool:
         self.drop()
         if self._has_lost_ray:
             self._give_back()
-        if self._slots and self._workload == workload:
+        if self._seat is not None and self._seat.workload == workload and self.held:
             return
-        share = listening(lambda: self._divide(workload), interrupted)
-        if share != self._share or any(slot.call is not None for slot in self._slots):
-            self._dismiss()
-        self._workload, self._share, self._home = workload, share, self.cluster
-        self._restart = self.trouble = None
-        while len(self._slots) < share.count:
-            self._slots.append(_Slot(self._start()))
-        for slot in self._slots:
-            self._make_ready(slot)
+        self._leave()
+        seat = listening(lambda: self._seat_for(workload), interrupted)
+        self._home, self._given_up = self.cluster, 0
+        with self._lock:
+            self._market.capacity = capacity_of(self._home, workload)
+            self._market.join(seat)
+            self._seat = seat
         try:
             self._await_ready(interrupted)
         except BaseException:
-            self._dismiss()
-            self._workload = None
+            self._leave()
             raise
+
+    def claim(self, wanted: int) -> int:
+        """Says how many assignments there are to be worked on; returns how many may be out now."""
+        if self._seat is None:
+            return 0
+        with self._lock:
+            self._seat.claim = replace(self._seat.claim, wanted=wanted)
+            return min(self._market.target(self._seat), wanted) if self._seat.claim.maximum else 1
 
     def submit(self, assignment: Assignment) -> None:
         """Hands an assignment to a free worker, or queues it.
@@ -136,12 +133,14 @@ class RayPool:
         Raises:
             PreparationError: `prepare` was never called.
         """
-        if self._workload is None:
+        if self._seat is None:
             raise PreparationError("workload", "no worker is ready", "call prepare first")
         self._queue.append(assignment)
-        self._hand_out()
-        if not self._slots and not self._has_lost_ray:
-            self._give_up()
+        with self._lock:
+            self._claim_queued()
+            self._hand_out()
+            if not self._seat.claim.maximum and not self._has_lost_ray:
+                self._give_up()
 
     def next_outcome(self, timeout: float) -> Outcome | None:
         """Returns the next answer, or None; hands queued assignments to workers as they get free."""
@@ -157,8 +156,14 @@ class RayPool:
         """Forgets all assignments; workers finish the ones they are at for nothing."""
         self._queue.clear()
         self._outcomes.clear()
-        for slot in self._slots:
-            slot.assignment = None
+        with self._lock:
+            for slot in self._slots:
+                slot.assignment = None
+
+    def release(self) -> None:
+        """Lets the workers go, ready as they are, to other experiments."""
+        self.drop()
+        self._leave()
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
         """Has a job done by a process kept for jobs, with the Hub's settings of this one.
@@ -167,112 +172,132 @@ class RayPool:
             WorkerError: It could not be done, or not in the time that it may take.
             WorkInterruptedError: `interrupted` said so.
         """
-        for _ in range(MOST_CLUSTERS):
-            cluster = listening(lambda: self.cluster, interrupted)  # it may have to be started first
-            try:
-                return self._job_actors.run(cluster, job, interrupted)
-            except WorkerError:
-                if cluster.loss is None:
-                    raise
-        raise WorkerError("job", "Ray ended again and again", "look at its logs in /tmp/ray")
+        return self.connection.run_job(job, interrupted)
 
     def close(self) -> None:
-        """Ends the workers, and Ray where this pool started it."""
-        self.drop()
-        if self._cluster is not None:
-            self._dismiss()
-            self._job_actors.dismiss(self._cluster)
-            self._cluster.close()
-        self._cluster, self._home, self._workload, self._restart, self.trouble = None, None, None, None, None
+        """Ends the workers, those of other experiments too, and Ray where it was started here."""
+        self.release()
+        self.connection.close()
+        self._home = None
+
+    @property
+    def _slots(self) -> list[Slot]:
+        return self._market.of(self._seat) if self._seat is not None else []
 
     @property
     def _has_lost_ray(self) -> bool:
         """Says whether the Ray on which the workers were has ended, and no other has taken its place."""
         return self._home is not None and self._home.loss is not None
 
-    def _give_back(self) -> None:
-        """Gives back everything that was out on a Ray that has ended."""
-        why = str(self._home.loss) if self._home is not None else ""
-        self.trouble = f"{why}; another Ray is being started"
-        for slot in self._slots:
-            if slot.assignment is not None:
-                self._outcomes.append(worker_lost(slot.assignment, slot.worker.name, why))
-        self._slots.clear()
-
-    def _start_over(self, timeout: float) -> None:
-        """Fills the slots anew once another Ray has started, which is tried for as long as it takes."""
-        if self._restart is None:
-            self._give_back()
-            self._restart = Future()
-            threading.Thread(target=self._start_again, args=(self._restart,), daemon=True).start()
-        try:
-            self._home = self._restart.result(timeout)
-        except TimeoutError:
-            return
-        self._restart = self.trouble = None
-        for _ in range(self._share.count if self._share is not None else 0):
-            self._slots.append(_Slot(self._start()))
-            self._make_ready(self._slots[-1])
-
-    def _start_again(self, started: Future[Cluster]) -> None:
-        while started is self._restart:  # else it is waited for no more
-            try:
-                started.set_result(self.cluster)
-            except PreparationError as error:
-                self.trouble = str(error)
-                time.sleep(RESTART_PAUSE)
-            else:
-                return
-
-    def _divide(self, workload: Workload) -> WorkerResources:
+    def _seat_for(self, workload: Workload) -> Seat:
         cluster = self.cluster
         try:
             layouts = [inspect_parent(parent) for parent in workload.parents]
         except WorkerError as error:
             raise PreparationError(error.field, error.detail, error.remedy) from error
-        return divide(workload, layouts, cpus=cluster.cpus, gpus=cluster.gpus, memory=cluster.memory)
+        shape = divide(workload, layouts, cpus=cluster.cpus, gpus=cluster.gpus, memory=cluster.memory)
+        return Seat(workload, shape, claim_of(workload, layouts, shape, key=next(_numbers)))
 
-    def _start(self) -> RemoteWorker:
-        share = self._share
-        if share is None:
-            raise PreparationError("workload", "no worker is ready", "call prepare first")
-        self._started += 1
-        cpus = 0.0 if share.gpus else float(share.threads)
-        return self._cluster_of_slots.start(
-            f"worker {self._started}", cpus=cpus, gpus=share.gpus, threads=share.threads
+    def _leave(self) -> None:
+        with self._lock:
+            if self._seat is not None:
+                self._market.leave(self._seat)
+            self._seat = None
+
+    def _give_back(self) -> None:
+        """Gives back everything that was out on a Ray that has ended."""
+        why = str(self._home.loss) if self._home is not None else ""
+        self.connection.lost(why)
+        with self._lock:
+            for slot in self._slots:
+                if slot.assignment is not None:
+                    self._outcomes.append(worker_lost(slot.assignment, slot.worker.name, why))
+                self._market.forget(slot)
+
+    def _start_over(self, timeout: float) -> None:
+        """Goes on with another Ray once it has started."""
+        if self._slots:
+            self._give_back()
+        self._home = self.connection.another(timeout) or self._home
+
+    def _start(self) -> Slot:
+        """Starts a worker's process."""
+        seat = self._seated
+        shape, number = seat.shape, next(_numbers)
+        cpus = 0.0 if shape.gpus else float(shape.threads)
+        worker = self._cluster_of_slots.start(
+            f"worker {number}", cpus=cpus, gpus=shape.gpus, threads=shape.threads
         )
+        return Slot(worker, self._cluster_of_slots, shape, seat.claim.each, seat)
+
+    @property
+    def _seated(self) -> Seat:
+        if self._seat is None:
+            raise PreparationError("workload", "no worker is ready", "call prepare first")
+        return self._seat
 
     @property
     def _cluster_of_slots(self) -> Cluster:
         return self._home if self._home is not None else self.cluster
 
-    def _make_ready(self, slot: _Slot) -> None:
-        slot.ready, slot.assignment = False, None
-        slot.deadline = monotonic() + PREPARATION_SECONDS
-        slot.call = self._cluster_of_slots.call(slot.worker, "prepare", self._workload)
+    def _make_ready(self, slot: Slot) -> None:
+        slot.ready, slot.assignment, slot.workload = False, None, self._seated.workload
+        slot.since = monotonic()
+        slot.deadline = slot.since + PREPARATION_SECONDS
+        slot.call = slot.home.call(slot.worker, "prepare", slot.workload)
+
+    def _fill(self) -> None:
+        """Takes the workers that this experiment should have, as far as they are to be had."""
+        with self._lock:
+            if self._seat is None or self._has_lost_ray:
+                return
+            while (slot := self._market.take(self._seat, self._start)) is not None:
+                if not slot.ready or slot.workload != self._seat.workload:
+                    self._make_ready(slot)
 
     def _await_ready(self, interrupted: Interrupted) -> None:
         """Waits until every worker is ready or given up; a mistake of the workload ends it at once."""
         self._refusal = None
-        while self._refusal is None and (self._has_lost_ray or any(not slot.ready for slot in self._slots)):
+        while self._refusal is None and not self._is_ready():
             if interrupted():
                 raise WorkInterruptedError
-            self._settle(0.5)
+            self._settle(GLANCE)
         if self._refusal is not None:
             raise self._refusal
-        if not self._slots:
+        if not self.held:
             raise PreparationError(
                 "workers",
                 "every worker's process ended while it got ready",
                 "the machine is probably out of memory: use fewer workers or smaller parents",
             )
 
+    def _is_ready(self) -> bool:
+        """Says whether all workers that there are for now are ready, or all were given up."""
+        if self._has_lost_ray:
+            return False
+        with self._lock:
+            slots = self._slots
+            return all(slot.ready for slot in slots) and (bool(slots) or not self._seated.claim.maximum)
+
+    def _claim_queued(self) -> None:
+        """Sees to it that what is queued counts as wanted."""
+        seat = self._seated
+        needed = len(self._queue) + sum(slot.assignment is not None for slot in self._slots)
+        if needed > seat.claim.wanted:
+            seat.claim = replace(seat.claim, wanted=needed)
+
     def _hand_out(self) -> None:
-        for slot in self._slots:
-            if self._queue and slot.ready and slot.call is None:
-                slot.assignment = self._queue.popleft()
-                slot.deadline = monotonic() + slot.assignment.timeout
-                slot.call = self._cluster_of_slots.call(slot.worker, "work", slot.assignment)
+        seat = self._seat
+        if seat is None or not self._queue:
+            return
+        slots = self._slots
+        room = self._market.target(seat) - sum(slot.ready and slot.call is not None for slot in slots)
+        for slot in [slot for slot in slots if slot.is_idle][: max(room, 0)]:
+            if not self._queue:
+                break
+            slot.assignment = self._queue.popleft()
+            slot.deadline = monotonic() + slot.assignment.timeout
+            slot.call = slot.home.call(slot.worker, "work", slot.assignment)
 
     def _settle(self, timeout: float) -> None:
         """Waits for one worker to answer, die or run out of time, and deals with it."""
@@ -285,26 +310,28 @@ class RayPool:
             time.sleep(min(timeout, 0.1))
 
     def _settle_one(self, timeout: float) -> None:
-        waiting = {slot.call: slot for slot in self._slots if slot.call is not None}
+        self._fill()
+        with self._lock:
+            self._hand_out()
+            waiting = {slot.call: slot for slot in self._slots if slot.call is not None}
         if not waiting:
-            time.sleep(timeout)
+            time.sleep(min(timeout, GLANCE))
             return
-        deadline = min(slot.deadline for slot in self._slots)
-        done = self._cluster_of_slots.first_done(
-            list(waiting), max(min(timeout, deadline - monotonic()), 0.0)
-        )
-        if done is not None:
-            self._finish(waiting[done], done)
-        for slot in list(self._slots):
-            if monotonic() > slot.deadline:
-                self._expire(slot)
-        self._hand_out()
+        patience = min(timeout, min(slot.deadline for slot in waiting.values()) - monotonic())
+        done = self._cluster_of_slots.first_done(list(waiting), max(patience, 0.0))
+        with self._lock:
+            if done is not None:
+                self._finish(waiting[done], done)
+            for slot in self._slots:
+                if monotonic() > slot.deadline:
+                    self._expire(slot)
+            self._hand_out()
 
-    def _finish(self, slot: _Slot, call: Call) -> None:
+    def _finish(self, slot: Slot, call: Call) -> None:
         assignment, slot.assignment = slot.assignment, None
         slot.call, slot.deadline = None, float("inf")
         try:
-            answer = self._cluster_of_slots.result(call)
+            answer = slot.home.result(call)
         except WorkerLostError as error:
             if assignment is not None:
                 self._outcomes.append(worker_lost(assignment, slot.worker.name, str(error)))
@@ -317,36 +344,40 @@ class RayPool:
                 self._replace(slot)
         else:
             self._take(slot, assignment, answer)
+            slot.since = monotonic()
 
-    def _take(self, slot: _Slot, assignment: Assignment | None, answer: Any) -> None:  # noqa: ANN401
+    def _take(self, slot: Slot, assignment: Assignment | None, answer: Any) -> None:  # noqa: ANN401
         """Takes what a worker answered: that it is ready, or an outcome."""
         if not slot.ready:
             slot.ready, slot.losses, slot.worker.pid = True, 0, int(answer)
+            self._seated.switch_seconds = monotonic() - slot.since
         elif assignment is not None:
             self._outcomes.append(answer)
 
-    def _expire(self, slot: _Slot) -> None:
+    def _expire(self, slot: Slot) -> None:
         if slot.assignment is not None:
             self._outcomes.append(timed_out(slot.assignment, slot.worker.name))
-        self._cluster_of_slots.kill(slot.worker)
+        slot.home.kill(slot.worker)
         self._replace(slot)
 
-    def _replace(self, slot: _Slot) -> None:
+    def _replace(self, slot: Slot) -> None:
         """Fills a slot anew; one whose workers keep dying before they are ready is given up."""
         slot.losses = slot.losses + 1 if not slot.ready else 0
         if slot.losses >= MOST_LOSSES:
-            self._slots.remove(slot)
-            if not self._slots:
-                self._give_up()
+            self._market.forget(slot)
+            self._lose_place()
             return
-        slot.worker = self._start()
+        slot.worker = self._start().worker
         self._make_ready(slot)
+
+    def _lose_place(self) -> None:
+        """Wants one worker less from now on."""
+        seat = self._seated
+        maximum = seat.claim.maximum - 1
+        seat.claim = replace(seat.claim, maximum=maximum, minimum=min(seat.claim.minimum, maximum))
+        if not maximum:
+            self._give_up()
 
     def _give_up(self) -> None:
         while self._queue:
             self._outcomes.append(no_workers(self._queue.popleft(), MOST_LOSSES, self._refusal))
-
-    def _dismiss(self) -> None:
-        for slot in self._slots:
-            self._cluster_of_slots.kill(slot.worker)
-        self._slots.clear()

@@ -26,8 +26,25 @@ from workers.protocol.transform_orders import TransformOrder
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerShare:
+    """How an experiment shares the workers with others.
+
+    Attributes:
+        minimum: It does not begin with fewer, and keeps as many while it has something to ask.
+        maximum: Of workers at once; None takes all that are free.
+        priority: One of 2 gets twice the workers of one of 1.
+    """
+
+    minimum: int = 1
+    maximum: int | None = None
+    priority: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What all assignments of one experiment share; a worker prepares it once.
+
+    Workloads are equal where a worker that is ready for one is ready for the other.
 
     Attributes:
         parents: The checkpoints to hold in memory, the base included.
@@ -37,9 +54,10 @@ class Workload:
         backend: Who continues prompts: the live network itself (`torch`), or `vllm` with its weights.
         count: How many workers; None fills the machine.
         gpus_per_worker: A share lets several workers use one GPU.
+        share: Beside other experiments.
     """
 
-    experiment: UUID
+    experiment: UUID = field(compare=False)
     parents: tuple[Parent, ...]
     benchmarks: tuple[Benchmark, ...]
     evaluator: str = "lm_eval"
@@ -49,6 +67,7 @@ class Workload:
     backend: Literal["torch", "vllm"] = "torch"
     count: int | None = None
     gpus_per_worker: float = 1.0
+    share: WorkerShare = field(default=WorkerShare(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +251,14 @@ class BenchmarkInquiry:
     Attributes:
         merged: A recipe as the search makes them, whose tokenizer and chat template make prompts.
         parents: Models that are asked as they are.
+        templates: Those whose chat templates merged models may have.
     """
 
     benchmarks: tuple[Benchmark, ...]
-    evaluator: str = "lm_eval"
     merged: Recipe | None = None
     parents: tuple[Parent, ...] = ()
+    templates: tuple[Parent, ...] = ()
+    evaluator: str = "lm_eval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +308,18 @@ def never() -> bool:
 class Workforce(Protocol):
     """The workers, which merge and score: Ray actors, or this process (the `inline` kind).
 
-    An answer counts only once the controller has stored it, so a lost one is simply asked again.
+    An answer counts only once the controller has stored it, so a lost one is simply asked again.  Several
+    experiments share the workers: each has a workforce of its own, which `for_experiment` returns.
     """
 
     @property
     def slots(self) -> int:
-        """How many assignments can be worked on at once."""
+        """How many assignments could be worked on at once if no other experiment had any."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """How many workers there are for it now."""
         ...
 
     @property
@@ -316,6 +343,21 @@ class Workforce(Protocol):
         """
         ...
 
+    def for_experiment(self) -> Workforce:
+        """Returns a workforce for one experiment, which shares the workers with those of others."""
+        ...
+
+    def places(self, gpus_per_worker: float) -> int:
+        """Returns how many experiments can have a worker at once, as far as is known."""
+        ...
+
+    def claim(self, wanted: int) -> int:
+        """Says how many assignments there are to be worked on; returns how many may be out now.
+
+        Workers that an experiment does not want are lent to others.
+        """
+        ...
+
     def submit(self, assignment: Assignment) -> None:
         """Hands an assignment to a free worker, or queues it."""
         ...
@@ -326,6 +368,10 @@ class Workforce(Protocol):
 
     def drop(self) -> None:
         """Forgets all assignments under way; their answers will not come."""
+        ...
+
+    def release(self) -> None:
+        """Forgets all assignments, and lets the workers go, ready as they are, to other experiments."""
         ...
 
     def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:

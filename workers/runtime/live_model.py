@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
+from evaluators.inference.images.sight import see_with
 from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError
@@ -27,7 +28,7 @@ from workers.merging.fast.threads import Map, one_by_one, together
 from workers.merging.methods import PREPARATIONS, SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey
-from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
+from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_template
 from workers.runtime.network import Network, ParameterPlace, key_of
 
 MOST_NETWORKS = 8  # of different depths, kept for candidates to come; they share their weights' memory
@@ -71,6 +72,7 @@ class LiveModel:
         self.owner, self.device = owner, device
         self.dtype: torch.dtype = getattr(torch, dtype or own_dtype(owner))
         self.tokenizer = load_tokenizer(owner)
+        self._sight = sight_for(owner)
         self._spoken: dict[str, Any] = {}
         self.made = self.shared = 0
         self._caches = caches
@@ -130,6 +132,9 @@ class LiveModel:
         for parameter, memory in shown.items():
             network.put(parameter, memory)
         network.scale_inputs(plan.owner.layer_prefix, plan.input_scales)
+        if self._sight is not None:
+            self._sight.eyes = tuple((t.name, t.inputs) for t in plan.tensors if t.name in plan.owner.copied)
+            see_with(network.model, self._sight)
         return network.model
 
     def _make(self, changed: Sequence[tuple[TensorPlan, _Slot]], sources: Sources, findings: object) -> None:

@@ -25,7 +25,11 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError
+from evaluators.lm_eval.names.index import Entry, check_code, is_collection, leaves_of
+from evaluators.lm_eval.names.location import locate
+from evaluators.lm_eval.rouge_l import offer_rouge_l
 from evaluators.lm_eval.tasks.decoding_settings import check_draws, check_repeats, set_decoding
+from evaluators.lm_eval.tasks.image_files import use_image_files
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
 from evaluators.lm_eval.tasks.own_metrics import (
     OwnMetric,
@@ -34,8 +38,6 @@ from evaluators.lm_eval.tasks.own_metrics import (
     chosen_own_metric,
     in_the_tasks_words,
 )
-from evaluators.lm_eval.tasks.task_index import Entry, check_code, is_collection, leaves_of
-from evaluators.lm_eval.tasks.task_location import locate
 from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 from evaluators.lm_eval.tasks.task_splits import divide, limit, rule_of
@@ -132,7 +134,7 @@ def _public_test(benchmark: Benchmark, task: Task) -> str | None:
 
 @cache
 def tame_lm_eval() -> None:
-    """Makes lm-eval quiet, and its templates safe and fast, in this process.
+    """Makes lm-eval quiet, its templates safe and fast, and ROUGE-L known, in this process.
 
     lm-eval compiles a template each time it is used, and lets templates reach Python's insides.
     """
@@ -150,6 +152,7 @@ def tame_lm_eval() -> None:
         return compiled(template).render(**doc)
 
     lm_eval.utils.apply_template = render
+    offer_rouge_l()
 
 
 def _check_score(benchmark: Benchmark, manager: TaskManager) -> None:
@@ -188,7 +191,10 @@ def _load_task(benchmark: Benchmark, manager: TaskManager) -> Task:
         if error.args[:1] == (overrides.get("test_split"),):
             raise _no_scored_split(benchmark, error.args[0]) from error
         raise
-    return next(iter(loaded["groups"]["evomerge"]))
+    task = next(iter(loaded["groups"]["evomerge"]))
+    if benchmark.include_path is not None and task.config.doc_to_image is not None:
+        use_image_files(task, overrides.get("dataset_kwargs", {}).get("data_files"))
+    return task
 
 
 def _no_scored_split(benchmark: Benchmark, missing: str) -> SplitError:

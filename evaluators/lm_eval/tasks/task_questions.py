@@ -14,8 +14,9 @@ from evaluators.chat import Chat
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
 from evaluators.inference.chat_format import ChatFormat
+from evaluators.inference.images.conversation import with_parts
 from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
-from evaluators.lm_eval.data_access import data_problem
+from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.splits import Split
 
 Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import
@@ -74,6 +75,11 @@ class Subtask:
         return bool(self.task.config.output_type == "generate_until")
 
     @property
+    def sees(self) -> bool:
+        """Says whether images are asked about."""
+        return self.task.config.doc_to_image is not None
+
+    @property
     def samples(self) -> bool:
         """Says whether answers are drawn."""
         config = self.task.config
@@ -97,7 +103,7 @@ class Subtask:
         config = self.task.config
         spoken = {
             "apply_chat_template": form is not None,
-            "chat_template": None if form is None else _renderer(form),
+            "chat_template": None if form is None else _renderer(form, seeing=self.sees),
         }
         context = self.task.fewshot_context(
             item,
@@ -121,11 +127,12 @@ class Subtask:
         return Question(item, requests)
 
 
-def _renderer(form: ChatFormat) -> Callable[..., str]:
+def _renderer(form: ChatFormat, *, seeing: bool) -> Callable[..., str]:
     """Returns what lm-eval calls with a conversation, once per prompt."""
 
     def render(messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:  # noqa: FBT001, FBT002 - lm-eval's
-        return form.prompt(messages, add_generation_prompt=add_generation_prompt)
+        spoken = [with_parts(message) for message in messages] if seeing else messages
+        return form.prompt(spoken, add_generation_prompt=add_generation_prompt)
 
     return render
 
@@ -161,14 +168,14 @@ class RememberedRendering:
 
 def _under(conditions: Conditions, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Returns a request's arguments, generation settings among them, under other conditions."""
-    if len(arguments) != 2 or not isinstance(arguments[1], Mapping):
+    if len(arguments) < 2 or not isinstance(arguments[1], Mapping):
         return arguments
     settings = dict(arguments[1])
     name = next((name for name in LENGTH_NAMES if settings.get(name) is not None), LENGTH_NAMES[0])
     settings[name] = max(1, round(float(settings.get(name) or DEFAULT_LENGTH) * conditions.length))
     if conditions.seed:
         settings["seed"] = int(settings.get("seed") or SEED) + conditions.seed
-    return (arguments[0], settings)
+    return (arguments[0], settings, *arguments[2:])
 
 
 @contextmanager

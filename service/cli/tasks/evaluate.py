@@ -14,7 +14,7 @@ from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import parent_named
 from service.cli.tasks.evaluation_tables import report_as_json, show_report
-from service.cli.tasks.named_tasks import TaskFolders, tasks_named
+from service.cli.tasks.named_tasks import TaskFolders, spelt, tasks_named
 from service.cli.terminal.output import CommandError, note, say
 from workers.pools.actor import evaluate_here
 from workers.protocol.evaluation_orders import EvaluationOrder, EvaluationReport
@@ -40,7 +40,8 @@ def evaluate(
     shots: Annotated[
         int | None,
         typer.Option(
-            *("--num-fewshot", "--num_fewshot", "-f"),
+            *spelt("--num-fewshot"),
+            "-f",
             min=0,
             help="Solved examples before each question.",
             show_default="the tasks'",
@@ -52,12 +53,12 @@ def evaluate(
     ] = None,
     chat: Annotated[
         bool,
-        typer.Option("--apply-chat-template", "--apply_chat_template", help="Apply the chat template."),
+        typer.Option(*spelt("--apply-chat-template"), help="Apply the chat template."),
     ] = False,
     system: Annotated[
         str | None,
         typer.Option(
-            *("--system", "--system-instruction", "--system_instruction"),
+            *spelt("--system", "--system-instruction"),
             metavar="TEXT",
             help="A system message.",
         ),
@@ -66,7 +67,6 @@ def evaluate(
         bool,
         typer.Option(
             "--fewshot-as-multiturn/--fewshot-in-one-turn",
-            "--fewshot_as_multiturn",
             help="Whether examples are turns of the conversation, where a template is applied.",
         ),
     ] = True,
@@ -79,7 +79,7 @@ def evaluate(
     think_end: Annotated[
         str | None,
         typer.Option(
-            *("--think-end", "--think_end_token"),
+            *spelt("--think-end", "--think-end-token"),
             metavar="TEXT",
             help="The text, or the token's number, up to which reasoning is cut off answers.",
         ),
@@ -87,7 +87,7 @@ def evaluate(
     generation: Annotated[
         list[str] | None,
         typer.Option(
-            *("--gen-kwargs", "--gen_kwargs"),
+            *spelt("--gen-kwargs"),
             metavar="KEY=VALUE,...",
             help="Generation settings that go before the tasks' own, or a JSON object.",
         ),
@@ -98,16 +98,17 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="`auto` takes a GPU where there is one.")] = "auto",
     batch_size: Annotated[
-        int, typer.Option("--batch-size", "--batch_size", "-b", min=1, help="Rows of a pass.")
+        int, typer.Option(*spelt("--batch-size"), "-b", min=1, help="Rows of a pass.")
     ] = 64,
     keep_samples: Annotated[
         bool,
-        typer.Option("--log-samples", "--log_samples", help="Keep every prompt and answer in JSON."),
+        typer.Option(*spelt("--log-samples"), help="Keep every prompt and answer in JSON."),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            *("--output", "--output-path", "--output_path", "-o"),
+            *spelt("--output", "--output-path"),
+            "-o",
             metavar="FILE",
             help="Write JSON there as well.",
         ),

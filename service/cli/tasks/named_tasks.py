@@ -14,12 +14,17 @@ import typer
 from service.cli.spec_files.questions import QUESTIONS_ENDING, read_questions, task_text
 from service.cli.terminal.output import note
 
+
+def spelt(*options: str) -> tuple[str, ...]:
+    """Returns options as they are, and as lm-eval spells them, with underscores."""
+    underscored = ("--" + option.removeprefix("--").replace("-", "_") for option in options)
+    return tuple(dict.fromkeys((*options, *underscored)))
+
+
 TaskFolders = Annotated[
     list[Path] | None,
     typer.Option(
-        "--tasks-path",
-        "--include-path",
-        "--include_path",
+        *spelt("--tasks-path", "--include-path"),
         metavar="FOLDER",
         help="A folder with your own task files; may be repeated.",
     ),

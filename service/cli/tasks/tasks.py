@@ -16,7 +16,7 @@ from evaluators.chat import Chat
 from evaluators.task_facts import TaskKind
 from service.cli.connection import JsonOption
 from service.cli.model_arguments import parent_named
-from service.cli.tasks.named_tasks import TaskFolders, folders_named, tasks_named
+from service.cli.tasks.named_tasks import TaskFolders, folders_named, spelt, tasks_named
 from service.cli.tasks.task_tables import show_description, show_entries, show_fetched
 from service.cli.terminal.output import note, say
 from workers.pools.actor import describe_task_here, fetch_tasks_here, search_tasks_here
@@ -85,7 +85,7 @@ def show(
     shots: Annotated[
         int | None,
         typer.Option(
-            *("--num-fewshot", "--num_fewshot"),
+            *spelt("--num-fewshot"),
             min=0,
             help="Solved examples before the question.",
             show_default="the task's",

@@ -26,13 +26,14 @@ def with_error(score: ScoreView | None) -> str:
 
 def experiments_table(views: Sequence[ExperimentView]) -> Table:
     """Returns the table of `evomerge list`."""
-    table = plain_table("NAME", "STATUS", "DONE", "BEST", "BASELINE", "ALGORITHM", "CREATED")
+    table = plain_table("NAME", "STATUS", "DONE", "WORKERS", "BEST", "BASELINE", "ALGORITHM", "CREATED")
     for view in views:
         progress = view.progress
         done = f"{progress.settled}/{progress.total}"
         created = view.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         scores = (number(progress.best), number(progress.best_baseline))
-        table.add_row(clean(view.name), view.status.words, done, *scores, view.algorithm, created)
+        workers = "" if view.workers is None else str(view.workers)
+        table.add_row(clean(view.name), view.status.words, done, workers, *scores, view.algorithm, created)
     return table
 
 
@@ -56,6 +57,10 @@ def status_table(view: ExperimentDetail) -> Table:
         "parents": ", ".join(view.parents),
         "may": ", ".join(view.may) or "nothing more",
     }
+    if view.controller is not None:
+        count = "getting ready" if view.workers is None else str(view.workers)
+        weight = f", priority {view.priority:g}" if view.priority != 1 else ""
+        rows["workers"] = f"{count} (controller {view.controller}{weight})"
     if progress.examination is not None:
         rows["examination"] = progress.examination.words
     if prompts := "; ".join(f"{o.name}: {o.asked}" for o in view.objectives if o.asked):

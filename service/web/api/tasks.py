@@ -80,4 +80,4 @@ def _allowed(model: str, services: Services) -> Parent:
         return Parent.model_validate(model)
     except ValidationError as error:
         detail, remedy = f"{model!r}: {error.errors()[0]['msg']}", "name a folder, or org/name of the Hub"
-        raise InvalidSpecError([Mistake("/query/model", "invalid_model", detail, remedy)]) from error
+        raise InvalidSpecError([Mistake("/query/model", "invalid_request", detail, remedy)]) from error

@@ -12,10 +12,13 @@ from service.web.dashboard.formats import all_shares
 
 PAGES = {
     "": "Overview",
+    "front": "Front",
     "candidates": "Candidates",
     "inside": "Inside a merge",
+    "complementarity": "Complementarity",
     "lineage": "Lineage",
     "archive": "Archive",
+    "compare": "Compare",
     "export": "Export",
 }
 """Slug -> title, in the rail's order; the archive only where there is one."""

@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 
 from service.errors import LeaseLostError
 from service.experiment.status import ExperimentStatus
+from service.reports.experiments import experiment_view
 from service.store.clock import DatabaseClock
 from service.store.database import Database
 from service.store.leases import (
@@ -70,6 +71,21 @@ def test_renewing_keeps_it_and_fails_once_it_is_lost(database: Database) -> None
     assert acquire(database, row, "other") == 2
     with pytest.raises(LeaseLostError), database.session() as session:
         renew_lease(session, row.id, 1, seconds=60.0)
+
+
+def test_a_lease_says_who_runs_an_experiment_with_how_many_workers(sqlite_database: Database) -> None:
+    row = add_experiment(sqlite_database)
+    acquire(sqlite_database, row, "host:42:abcd")
+    with sqlite_database.session() as session:
+        renew_lease(session, row.id, 1, seconds=60.0, workers=3)
+    with sqlite_database.reading() as session:
+        view = experiment_view(Repository(session), Repository(session).experiment(row.id))
+    assert (view.controller, view.workers) == ("host:42", 3)
+    with sqlite_database.session() as session:
+        release_lease(session, row.id, 1)
+    with sqlite_database.reading() as session:
+        view = experiment_view(Repository(session), Repository(session).experiment(row.id))
+    assert (view.controller, view.workers) == (None, None)
 
 
 def test_a_released_lease_is_free_at_once_and_a_lost_one_cannot_be_released(database: Database) -> None:

@@ -13,6 +13,7 @@ const update = coalesced(async () => {
   await refresh();
   showBasket();
   await drawAll();
+  document.dispatchEvent(new Event("experiment.changed"));
 });
 
 /** Shows the page with another query, without loading it anew; the basket stays. */

@@ -53,13 +53,13 @@ def merge_with_numba(
     if plan.kernel is None:
         return None
     found = operands or operands_of(plan, ingredients, out)
+    if plan.kernel == "passthrough":
+        return _add_up(found, ingredients.per_parent["scale"], work)
     statistics = TensorStatistics(
         plan=plan, parents=found.parents, base=found.base, caches=caches, work=work, vectors=found.vectors
     )
     if is_mixture(plan):
         return _add_up(found, _weights(MIXTURES[plan.kernel], ingredients, statistics), work)
-    if plan.kernel == "passthrough":
-        return _add_up(found, ingredients.per_parent["scale"], work)
     if plan.kernel in PREPARATIONS and caches is not None and ingredients.base is not None:
         made = PREPARATIONS[plan.kernel].finish(ingredients, prepared(plan, ingredients, caches))
         return _sum_prepared(PREPARATIONS[plan.kernel].coefficients(ingredients), made, found, work)

@@ -27,10 +27,10 @@ _ONE_PIECE = np.array([np.iinfo(np.int64).max], np.int64)
 def weighted_sum(
     out: Array, inputs: tuple[Array, ...], weights: Array, base: Array, of_base: np.float32
 ) -> Pass:
-    """Returns the pass that writes what `numpy_kernels.weighted_sum` writes."""
-    out, base, *others = in_pairs((out, base, *inputs))
-    form = DifferenceSum(base, of_base, tuple(others), weights) if len(base) else None
-    return pass_over(out, form or WeightedSum(tuple(others), weights))
+    """Returns the pass that writes what `numpy_kernels.weighted_sum` writes; all arrays in pairs, or none."""
+    if len(base):
+        return pass_over(out, DifferenceSum(base, of_base, inputs, weights))
+    return pass_over(out, WeightedSum(inputs, weights))
 
 
 def in_pairs(arrays: Sequence[Array]) -> list[Array]:
