@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import torch
@@ -55,7 +56,7 @@ def _check(order: EvaluationOrder, everyone: tuple[Parent, ...]) -> None:
 
 
 @contextmanager
-def _in_memory(model: Parent, order: EvaluationOrder) -> Iterator[tuple[object, object]]:
+def _in_memory(model: Parent, order: EvaluationOrder) -> Iterator[tuple[Any, Any]]:
     """Gives a checkpoint's network and tokenizer, for as long as the context lasts."""
     workload = Workload(
         _NO_EXPERIMENT,

@@ -88,7 +88,7 @@ class PlainEvaluation:
         except EvaluationError:
             raise
         except Exception as error:
-            problem = data_problem(settings.tasks[0], error)
+            problem: EvaluationError | None = data_problem(settings.tasks[0], error)
             if problem is None and isinstance(error, ValueError):  # what lm-eval refuses
                 problem = EvaluationError("task", str(error), "choose other tasks or settings")
             if problem is None:
