@@ -15,8 +15,12 @@ PAGES = {
     "front": "Front",
     "candidates": "Candidates",
     "inside": "Inside a merge",
+    "complementarity": "Complementarity",
     "lineage": "Lineage",
     "archive": "Archive",
+    "runs": "Runs",
+    "analysis": "Analysis",
+    "compare": "Compare",
     "export": "Export",
 }
 """Slug -> title, in the rail's order; the archive only where there is one."""
