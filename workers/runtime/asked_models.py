@@ -8,8 +8,9 @@ from evaluators.lm_eval.prompt_facts import Asked
 from search_spaces import Parent, Recipe
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.compatibility.instruction_names import follows_instructions
-from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_template
+from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
 from workers.tokenizers.files import replaced_template
+from workers.tokenizers.sight import sight_for
 
 
 def asked_models(merged: Recipe | None, parents: Sequence[Parent]) -> Asked:
@@ -27,6 +28,9 @@ def asked_models(merged: Recipe | None, parents: Sequence[Parent]) -> Asked:
     return Asked(
         (str(merged.tokenizer_owner), *map(str, parents)),
         (own, *(tokenizers[parent] for parent in parents)),
-        sights=tuple(sight_for(layouts[parent]) for parent in (merged.tokenizer_owner, *parents)),
+        sights=tuple(
+            sight_for(layouts[parent].folder, layouts[parent].config)
+            for parent in (merged.tokenizer_owner, *parents)
+        ),
         instruct=any(map(follows_instructions, layouts.values())),
     )

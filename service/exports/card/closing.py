@@ -36,9 +36,30 @@ def licence(subject: Subject) -> str:
     return "\n\n".join(parts)
 
 
+_LOOKING = """\
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+processor = AutoProcessor.from_pretrained("{address}")
+model = AutoModelForImageTextToText.from_pretrained("{address}", dtype="auto")
+
+image, question = Image.open("picture.png"), "What does the picture show?"
+if processor.chat_template:
+    parts = [{{"type": "image"}}, {{"type": "text", "text": question}}]
+    prompt = processor.apply_chat_template([{{"role": "user", "content": parts}}], add_generation_prompt=True)
+else:
+    prompt = f"{{processor.image_token}} {{question}}"
+inputs = processor(text=[prompt], images=[image], return_tensors="pt").to(model.dtype)
+answer = model.generate(**inputs, max_new_tokens=64)
+print(processor.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+"""
+
+
 def usage(subject: Subject) -> str:
     """Returns a program that asks the model, by its chat template where it has one."""
     address = subject.address.replace("\\", "\\\\").replace('"', '\\"')
+    if subject.sees:
+        return f"## Usage\n\n{fenced(_LOOKING.format(address=address), 'python')}"
     code = (
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{address}")\n'
