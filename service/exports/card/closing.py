@@ -1,8 +1,8 @@
-"""What a card says at its end: licence, usage, limitations, history."""
+"""What a card says at its end: licence, limitations, history."""
 
 from __future__ import annotations
 
-from service.exports.card.markdown import escape, fenced
+from service.exports.card.markdown import escape
 from service.exports.card.subject import Subject
 from workers.protocol.card_marks import VERIFIED
 
@@ -34,48 +34,6 @@ def licence(subject: Subject) -> str:
         listed = "\n".join(f"- {escape(problem.detail)}" for problem in verdict.problems)
         parts.append(f"What stands in the way of using it freely, and {stands}:\n\n{listed}")
     return "\n\n".join(parts)
-
-
-_LOOKING = """\
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
-
-processor = AutoProcessor.from_pretrained("{address}")
-model = AutoModelForImageTextToText.from_pretrained("{address}", dtype="auto")
-
-image, question = Image.open("picture.png"), "What does the picture show?"
-if processor.chat_template:
-    parts = [{{"type": "image"}}, {{"type": "text", "text": question}}]
-    prompt = processor.apply_chat_template([{{"role": "user", "content": parts}}], add_generation_prompt=True)
-else:
-    prompt = f"{{processor.image_token}} {{question}}"
-inputs = processor(text=[prompt], images=[image], return_tensors="pt").to(model.dtype)
-answer = model.generate(**inputs, max_new_tokens=64)
-print(processor.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-"""
-
-
-def usage(subject: Subject) -> str:
-    """Returns a program that asks the model, by its chat template where it has one."""
-    address = subject.address.replace("\\", "\\\\").replace('"', '\\"')
-    if subject.sees:
-        return f"## Usage\n\n{fenced(_LOOKING.format(address=address), 'python')}"
-    code = (
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        f'tokenizer = AutoTokenizer.from_pretrained("{address}")\n'
-        f'model = AutoModelForCausalLM.from_pretrained("{address}", dtype="auto")\n\n'
-        'question = "What is 7 times 8?"\n'
-        "if tokenizer.chat_template:\n"
-        '    messages = [{"role": "user", "content": question}]\n'
-        "    inputs = tokenizer.apply_chat_template(\n"
-        '        messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"\n'
-        "    )\n"
-        "else:\n"
-        '    inputs = tokenizer(question, return_tensors="pt")\n'
-        "answer = model.generate(**inputs, max_new_tokens=64)\n"
-        'print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))\n'
-    )
-    return f"## Usage\n\n{fenced(code, 'python')}"
 
 
 def limitations(subject: Subject) -> str:
