@@ -29,17 +29,32 @@ from evaluators.inference.images.vision_features import VisionFeatures, takes_fe
 
 IMAGE = 60
 TEXT: dict[str, Any] = {
-    "vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
-    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
 }
 EYES: dict[str, Any] = {
-    "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "image_size": 16, "patch_size": 8,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 16,
+    "patch_size": 8,
 }
 CLIP = EYES | {"model_type": "clip_vision_model", "projection_dim": 16}
 QWEN: dict[str, Any] = {
-    "depth": 2, "num_heads": 2, "patch_size": 8, "spatial_merge_size": 2, "temporal_patch_size": 2,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 8,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
 }
 Prompts = list[SeenPrompt]
 
@@ -58,7 +73,7 @@ def plain(*shape: int) -> Callable[[], dict[str, Tensor]]:
     return lambda: {"pixel_values": torch.randn(1, *shape)}
 
 
-def qwen(kind: Any, vision: Mapping[str, Any], **text: Any) -> tuple[Any, Prompts]:
+def qwen(kind: Any, vision: dict[str, Any], **text: Any) -> tuple[Any, Prompts]:
     rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
     config = kind(
         text_config=TEXT | {"rope_parameters": rope} | text,
