@@ -26,7 +26,7 @@ def asked_model(model: Parent | None) -> Asked:
     return Asked(
         (str(model),),
         (load_tokenizer(layout),),
-        sights=(sight_for(layout),),
+        sights=(sight_for(layout.folder, layout.config),),
         instruct=follows_instructions(layout),
     )
 
