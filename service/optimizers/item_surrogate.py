@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from search_spaces.genome import Genome, initial_genome
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
 from service.optimizers.basins import Basins
-from service.optimizers.cma_es import mirrored
+from service.optimizers.cma_es import CmaEs, mirrored
 from service.optimizers.evaluation_memory import EvaluationMemory
 from service.optimizers.item_posterior import DECIMALS, ItemPosterior
 from service.optimizers.model_climb import STARTS, Region, climb
@@ -29,7 +30,7 @@ CAUTION = 1.0  # deviations that are subtracted where the best is to be named
 APART = 0.05  # how far candidates are from all others, in units of the distance over which scores change
 CONSIDERED = 40  # of the climb's points
 MOST_PENDING = 15  # candidates before one, of which it keeps apart
-_MEAN = 2**32  # no candidate has this number
+_MEAN, _LANES = 2**32, 2**33  # no candidate has these numbers
 
 
 class ItemSurrogate(Optimizer):
@@ -56,7 +57,8 @@ class ItemSurrogate(Optimizer):
     Chebyshev function of ParEGO (Knowles, IEEE TEC 10(1), 2006), so that the whole front is found.
 
     It remembers at most as many evaluations as it can predict from within milliseconds: the latest, and
-    the best in each respect.
+    the best in each respect.  So once twice as many were told, CMA-ES goes on from the best of them beside
+    the model, with a share of the candidates.
     """
 
     operator: ClassVar[str] = "prediction"
@@ -65,6 +67,7 @@ class ItemSurrogate(Optimizer):
         "exploration": Option(0.5, "standard deviations that are added to the prediction, on average", 0, 10),
         "front": Option(0.5, "share of candidates that climb a weighting of their own", 0, 1),
         "recombined": Option(0.25, "share of candidates that are recombined from the best ones", 0, 1),
+        "evolved": Option(0.4, "share of candidates from CMA-ES, once twice the memory was told", 0, 1),
         "memory": Option(120, "evaluations that are predicted from", 20, 1000),
     }
 
@@ -77,6 +80,7 @@ class ItemSurrogate(Optimizer):
         self._start = self.position_of(initial_genome(self.variables))
         self._basins = Basins(self._start)
         self._proposed: dict[int, Genome] = {}
+        self._evolution = CmaEs(replace(setup, options={}, population=None))
         self._posterior: ItemPosterior | None = (
             None  # built when first needed: it takes as long as many tells
         )
@@ -93,6 +97,9 @@ class ItemSurrogate(Optimizer):
         rank = self.rank(evaluation)
         self._basins.add(evaluation.number, position, rank, before, baseline=evaluation.baseline)
         known.add(evaluation, position)
+        # What others proposed is to CMA-ES what baselines are: it may begin there.
+        own = not evaluation.baseline and self._evolves(evaluation.number)
+        self._evolution.learn(evaluation if own else replace(evaluation, baseline=True))
         self._genomes.add(evaluation.genome)
         self._told.add(evaluation.number)
         self._forget()
@@ -100,6 +107,7 @@ class ItemSurrogate(Optimizer):
     def learn_again(self, evaluation: Evaluation) -> None:
         """Remembers what a candidate is worth now, if it is still remembered."""
         self._known.replace(evaluation)
+        self._evolution.learn_again(evaluation)
         self._forget()
 
     def _forget(self) -> None:
@@ -124,6 +132,8 @@ class ItemSurrogate(Optimizer):
     def _proposal(self, number: int, pending: Sequence[Genome]) -> Genome:
         """Returns a candidate's genome, where those before it are under way."""
         rng = self.rng(number)
+        if self._evolves(number):
+            return self.nearer(self._evolution.propose(number), rng)
         if self._recombines(rng):
             return self._recombined(rng)
         weighting = self._weighting(rng)
@@ -137,7 +147,7 @@ class ItemSurrogate(Optimizer):
     def origin(self, number: int) -> Origin:
         """Returns the evaluation from which the climb began, or those that were recombined."""
         rng, known = self.rng(number), self._known.evaluations
-        if len(known) < FEWEST:
+        if len(known) < FEWEST or self._evolves(number):
             return Origin("sample")
         if self._recombines(rng):
             return Origin("recombination", tuple(dict.fromkeys(e.number for e in self._trio(rng))))
@@ -160,6 +170,17 @@ class ItemSurrogate(Optimizer):
     def _near_the_start(self, rng: np.random.Generator) -> Genome:
         drawn = self._start + self.setup.sigma * rng.standard_normal(len(self._start))
         return self.nearer(self.genome_at(np.clip(drawn, 0, 1)), rng)
+
+    def _evolves(self, number: int) -> bool:
+        """Says whether a candidate is CMA-ES's: the model remembers too little to go on alone for long.
+
+        The number alone decides, so that CMA-ES can be told what it proposed.
+        """
+        late = number >= 2 * int(self.options["memory"])
+        return late and self._lane(number) < float(self.options["evolved"])
+
+    def _lane(self, number: int) -> float:
+        return float(np.random.default_rng([self.setup.seed, _LANES, number]).random())
 
     def _recombines(self, rng: np.random.Generator) -> bool:
         return rng.random() < float(self.options["recombined"])
