@@ -29,6 +29,7 @@ LINED = 24  # of the best known points, through which lines are drawn
 CAUTION = 1.0  # deviations that are subtracted where the best is to be named
 APART = 0.05  # how far candidates are from all others, in units of the distance over which scores change
 CONSIDERED = 40  # of the climb's points
+SPREAD = 2.0  # of a trust region's radius: each candidate has its own, up to so many times more or less
 MOST_PENDING = 15  # candidates before one, of which it keeps apart
 _MEAN, _LANES = 2**32, 2**33  # no candidate has these numbers
 
@@ -139,7 +140,8 @@ class ItemSurrogate(Optimizer):
         weighting = self._weighting(rng)
         of_start = self._looks_around_the_start(rng)
         optimism = float(self.options["exploration"]) * rng.exponential()
-        region = self._region(weighting, optimism, of_start=of_start)
+        radius = float(SPREAD ** rng.uniform(-1, 1))
+        region = self._region(weighting, optimism, of_start=of_start, radius=radius)
         points = list(self._climb(rng, optimism, weighting, region))
         others = [*self._known.positions, *map(self.position_of, pending)]
         return self._first_apart(points, others, rng)
@@ -225,7 +227,9 @@ class ItemSurrogate(Optimizer):
         numbers = [evaluation.number for evaluation in self._known.evaluations]
         return [place for place, n in enumerate(numbers) if self._basins.belongs_to_start(n)]
 
-    def _region(self, weighting: Array | None, optimism: float, *, of_start: bool) -> Region:
+    def _region(
+        self, weighting: Array | None, optimism: float, *, of_start: bool, radius: float = 1.0
+    ) -> Region:
         """Returns where to climb: around the best of the start's basin, or from the best points anywhere."""
         posterior, among = self._posterior_now(), self._members(of_start=of_start)
         positions, scales = posterior.positions, posterior.scales
@@ -234,7 +238,7 @@ class ItemSurrogate(Optimizer):
             if among:
                 start = positions[posterior.best(weighting, among)]
             reach = np.minimum(basin.reach / scales, 1.0)
-            return Region(start[None], reach, positions, radius=1.0)
+            return Region(start[None], reach, positions, radius=radius)
         values = posterior.values(positions, optimism, weighting)
         order = np.argsort(-values, kind="stable")
         first = posterior.best(weighting)
