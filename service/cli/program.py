@@ -175,6 +175,25 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge compose layer-swap --help",
         ),
     ),
+    "tasks": Command(
+        "tasks.tasks:tasks",
+        "List lm-eval's tasks and your own, show one, fetch what they need.",
+        (
+            "evomerge tasks list gsm8k",
+            "evomerge tasks show gsm8k --model ./math",
+            "evomerge tasks show questions.jsonl",
+            "evomerge tasks fetch gsm8k mmlu",
+        ),
+    ),
+    "evaluate": Command(
+        "tasks.evaluate:evaluate",
+        "Score checkpoints on tasks, as lm-eval does; beside their parents.",
+        (
+            "evomerge evaluate ./merged --tasks gsm8k,arc_easy --limit 100",
+            "evomerge evaluate ./merged --tasks questions.jsonl --parents ./math,./japanese",
+            "evomerge evaluate ./merged --tasks ifeval --apply-chat-template -o results.json",
+        ),
+    ),
     "preflight": Command(
         "models.preflight:preflight",
         "Say what a merge's parents are, and what will not work.",
