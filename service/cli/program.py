@@ -245,6 +245,16 @@ COMMANDS: Mapping[str, Command] = {
         "Give an instruct model the vocabulary of an adapted base.",
         ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
     ),
+    "key": Command(
+        "keys:key",
+        "Make, list and revoke keys of a service; see what was changed by whose key.",
+        (
+            "evomerge key create grafana --role viewer --days 90",
+            "evomerge key list",
+            "evomerge key revoke grafana",
+            "evomerge key audit --limit 20",
+        ),
+    ),
     "doctor": Command(
         "installation.doctor:doctor",
         "Check what evomerge needs on this machine.",

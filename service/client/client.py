@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -19,6 +20,7 @@ from service.client.errors import ApiError, ClientError, ServerUnreachableError,
 from service.client.event_stream import events_in
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
+from service.reports.key_views import AuditPage, KeysView, KeyView, NewKeyView
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.views import (
     CandidateDetail,
@@ -116,6 +118,23 @@ class Client:
     def experiment(self, key: str | UUID) -> ExperimentDetail:
         """Returns one experiment, by name or id."""
         return self._view(ExperimentDetail, "GET", experiment_at(key))
+
+    def create_key(self, name: str, role: str = "viewer", *, days: float | None = None) -> NewKeyView:
+        """Makes a key for the service, which cannot be shown again; none of `days` never expires."""
+        body = {"name": name, "role": role} | ({"days": days} if days is not None else {})
+        return self._view(NewKeyView, "POST", "/api/v1/keys", json=body)
+
+    def keys(self) -> KeysView:
+        """Returns all keys, without what opens anything."""
+        return self._view(KeysView, "GET", "/api/v1/keys")
+
+    def revoke_key(self, name: str) -> KeyView:
+        """Has a key open nothing any more."""
+        return self._view(KeyView, "DELETE", f"/api/v1/keys/{quote(name, safe='')}")
+
+    def audit(self, *, page_size: int = 50, page_token: str | None = None) -> AuditPage:
+        """Returns what was changed, by whose key, the newest first."""
+        return self._view(AuditPage, "GET", "/api/v1/audit", params=_page(page_size, page_token))
 
     def pause(self, key: str | UUID) -> ExperimentView:
         """Has an experiment stop proposing; candidates on a worker finish."""

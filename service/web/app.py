@@ -58,7 +58,8 @@ def create_app(
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
     add_problem_handlers(app)
     app.add_middleware(StrictBodies)
-    app.add_middleware(Gatekeeper, settings=chosen)  # added last, so it is passed first
+    # Added last, so it is passed first.
+    app.add_middleware(Gatekeeper, settings=chosen, database=lambda: app.state.services.database)
     app.include_router(api.router)
     app.include_router(health.router)
     app.include_router(dashboard.router)
