@@ -24,8 +24,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from benchmarks.evaluate_overhead import second_candidate
-from benchmarks.evaluate_problems import SEVEN_BILLION, SMALL, Questions, Shape, make_network, make_tokenizer
+from benchmarks.evaluating.overhead import second_candidate
+from benchmarks.evaluating.problems import (
+    SEVEN_BILLION,
+    SMALL,
+    Questions,
+    Shape,
+    make_network,
+    make_tokenizer,
+)
 from benchmarks.measuring.report import Samples, print_result, print_table, timed
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.lm_eval.model import EvomergeLM

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from evaluators.benchmark import Benchmark
 from evaluators.conditions import STANDARD, Conditions
 from evaluators.errors import EvaluationError
 from evaluators.evaluator import BenchmarkFacts
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
-from evaluators.inference.chat_format import check_template, check_think_end
+from evaluators.inference.chat_format import ChatFormat, check_template, check_think_end
 from evaluators.item_set import ItemIndices, ItemSet
 from evaluators.judges.judge_runner import Answers, JudgeRunner, Network, NetworkCost, Perplexity, Tokenizer
 from evaluators.judges.spoken_prompts import form_for, spoken
@@ -210,13 +211,20 @@ def _with_prompts(runner: Answers, asked: Asked) -> BenchmarkFacts:
     facts, chat = runner.facts(), runner.benchmark.chat
     prompts: list[tuple[str, str]] = []
     warnings = list(facts.warnings)
+
+    def put(tokenizer: Tokenizer, *, is_merged: bool) -> ChatFormat | None:
+        """Puts one prompt."""
+        if is_merged:
+            check_template(chat, tokenizer)
+            check_think_end(chat, tokenizer)
+        form = form_for(chat, tokenizer)
+        spoken(runner.items["search"][:1], chat, form)
+        return form
+
+    asked.try_all(partial(put, is_merged=True))
     for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
         try:
-            if not prompts:
-                check_template(chat, tokenizer)
-                check_think_end(chat, tokenizer)
-            form = form_for(chat, tokenizer)
-            spoken(runner.items["search"][:1], chat, form)
+            form = put(tokenizer, is_merged=not prompts)
         except EvaluationError as error:
             if not prompts:
                 raise

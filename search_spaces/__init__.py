@@ -28,6 +28,7 @@ from search_spaces.spaces.stacking.structured_stacking import (
     StructuredStackingOptions,
     StructuredStackingSpace,
 )
+from search_spaces.spaces.template_choice import TemplateChoiceSpace
 
 __all__ = [
     "SPACES",
@@ -108,4 +109,8 @@ def build_space(options: SpaceOptions, pool: ParentPool) -> SearchSpace:
         SpaceError: The options hold no recipe over this pool.
     """
     space = SPACES[options.kind](options, pool)
+    if options.chat_templates:
+        everyone = (*pool.parents, *((pool.base,) if pool.base is not None else ()))
+        chosen = everyone if options.chat_templates == "search" else options.chat_templates
+        space = TemplateChoiceSpace(space, chosen, pool)
     return FrozenSpace(space, options.frozen) if options.frozen else space

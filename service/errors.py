@@ -123,6 +123,7 @@ class ReplayMismatchError(ServiceError):
     code = "replay_mismatch"
 
     def __init__(self, number: int) -> None:
+        self.number = number
         super().__init__(
             f"candidate {number} would be proposed differently now than when it was first asked for",
             "resume with the versions of evomerge and nevergrad that began it, or start a new experiment",

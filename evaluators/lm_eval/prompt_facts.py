@@ -5,8 +5,9 @@ Here "task" is lm-eval's word.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from transformers import PreTrainedTokenizerBase
 
@@ -39,12 +40,28 @@ class Asked:
         tokenizers: Theirs.
         sights: How each sees; None where one only reads.
         instruct: A parent's name says that it was trained on instructions.
+        chosen: The merged model's tokenizer with each of the chat templates that it may have, by the
+            parent that gives the template.
     """
 
     names: tuple[str, ...] = ()
     tokenizers: tuple[PreTrainedTokenizerBase, ...] = ()
     sights: tuple[Sight | None, ...] = ()
     instruct: bool = False
+    chosen: Mapping[str, PreTrainedTokenizerBase] = field(default_factory=dict)
+
+    def try_all(self, try_one: Callable[[PreTrainedTokenizerBase], object]) -> None:
+        """Has every chat template tried that the merged model may have.
+
+        Raises:
+            EvaluationError: One cannot be used; says whose it is.
+        """
+        for parent, tokenizer in self.chosen.items():
+            try:
+                try_one(tokenizer)
+            except EvaluationError as error:
+                detail = f"with the chat template of {parent}: {error.detail}"
+                raise EvaluationError(error.field, detail, error.remedy) from error
 
 
 def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> BenchmarkFacts:
@@ -53,6 +70,8 @@ def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> 
     Raises:
         EvaluationError: The merged model cannot be asked so.
     """
+    for subtask in built.subtasks:
+        asked.try_all(partial(_tried, subtask, asked=asked, is_merged=True))
     prompts: list[tuple[str, str]] = []
     warnings: dict[str, None] = dict.fromkeys(facts.warnings)
     for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
@@ -142,5 +161,8 @@ def _mixed(name: str, prompts: Sequence[tuple[str, str]], asked: Asked) -> Itera
         if other != how and parent != merged:
             yield f"{name}: merged models are asked as {merged} is ({how}), {parent} otherwise ({other})"
     templates = {str(tokenizer.chat_template) for tokenizer in asked.tokenizers if tokenizer.chat_template}
-    if how.startswith("its") and len(templates) > 1:
-        yield f"{name}: the parents' chat templates differ; merged models take that of {merged}"
+    if how.startswith("its") and len(templates) > 1 and not asked.chosen:
+        yield (
+            f"{name}: the parents' chat templates differ; merged models take that of {merged}, unless "
+            "space.chat_templates: search has it searched over"
+        )

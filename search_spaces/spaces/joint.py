@@ -18,14 +18,14 @@ from search_spaces.genome import Gene, Genome, Variable, initial_genome
 from search_spaces.recipes.recipe import DType, Recipe, Slice
 from search_spaces.spaces.coefficients import with_layers_named
 from search_spaces.spaces.parameter_space import ParameterSpace, ParameterSpaceOptions
-from search_spaces.spaces.space import Infeasible, ParentPool
+from search_spaces.spaces.space import Infeasible, ParentPool, TemplateOwners
 from search_spaces.spaces.stacking.layer_members import MergedLayers, with_fields
 from search_spaces.spaces.stacking.layer_path import between, one_by_one, outside
 from search_spaces.spaces.stacking.layer_stacking import LayerStackingOptions, SlotGenes
 from search_spaces.spaces.stacking.stack import PathGenes, Stack, check_depth, check_options, parents_in
 from search_spaces.spaces.stacking.structured_stacking import SpanGenes, StructuredStackingOptions
 
-_OWN = ("dtype", "seed", "frozen")  # said once, of the whole
+_OWN = ("dtype", "seed", "frozen", "chat_templates")  # said once, of the whole
 
 
 class JointOptions(BaseModel):
@@ -36,6 +36,8 @@ class JointOptions(BaseModel):
         stacking: How layers are stacked; `winner` is the mixture, and is not given.
         stack_parents: Stacks the parents' own layers too, not only the mixture's.
         frozen: Genes that are not searched: name or pattern -> value.
+        chat_templates: Whose chat template the merged model takes is searched over: these models', or, for
+            `search`, those of all parents that differ.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class JointOptions(BaseModel):
     )
     stack_parents: bool = True
     frozen: dict[str, Gene] = {}
+    chat_templates: TemplateOwners = ()
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 

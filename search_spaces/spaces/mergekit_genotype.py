@@ -19,7 +19,7 @@ from search_spaces.errors import SpaceDefinitionError
 from search_spaces.genome import Axis, Gene, Genome, Real
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import DType
-from search_spaces.spaces.space import ParentPool
+from search_spaces.spaces.space import ParentPool, TemplateOwners
 from search_spaces.spaces.stacking.path_genes import check_length, names_apart
 
 LOWEST, HIGHEST = -2.0, 3.0  # of a gene: the start, between 0 and 1, lies in the middle
@@ -49,6 +49,8 @@ class MergekitEvolveOptions(BaseModel):
         tokenizer_source: `base`, `union`, or one of the models; None takes the one that all share.
         random_init: Begins at a genotype drawn from [0, 1) by the seed, instead of at the average.
         frozen: Genes that are not searched: name or pattern -> value.
+        chat_templates: Whose chat template the merged model takes is searched over: these models', or, for
+            `search`, those of all parents that differ.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +66,7 @@ class MergekitEvolveOptions(BaseModel):
     tokenizer_source: Literal["base", "union"] | Parent | None = None
     random_init: bool = False
     frozen: dict[str, Gene] = {}
+    chat_templates: TemplateOwners = ()
     dtype: DType | None = "bfloat16"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 

@@ -12,7 +12,7 @@ from search_spaces.catalogue.methods import Method, MethodParameter
 from search_spaces.errors import RecipeError, SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Gene
 from search_spaces.recipes.recipe import DType, value_problems
-from search_spaces.spaces.space import ParentPool
+from search_spaces.spaces.space import ParentPool, TemplateOwners
 
 Bounds = tuple[float, float]
 
@@ -32,6 +32,8 @@ class ParameterSpaceOptions(BaseModel):
         bounds: Ranges other than the method's own.
         fixed: Values of parameters that are not searched, for all parents.
         frozen: Genes that are not searched: name or pattern -> value.
+        chat_templates: Whose chat template the merged model takes is searched over: these models', or, for
+            `search`, those of all parents that differ.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,7 @@ class ParameterSpaceOptions(BaseModel):
     bounds: dict[str, Bounds] = {}
     fixed: dict[str, float | bool | str] = {}
     frozen: dict[str, Gene] = {}
+    chat_templates: TemplateOwners = ()
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from search_spaces.genome import Genome, Variable
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe
+
+TemplateOwners = Literal["search"] | tuple[Parent, ...]
+"""Whose chat templates are searched over; `search`: those of all parents that differ."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class ObjectiveFacts(BaseModel):
         overlap: Share of the test items that have a long passage in common with a search item.
         warnings: What a reader of its scores must know, wherever they are shown.
         prompts: How it is put to models, in words, by the parent whose tokenizer they have.
+        templates: The parents whose chat templates the search chooses from, if it does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class ObjectiveFacts(BaseModel):
     overlap: float | None = None
     warnings: tuple[str, ...] = ()
     prompts: dict[str, str] = Field(default_factory=dict)
+    templates: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:
@@ -44,7 +46,8 @@ class ObjectiveFacts(BaseModel):
         if not self.prompts:
             return ""
         (merged, usual), *others = self.prompts.items()
-        told = [usual.replace("its chat template", f"chat template of {_short(merged)}")]
+        chosen = f"{' or '.join(map(_short, self.templates))}, as its recipe says" if self.templates else ""
+        told = [usual.replace("its chat template", f"chat template of {chosen or _short(merged)}")]
         told += [f"{_short(name)}: {how}" for name, how in others if how != usual]
         return "; ".join(told)
 

@@ -15,6 +15,18 @@ LAYER_PREFIX = "model.layers."
 
 
 def in_few_words(recipe: Recipe, layers: int) -> str:
+    """Returns what is merged, and whose chat template is taken where that is not the tokenizer owner's.
+
+    Args:
+        recipe: Of the candidate.
+        layers: How many layers a parent has.
+    """
+    told = _merged(recipe, layers)
+    template = recipe.chat_template
+    return f"{told}, chat template of {label_of(template)}" if isinstance(template, Parent) else told
+
+
+def _merged(recipe: Recipe, layers: int) -> str:
     """Returns method and mean coefficients: `ties: math 0.62 + code 0.38`; of a stack, whose layers it has.
 
     Args:

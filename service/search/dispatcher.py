@@ -45,6 +45,10 @@ class Record(Protocol):
         """Takes in that a worker has answered."""
         ...
 
+    def commit(self) -> None:
+        """Makes durable what was noted since the last time."""
+        ...
+
     def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now, if anything."""
         ...
@@ -179,10 +183,11 @@ class Dispatcher:
             control_request = self.record.control_request()
             if control_request in (ControlRequest.CANCEL, ControlRequest.STOP):
                 self.abandon()
-                return control_request
             if control_request is not None and not self._out:
+                self.record.commit()
                 return control_request
             self.step(hand_out=control_request is None)
+        self.record.commit()
         numbers = {candidate.number for candidate in candidates}
         return {number: outcome for number, outcome in self.outcomes.items() if number in numbers}
 
@@ -233,10 +238,17 @@ class Dispatcher:
         )
 
     def _collect(self) -> None:
-        """Waits a moment for an answer and writes it down, or queues a lost candidate again."""
+        """Waits a moment for answers and takes all that are there; they are written down together."""
+        self.record.commit()
         # With work left and nothing out, all workers are being restarted.
         outcome = self.workforce.next_outcome(PATIENCE) if not self.is_idle else None
-        if outcome is None or outcome.candidate not in self._out:
+        while outcome is not None:
+            self._take(outcome)
+            outcome = self.workforce.next_outcome(0.0) if self._out else None
+
+    def _take(self, outcome: Outcome) -> None:
+        """Notes an answer, or queues a lost candidate again."""
+        if outcome.candidate not in self._out:
             return
         request, handed_out = self._out.pop(outcome.candidate)
         self.record.answered(request.id, self.split)

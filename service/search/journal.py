@@ -50,7 +50,11 @@ class GenerationSummary:
 
 
 class Journal(Protocol):
-    """Remembers everything that happened, durably and in order."""
+    """Remembers everything that happened, durably and in order.
+
+    What was noted is durable once `commit` returns; handing out (`dispatched`) and re-evaluations commit
+    as well.  A crash before that forgets everything noted since the last commit, never a part of it.
+    """
 
     def recall(self) -> list[Remembered]:
         """Returns every candidate proposed so far, by number."""
@@ -94,6 +98,10 @@ class Journal(Protocol):
 
     def answered(self, assignment: UUID, split: Split) -> None:
         """Takes in that a worker has answered."""
+        ...
+
+    def commit(self) -> None:
+        """Makes durable what was noted since the last time."""
         ...
 
     def control_request(self) -> ControlRequest | None:
@@ -180,6 +188,9 @@ class ListJournal:
 
     def answered(self, assignment: UUID, split: Split) -> None:
         """Notes nothing: no later process will ask."""
+
+    def commit(self) -> None:
+        """Does nothing: a list is as durable as it ever gets."""
 
     def control_request(self) -> ControlRequest | None:
         """Returns what was asked by setting `requested`."""

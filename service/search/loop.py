@@ -49,8 +49,10 @@ class SearchLoop:
         optimizer: Optimizer,
         workforce: Workforce,
         journal: Journal,
+        prove_all: bool = False,
     ) -> None:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
+        self.prove_all = prove_all  # asks again for those as well that were told: law 1 as a check
         self.schedule = plan.schedule(optimizer.population)
         self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
         self.fidelity = FidelityPolicy(
@@ -75,6 +77,7 @@ class SearchLoop:
         self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
         while (ending := self._step()) is None:
             pass
+        self.journal.commit()
         return ending
 
     def _step(self) -> Ending | None:
@@ -108,7 +111,7 @@ class SearchLoop:
         if fresh and (ending := self._reason_to_end()) is not None:
             self._ending, due, fresh = ending, [n for n in due if n in self._remembered], []
         # Who was told needs no proof that he would be proposed again.
-        unproven = [number for number in due if number in fresh or self._remembered[number].told is None]
+        unproven = [n for n in due if self.prove_all or n in fresh or self._remembered[n].told is None]
         started = monotonic()
         proposed = {candidate.number: candidate for candidate in self._propose(unproven)}
         ask_seconds = (monotonic() - started) / max(len(unproven), 1)

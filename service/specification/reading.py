@@ -83,8 +83,9 @@ def _absolute_folders(said: object) -> object:
 def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:
     """The parents that a space of stacked layers names are written like the parents themselves."""
     found = dict(space)
-    if isinstance(listed := found.get("layers_of"), list):
-        found["layers_of"] = [_absolute_parent(parent) for parent in listed]
+    for key in ("layers_of", "chat_templates"):
+        if isinstance(listed := found.get(key), list):
+            found[key] = [_absolute_parent(parent) for parent in listed]
     if isinstance(stacking := found.get("stacking"), dict):
         found["stacking"] = _absolute_layers_of(stacking)
     if (source := found.get("tokenizer_source")) not in (None, "base", "union"):

@@ -19,9 +19,9 @@ from service.specification.reading import (
 
 Place = tuple[int | str, ...]
 
-_KEYS = frozenset(
-    {"parents", "base", "layers_of", "tokenizer_source", "parent", "vision"}
-)  # what names models
+_KEYS = frozenset({  # what names models
+    "parents", "base", "layers_of", "chat_templates", "tokenizer_source", "parent", "vision",
+})  # fmt: skip
 _HOLDS_RECIPES = frozenset({"recipes", "winner"})
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from evaluators import BenchmarkFacts
@@ -21,14 +22,21 @@ from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.experiment.chat_options import ChatOptions, in_full
 from service.experiment.generation_options import GenerationOptions
-from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import MOST_PARENTS, Baselines, ExperimentSpec, Objective
 from service.optimizers import NEED_KINSHIP, choose_algorithm
 from service.search.plan import Baseline
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
 from service.specification.eyes import look
-from service.specification.lm_eval_names import in_users_words, with_own_names
+from service.specification.objectives.found import objective_facts, too_few
+from service.specification.objectives.lm_eval_names import in_users_words, with_own_names
+from service.specification.objectives.pointers import objectives_pointer
+from service.specification.objectives.searched_templates import (
+    idle_templates,
+    searched_templates,
+    with_searched_templates,
+)
+from service.specification.objectives.task_folders import task_folders
 from service.specification.planning import ExperimentFacts, build_pool, build_space_for, with_eyes
 from service.specification.reading import (
     average_of,
@@ -39,7 +47,6 @@ from service.specification.reading import (
     read_spec,
     with_absolute_paths,
 )
-from service.specification.task_folders import task_folders
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.layout import Layout, parameter_counts
@@ -51,7 +58,6 @@ from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, Benchm
 
 MANY_LAYERS = 1000  # taken as the parents' depth where no parent can be looked at
 FEW_ITEMS = 30
-FEWEST_SEARCH_ITEMS = 50  # fewer need a word: their scores are mostly luck
 FEW_CANDIDATES_PER_GENE = 5
 MUCH_OVERLAP = 0.05  # share of test items
 
@@ -103,8 +109,9 @@ def check_spec(
     """
     written, raw = raw, with_absolute_paths(with_own_names(raw))
     raw, no_winner = _with_winner(raw, winner_of)
+    raw, no_templates = with_searched_templates(raw)
     spec, mistakes = read_spec(raw)
-    mistakes += no_winner
+    mistakes += [*no_winner, *no_templates]
     check = _Check(raw, mistakes)
     check.parents()
     check.space()
@@ -138,6 +145,7 @@ class _Check:
     entries: list[BenchmarkFacts] = field(default_factory=list)
     pool: ParentPool | None = None
     merged: Recipe | None = None
+    templates: tuple[Parent, ...] = ()  # that the search chooses from
     eyes: Eyes | None = None
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
@@ -217,6 +225,7 @@ class _Check:
             try:
                 space = with_eyes(build_space(options, self.pool), self.eyes)
                 self.variables = space.variables
+                self.templates = searched_templates(options, self.layouts)
                 self._foldable(options)
                 self._decoded(space)
                 self._prepared(space)
@@ -291,7 +300,7 @@ class _Check:
         if not objectives:
             return
         parents = () if self.merged is None else tuple(self.layouts)
-        inquiry = BenchmarkInquiry(asked, merged=self.merged, parents=parents)
+        inquiry = BenchmarkInquiry(asked, self.merged, parents, templates=self.templates)
         try:
             report = workforce.run_job(inquiry)
         except WorkerError as error:
@@ -301,25 +310,13 @@ class _Check:
             objectives, report.entries if isinstance(report, BenchmarkReport) else (), strict=True
         ):
             if isinstance(entry, BenchmarkProblem):
-                pointer = self._objectives_pointer(i, entry.field)
+                pointer = objectives_pointer(self.raw, i, entry.field)
                 remedy = entry.remedy.replace("include_path", "tasks_path")  # as specs call it
                 self.mistakes.append(Mistake(pointer, entry.code, entry.detail, remedy))
             else:
                 self.entries.append(entry)
-                self.mistakes += _too_few(entry, objectives[i], pointer_to("objectives", i))
-
-    def _objectives_pointer(self, place: int, field: str) -> str:
-        """Returns where an objective's field stands: what it leaves to the experiment stands there."""
-        if field == "include_path":
-            return "/tasks_path"
-        parts = field.split(".")
-        chat = in_full(self.raw["objectives"][place].get("chat"))
-        if parts[0] == "chat" and not (isinstance(chat, dict) and parts[-1] in (*chat, "chat")):
-            return pointer_to(*parts) if "chat" in self.raw else pointer_to("objectives", place)
-        own, shared = (part.get("generation") or () for part in (self.raw["objectives"][place], self.raw))
-        if parts[0] == "generation" and parts[-1] not in own:
-            return pointer_to(*parts) if parts[-1] in shared else pointer_to("objectives", place)
-        return pointer_to("objectives", place, *parts)
+                self.mistakes += too_few(entry, objectives[i], pointer_to("objectives", i))
+        self.mistakes += idle_templates(self.templates, self.entries)
 
     def recipes(self) -> None:
         """Reads the user's own recipes, and whether the parents can cook them."""
@@ -409,10 +406,11 @@ class _Check:
             measures=len(spec.measures),
             budget=spec.budget.candidates,
         )
+        view = partial(objective_facts, templates=self.templates)
         facts = ExperimentFacts(
             algorithm=chosen.name,
             algorithm_reason=chosen.reason,
-            objectives=tuple(map(_objective_view, spec.objectives, self.entries)),
+            objectives=tuple(map(view, spec.objectives, self.entries)),
             parameters=parameter_counts(layout)[0],
             layer_parameters=parameter_counts(layout)[1],
             parent_bytes=sum(each.bytes for each in self.layouts.values()),
@@ -435,35 +433,6 @@ def _with_winner(raw: Mapping[str, Any], winner_of: WinnerOf) -> tuple[dict[str,
         remedy = "name an experiment of this server that has succeeded, or give a recipe's YAML"
         mistake = Mistake("/space/winner", error.code, error.detail, remedy)
         return content | {"space": space | {"winner": average_of(raw.get("parents"))}}, [mistake]
-
-
-def _too_few(entry: BenchmarkFacts, objective: Objective, pointer: str) -> Iterator[Mistake]:
-    """Yields a mistake where the search would see few items, and the spec does not allow that."""
-    items = entry.items["search"]
-    if objective.kind in ("depth", "parameters"):  # one number that is no sample of anything
-        return
-    if items < FEWEST_SEARCH_ITEMS and not objective.allow_few_items:
-        error = 0.5 / items**0.5
-        yield Mistake(
-            pointer,
-            "too_few_items",
-            f"{entry.name} would be searched on {items} items, where 0.5 correct is known to ±{error:.2f}",
-            f"give the search {FEWEST_SEARCH_ITEMS} items or more, or set allow_few_items: true",
-        )
-
-
-def _objective_view(objective: Objective, entry: BenchmarkFacts) -> ObjectiveFacts:
-    return ObjectiveFacts(
-        name=objective.label,
-        task=objective.task or objective.kind,
-        metric=entry.metrics[0],
-        higher_is_better=entry.higher_is_better,
-        weight=objective.weight,
-        items=entry.items,
-        overlap=entry.overlap,
-        warnings=entry.warnings,
-        prompts=dict(entry.prompts),
-    )
 
 
 def _from_worker_error(error: WorkerError, pointer: str) -> Mistake:

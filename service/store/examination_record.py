@@ -50,7 +50,6 @@ class ExaminationRecord:
         """Notes the candidate's scores on this split, or why it has none."""
         key, payload = self.journal.experiment_id, {"number": candidate.number, "split": self.split}
         with self.journal.writing() as session:
-            self.journal.attempts.flush(session)
             self._step(session, candidate.number, "", outcome)
             if isinstance(outcome, Scored):
                 rows = evaluation_rows(candidate.id, self.split, outcome.scores)
@@ -100,7 +99,6 @@ class ExaminationRecord:
         """Notes what other conditions did to the winner's scores."""
         key, found = self.journal.experiment_id, [one.model_dump(mode="json") for one in findings]
         with self.journal.writing() as session:
-            self.journal.attempts.flush(session)
             self._step(session, number, conditions, outcome)
             session.add(
                 SensitivityRow(experiment_id=key, number=number, conditions=conditions, findings=found)
@@ -131,6 +129,10 @@ class ExaminationRecord:
     def answered(self, assignment: UUID, split: Split) -> None:
         """Takes in that a worker has answered."""
         self.journal.answered(assignment, split)
+
+    def commit(self) -> None:
+        """Makes durable what was noted of the search; an examination's steps are so at once."""
+        self.journal.commit()
 
     def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now."""

@@ -1,34 +1,38 @@
-"""DatabaseJournal: the search loop's memory as rows; every write proves that the lease is still held."""
+"""DatabaseJournal: the search loop's memory as rows; every write proves that the lease is still held.
+
+What the loop notes between two waits is one transaction: it is written when assignments are handed
+out, and before the controller waits for an answer.  A crash in between forgets all of it together, as if
+the answers had not come yet.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from evaluators import Score, Split
 from search_spaces import Infeasible
-from service.errors import ConflictError, LeaseLostError, PoisonError
-from service.experiment.candidate import Candidate, CandidateStatus, FitnessRecord, Remembered, Timings
+from service.errors import LeaseLostError, PoisonError
+from service.experiment.candidate import Candidate, FitnessRecord, Remembered, Timings
 from service.experiment.status import ExperimentStatus
 from service.search.journal import ControlRequest, GenerationSummary
-from service.store.attempts import MOST_CRASHES, Attempts
 from service.store.database import Database
-from service.store.leases import prove_lease
+from service.store.journaling.attempts import MOST_CRASHES, Attempts
+from service.store.journaling.batch import Batch, value_rows, write_values
 from service.store.model_keys import ModelKeys, known_scores
-from service.store.models import CandidateRow, EvaluationRow, ExperimentRow
+from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, Json
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
-from service.store.types import now
-from workers.protocol.messages import Assignment, Failed, Outcome, Scored
+from workers.protocol.messages import Assignment, Outcome, Scored
 
 WORKERS_AWAY, WORKERS_BACK = "workers.away", "workers.back"
 ROWS_AT_ONCE = 500  # of a history, that are in memory beside what is made of them
+MOST_PENDING = 1_000  # notes on candidates that wait for a commit
 REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
 _REQUESTS = {
     ExperimentStatus.PAUSING: ControlRequest.PAUSE,
@@ -65,21 +69,28 @@ class DatabaseJournal:
         self.models: ModelKeys | None = None
         self._looked = float("-inf")
         self._control_request: ControlRequest | None = None
-        self._store_seconds: dict[int, float] = {}  # by candidate number, until its generation is told
-        self._carried = 0.0  # what it cost to note the last generation as told
+        self._batch = Batch(experiment_id)  # noted, and not yet durable
+        self._open: dict[int, tuple[UUID, Json]] = {}  # by number: those not yet told, and their seconds
+        self._next_place = -1  # in the order of telling; -1 while it is not known
+        self._store_seconds = 0.0  # of commits since a candidate was told
         self._clock = monotonic()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Opens a transaction that only the lease's holder gets.
+        """Opens a transaction that only the lease's holder gets; what was noted before is part of it.
 
         Raises:
+            ConflictError: A candidate that was noted as ended had ended before.
             LeaseLostError: Another controller runs the experiment now.
         """
         self._check_deadline()
+        started = monotonic()
+        batch, self._batch = self._batch, Batch(self.experiment_id)
         with self.database.session() as session:
-            prove_lease(session, self.experiment_id, self.epoch)
+            batch.write(session, self.epoch)
+            self.attempts.flush(session)
             yield session
+        self._store_seconds += monotonic() - started if batch.size else 0.0
 
     def _check_deadline(self) -> None:
         """Refuses to go on once the lease may have ended, though it has not been taken yet."""
@@ -134,7 +145,13 @@ class DatabaseJournal:
 
     def recall(self) -> list[Remembered]:
         """Returns every candidate proposed so far, by number."""
-        return [remembered(row) for row in self._rows()]
+        self.commit()
+        entries = []
+        for row in self._rows():
+            entries.append(remembered(row))
+            if row.told is None:
+                self._open[row.number] = (row.id, row.seconds)
+        return entries
 
     def recall_split(self, split: Split) -> dict[int, Outcome]:
         """Returns the outcomes of the candidates that were evaluated on a split, by number."""
@@ -150,40 +167,31 @@ class DatabaseJournal:
 
     def proposed(self, candidates: Sequence[Candidate]) -> None:
         """Notes candidates before any of them is dispatched."""
-        started = monotonic()
-        with self.writing() as session:
-            rows = [new_row(self.experiment_id, c, self._model_key(c)) for c in candidates]
-            session.execute(insert(CandidateRow), rows)
-        share = (monotonic() - started + self._carried) / len(candidates)
-        self._store_seconds |= {candidate.number: share for candidate in candidates}
-        self._carried = 0.0
+        rows = [new_row(self.experiment_id, c, self._model_key(c)) for c in candidates]
+        self._open |= {row["number"]: (row["id"], row["seconds"]) for row in rows}
+        self._batch.propose(rows)
+        self._keep_short()
 
     def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
-        """Notes how a candidate ended, with its scores on the search split.
+        """Notes how a candidate ended, with its scores on the search split; it must not have ended before."""
+        seconds = self._batch.end(candidate.id, candidate.number, outcome, timings)
+        self._open[candidate.number] = (candidate.id, seconds)
+        self._keep_short()
+
+    def commit(self) -> None:
+        """Makes durable, in one transaction, what was noted since the last time.
 
         Raises:
-            ConflictError: It had ended before.
+            ConflictError: A candidate had ended before.
+            LeaseLostError: Another controller runs the experiment now.
         """
-        started = monotonic()
-        with self.writing() as session:
-            found = session.execute(
-                update(CandidateRow)
-                .where(CandidateRow.id == candidate.id, CandidateRow.status == CandidateStatus.PROPOSED)
-                .values(_ended(outcome, timings))
-                .returning(CandidateRow.status)
-            ).scalar()
-            if found is None:
-                raise ConflictError(f"candidate {candidate.number} has ended before")
-            if isinstance(outcome, Scored):
-                session.execute(
-                    insert(EvaluationRow), evaluation_rows(candidate.id, "search", outcome.scores)
-                )
-            self.attempts.flush(session)
-            payload = {"number": candidate.number, "status": found.value}
-            Repository(session).add_event(self.experiment_id, "candidate.settled", payload)
-        self._store_seconds[candidate.number] = (
-            self._store_seconds.get(candidate.number, 0.0) + monotonic() - started
-        )
+        if self._batch.size:
+            with self.writing():
+                pass
+
+    def _keep_short(self) -> None:
+        if self._batch.size >= MOST_PENDING:
+            self.commit()
 
     def known(self, candidate: Candidate) -> tuple[Score, ...]:
         """Returns what the same model scored on the search split, in whatever experiment.
@@ -204,46 +212,35 @@ class DatabaseJournal:
         self, record: Sequence[FitnessRecord], progress: GenerationSummary | None, seconds: float
     ) -> None:
         """Notes that the optimizer learned of these candidates, in this order."""
-        started = monotonic()
-        given = progress.reference if progress is not None else None
-        reference = {"reference": list(given)} if given else {}
-        with self.writing() as session:
-            last = session.scalar(
-                select(func.max(CandidateRow.told)).where(CandidateRow.experiment_id == self.experiment_id)
-            )
-            self._number(session, record, -1 if last is None else last, seconds / len(record))
-            searched = session.scalar(
-                update(ExperimentRow)
-                .where(ExperimentRow.id == self.experiment_id)
-                .values(search_seconds=ExperimentRow.search_seconds + (started - self._clock), **reference)
-                .returning(ExperimentRow.search_seconds)
-            )
-            if progress is not None:
-                Repository(session).add_generation(self.experiment_id, progress, searched or 0.0)
-        self._clock, self._carried = started, monotonic() - started
+        moment = monotonic()
+        store, self._store_seconds = self._store_seconds / len(record), 0.0
+        more = {"tell": seconds / len(record), "store": store}
+        self._remember_open([each.number for each in record])
+        rows = []
+        for each in record:
+            key, spent = self._open.pop(each.number)
+            columns = {"seconds": spent | more, "measures": list(each.measures) or None}
+            rows.append({"id": key, "told": self._next_place, "violation": each.violation} | columns)
+            self._batch.value(key, each.scores)
+            self._next_place += 1
+        self._batch.tell(rows)
+        self._batch.search(moment - self._clock, progress)
+        self._clock = moment
+        self._keep_short()
 
-    def _number(self, session: Session, record: Sequence[FitnessRecord], last: int, tell: float) -> None:
-        """Writes the order of telling, and what is only known now."""
-        numbers = [each.number for each in record]
-        query = select(CandidateRow.number, CandidateRow.id, CandidateRow.seconds).where(
-            CandidateRow.experiment_id == self.experiment_id, CandidateRow.number.in_(numbers)
-        )
-        rows = {number: (key, seconds) for number, key, seconds in session.execute(query)}
-        changes = []
-        for place, each in enumerate(record, last + 1):
-            key, seconds = rows[each.number]
-            store = self._store_seconds.pop(each.number, 0.0)
-            changes.append(
-                {
-                    "id": key,
-                    "told": place,
-                    "seconds": seconds | {"tell": tell, "store": store},
-                    "measures": list(each.measures) or None,
-                    "violation": each.violation,
-                }
-            )
-        session.execute(update(CandidateRow), changes)
-        _value(session, {rows[each.number][0]: each.scores for each in record})
+    def _remember_open(self, numbers: Sequence[int]) -> None:
+        """Looks up what an earlier controller wrote of candidates, and how many it had told."""
+        missing = [number for number in numbers if number not in self._open]
+        if not missing and self._next_place >= 0:
+            return
+        mine = CandidateRow.experiment_id == self.experiment_id
+        query = select(CandidateRow.number, CandidateRow.id, CandidateRow.seconds)
+        with self.database.reading() as session:
+            if self._next_place < 0:
+                last = session.scalar(select(func.max(CandidateRow.told)).where(mine))
+                self._next_place = 0 if last is None else last + 1
+            found = session.execute(query.where(mine, CandidateRow.number.in_(missing)))
+            self._open |= {number: (key, seconds) for number, key, seconds in found}
 
     def reevaluated(self, candidate: Candidate, generation: int, outcome: Outcome, timings: Timings) -> None:
         """Notes what a candidate answered to a later generation's items; the outcome holds all it knows."""
@@ -254,7 +251,6 @@ class DatabaseJournal:
             if isinstance(outcome, Scored):
                 changes = evaluation_rows(candidate.id, "search", outcome.scores)
                 session.execute(update(EvaluationRow), changes)
-            self.attempts.flush(session)
             payload = {"number": candidate.number, "generation": generation, "answered": answered}
             Repository(session).add_event(self.experiment_id, "candidate.reevaluated", payload)
 
@@ -271,7 +267,7 @@ class DatabaseJournal:
                 for e in record
             ]
             session.execute(update(CandidateRow), changes)
-            _value(session, {keys[each.number]: each.scores for each in record})
+            write_values(session, [row for e in record for row in value_rows(keys[e.number], e.scores)])
 
     def control_request(self) -> ControlRequest | None:
         """Returns what is asked of the experiment now; looks at most every fifth of a second.
@@ -305,35 +301,3 @@ class DatabaseJournal:
             kind, payload = (WORKERS_AWAY, {"cause": trouble}) if trouble is not None else (WORKERS_BACK, {})
             repository.add_event(self.experiment_id, kind, payload)
         self._noted_trouble = trouble
-
-
-def _ended(outcome: Outcome, timings: Timings) -> dict[str, Any]:
-    """Returns the columns that change when a candidate ends."""
-    seconds = {"ask": timings.ask, "dispatch": timings.dispatch, "worked": timings.worked}
-    columns: dict[str, Any] = {"attempts": outcome.attempt, "worker": outcome.worker, "settled_at": now()}
-    if isinstance(outcome, Failed):
-        return columns | {
-            "status": CandidateStatus.FAILED,
-            "failure": outcome.failure.as_json(),
-            "seconds": seconds,
-        }
-    seconds |= {"merge": outcome.merge_seconds, "evaluate": outcome.evaluate_seconds}
-    status = CandidateStatus.PRUNED if outcome.pruned else CandidateStatus.SCORED
-    return columns | {"status": status, "seconds": seconds}
-
-
-def _value(session: Session, scores: Mapping[UUID, Sequence[Score]]) -> None:
-    """Writes estimates for all items over the means of those that were asked."""
-    changes = [
-        {
-            "candidate_id": key,
-            "split": "search",
-            "benchmark": score.benchmark,
-            "value": score.value,
-            "stderr": score.stderr,
-        }
-        for key, found in scores.items()
-        for score in found
-    ]
-    if changes:
-        session.execute(update(EvaluationRow), changes)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
@@ -271,11 +271,16 @@ class Repository:
 
     def add_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> None:
         """Notes where the search stands after a generation, as a row and as an event."""
+        payload = self.put_generation(experiment_id, summary, seconds)
+        self.add_event(experiment_id, "generation.told", payload)
+
+    def put_generation(self, experiment_id: UUID, summary: GenerationSummary, seconds: float) -> Json:
+        """Notes where the search stands after a generation; returns what its event tells."""
         content = asdict(summary) | {"front": list(summary.front)}
         del content["reference"]  # the experiment's own: it never changes
         self.session.merge(GenerationRow(experiment_id=experiment_id, seconds=seconds, **content))
         known = {name: value for name, value in content.items() if name != "estimator" or value is not None}
-        self.add_event(experiment_id, "generation.told", known | {"seconds": seconds})
+        return known | {"seconds": seconds}
 
     def events(
         self, *, experiment_id: UUID | None = None, after: int = 0, limit: int = 500
@@ -304,13 +309,20 @@ class Repository:
 
         Call it last in a transaction: it makes other writers of the same experiment wait.
         """
+        self.add_events(experiment_id, [(kind, payload)])
+
+    def add_events(self, experiment_id: UUID | None, events: Sequence[tuple[str, Json]]) -> None:
+        """Notes what happened, each by its kind and payload, in this order; call it as `add_event`."""
+        self.session.flush()
         if self.session.get_bind().dialect.name == "postgresql":
             # An experiment's numbers are drawn in the order of commits, so that a reader who asks for "all
             # after n" never misses one that was drawn earlier and committed later.
             lock = 0 if experiment_id is None else experiment_id.int & _MOST_LOCK
             self.session.execute(select(func.pg_advisory_xact_lock(lock)))
-        self.session.add(EventRow(experiment_id=experiment_id, kind=kind, payload=payload))
-        self.session.flush()
+        rows = [
+            {"experiment_id": experiment_id, "kind": kind, "payload": payload} for kind, payload in events
+        ]
+        self.session.execute(insert(EventRow.__table__), rows)  # type: ignore[arg-type]
 
     def create_export(
         self, experiment_id: UUID, candidate_number: int, target: str, options: Json

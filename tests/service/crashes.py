@@ -70,4 +70,4 @@ class MortalWorkforce(ScriptedWorkforce):
 def end_all_leases(database: Database) -> None:
     """Does what waiting would do."""
     with database.session() as session:
-        session.execute(text("UPDATE experiments SET lease_until = 0"))
+        session.execute(text("UPDATE experiments SET lease_until = 0 WHERE lease_owner IS NOT NULL"))

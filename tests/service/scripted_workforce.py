@@ -58,6 +58,7 @@ class ScriptedWorkforce:
         script: Mishaps by candidate number and attempt, or by number alone for every attempt.
         order: Which of several assignments under way is answered first: `first`, `last` or `any`.
         in_process: It claims to share the controller's process.
+        at_once: All answers are there as soon as one is; else the next has to be waited for.
         trouble: Why it claims that no worker works for now.
         submitted: All assignments, in order.
         prepared: All workloads, in order.
@@ -75,7 +76,7 @@ class ScriptedWorkforce:
     ) -> None:
         self.slots, self.script, self.order = slots, dict(script or {}), order
         self.known_tasks = set(benchmarks)
-        self.in_process = False
+        self.in_process, self.at_once = False, False
         self.trouble: str | None = None
         self.submitted: list[Assignment] = []
         self.prepared: list[Workload] = []
@@ -120,7 +121,7 @@ class ScriptedWorkforce:
 
     def next_outcome(self, timeout: float) -> Outcome | None:
         """Answers one of the assignments under way."""
-        if not self.under_way:
+        if not self.under_way or (timeout <= 0 and not self.at_once):
             return None
         places = {"first": 0, "last": -1}
         place = places.get(self.order, int(self._rng.integers(len(self.under_way))))

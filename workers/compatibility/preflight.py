@@ -27,6 +27,7 @@ from workers.compatibility.parent_concerns import (
     unrelated,
 )
 from workers.compatibility.parent_facts import ParentFacts, facts_of
+from workers.compatibility.template_origin import template_concerns, template_origin
 from workers.errors import WorkerError
 
 __all__ = ["Comparison", "Concern", "Needs", "Preflight", "as_json", "preflight_models", "preflight_recipe"]
@@ -60,6 +61,7 @@ class Preflight:
     Attributes:
         refusals: What cannot work.
         warnings: What can, and is seldom meant.
+        chat_template: Whose the merged model takes, in a few words; "" where nothing is merged.
     """
 
     parents: tuple[ParentFacts, ...]
@@ -67,6 +69,7 @@ class Preflight:
     needs: Needs | None
     refusals: tuple[Concern, ...]
     warnings: tuple[Concern, ...]
+    chat_template: str = ""
 
 
 def preflight_recipe(recipe: Recipe) -> Preflight:
@@ -93,8 +96,9 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
     warnings += _idle(recipe, [name for layout in merged for name in layout.tensors])
     if recipe.method != "passthrough":
         warnings += unrelated(comparisons, based=method_named(recipe.method).needs_base)
+    template = "" if fitted is None else _template(recipe, layouts, refusals, warnings)
     needs = None if refusals or fitted is None else _needs(recipe, fitted, facts)
-    return Preflight(tuple(facts), comparisons, needs, tuple(refusals), tuple(warnings))
+    return Preflight(tuple(facts), comparisons, needs, tuple(refusals), tuple(warnings), template)
 
 
 def preflight_models(parents: Sequence[Parent]) -> Preflight:
@@ -107,6 +111,18 @@ def preflight_models(parents: Sequence[Parent]) -> Preflight:
     refusals += settings.refusals
     warnings = (*_warnings(facts, comparisons), *settings.warnings, *unrelated(comparisons))
     return Preflight(tuple(facts), comparisons, None, tuple(refusals), warnings)
+
+
+def _template(
+    recipe: Recipe, layouts: Mapping[Parent, Layout], refusals: list[Concern], warnings: list[Concern]
+) -> str:
+    """Returns whose chat template the merged model takes; notes what is wrong with it."""
+    try:
+        warnings += template_concerns(recipe, layouts)
+        return template_origin(recipe, layouts)
+    except WorkerError as error:
+        refusals.append(_finding(error))
+        return ""
 
 
 def _inspected(parents: Sequence[Parent]) -> tuple[dict[Parent, Layout], list[ParentFacts], list[Concern]]:

@@ -72,7 +72,7 @@ def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:
     """Returns what each benchmark holds, or why it cannot be built."""
     from workers.runtime.asked_models import asked_models  # transformers is slow to import
 
-    asked = asked_models(inquiry.merged, inquiry.parents)
+    asked = asked_models(inquiry.merged, inquiry.parents, inquiry.templates)
     found = inspect_all(inquiry.benchmarks, asked)
     named = zip((benchmark.name for benchmark in inquiry.benchmarks), found, strict=True)
     return BenchmarkReport(tuple(_entry(name, entry) for name, entry in named))

@@ -249,12 +249,14 @@ class BenchmarkInquiry:
     Attributes:
         merged: A recipe as the search makes them, whose tokenizer and chat template make prompts.
         parents: Models that are asked as they are.
+        templates: Those whose chat templates merged models may have.
     """
 
     benchmarks: tuple[Benchmark, ...]
-    evaluator: str = "lm_eval"
     merged: Recipe | None = None
     parents: tuple[Parent, ...] = ()
+    templates: tuple[Parent, ...] = ()
+    evaluator: str = "lm_eval"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,20 @@ from collections.abc import Sequence
 
 from evaluators.lm_eval.prompt_facts import Asked
 from search_spaces import Parent, Recipe
+from search_spaces.spaces.template_choice import with_chat_template
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.compatibility.instruction_names import follows_instructions
 from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_template
 from workers.tokenizers.files import replaced_template
 
 
-def asked_models(merged: Recipe | None, parents: Sequence[Parent]) -> Asked:
+def asked_models(merged: Recipe | None, parents: Sequence[Parent], templates: Sequence[Parent] = ()) -> Asked:
     """Returns the merged model first, called as the parent that gives its tokenizer, then the parents.
+
+    Args:
+        merged: A recipe as the search makes them.
+        parents: Models that are asked as they are.
+        templates: Those whose chat templates merged models may have.
 
     Raises:
         WorkerError: A tokenizer cannot be loaded.
@@ -23,10 +29,15 @@ def asked_models(merged: Recipe | None, parents: Sequence[Parent]) -> Asked:
     everyone = dict.fromkeys((*merged.all_parents, merged.tokenizer_owner, *parents))
     layouts = {parent: inspect_parent(parent) for parent in everyone}
     tokenizers = {parent: load_tokenizer(layouts[parent]) for parent in (merged.tokenizer_owner, *parents)}
-    own = with_template(tokenizers[merged.tokenizer_owner], replaced_template(merged, layouts))
+    bare = tokenizers[merged.tokenizer_owner]
+    own = with_template(bare, replaced_template(merged, layouts))
+    recipes = {str(parent): with_chat_template(merged, parent) for parent in templates}
     return Asked(
         (str(merged.tokenizer_owner), *map(str, parents)),
         (own, *(tokenizers[parent] for parent in parents)),
         sights=tuple(sight_for(layouts[parent]) for parent in (merged.tokenizer_owner, *parents)),
         instruct=any(map(follows_instructions, layouts.values())),
+        chosen={
+            name: with_template(bare, replaced_template(recipe, layouts)) for name, recipe in recipes.items()
+        },
     )

@@ -17,7 +17,7 @@ from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import MOST_LAYERS, DType, Recipe, Slice, Source
 from search_spaces.spaces.coefficients import plain_weights
-from search_spaces.spaces.space import Infeasible, ParentPool
+from search_spaces.spaces.space import Infeasible, ParentPool, TemplateOwners
 from search_spaces.spaces.stacking.layer_members import MergedLayers, ParentLayers, with_fields
 from search_spaces.spaces.stacking.layer_path import Hop, Path, one_by_one, outside, runs_of
 
@@ -58,6 +58,8 @@ class StackingOptions(BaseModel):
         winner: A merged model that comes before the parents: the published hybrid (Akiba et al., arXiv
             2403.13187, section 3.3).  A recipe, or its mergekit YAML.
         frozen: Genes that are not searched: name or pattern -> value.
+        chat_templates: Whose chat template the merged model takes is searched over: these models', or, for
+            `search`, those of all parents that differ.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +72,7 @@ class StackingOptions(BaseModel):
     layers_of: Annotated[tuple[Parent, ...], Field(min_length=1)] | None = None
     winner: Annotated[Recipe | None, BeforeValidator(_read_winner)] = None
     frozen: dict[str, Gene] = {}
+    chat_templates: TemplateOwners = ()
     dtype: DType | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 

@@ -23,7 +23,7 @@ from service.errors import Mistake
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
 from service.reports.views import ExperimentDetail, ExperimentView, ValidationView
-from service.specification.lm_eval_names import with_own_names
+from service.specification.objectives.lm_eval_names import with_own_names
 from service.specification.reading import average_of, names_an_experiment, read_spec, with_absolute_paths
 
 _GOES_ON = "begun already; it goes on where it is"

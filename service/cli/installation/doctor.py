@@ -56,10 +56,28 @@ def doctor(
     home: Annotated[
         Path | None, typer.Option(help="Folder of database and exports.", show_default="evomerge-runs")
     ] = None,
+    invariants: Annotated[
+        bool, typer.Option("--invariants", help="Instead: judge whether the database's rows are sound.")
+    ] = False,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="Judge this database's rows.", show_default=False)
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Also ask for every candidate once more, and compare.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Check what evomerge needs on this machine, and say how to mend what is missing."""
-    checks = examine(settings_from(home=home))
+    """Check what evomerge needs on this machine, and say how to mend what is missing.
+
+    With `--invariants` or `--database URL` (sqlite:///FILE, postgresql://...) it judges what must hold of a
+    database whatever was killed when, and shows the rows that break it. Nothing is changed.
+    """
+    settings = settings_from(home=home)
+    if invariants or database is not None:
+        from service.cli.installation.invariants_check import check_invariants
+
+        return check_invariants(database or settings.database, replay=replay, as_json=as_json)
+    checks = examine(settings)
     if as_json:
         say(json.dumps([asdict(check) for check in checks], indent=2))
     else:

@@ -80,6 +80,8 @@ def _show(found: Preflight) -> None:
         console.print(_comparisons_table(found.comparisons))
     if found.needs is not None:
         console.print(_needs_table(found.needs))
+    if found.chat_template:
+        console.print(clean(f"\nThe merged model takes {found.chat_template}."))
     for heading, findings in (("Refused", found.refusals), ("Mind", found.warnings)):
         if findings:
             console.print(f"\n{heading}:")

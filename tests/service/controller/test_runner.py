@@ -32,6 +32,7 @@ from tests.service.small_experiments import (
     small_spec,
     with_optimizer,
 )
+from tests.service.soundness import broken
 from workers.errors import PreparationError
 from workers.protocol.messages import Assignment
 
@@ -189,6 +190,7 @@ def kill_everywhere(database: Database, *, stride: int, **changes: Any) -> None:
         assert final_state(database, row) == expected, f"killed at step {place}"
         if not died:
             assert place > 80
+            assert broken(database, replay=False) == {}
             return
 
 

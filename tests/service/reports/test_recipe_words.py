@@ -19,6 +19,10 @@ models:
     [
         ("merge_method: linear\n" + MODELS % "0.5", "linear: math 0.50 + code 0.25"),
         (
+            "merge_method: linear\nchat_template: org/code\n" + MODELS % "0.5",
+            "linear: math 0.50 + code 0.25, chat template of code",
+        ),
+        (
             "merge_method: ties\nbase_model: org/base\n" + MODELS % "[0.0, 1.0]",
             "ties: math 0.50 + code 0.25",
         ),

@@ -36,6 +36,9 @@ class Notes:
     def answered(self, assignment: UUID, split: str) -> None:
         pass
 
+    def commit(self) -> None:
+        pass
+
     def control_request(self) -> ControlRequest | None:
         return self.requested
 
@@ -121,6 +124,19 @@ def test_cancelling_and_stopping_drop_everything(control_request: ControlRequest
     assert Dispatcher(force, notes, timeout=1.0).settle([candidate(0), candidate(1)], {}) is control_request
     assert force.under_way == []
     assert notes.settled_numbers == []
+
+
+def test_answers_that_are_there_are_taken_together_and_become_durable_before_the_next_wait() -> None:
+    class Committing(Notes):
+        commits: list[int]
+
+        def commit(self) -> None:
+            self.commits.append(len(self.settled_numbers))
+
+    notes, force = Committing(), ScriptedWorkforce(slots=3)
+    notes.commits, force.at_once = [], True
+    Dispatcher(force, notes, timeout=1.0).settle([candidate(n) for n in range(6)], {})
+    assert notes.commits == [0, 3, 6]
 
 
 def test_the_time_on_the_wire_is_what_the_work_itself_did_not_take() -> None:

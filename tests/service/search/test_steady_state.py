@@ -125,7 +125,7 @@ class Clockwork(ScriptedWorkforce):
 
     def next_outcome(self, timeout: float) -> Outcome | None:
         self.under_way.sort(key=lambda assignment: self.ends[assignment.number])
-        if self.under_way:
+        if self.under_way and timeout > 0:
             self.now = self.ends[self.under_way[0].number]
         return super().next_outcome(timeout)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from search_spaces import Parent
 from service.errors import InvalidSpecError
+from service.experiment.objectives import ObjectiveFacts
 from service.specification.spec_check import Checked, check_spec
 from tests.chat_tokenizers import chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
@@ -20,6 +22,7 @@ ODD = {
     "broken": "{{ raise_exception('not today') }}",
     "qwen3-mute": None,
     "qwen3-loud": "{{ messages[-1].content ~ '!' }}",
+    "qwen3-strict": "{{ messages[-1].content if messages[0].role == 'user' else raise_exception('no') }}",
 }
 NAMES = ("plain", "qwen3", "gemma", "qwen3-instruct", *ODD)
 
@@ -157,3 +160,50 @@ def test_what_differs_between_parents_or_from_what_was_meant_is_told(check: Any)
     assert "the parents' chat templates differ; merged models take that of" in differ
     told = " ".join(check("gemma", task="told").warnings)
     assert "the task's description is left out" in told
+
+
+def searching(*named: str, shelf: Path | None = None) -> dict[str, Any]:
+    wanted = [str((shelf or Path()) / name) for name in named] or "search"
+    return {"space": {"kind": "parameter", "method": "linear", "chat_templates": wanted}}
+
+
+def test_templates_that_differ_may_be_searched_over(check: Any, shelf: Path) -> None:
+    checked = check("qwen3", "qwen3-loud", "qwen3-instruct", "qwen3-mute", **searching())
+    assert checked.genes[-1] == "chat_template"
+    (objective,) = (ObjectiveFacts.model_validate(one) for one in checked.facts["objectives"])
+    told = "chat template of qwen3 or qwen3-loud, as its recipe says"
+    assert objective.asked.startswith(told)
+    assert "the parents' chat templates differ" not in " ".join(checked.warnings)
+    assert checked.spec.space.chat_templates == tuple(
+        Parent(model=str(shelf / name)) for name in ("qwen3", "qwen3-loud")
+    )
+
+
+IDLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, Any], str, str]] = {
+    "all the same": (("qwen3", "qwen3-instruct"), (), {}, "", "are the same; leave chat_templates out"),
+    "none at all": (("qwen3-mute",), (), {}, "", "no parent has a chat template"),
+    "one without": (("qwen3", "qwen3-mute"), ("qwen3", "qwen3-mute"), {}, "/1", "mute has no chat template"),
+    "two alike": (("qwen3", "qwen3-instruct"), ("qwen3", "qwen3-instruct"), {}, "/1", "is that of"),
+    "no chat": (("qwen3", "qwen3-loud"), (), {"chat": "off"}, "", "but as plain text"),
+    "another": (("qwen3", "qwen3-loud"), (), {"chat": {"template": "alpaca"}}, "", "given chat template"),
+}
+
+
+@pytest.mark.parametrize("case", IDLE)
+def test_templates_that_change_nothing_are_not_searched_over(check: Any, shelf: Path, case: str) -> None:
+    parents, named, said, where, told = IDLE[case]
+    with pytest.raises(InvalidSpecError) as caught:
+        check(*parents, **searching(*named, shelf=shelf), **said)
+    (mistake,) = caught.value.mistakes
+    assert mistake.pointer == f"/space/chat_templates{where}"
+    assert told in f"{mistake.detail}; {mistake.remedy}"
+
+
+def test_every_template_that_may_be_chosen_must_take_the_questions(check: Any) -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        check("qwen3", "qwen3-strict", chat={"system": "w1"}, **searching())
+    (mistake,) = caught.value.mistakes
+    assert mistake.pointer == "/objectives/0/chat/system"
+    assert "qwen3-strict: the chat template refuses a system message" in mistake.detail
+    with pytest.raises(InvalidSpecError, match="not today"):
+        check("qwen3", "broken", **searching())

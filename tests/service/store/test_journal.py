@@ -96,6 +96,7 @@ def test_infeasible_candidates_end_when_they_are_proposed(
     database: Database, journal: DatabaseJournal
 ) -> None:
     journal.proposed([Candidate(uuid4(), 0, 1, (0.0,), Infeasible("all weights are 0"))])
+    journal.commit()
     with database.reading() as session:
         found = Repository(session).candidate(journal.experiment_id, 0)
     assert (found.status, found.infeasible_reason) == (CandidateStatus.INFEASIBLE, "all weights are 0")
@@ -107,15 +108,51 @@ def test_a_candidate_ends_once(journal: DatabaseJournal) -> None:
     candidate = candidates(1)[0]
     journal.proposed([candidate])
     journal.settled(candidate, scored(candidate), Timings())
+    journal.commit()
+    journal.settled(candidate, scored(candidate), Timings())
     with pytest.raises(ConflictError, match="candidate 0 has ended before"):
-        journal.settled(candidate, scored(candidate), Timings())
+        journal.commit()
+
+
+def test_what_is_noted_between_two_commits_is_one_transaction(journal: DatabaseJournal) -> None:
+    first, second, third = candidates(3)
+    journal.proposed([first, second])
+    journal.commit()
+    journal.settled(second, scored(second), Timings())
+    journal.told(record(1), PROGRESS, 0.5)
+    journal.proposed([third])
+    journal.settled(second, scored(second), Timings())  # no candidate ends twice: nothing of all this counts
+    with pytest.raises(ConflictError, match="candidate 1 has ended before"):
+        journal.commit()
+    assert [(each.outcome, each.told) for each in journal.recall()] == [(None, None)] * 2
+
+
+def test_a_later_controller_goes_on_with_the_order_of_telling(
+    database: Database, row: ExperimentRow, journal: DatabaseJournal
+) -> None:
+    first, second, third = proposed = candidates(3)
+    journal.proposed(proposed)
+    for candidate in (first, second):
+        journal.settled(candidate, scored(candidate), Timings(ask=0.125))
+    journal.told(record(0), PROGRESS, 0.5)
+    journal.commit()
+    later = DatabaseJournal(database, row.id, 0)
+    later.settled(third, scored(third), Timings())
+    later.told(record(1), None, 0.25)
+    later.told(record(2), None, 0.25)
+    assert [each.told for each in later.recall()] == [0, 1, 2]
+    with database.reading() as session:
+        seconds = Repository(session).candidate(row.id, 1).seconds
+    assert (seconds["ask"], seconds["tell"]) == (0.125, 0.25)
 
 
 def test_the_seconds_that_a_candidate_cost_are_added_up(database: Database, journal: DatabaseJournal) -> None:
     first, second = candidates(2)
     journal.proposed([first, second])
     journal.settled(first, scored(first), Timings(ask=0.125, dispatch=0.0625, worked=0.75))
+    journal.commit()
     journal.told(record(0, 1), PROGRESS, 0.5)
+    journal.commit()
     with database.reading() as session:
         seconds = Repository(session).candidate(journal.experiment_id, 0).seconds
     store = seconds.pop("store")
@@ -135,6 +172,7 @@ def test_a_generation_that_was_told_is_an_event_with_the_front(
 ) -> None:
     journal.proposed(candidates(2))
     journal.told(record(0, 1), PROGRESS, 0.5)
+    journal.commit()
     with database.reading() as session:
         repository = Repository(session)
         event = repository.events(experiment_id=row.id)[-1]
@@ -159,6 +197,7 @@ def test_every_write_of_a_controller_that_lost_the_lease_is_refused(
 ) -> None:
     first, second = candidates(2)
     journal.proposed([first])
+    journal.commit()
     with database.session() as session:
         acquire_lease(session, row.id, "another", seconds=60.0)
     for write in (
@@ -168,8 +207,9 @@ def test_every_write_of_a_controller_that_lost_the_lease_is_refused(
         lambda: ExaminationRecord(journal, "test").settled(first, scored(first), Timings()),
         journal.control_request,
     ):
-        with pytest.raises(LeaseLostError, match="another controller took experiment"):
+        with pytest.raises(LeaseLostError, match="another controller took experiment"):  # noqa: PT012
             write()
+            journal.commit()
     recalled = DatabaseJournal(database, row.id, 1).recall()
     assert [(each.candidate.number, each.outcome, each.told) for each in recalled] == [(0, None, None)]
 
@@ -206,6 +246,7 @@ def test_examined_candidates_keep_their_status_and_gain_scores(
     journal.proposed([first, second])
     for candidate in (first, second):
         journal.settled(candidate, scored(candidate), Timings())
+    journal.commit()
     record = ExaminationRecord(journal, "selection")
     record.settled(first, scored(first), Timings())
     record.settled(second, Failed(second.id, 1, Failure("timeout", "too slow", "wait longer")), Timings())

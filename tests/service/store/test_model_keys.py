@@ -37,6 +37,7 @@ def test_what_one_experiment_scored_another_one_knows(database: Database) -> Non
     candidate = proposed(first)
     scores = (replace(score_of(RECIPE, "words"), item_set="item set 1"), score_of(RECIPE, "sums"))
     first.settled(candidate, Scored(candidate.id, 1, scores, 0.1, 0.2, "w"), Timings())
+    first.commit()
     second = journal_of(database, "second", ModelKeys(CONTENTS, "engine 1"))
     assert second.known(proposed(second)) == scores[:1]  # what has no item set could be anything
     assert len(scores[0].margins) == ITEMS

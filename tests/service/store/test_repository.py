@@ -37,6 +37,7 @@ def add_candidates(database: Database, key: UUID, count: int) -> None:
     journal.proposed([first, *others])
     scored = Scored(first.id, 1, (score_of(RECIPE, "words"), score_of(RECIPE, "sums")), 0.1, 0.2, "w0")
     journal.settled(first, scored, Timings(0.01, 0.02))
+    journal.commit()
 
 
 def test_an_experiment_is_found_by_id_and_by_name(database: Database) -> None:

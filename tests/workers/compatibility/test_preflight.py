@@ -237,6 +237,25 @@ def test_the_command_shows_everything_and_ends_with_3_where_a_merge_cannot_work(
     assert as_json(preflight_models([Parent(model=str(gpt2))]))["refused"] is False
 
 
+def test_whose_chat_template_the_merged_model_takes_is_told(family: dict[str, Path]) -> None:
+    assert ties(family, "tuned").chat_template == "no chat template"
+    for name, template in (("base", "{{ messages }}"), ("tuned", "{{ messages[0] }}")):
+        (family[name] / "chat_template.jinja").write_text(template)
+    found = ties(family, "tuned")
+    assert found.chat_template == f"the chat template of {family['base']}"
+    told = next(each for each in found.warnings if each.field == "chat_template")
+    assert "the parents' differ; the merged model takes the chat template of" in told.detail
+    recipe = f"merge_method: passthrough\nmodels: [{{model: {family['base']}}}]\nchat_template: "
+    chosen = preflight_recipe(read_recipe(recipe + str(family["tuned"])))
+    assert chosen.chat_template == f"the chat template of {family['tuned']}"
+    assert not [each for each in chosen.warnings if each.field == "chat_template"]
+    (refused,) = preflight_recipe(read_recipe(recipe + str(family["other"]))).refusals
+    assert "has no chat template" in refused.detail
+    (family["base"] / "chat_template.jinja").write_text("{% if %}")
+    broken = next(each for each in ties(family, "tuned").warnings if "is no template" in each.detail)
+    assert broken.remedy == "mend it, or name another one"
+
+
 def test_a_preflight_loads_neither_torch_nor_transformers(family: dict[str, Path]) -> None:
     program = (
         "import sys; from search_spaces import Parent;"

@@ -14,6 +14,7 @@ from lm_eval.tasks import TaskManager
 from evaluators import Benchmark
 from evaluators.chat import Chat
 from search_spaces import Parent
+from search_spaces.spaces.template_choice import with_chat_template
 from tests.chat_tokenizers import chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, rows, three_splits, write_task
 from tests.tiny_models import save_tiny_model
@@ -60,7 +61,7 @@ def test_an_exported_chat_model_scores_as_in_lm_eval(
     benchmark = Benchmark(name="words", task="words", include_path=str(tasks), **chosen)
     recipe = linear_recipe([Path(parent.model) for parent in parents], (0.7, 0.3))
     if whose != "the owner's":
-        recipe = recipe.model_copy(update={"chat_template": parents[1]})
+        recipe = with_chat_template(recipe, parents[1])
     pipeline = Pipeline(Workload(uuid4(), parents, (benchmark,), device="cpu", batch_size=8, count=1))
     outcome = pipeline.run(Assignment(uuid4(), 0, recipe, split="test"))
     assert isinstance(outcome, Scored)

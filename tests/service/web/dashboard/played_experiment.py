@@ -121,6 +121,7 @@ class PlayedExperiment:
         failure = Failure("bad_score", cause, "look at the recipe's weights", excerpt=excerpt)
         failed = Failed(candidate.id, 1, failure, worker="cpu-0")
         self.journal.settled(candidate, failed, Timings())
+        self.journal.commit()
         return candidate.number
 
     def examine(self, winner: int | None = None) -> int:
@@ -192,6 +193,7 @@ class PlayedExperiment:
         )
         numbers = [candidate.number for candidate in candidates]
         self.journal.told([self._appraised(candidate) for candidate in candidates], progress, 0.01)
+        self.journal.commit()
         return numbers
 
     def _appraised(self, candidate: Candidate) -> FitnessRecord:

@@ -24,7 +24,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from benchmarks.evaluate_problems import Questions
+from benchmarks.evaluating.problems import Questions
 from benchmarks.measuring.report import Samples, interleaved, timed
 from evaluators.benchmark import Benchmark
 from evaluators.inference.shared_prefixes.passes import Pass

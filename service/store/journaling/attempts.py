@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import Table, case, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from service.store.models import AttemptRow
@@ -22,6 +22,7 @@ ANSWERED, DROPPED, CRASHED = "answered", "dropped", "crashed"
 TOLD = "told"  # crashed, and counted no more
 PREPARATION = "preparation"  # stands where an assignment has its split
 MOST_CRASHES = 2  # controllers that may end with a candidate out, before it is to blame
+_ATTEMPTS: Table = AttemptRow.__table__  # type: ignore[assignment]
 
 
 class Attempts:
@@ -60,7 +61,7 @@ class Attempts:
         """Notes assignments that are about to be handed out."""
         self.flush(session)
         rows = [self._row(assignment, in_process=in_process) for assignment in assignments]
-        session.execute(insert(AttemptRow), rows)
+        session.execute(insert(_ATTEMPTS), rows)
         self._out |= {(row["assignment"], row["split"]): row["id"] for row in rows}
 
     def begin_preparation(self, session: Session, *, in_process: bool) -> None:
