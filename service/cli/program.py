@@ -141,6 +141,16 @@ COMMANDS: Mapping[str, Command] = {
     "cancel": Command(
         "experiments.lifecycle:cancel", "End an experiment for good.", ("evomerge cancel skills",)
     ),
+    "edit": Command(
+        "experiments.describing:edit",
+        "Change an experiment's name, notes, tags or star.",
+        ("evomerge edit skills --tag paper --star", "evomerge edit skills --name first-try"),
+    ),
+    "clone": Command(
+        "experiments.describing:clone",
+        "Create an experiment after another one, with changes.",
+        ("evomerge clone skills more-skills --set budget.candidates=500",),
+    ),
     "delete": Command(
         "experiments.lifecycle:delete",
         "Delete an experiment; what was exported stays.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from evaluators import Split
 from service.client.addresses import DEFAULT_URL, experiment_at, usual_url
+from service.client.data_frames import data_frame
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.client.event_stream import events_in
 from service.experiment.candidate import CandidateStatus
@@ -39,6 +40,9 @@ from service.reports.views import (
 )
 from service.settings import is_loopback
 from service.specification.reading import not_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONNECT_SECONDS = 5.0
 # A check may import libraries, build tasks and fetch their data sets: it takes as long as it takes.
@@ -136,6 +140,38 @@ class Client:
         """Returns what was changed, by whose key, the newest first."""
         return self._view(AuditPage, "GET", "/api/v1/audit", params=_page(page_size, page_token))
 
+    def describe(
+        self,
+        key: str | UUID,
+        *,
+        name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        starred: bool | None = None,
+    ) -> ExperimentView:
+        """Changes an experiment's name, notes, tags or star; what is None stays."""
+        wanted = {
+            "name": name,
+            "notes": notes,
+            "tags": None if tags is None else list(tags),
+            "starred": starred,
+        }
+        body = {member: value for member, value in wanted.items() if value is not None}
+        return self._view(ExperimentView, "PATCH", experiment_at(key), json=body)
+
+    def clone(self, key: str | UUID, name: str, changes: Mapping[str, Any] | None = None) -> ExperimentDetail:
+        """Submits an experiment after another one.
+
+        Args:
+            key: The old one's name or id.
+            name: The new one's.
+            changes: Of the spec, as a JSON merge patch: `{"budget": {"candidates": 500}}`.
+        """
+        body = {"name": name, "changes": dict(changes or {})}
+        headers = {"Idempotency-Key": uuid4().hex}
+        path = f"{experiment_at(key)}/clone"
+        return self._view(ExperimentDetail, "POST", path, json=body, headers=headers, timeout=UNHURRIED)
+
     def pause(self, key: str | UUID) -> ExperimentView:
         """Has an experiment stop proposing; candidates on a worker finish."""
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/pause")
@@ -187,6 +223,10 @@ class Client:
     def candidates_csv(self, key: str | UUID) -> str:
         """Returns every candidate as CSV."""
         return self._ask("GET", f"{experiment_at(key)}/candidates", headers={"Accept": "text/csv"}).text
+
+    def to_pandas(self, key: str | UUID) -> pd.DataFrame:
+        """Returns every candidate, with its scores, costs and genes, as a data frame of pandas."""
+        return data_frame(self.candidates_csv(key))
 
     def candidate(self, key: str | UUID, number: int) -> CandidateDetail:
         """Returns a candidate with its recipe and genome."""

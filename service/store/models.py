@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -97,6 +98,8 @@ class ExperimentRow(Base):
     lease_until: Mapped[float | None]
     epoch: Mapped[int] = mapped_column(Integer, default=0)
     workers: Mapped[int | None] = mapped_column(Integer)
+    tags: Mapped[list[Any] | None]
+    starred: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class CandidateRow(Base):

@@ -16,12 +16,13 @@ from service.log import configure_logging
 from service.settings import Settings
 from service.store.database import Database
 from service.web import api, dashboard
-from service.web.api import health
+from service.web.api import health, metrics
 from service.web.api.bodies import StrictBodies
 from service.web.api.event_tail import EventTail
 from service.web.api.openapi import describe
 from service.web.api.problems import add_problem_handlers
 from service.web.dependencies import Services
+from service.web.metrics import RequestMetrics
 from service.web.security import Gatekeeper
 from workers.pools.pool import open_workforce
 from workers.protocol.messages import Workforce
@@ -55,13 +56,17 @@ def create_app(
         redoc_url=None,
     )
     app.state.stopping = stopping
+    app.state.metrics = requests = RequestMetrics()
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
     add_problem_handlers(app)
     app.add_middleware(StrictBodies)
     # Added last, so it is passed first.
-    app.add_middleware(Gatekeeper, settings=chosen, database=lambda: app.state.services.database)
+    app.add_middleware(
+        Gatekeeper, settings=chosen, database=lambda: app.state.services.database, metrics=requests
+    )
     app.include_router(api.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(dashboard.router)
     return app
 

@@ -29,6 +29,7 @@ from service.store.models import AuditRow
 from service.web.access.guesses import MOST_GUESSES, Guesses
 from service.web.access.keyring import LOCAL, Caller, Keyring
 from service.web.access.roles import SAFE_METHODS, Access, access_to, allows
+from service.web.metrics import RequestMetrics
 from service.web.problems import Problem, problem_response
 
 logger = structlog.get_logger(__name__)
@@ -61,11 +62,18 @@ SECURITY_HEADERS = {
 class Gatekeeper:
     """Lets in what may come in, numbers and logs each request, and adds the security headers."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, database: Callable[[], Database]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        database: Callable[[], Database],
+        metrics: RequestMetrics,
+    ) -> None:
         self.app = app
         self.hosts = LOOPBACK_NAMES | {host_name(h) for h in (settings.host, *settings.allowed_hosts)}
         key = settings.api_key
-        self._database = database
+        self._database, self._metrics = database, metrics
         self._keyring = Keyring(key.get_secret_value() if key is not None else None, database)
         self._guesses = Guesses()
 
@@ -99,6 +107,7 @@ class Gatekeeper:
                 await problem_response(scope, Problem.unforeseen())(scope, receive, send_guarded)
         await self._note(scope, status)
         seconds = round(perf_counter() - started, 4)
+        self._metrics.note(scope["method"], status, seconds)
         logger.debug("request", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
 
     async def objection(self, scope: Scope) -> Problem | None:

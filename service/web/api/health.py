@@ -52,14 +52,15 @@ def healthz() -> HealthView:
 )
 def readyz(request: Request, services: ServicesHere) -> Response:
     """Asks the database, and whether the threads that run experiments and exports live."""
-    missing = _missing(services)
-    if missing:
-        problem = Problem(503, "not_ready", "; ".join(missing), "look at the service's log, then restart it")
+    found = missing(services)
+    if found:
+        problem = Problem(503, "not_ready", "; ".join(found), "look at the service's log, then restart it")
         return problem_response(request.scope, problem)
     return JSONResponse({"status": "ok"})
 
 
-def _missing(services: Services) -> list[str]:
+def missing(services: Services) -> list[str]:
+    """Returns why the service cannot do its work; nothing where it can."""
     found = []
     try:
         with services.database.reading() as session:

@@ -23,6 +23,7 @@ MATRIX = {
     "getHealth": A.NOTHING,
     "getReadiness": A.MONITOR,
     "getVersion": A.MONITOR,
+    "getMetrics": A.MONITOR,
     "listExperiments": A.LOOK,
     "getExperiment": A.LOOK,
     "listCandidates": A.LOOK,
@@ -37,6 +38,8 @@ MATRIX = {
     "getExport": A.LOOK,
     "validateExperiment": A.CHANGE,  # it makes the service read models and tasks
     "createExperiment": A.CHANGE,
+    "describeExperiment": A.CHANGE,
+    "cloneExperiment": A.CHANGE,
     "pauseExperiment": A.CHANGE,
     "resumeExperiment": A.CHANGE,
     "cancelExperiment": A.CHANGE,
