@@ -4,6 +4,7 @@
   * UnknownTaskError       no task of this name
   * UnknownMetricError     the task has no such metric
   * SplitError             the task's items do not give the three splits
+  * DataUnreachableError   the task's data are not in the cache and cannot be fetched
   * BadScoreError          a score that is no finite number
   * OutOfMemoryError       not even one row fits the device's memory
 """
@@ -47,6 +48,12 @@ class SplitError(EvaluationError):
     """The task's items do not give the three splits."""
 
     code = "bad_split"
+
+
+class DataUnreachableError(EvaluationError):
+    """The task's data are not in the cache and cannot be fetched."""
+
+    code = "data_unreachable"
 
 
 class BadScoreError(EvaluationError):

@@ -10,6 +10,9 @@
   * ExportError            a checkpoint cannot be written or pushed
     * FolderTakenError     its folder exists already
   * EngineError            an inference engine cannot answer for a model
+  * TaskError              a task cannot be asked
+    * NoSuchTaskError      there is no such task
+  * DataError              a task's data are not in the cache and cannot be fetched
 """
 
 from __future__ import annotations
@@ -102,3 +105,21 @@ class EngineError(WorkerError):
     """An inference engine cannot answer for a model."""
 
     code = "engine_failed"
+
+
+class TaskError(WorkerError):
+    """A task cannot be asked."""
+
+    code = "bad_task"
+
+
+class NoSuchTaskError(TaskError):
+    """There is no such task."""
+
+    code = "unknown_task"
+
+
+class DataError(WorkerError):
+    """A task's data are not in the cache and cannot be fetched."""
+
+    code = "data_unreachable"

@@ -18,11 +18,11 @@ class Exit(IntEnum):
     OK = 0, "done"
     FAILED = 1, "an experiment, export, merge or examination of this machine failed"
     USAGE = 2, "the command itself has a mistake"
-    INVALID = 3, "a file, a model or a value has mistakes, or models do not fit each other"
+    INVALID = 3, "a file, a model, a task or a value has mistakes, or models do not fit each other"
     NOT_FOUND = 4, "there is no such experiment, candidate or export"
     UNAUTHORIZED = 5, "the service's key is missing or wrong"
     CONFLICT = 6, "what there is forbids it: a taken name, folder or port, or the experiment's state"
-    UNREACHABLE = 7, "no service answers, or not in time"
+    UNREACHABLE = 7, "no service answers, or not in time; or a task's data cannot be fetched"
     NOTHING_FEASIBLE = 8, "the experiment has ended, and no candidate could be scored"
     INTERRUPTED = 130, "stopped with Ctrl-C"
 

@@ -185,6 +185,16 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge compose layer-swap --help",
         ),
     ),
+    "tasks": Command(
+        "tasks.tasks:tasks",
+        "List lm-eval's tasks and your own, show one, fetch what they need.",
+        (
+            "evomerge tasks list gsm8k",
+            "evomerge tasks show gsm8k --model ./math",
+            "evomerge tasks show questions.jsonl",
+            "evomerge tasks fetch gsm8k mmlu",
+        ),
+    ),
     "preflight": Command(
         "models.preflight:preflight",
         "Say what a merge's parents are, and what will not work.",

@@ -7,7 +7,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+=======
+from typing import Any, Self, TypeVar
+>>>>>>> main
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -15,6 +19,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from evaluators import Split
+from evaluators.task_facts import TaskKind
 from service.client.addresses import DEFAULT_URL, experiment_at, usual_url
 from service.client.data_frames import data_frame
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
@@ -23,6 +28,7 @@ from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
 from service.reports.key_views import AuditPage, KeysView, KeyView, NewKeyView
 from service.reports.search_views import ArchiveView, LineageView
+from service.reports.task_views import TaskDetail, TaskPage
 from service.reports.views import (
     CandidateDetail,
     CandidatePage,
@@ -357,6 +363,26 @@ class Client:
     def exports(self, *, page_size: int = 50, page_token: str | None = None) -> ExportPage:
         """Returns exports, newest first."""
         return self._view(ExportPage, "GET", "/api/v1/exports", params=_page(page_size, page_token))
+
+    def tasks(
+        self,
+        search: str = "",
+        *,
+        kind: TaskKind | None = None,
+        page_size: int = 50,
+        page_token: str | None = None,
+    ) -> TaskPage:
+        """Returns a page of lm-eval's tasks: those with a text in their name or their data set's."""
+        wanted = {"search": search, "kind": kind, "page_size": page_size, "page_token": page_token}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return self._view(TaskPage, "GET", "/api/v1/tasks", params=params, timeout=UNHURRIED)
+
+    def task(self, name: str, *, model: str | None = None) -> TaskDetail:
+        """Returns all about a task, with an example; the prompt as `model` sees it, where one is named."""
+        params = {} if model is None else {"model": model}
+        return self._view(
+            TaskDetail, "GET", f"/api/v1/tasks/{quote(name, safe='')}", params=params, timeout=UNHURRIED
+        )
 
     def export_state(self, export: UUID) -> ExportView:
         """Returns how far an export is."""

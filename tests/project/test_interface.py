@@ -40,6 +40,8 @@ PARITY = {
     "listExports": ("exports", "exports"),
     "getExport": ("export_state", "exports"),
     "cancelExport": ("cancel_export", "exports"),
+    "listTasks": ("tasks", "tasks"),
+    "getTask": ("task", "tasks"),
     "createKey": ("create_key", "key"),
     "listKeys": ("keys", "key"),
     "revokeKey": ("revoke_key", "key"),

@@ -11,8 +11,9 @@ import numpy as np
 
 from evaluators import Benchmark, BenchmarkFacts, ItemIndices, ItemSet, Score, Split
 from evaluators.scores import mean_score
+from evaluators.task_facts import TaskDescription, TaskEntry, TaskExample, TaskList
 from search_spaces import Recipe
-from workers.errors import WorkerError
+from workers.errors import NoSuchTaskError, WorkerError
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import Kinship, KinshipInquiry, KinshipReport
 from workers.protocol.messages import (
@@ -34,6 +35,7 @@ from workers.protocol.messages import (
     never,
 )
 from workers.protocol.publications import Publication, PublicationInquiry
+from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.runtime.item_evaluation import evaluate_items
 
 ITEMS = 64
@@ -157,6 +159,8 @@ class ScriptedWorkforce:
             raise self.job_error
         if isinstance(job, BenchmarkInquiry):
             return BenchmarkReport(tuple(self._look_up(benchmark) for benchmark in job.benchmarks))
+        if isinstance(job, TaskSearch | TaskInquiry):
+            return self._told(job)
         if isinstance(job, KinshipInquiry):
             places = range(len(job.parents))
             pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
@@ -173,6 +177,22 @@ class ScriptedWorkforce:
     def close(self) -> None:
         """Lets everything go."""
         self.drop()
+
+    def _told(self, asked: TaskSearch | TaskInquiry) -> TaskList | TaskDescription:
+        known = {
+            name: TaskEntry(name, "task", 1, "multiple_choice", "json") for name in sorted(self.known_tasks)
+        }
+        if isinstance(asked, TaskSearch):
+            found = [entry for name, entry in known.items() if asked.pattern in name]
+            end = None if asked.most is None else asked.after + asked.most
+            return TaskList(tuple(found[asked.after : end]), len(found))
+        name = asked.benchmark.task
+        if name not in known:
+            raise NoSuchTaskError("task", f"there is no {name!r}", "use another")
+        example = TaskExample(name, "Which word?", (" a", " b"), "1", 3 if asked.model else None)
+        return TaskDescription(
+            known[name], splits=(("search", ITEMS),), metrics=("acc,none",), example=example
+        )
 
     def _look_up(self, benchmark: Benchmark) -> BenchmarkFacts | BenchmarkProblem:
         name = benchmark.name

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from evaluators import EvaluationError
 from evaluators.allocation_failures import is_out_of_memory
-from workers.errors import PreparationError, WorkerError
+from evaluators.errors import DataUnreachableError, UnknownTaskError
+from evaluators.task_facts import Fetched, TaskDescription, TaskList
+from workers.errors import DataError, NoSuchTaskError, PreparationError, TaskError, WorkerError
 from workers.protocol.calibration_orders import (
     Calibrated,
     CalibrationOrder,
@@ -34,6 +36,7 @@ from workers.protocol.messages import (
     Workload,
 )
 from workers.protocol.reproduction_orders import Reproduced, ReproductionOrder
+from workers.protocol.task_orders import TaskFetch, TaskInquiry, TaskSearch, Tell
 
 if TYPE_CHECKING:
     from workers.runtime.pipeline import Pipeline
@@ -193,6 +196,42 @@ def kinship_here(inquiry: KinshipInquiry) -> KinshipReport:
         return kinship(inquiry)
 
 
+def search_tasks_here(search: TaskSearch) -> TaskList:
+    """Says in this process which tasks there are.
+
+    Raises:
+        WorkerError: A task folder cannot be used.
+    """
+    with _explained("task"):
+        from workers.whole_tasks.task_answers import search_tasks
+
+        return search_tasks(search)
+
+
+def describe_task_here(inquiry: TaskInquiry) -> TaskDescription:
+    """Says in this process all about a task.
+
+    Raises:
+        WorkerError: There is no such task, it cannot be built, or the model cannot be asked so.
+    """
+    with _explained("task"):
+        from workers.whole_tasks.task_answers import describe_task
+
+        return describe_task(inquiry)
+
+
+def fetch_tasks_here(wanted: TaskFetch, tell: Tell) -> Fetched:
+    """Puts what tasks need into the cache of this machine, and tells which task is next.
+
+    Raises:
+        WorkerError: There is no such task, or its data cannot be had.
+    """
+    with _explained("task"):
+        from workers.whole_tasks.task_answers import fetch_tasks
+
+        return fetch_tasks(wanted, tell)
+
+
 @contextmanager
 def _explained(field: str) -> Iterator[None]:
     """Turns whatever is raised into an error that says what to do."""
@@ -206,7 +245,9 @@ def _explained(field: str) -> Iterator[None]:
 
 def _explanation(error: Exception, field: str) -> WorkerError:
     if isinstance(error, EvaluationError):
-        return WorkerError(error.field, error.detail, error.remedy)
+        kinds = ((UnknownTaskError, NoSuchTaskError), (DataUnreachableError, DataError))
+        kind = next((ours for theirs, ours in kinds if isinstance(error, theirs)), TaskError)
+        return kind(error.field, error.detail, error.remedy)
     if isinstance(error, ImportError):
         return WorkerError(
             "installation", f"a worker's library is missing ({error})", "pip install 'evomerge[worker]'"

@@ -1,4 +1,4 @@
-"""Jobs: jobs that need a worker's libraries, but no parents in memory."""
+"""Jobs: work that needs a worker's libraries, but no parents in memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from workers.protocol.messages import (
     BenchmarkReport,
     ExportInquiry,
     ExportOrder,
+    Inquiry,
     Job,
     JobResult,
 )
 from workers.protocol.publications import PublicationInquiry
+from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.protocol.transform_orders import (
     AdapterMergeOrder,
     ExpertMergeOrder,
@@ -27,10 +29,11 @@ from workers.protocol.transform_orders import (
     TransplantOrder,
     WeightMatchingOrder,
 )
+from workers.whole_tasks.task_answers import describe_task, search_tasks
 
 
 def run_job(job: Job) -> JobResult:
-    """Does an job.
+    """Does a job.
 
     Raises:
         WorkerError: It could not be done.
@@ -38,14 +41,6 @@ def run_job(job: Job) -> JobResult:
     match job:
         case ExportOrder():
             return export(job)
-        case ExportInquiry():
-            return foresee(job.order)
-        case PublicationInquiry():
-            from workers.checkpoints.hub.published import published  # the Hub's client is slow to import
-
-            return published(job)
-        case BenchmarkInquiry():
-            return report_on_benchmarks(job)
         case (
             WeightMatchingOrder()
             | PartialMergeOrder()
@@ -56,8 +51,6 @@ def run_job(job: Job) -> JobResult:
             from workers.operations.carry_out import transform  # scipy is slow to import
 
             return transform(job)
-        case KinshipInquiry():
-            return kinship(job)
         case CalibrationOrder():
             from workers.calibration.calibrate import calibrate  # transformers is slow to import
 
@@ -66,6 +59,25 @@ def run_job(job: Job) -> JobResult:
             from workers.calibration.learn import learn
 
             return learn(job)
+    return _answer(job)
+
+
+def _answer(inquiry: Inquiry) -> JobResult:
+    match inquiry:
+        case ExportInquiry():
+            return foresee(inquiry.order)
+        case PublicationInquiry():
+            from workers.checkpoints.hub.published import published  # the Hub's client is slow to import
+
+            return published(inquiry)
+        case BenchmarkInquiry():
+            return report_on_benchmarks(inquiry)
+        case TaskSearch():
+            return search_tasks(inquiry)
+        case TaskInquiry():
+            return describe_task(inquiry)
+        case KinshipInquiry():
+            return kinship(inquiry)
 
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:

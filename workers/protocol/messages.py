@@ -14,12 +14,14 @@ from uuid import UUID
 
 from evaluators import Benchmark, BenchmarkFacts, ItemIndices, Race, Score, Split
 from evaluators.conditions import STANDARD, Conditions
+from evaluators.task_facts import TaskDescription, TaskList
 from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.stored_answers import StoredAnswers
+from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.protocol.transform_orders import TransformOrder
 
 
@@ -277,16 +279,8 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Job = (
-    ExportOrder
-    | ExportInquiry
-    | PublicationInquiry
-    | BenchmarkInquiry
-    | TransformOrder
-    | CalibrationOrder
-    | LearningOrder
-    | KinshipInquiry
-)
+Inquiry = ExportInquiry | PublicationInquiry | BenchmarkInquiry | KinshipInquiry | TaskSearch | TaskInquiry
+Job = ExportOrder | TransformOrder | CalibrationOrder | LearningOrder | Inquiry
 JobResult = (
     Exported
     | ForeseenExport
@@ -296,6 +290,8 @@ JobResult = (
     | Calibrated
     | Learned
     | KinshipReport
+    | TaskList
+    | TaskDescription
 )
 WorkforceKind = Literal["ray", "inline"]
 

@@ -13,6 +13,23 @@ from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_tem
 from workers.tokenizers.files import replaced_template
 
 
+def asked_model(model: Parent | None) -> Asked:
+    """Returns a model that is asked as it is; none where none is given.
+
+    Raises:
+        WorkerError: Its tokenizer cannot be loaded.
+    """
+    if model is None:
+        return Asked()
+    layout = inspect_parent(model)
+    return Asked(
+        (str(model),),
+        (load_tokenizer(layout),),
+        sights=(sight_for(layout),),
+        instruct=follows_instructions(layout),
+    )
+
+
 def asked_models(merged: Recipe | None, parents: Sequence[Parent], templates: Sequence[Parent] = ()) -> Asked:
     """Returns the merged model first, called as the parent that gives its tokenizer, then the parents.
 

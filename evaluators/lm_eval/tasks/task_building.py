@@ -7,25 +7,26 @@ and "group" are lm-eval's words.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import datasets
-import lm_eval.tasks
 import lm_eval.utils
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 from lm_eval.api.group import Group
 from lm_eval.api.metrics import mean
-from lm_eval.api.registry import is_higher_better, metric_registry
+from lm_eval.api.registry import is_higher_better
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
-from evaluators.errors import EvaluationError, SplitError, UnknownMetricError, UnknownTaskError
+from evaluators.errors import EvaluationError, SplitError, UnknownMetricError
+from evaluators.lm_eval.names.index import Entry, check_code, is_collection, leaves_of
+from evaluators.lm_eval.names.location import locate
 from evaluators.lm_eval.rouge_l import offer_rouge_l
 from evaluators.lm_eval.tasks.decoding_settings import check_draws, check_repeats, set_decoding
 from evaluators.lm_eval.tasks.image_files import use_image_files
@@ -37,16 +38,13 @@ from evaluators.lm_eval.tasks.own_metrics import (
     chosen_own_metric,
     in_the_tasks_words,
 )
-from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
-from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule, suggestion
+from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 from evaluators.lm_eval.tasks.task_splits import divide, limit, rule_of
-from evaluators.permissions import check_place
 from evaluators.splits import NamedSplits
 
 # Loaders of files: data that a user brings are not public.
-_OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
-Entry = Any  # of lm-eval's index: a name, its kind, its file and that file's content
+OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +89,12 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
         EvaluationError: The benchmark cannot be asked; names field, value and remedy.
     """
     tame_lm_eval()
-    benchmark, manager = _located(benchmark)
-    _check_entry(benchmark, manager)
+    found = locate(benchmark.task, benchmark.task_folders)
+    manager = found.manager
+    if found.is_own:  # then the folders are none of its business
+        benchmark = benchmark.model_copy(update={"include_path": None})
+    _check_score(benchmark, manager)
+    check_code(benchmark.task, manager.task_index, is_own=found.is_own)
     tasks, group = _load(benchmark, manager)
     for task in tasks:
         set_decoding(benchmark, task)
@@ -120,7 +122,7 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
 
 def _public_test(benchmark: Benchmark, task: Task) -> str | None:
     """Returns the name of a public data set's test split, where the search's items come from it."""
-    if task.config.dataset_path in _OWN_DATA or task.config.custom_dataset is not None:
+    if task.config.dataset_path in OWN_DATA or task.config.custom_dataset is not None:
         return None
     rule = rule_of(benchmark, task)
     if isinstance(rule, NamedSplits):
@@ -153,115 +155,15 @@ def tame_lm_eval() -> None:
     offer_rouge_l()
 
 
-@cache
-def _own_tasks() -> TaskManager:
-    """Returns lm-eval's own tasks: indexing them takes about ten seconds, so once per process."""
-    return TaskManager()
-
-
-def _is_written_in_lm_eval(task: str) -> bool:
-    """Says whether a task's name stands in one of lm-eval's files: much sooner known than its index."""
-    folder, name = Path(lm_eval.tasks.__file__).parent, task.encode()
-    return any(name in path.read_bytes() for path in folder.rglob("*.yaml"))
-
-
-def _located(benchmark: Benchmark) -> tuple[Benchmark, TaskManager]:
-    """Returns where a task is: in the benchmark's folders, else among lm-eval's own.
-
-    A task of lm-eval's is built as one, without the folders.
-
-    Raises:
-        UnknownTaskError: It is in neither.
-    """
-    places, known = ["lm-eval"], list[str]()
-    if folders := benchmark.task_folders:
-        for folder in folders:
-            check_place("include_path", folder)
-            check_folder(folder)
-        manager = TaskManager(include_path=[str(folder) for folder in folders], include_defaults=False)
-        if benchmark.task in manager.task_index:
-            return benchmark, manager
-        named = " and ".join(map(str, folders))
-        places, known = [f"the task files in {named}", *places], manager.all_tasks
-    if not known or _is_written_in_lm_eval(benchmark.task):
-        manager = _own_tasks()
-        if benchmark.task in manager.task_index:
-            return benchmark.model_copy(update={"include_path": None}), manager
-        known = known or manager.all_tasks
-    near = suggestion(benchmark.task, known)
-    raise UnknownTaskError("task", f"there is no {benchmark.task!r} among {' or '.join(places)}", near)
-
-
-def _check_entry(benchmark: Benchmark, manager: TaskManager) -> None:
-    """Refuses, before lm-eval imports anything, what has no one score or would run foreign code."""
-    index = manager.task_index
-    entry = index[benchmark.task]
-    under = _under(benchmark.task, index, {})
-    kinds = {name: index[name].kind.name if name in index else "TASK" for name in under}
-    if kinds[entry.name] == "TAG" or (
-        kinds[entry.name] == "GROUP" and not entry.cfg.get("aggregate_metric_list")
-    ):
-        leaves = sorted(name for name, kind in kinds.items() if kind not in ("GROUP", "TAG"))
+def _check_score(benchmark: Benchmark, manager: TaskManager) -> None:
+    """Refuses a collection of tasks: it has no one score."""
+    if is_collection(benchmark.task, manager.task_index):
+        leaves = sorted(leaves_of(benchmark.task, manager.task_index))
         raise EvaluationError(
             "task",
             f"{benchmark.task} is a collection of {len(leaves)} tasks without a common score",
             f"make a benchmark of each that you want: {', '.join(leaves)}",
         )
-    if not task_code_allowed():
-        for name, config in under.items():
-            for settings in _nested(config):
-                _check_code(name, settings, own=benchmark.include_path is None)
-
-
-def _under(name: str, index: Mapping[str, Entry], found: dict[str, Any]) -> dict[str, Any]:
-    """Returns name and settings of everything that a task, group or tag consists of, itself included."""
-    if name not in found:
-        entry = index.get(name)
-        found[name] = (entry.cfg or {}) if entry else {}
-        members = [] if entry is None or entry.kind.name not in ("GROUP", "TAG") else found[name].get("task")
-        for member in _names(sorted(entry.tags) if entry and entry.kind.name == "TAG" else members):
-            _under(member, index, found)
-    return found
-
-
-def _names(members: Any) -> list[str]:  # noqa: ANN401 - a name, a definition, or a list of those
-    """Returns the tasks and groups that a group's `task` names."""
-    if isinstance(members, str):
-        return [members]
-    if isinstance(members, Mapping):
-        return _names(members.get("task") or members.get("group"))
-    return [name for member in members or () for name in _names(member)]
-
-
-def _nested(settings: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - any YAML
-    """Yields every mapping in a task file: a group may lay down its members' settings."""
-    if isinstance(settings, Mapping):
-        yield settings
-    if isinstance(settings, Mapping | list):
-        for value in settings.values() if isinstance(settings, Mapping) else settings:
-            yield from _nested(value)
-
-
-def _check_code(name: str, settings: Mapping[str, Any], *, own: bool) -> None:
-    """Refuses settings that make lm-eval run code: the model's, or code that comes with metric or data."""
-    for switch, what in (
-        ("unsafe_code", "runs the code that the model writes"),
-        *(() if own else (("trust_remote_code", "runs the code that comes with its data"),)),
-    ):
-        if settings.get(switch):
-            raise EvaluationError(
-                "task",
-                f"{name} {what}",
-                f"choose another task, or set {ALLOW_TASK_CODE}=1 on workers that are walled off",
-            )
-    metrics = () if own else settings.get("metric_list") or ()
-    for metric in metrics if isinstance(metrics, list) else ():
-        if metric.get("metric") not in metric_registry or metric.get("hf_evaluate"):
-            raise UnknownMetricError(
-                "metric",
-                f"{name} asks for {metric.get('metric')!r}, which is none of lm-eval's",
-                suggestion(str(metric.get("metric")), sorted(metric_registry.keys())),
-            )
 
 
 def _load(benchmark: Benchmark, manager: TaskManager) -> tuple[list[Task], Group | None]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import UnknownMetricError
+from evaluators.lm_eval.names.suggestion import suggestion
 from evaluators.lm_eval.tasks.metric_discovery import Offer, aggregation_of, offer_of
 from evaluators.lm_eval.tasks.task_questions import Task
 
@@ -102,12 +102,3 @@ def _chosen(wanted: str, known: Sequence[str], offer: Offer | None) -> str:
     name, _, kind = wanted.partition(",")
     kind = kind or (offer.filters[0] if offer is not None else "")
     return f"{name},{kind}" if name and offer is not None and offer.has(name, kind) else ""
-
-
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """Returns a remedy for a name that is not known."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    some = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-    return f"use one of: {some}" if known else "there is none at all"

@@ -16,6 +16,7 @@ from evaluators.errors import EvaluationError
 from evaluators.inference.chat_format import ChatFormat
 from evaluators.inference.images.conversation import with_parts
 from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
+from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.splits import Split
 
 Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import
@@ -192,6 +193,8 @@ def foreign_code(task: str) -> Iterator[None]:
     except EvaluationError:
         raise
     except Exception as error:
+        if (problem := data_problem(task, error)) is not None:
+            raise problem from error
         detail = f"{task} cannot be built: {type(error).__name__}: {error}"
         raise EvaluationError(
             "task", detail, "mend the task's file, or see that its data can be reached"

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from service.cli.exits import Exit
 from service.cli.terminal.loudness import LOUDNESS
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
-from workers.errors import CheckpointError, FolderTakenError, MismatchError, WorkerError
+from workers.errors import (
+    CheckpointError,
+    DataError,
+    FolderTakenError,
+    MismatchError,
+    TaskError,
+    WorkerError,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -109,7 +116,9 @@ def exit_code(error: ClientError | WorkerError) -> Exit:
         return error.code
     if isinstance(error, (ServerUnreachableError, SlowAnswerError)):
         return Exit.UNREACHABLE
-    if isinstance(error, (CheckpointError, MismatchError)):
+    if isinstance(error, DataError):
+        return Exit.UNREACHABLE
+    if isinstance(error, (CheckpointError, MismatchError, TaskError)):
         return Exit.INVALID
     if isinstance(error, FolderTakenError):
         return Exit.CONFLICT

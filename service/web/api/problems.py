@@ -15,7 +15,7 @@ from starlette.routing import Match
 from service.errors import Mistake, ServiceError, first_mistakes
 from service.store.database import DATABASE_AWAY
 from service.web.problems import MEDIA_TYPE, Problem, ProblemView, problem_response
-from workers.errors import WorkerError
+from workers.errors import NoSuchTaskError, TaskError, WorkerError
 
 logger = structlog.get_logger(__name__)
 
@@ -24,6 +24,8 @@ CODES = {
     HTTPStatus.NOT_FOUND: ("not_found", "see /docs for the addresses there are"),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "see /docs for what this address answers to"),
 }
+WORKER_STATUSES = ((NoSuchTaskError, HTTPStatus.NOT_FOUND), (TaskError, HTTPStatus.UNPROCESSABLE_ENTITY))
+_UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -59,7 +61,8 @@ def _worker_error(request: Request, error: Exception) -> Response:
     detail, remedy = (error.detail, error.remedy) if isinstance(error, WorkerError) else (str(error), "")
     code = error.code if isinstance(error, WorkerError) else "worker_failed"
     logger.error("worker_error", code=code, detail=detail)
-    return problem_response(request.scope, Problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, remedy))
+    status = next((of for kind, of in WORKER_STATUSES if isinstance(error, kind)), _UNAVAILABLE)
+    return problem_response(request.scope, Problem(status, code, detail, remedy))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

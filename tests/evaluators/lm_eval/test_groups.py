@@ -14,7 +14,7 @@ from lm_eval.tasks import TaskManager
 from evaluators import Benchmark, BenchmarkFacts
 from evaluators.errors import UnknownMetricError
 from evaluators.lm_eval.harness import Harness, inspect_benchmarks
-from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE
+from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE
 from tests.evaluators.task_writing import CHOICE, GENERATION, rows, write_task
 
 CODE = """

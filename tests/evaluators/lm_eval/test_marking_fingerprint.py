@@ -13,7 +13,7 @@ import pytest
 from evaluators import Benchmark, ItemIndices, Score
 from evaluators.composite_evaluator import CompositeEvaluator
 from evaluators.lm_eval.harness import Harness
-from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE
+from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE
 from evaluators.permissions import ALLOWED_JUDGES
 from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
 from tests.workers.recipes import linear_recipe

@@ -14,7 +14,7 @@ import yaml
 from evaluators import Benchmark, BenchmarkFacts, EvaluationError, ItemShares, NamedSplits
 from evaluators.errors import SplitError, UnknownMetricError, UnknownTaskError
 from evaluators.lm_eval.harness import inspect_benchmarks
-from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE
+from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE
 from tests.conftest import REPOSITORY
 from tests.evaluators.task_writing import CHOICE, GENERATION, ROLLING, rows, three_splits, write_task
 

@@ -35,6 +35,8 @@ MATRIX = {
     "listEvents": A.LOOK,
     "streamEvents": A.LOOK,
     "listExports": A.LOOK,
+    "listTasks": A.LOOK,
+    "getTask": A.LOOK,
     "getExport": A.LOOK,
     "validateExperiment": A.CHANGE,  # it makes the service read models and tasks
     "createExperiment": A.CHANGE,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.errors import EvaluationError
-from evaluators.lm_eval.tasks.task_files import ALLOW_TASK_CODE, check_folder
+from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE, check_folder
 
 
 def test_plain_task_files_pass(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.cli.exits import Exit
+from service.client.client import Client
+from tests.service.command import Command
+from tests.tiny_models import save_tiny_model, write_word_task
+
+evomerge = Command(None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_word_task(tmp_path / "tasks")
+
+
+def test_a_task_is_shown_as_a_model_sees_it(folder: Path, tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model", 1)
+    said = evomerge("tasks", "show", "words", "--tasks-path", folder, "--model", model)
+    assert "search 12, selection 12, test 12" in said
+    assert "plain text" in said
+    assert "(2 tokens)" in said
+    found = json.loads(evomerge("tasks", "show", "words", "--tasks-path", folder, "--json"))
+    assert found["metrics"] == ["acc,none"]
+    assert found["example"]["continuations"] == [" w1", " w2", " w3", " w4"]
+
+
+def test_a_file_of_questions_is_a_task(tmp_path: Path) -> None:
+    lines = [json.dumps({"question": f"What is {n}?", "answer": str(n)}) for n in range(60)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(lines))
+    said = evomerge("tasks", "show", tmp_path / "sums.jsonl")
+    assert "my_sums" in said
+    assert "exact_match,none" in said
+    assert "What is" in said
+
+
+def test_fetched_tasks_say_where_their_data_lie(folder: Path) -> None:
+    said = evomerge("tasks", "fetch", "words", "--tasks-path", folder)
+    assert "files of words" in said
+    assert "datasets" in said.splitlines()[-1]
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    said = evomerge("tasks", "list", "--tasks-path", tmp_path / "none", code=Exit.INVALID)
+    assert "there is no folder" in said
+
+
+def test_the_client_lists_and_shows_tasks(client: Client) -> None:
+    listed = client.tasks(page_size=1)
+    assert (len(listed.items), listed.next_page_token is None) == (1, listed.total_size == 1)
+    assert client.task(listed.items[0].name, model="org/name").example is not None
