@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.optimizers.base import Evaluation
+
+Array = NDArray[np.float64]
 
 LATEST = 1 / 3  # of what is remembered
 
@@ -24,15 +27,17 @@ class EvaluationMemory:
     def __init__(self, capacity: int, scalar: Callable[[Sequence[float]], float]) -> None:
         self._capacity, self._scalar = capacity, scalar
         self.evaluations: list[Evaluation] = []
+        self.positions: list[Array] = []
         self._respects: list[tuple[float, ...]] = []
 
-    def add(self, evaluation: Evaluation) -> None:
-        """Takes one in, and drops the least evaluation_memory where there are too many."""
+    def add(self, evaluation: Evaluation, position: Array) -> None:
+        """Takes one in, with its place in the unit cube, and drops the least useful of too many."""
         self.evaluations.append(evaluation)
+        self.positions.append(position)
         self._respects.append(self._judge(evaluation))
         if len(self.evaluations) > self._capacity:
             place = self._least()
-            del self.evaluations[place], self._respects[place]
+            del self.evaluations[place], self.positions[place], self._respects[place]
 
     def replace(self, evaluation: Evaluation) -> None:
         """Replaces the evaluation of the same number, if it is kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,9 +11,11 @@ from threadpoolctl import ThreadpoolController
 
 from search_spaces.genome import Genome, initial_genome
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
+from service.optimizers.basins import Basins
 from service.optimizers.cma_es import mirrored
 from service.optimizers.evaluation_memory import EvaluationMemory
-from service.optimizers.item_posterior import ItemPosterior
+from service.optimizers.item_posterior import DECIMALS, ItemPosterior
+from service.optimizers.model_climb import STARTS, Region, climb
 from service.optimizers.options import Option
 
 Array = NDArray[np.float64]
@@ -22,9 +24,11 @@ USUAL_POPULATION = 8
 FEWEST = 3  # evaluations, before which candidates are drawn around the start
 ELITES, USUAL_PLACE = 12, 3.0  # of recombination: how many may take part, and the first one's mean rank
 FACTORS, CROSSOVERS, JITTER = (0.3, 0.6, 0.9), (0.2, 0.5, 1.0), 0.02  # of recombination
-FIRST_DRAWS, DRAWS, ROUNDS, SURVIVORS = 128, 64, 7, 16  # of the climb on the model
-REACH = 0.25  # of the first draws' largest step, as a share of the cube
-LEAST_STEP, SHRINKING = 0.01, 0.7
+LINED = 24  # of the best known points, through which lines are drawn
+CAUTION = 1.0  # deviations that are subtracted where the best is to be named
+APART = 0.05  # how far candidates are from all others, in units of the distance over which scores change
+CONSIDERED = 40  # of the climb's points
+MOST_PENDING = 15  # candidates before one, of which it keeps apart
 _MEAN = 2**32  # no candidate has this number
 
 
@@ -34,15 +38,19 @@ class ItemSurrogate(Optimizer):
     Of a multiple-choice item it is told by how much the right answer is likelier than the best wrong one.
     This margin changes smoothly with the coefficients of a merge, where the accuracy is a sum of steps; so
     a Gaussian process of all margins, with one kernel, foresees which items a recipe will answer, and from
-    that the accuracy, after a few evaluations.  Objectives without margins (generated answers, lengths)
-    are predicted from their values, as in ordinary Bayesian optimization.
+    that the accuracy, after a few evaluations (the composite functions of Astudillo and Frazier,
+    1906.01537; many outputs: Maddox et al., 2106.12997).  Of answers without margins it predicts, in
+    logits, how many of each group of items are right; of lengths and the like the values.
 
     Every candidate climbs its own optimistic view of the model: mean plus an exponentially distributed
     number of standard deviations (randomized upper confidence bounds: Berk et al., 2006.04296; Takeno et
-    al., 2302.01511).  So candidates of a generation differ without knowing of each other.
+    al., 2302.01511).  It keeps away from what is known, and from the candidates just before it, which are
+    under way: their genomes follow from the same state, so that the law is kept.
 
-    A share of the candidates asks no model: they are recombined from the best by differences, as in
-    differential evolution, because where a network is cut and stacked the scores are not smooth.
+    It climbs from the best points anywhere, or around the best of the basin in which the search starts, as
+    long as that one may overtake (see `Basins`).  A share of the candidates asks no model: they are
+    recombined from the best by differences, as in differential evolution, because where a network is cut
+    and stacked the scores are not smooth.
 
     Of several objectives, a share of the candidates climbs a weighting of its own by the augmented
     Chebyshev function of ParEGO (Knowles, IEEE TEC 10(1), 2006), so that the whole front is found.
@@ -65,6 +73,10 @@ class ItemSurrogate(Optimizer):
         self._blas = ThreadpoolController()
         self._known = EvaluationMemory(int(self.options["memory"]), self.scalar)
         self._genomes: set[Genome] = set()
+        self._told: set[int] = set()
+        self._start = self.position_of(initial_genome(self.variables))
+        self._basins = Basins(self._start)
+        self._proposed: dict[int, Genome] = {}
         self._posterior: ItemPosterior | None = (
             None  # built when first needed: it takes as long as many tells
         )
@@ -76,24 +88,51 @@ class ItemSurrogate(Optimizer):
 
     def learn(self, evaluation: Evaluation) -> None:
         """Remembers the evaluation, and forgets the least evaluation_memory one where there are too many."""
-        self._known.add(evaluation)
+        position, known = self.position_of(evaluation.genome), self._known
+        before = ([e.number for e in known.evaluations], np.reshape(known.positions, (-1, len(position))))
+        rank = self.rank(evaluation)
+        self._basins.add(evaluation.number, position, rank, before, baseline=evaluation.baseline)
+        known.add(evaluation, position)
         self._genomes.add(evaluation.genome)
-        self._posterior = None
+        self._told.add(evaluation.number)
+        self._forget()
 
     def learn_again(self, evaluation: Evaluation) -> None:
         """Remembers what a candidate is worth now, if it is still remembered."""
         self._known.replace(evaluation)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drops what was worked out from what was known until now."""
         self._posterior = None
+        self._proposed = {}
 
     def propose(self, number: int) -> Genome:
         """Returns the genome that one optimistic view of the model holds for the best, or a recombination."""
-        rng = self.rng(number)
         if len(self._known.evaluations) < FEWEST:
-            return self._near_the_start(rng)
+            return self._near_the_start(self.rng(number))
+        first = max(number - number % self.population, number - MOST_PENDING)
+        pending: list[Genome] = []
+        for one in range(first, number + 1):
+            if one in self._told and one != number:
+                continue
+            if one not in self._proposed:
+                self._proposed[one] = self._proposal(one, pending)
+            pending.append(self._proposed[one])
+        return self._proposed[number]
+
+    def _proposal(self, number: int, pending: Sequence[Genome]) -> Genome:
+        """Returns a candidate's genome, where those before it are under way."""
+        rng = self.rng(number)
         if self._recombines(rng):
             return self._recombined(rng)
         weighting = self._weighting(rng)
-        return self._climb(rng, float(self.options["exploration"]) * rng.exponential(), weighting)
+        of_start = self._looks_around_the_start(rng)
+        optimism = float(self.options["exploration"]) * rng.exponential()
+        region = self._region(weighting, optimism, of_start=of_start)
+        points = list(self._climb(rng, optimism, weighting, region))
+        others = [*self._known.positions, *map(self.position_of, pending)]
+        return self._first_apart(points, others, rng)
 
     def origin(self, number: int) -> Origin:
         """Returns the evaluation from which the climb began, or those that were recombined."""
@@ -102,18 +141,24 @@ class ItemSurrogate(Optimizer):
             return Origin("sample")
         if self._recombines(rng):
             return Origin("recombination", tuple(dict.fromkeys(e.number for e in self._trio(rng))))
-        best = self._posterior_now().best(self._weighting(rng))
+        weighting = self._weighting(rng)
+        among = self._members(of_start=self._looks_around_the_start(rng))
+        if among == []:
+            return Origin("sample")
+        best = self._posterior_now().best(weighting, among)
         return Origin(self.operator, (known[best].number,))
 
     def mean(self) -> Genome | None:
-        """Returns what the model holds for the best, without any optimism."""
+        """Returns what the model holds for the best where it is careful: a deviation is subtracted."""
         if len(self._known.evaluations) < FEWEST or all(e.baseline for e in self._known.evaluations):
             return None
-        return self._climb(self.rng(_MEAN), 0.0, None, again=True)
+        region = self._region(None, -CAUTION, of_start=False)
+        points = list(self._climb(self.rng(_MEAN), -CAUTION, None, region))
+        genomes = map(self.genome_at, points)
+        return next(filter(self.is_feasible, genomes), None) or self.genome_at(region.starts[0])
 
     def _near_the_start(self, rng: np.random.Generator) -> Genome:
-        middle = self.position_of(initial_genome(self.variables))
-        drawn = middle + self.setup.sigma * rng.standard_normal(len(middle))
+        drawn = self._start + self.setup.sigma * rng.standard_normal(len(self._start))
         return self.nearer(self.genome_at(np.clip(drawn, 0, 1)), rng)
 
     def _recombines(self, rng: np.random.Generator) -> bool:
@@ -143,39 +188,63 @@ class ItemSurrogate(Optimizer):
 
     def _posterior_now(self) -> ItemPosterior:
         if self._posterior is None:
-            evaluations = self._known.evaluations
-            positions = np.array([self.position_of(evaluation.genome) for evaluation in evaluations])
             with self._blas.limit(limits=1, user_api="blas"):
-                self._posterior = ItemPosterior(positions, evaluations, self.setup.weights)
+                self._posterior = ItemPosterior(
+                    np.array(self._known.positions), self._known.evaluations, self.setup.weights
+                )
         return self._posterior
 
-    def _climb(
-        self, rng: np.random.Generator, optimism: float, weighting: Array | None, *, again: bool = False
-    ) -> Genome:
-        """Climbs the model from its best point; returns the best feasible genome that was not evaluated.
+    def _looks_around_the_start(self, rng: np.random.Generator) -> bool:
+        return rng.random() < self._basins.share_of_start()
 
-        Args:
-            rng: Of the candidate.
-            optimism: Standard deviations that are added to the predictions.
-            weighting: One number per objective; None for the stated sum.
-            again: Takes a genome that was told, too.
-        """
-        item_posterior = self._posterior_now()
-        start = item_posterior.positions[item_posterior.best(weighting)]
-        count = len(start)
-        with self._blas.limit(limits=1, user_api="blas"):
-            steps = REACH * rng.random((FIRST_DRAWS, 1))
-            points = np.clip(start + steps * rng.standard_normal((FIRST_DRAWS, count)), 0, 1)
-            values = item_posterior.values(points, optimism, weighting)
-            for _ in range(ROUNDS):
-                best = np.argsort(-values, kind="stable")[:SURVIVORS]
-                points, values = points[best], values[best]
-                spread = SHRINKING * (points.std(axis=0) + LEAST_STEP)
-                drawn = points[rng.integers(len(points), size=DRAWS)]
-                drawn = np.clip(drawn + spread * rng.standard_normal((DRAWS, count)), 0, 1)
-                points = np.concatenate([points, drawn])
-                values = np.concatenate([values, item_posterior.values(drawn, optimism, weighting)])
+    def _members(self, *, of_start: bool) -> list[int] | None:
+        """Returns the places of the remembered evaluations of the start's basin; None for all of them."""
+        if not of_start:
+            return None
+        numbers = [evaluation.number for evaluation in self._known.evaluations]
+        return [place for place, n in enumerate(numbers) if self._basins.belongs_to_start(n)]
+
+    def _region(self, weighting: Array | None, optimism: float, *, of_start: bool) -> Region:
+        """Returns where to climb: around the best of the start's basin, or from the best points anywhere."""
+        posterior, among = self._posterior_now(), self._members(of_start=of_start)
+        positions, scales = posterior.positions, posterior.scales
+        if among is not None:
+            basin, start = self._basins.first, self._start
+            if among:
+                start = positions[posterior.best(weighting, among)]
+            reach = np.minimum(basin.reach / scales, 1.0)
+            return Region(start[None], reach, positions, radius=1.0)
+        values = posterior.values(positions, optimism, weighting)
         order = np.argsort(-values, kind="stable")
-        genomes = (self.genome_at(points[place]) for place in order)
-        fresh = (g for g in genomes if (again or g not in self._genomes) and self.is_feasible(g))
-        return next(fresh, None) or self.nearer(self.genome_at(points[order[0]]), rng)
+        first = posterior.best(weighting)
+        starts = positions[[first, *order[:STARTS]]]
+        reach = np.minimum(self._basins.others.reach / scales, 1.0)
+        return Region(starts, reach, positions[order[:LINED]])
+
+    def _climb(
+        self, rng: np.random.Generator, optimism: float, weighting: Array | None, region: Region
+    ) -> Iterator[Array]:
+        """Yields points of the unit cube, what an optimistic view of the model holds for the best first."""
+        posterior = self._posterior_now()
+        with self._blas.limit(limits=1, user_api="blas"):
+            yield from climb(region, lambda points: posterior.values(points, optimism, weighting), rng)
+
+    def _first_apart(
+        self, points: Sequence[Array], others: Sequence[Array], rng: np.random.Generator
+    ) -> Genome:
+        """Returns the first feasible point that is not nearly one of the others, or the farthest of them."""
+        posterior = self._posterior_now()
+        known = np.array(others) * posterior.scales
+        best, farthest = None, -1.0
+        for tried, point in enumerate(points):
+            if tried >= CONSIDERED and best:
+                break
+            genome = self.genome_at(point)
+            if genome in self._genomes or not self.is_feasible(genome):
+                continue
+            gap = float(np.sqrt(((known - point * posterior.scales) ** 2).sum(axis=1).min()))
+            if round(gap, DECIMALS) >= APART * posterior.reach:
+                return genome
+            if gap > farthest:
+                best, farthest = genome, gap
+        return best or self.anywhere(rng)

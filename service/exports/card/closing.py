@@ -1,8 +1,8 @@
-"""What a card says at its end: licence, usage, limitations, history."""
+"""What a card says at its end: licence, limitations, history."""
 
 from __future__ import annotations
 
-from service.exports.card.markdown import escape, fenced
+from service.exports.card.markdown import escape
 from service.exports.card.subject import Subject
 from workers.protocol.card_marks import VERIFIED
 
@@ -34,27 +34,6 @@ def licence(subject: Subject) -> str:
         listed = "\n".join(f"- {escape(problem.detail)}" for problem in verdict.problems)
         parts.append(f"What stands in the way of using it freely, and {stands}:\n\n{listed}")
     return "\n\n".join(parts)
-
-
-def usage(subject: Subject) -> str:
-    """Returns a program that asks the model, by its chat template where it has one."""
-    address = subject.address.replace("\\", "\\\\").replace('"', '\\"')
-    code = (
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        f'tokenizer = AutoTokenizer.from_pretrained("{address}")\n'
-        f'model = AutoModelForCausalLM.from_pretrained("{address}", dtype="auto")\n\n'
-        'question = "What is 7 times 8?"\n'
-        "if tokenizer.chat_template:\n"
-        '    messages = [{"role": "user", "content": question}]\n'
-        "    inputs = tokenizer.apply_chat_template(\n"
-        '        messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"\n'
-        "    )\n"
-        "else:\n"
-        '    inputs = tokenizer(question, return_tensors="pt")\n'
-        "answer = model.generate(**inputs, max_new_tokens=64)\n"
-        'print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))\n'
-    )
-    return f"## Usage\n\n{fenced(code, 'python')}"
 
 
 def limitations(subject: Subject) -> str:

@@ -6,12 +6,14 @@ was picked on the other.
 
 from __future__ import annotations
 
-from service.exports.card.closing import family, history, licence, limitations, usage, verification
+from service.exports.card.closing import family, history, licence, limitations, verification
+from service.exports.card.conversation import asking
 from service.exports.card.markdown import fenced
 from service.exports.card.metadata import metadata
 from service.exports.card.origin import parents, search, summary, title
 from service.exports.card.scores import examination, results, search_scores
 from service.exports.card.subject import Subject
+from service.exports.card.usage import usage
 
 
 def model_card(subject: Subject) -> str:
@@ -23,6 +25,7 @@ def model_card(subject: Subject) -> str:
         _picture(subject),
         parents(subject),
         results(subject),
+        asking(subject),
         examination(subject),
         search_scores(subject),
         search(subject),

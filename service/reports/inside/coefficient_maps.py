@@ -74,6 +74,27 @@ def coefficient_maps(
     return tuple(as_map(one, variables) for one in found if is_told(one.parameter, one.values, variables))
 
 
+def coefficient_differences(
+    first: Recipe, second: Recipe, layers: int, *, layer_prefix: str = "model.layers."
+) -> tuple[CoefficientMap, ...]:
+    """Returns the first recipe's coefficients less the second's, one table per parameter that differs.
+
+    Empty where they are the same, or the recipes' methods, parents, parts or depths are not.
+    """
+    ours, theirs = (coefficients(one, layers, layer_prefix=layer_prefix) for one in (first, second))
+    if [_shape(one) for one in ours] != [_shape(one) for one in theirs]:
+        return ()
+    gaps = [
+        Coefficients(one.parameter, one.columns, one.values - other.values)
+        for one, other in zip(ours, theirs, strict=True)
+    ]
+    return tuple(as_map(one, ()) for one in gaps if (np.nan_to_num(one.values) != 0).any())
+
+
+def _shape(found: Coefficients) -> tuple[str, tuple[MapColumn, ...], int]:
+    return found.parameter, found.columns, len(found.values)
+
+
 def constants(recipe: Recipe, layers: int, variables: Sequence[Variable]) -> dict[str, float]:
     """Returns the parameters that are the same number everywhere and are not searched."""
     return {

@@ -15,8 +15,10 @@ PAGES = {
     "front": "Front",
     "candidates": "Candidates",
     "inside": "Inside a merge",
+    "complementarity": "Complementarity",
     "lineage": "Lineage",
     "archive": "Archive",
+    "compare": "Compare",
     "export": "Export",
 }
 """Slug -> title, in the rail's order; the archive only where there is one."""

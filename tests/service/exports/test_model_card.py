@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ from service.reports.views import (
     TimingsView,
     WinnerView,
 )
+from tests.chat_tokenizers import chat_tokenizer
+from tests.tiny_models import save_tiny_model
 from workers.compatibility.licences.verdict import ParentTerms, judge
 from workers.protocol.card_marks import VERIFIED
 
@@ -256,3 +259,71 @@ def test_a_warning_of_an_objective_follows_every_candidate() -> None:
     other = experiment(objectives=[public], winner=None)
     assert "searched on a public test set" in model_card(subject(experiment=other))
     assert "## Examination" not in model_card(subject())
+
+
+CHAT: dict[str, Any] = {
+    "objectives": [{"task": "words", "chat": {"thinking": False}}],
+    "chat": {"apply": "on", "system": 'Say "w1"\nand no more.', "think_end": "</think>"},
+    "generation": {"temperature": 0.6, "top_p": 0.95, "max_gen_toks": 8, "until": []},
+}
+
+
+def spoken(**changes: Any) -> ObjectiveFacts:
+    prompts = {"/home/me/left": "its chat template, system message, thinking off"}
+    return ObjectiveFacts(
+        name="words", task="words", metric="acc,none", higher_is_better=True, weight=1.0,
+        items={"search": 200, "selection": 200, "test": 200}, **{"prompts": prompts} | changes,
+    )  # fmt: skip
+
+
+def test_the_card_tells_under_which_conditions_the_scores_were_reached() -> None:
+    told = section(
+        model_card(subject(experiment=experiment(objectives=[spoken()], spec=CHAT))), "How it was asked"
+    )
+    assert "- words: chat template of left, system message, thinking off" in told
+    assert "what stands before `</think>` is not marked" in told
+    assert "temperature 0.6, top\\_p 0.95, max\\_gen\\_toks 8" in told
+    assert 'Say "w1"\nand no more.' in told
+    assert "/home/me" not in told
+    plain = spoken(prompts={"left": "plain text"})
+    card = model_card(subject(experiment=experiment(objectives=[plain], spec={"seed": 3})))
+    assert section(card, "How it was asked").strip() == "- words: plain text"
+    assert "## How it was asked" not in model_card(subject())
+
+
+def test_of_templates_that_were_searched_over_the_card_tells_the_models_own() -> None:
+    chosen = spoken(templates=("/home/me/left", "/home/me/right"))
+    recipe = RECIPE + "chat_template: /home/me/right\n"
+    for text, owner in ((recipe, "right"), (RECIPE, "left")):
+        card = model_card(subject(experiment=experiment(objectives=[chosen], spec=CHAT), recipe=text))
+        assert f"- words: chat template of {owner}, system" in section(card, "How it was asked")
+
+
+def test_a_file_of_the_users_is_named_without_its_place() -> None:
+    facts = spoken(prompts={"left": "chat template /home/me/own.jinja"})
+    said = {"chat": {"template": "/home/me/own.jinja"}}
+    card = model_card(subject(experiment=experiment(objectives=[facts], spec=said)))
+    assert "- words: chat template own.jinja" in section(card, "How it was asked")
+    assert "/home/me" not in section(card, "How it was asked")
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_the_program_in_the_card_asks_the_model_as_it_was_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, talks: bool
+) -> None:
+    save_tiny_model(tmp_path / "merged", 3, spread=4.0)
+    chat_tokenizer("qwen3").save_pretrained(tmp_path / "merged")
+    facts, spec = (spoken(), CHAT) if talks else (spoken(prompts={}), {"seed": 3})
+    card = model_card(
+        subject(experiment=experiment(objectives=[facts], spec=spec), address=str(tmp_path / "merged"))
+    )
+    program = section(card, "Usage").split("```python\n")[1].split("```")[0]
+    found: dict[str, Any] = {}
+    exec(program, found)
+    read = found["tokenizer"].decode(found["inputs"]["input_ids"][0])
+    assert ("system" in read) is talks
+    assert ("<think> </think>" in " ".join(read.split())) is talks
+    assert found["answer"].shape[1] - found["inputs"]["input_ids"].shape[1] <= (8 if talks else 64)
+    assert capsys.readouterr().out
+    for words in ("do_sample=True, temperature=0.6, top_p=0.95", "max_new_tokens=8", '.split("</think>")'):
+        assert (words in program) is talks

@@ -55,7 +55,10 @@ def test_a_named_optimizer_is_taken_whatever_the_problem() -> None:
     assert choose_algorithm("random", MANY, 3).name == "random"
 
 
-@pytest.mark.parametrize("rival", ["item_surrogate", "cma_es", "differential_evolution", "random"])
+@pytest.mark.parametrize(
+    "rival",
+    [pytest.param("item_surrogate", marks=pytest.mark.slow), "cma_es", "differential_evolution", "random"],
+)
 def test_whole_numbers_are_found_sooner_one_at_a_time(rival: str) -> None:
     """Why `auto` does not take CMA-ES where most genes have steps."""
     wanted = (3, 17, 29, 8, 22, 1, 13, 30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.optimizers.gaussian_process import GaussianProcess
+from service.optimizers.gaussian_process import GaussianProcess, with_relevance
 
 POINTS = np.random.default_rng(0).random((40, 3))
 NEW = np.random.default_rng(1).random((25, 3))
@@ -51,3 +51,25 @@ def test_columns_without_any_spread_are_put_up_with() -> None:
     means, deviations = process(np.full((40, 2), 0.25)).predict(NEW)
     assert np.allclose(means, 0.25)
     assert np.isfinite(deviations).all()
+
+
+def test_coordinates_that_matter_are_found_among_many_that_do_not() -> None:
+    rng = np.random.default_rng(4)
+    known, new = rng.random((60, 12)), rng.random((50, 12))
+
+    def truth(
+        points: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        return np.asarray(np.sin(6 * points[:, :1]) + points[:, 1:2])
+
+    even = GaussianProcess(known, truth(known), np.ones(1))
+    scaled = with_relevance(known, truth(known), np.ones(1))
+    assert scaled.scales[0] == scaled.scales.max()
+    assert scaled.scales[2:].max() < scaled.scales[0] / 2
+    errors = [np.abs(process.predict(new)[0] - truth(new)).mean() for process in (scaled, even)]
+    assert errors[0] < 0.6 * errors[1]
+
+
+def test_what_is_foreseen_without_a_known_point_tells_the_error_there() -> None:
+    values = np.sin(4 * POINTS[:, :1])
+    assert np.abs(process(values).errors()).mean() < np.abs(values - values.mean()).mean() / 3

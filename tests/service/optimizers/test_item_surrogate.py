@@ -12,7 +12,9 @@ import pytest
 from search_spaces.genome import Genome, initial_genome, to_unit_cube
 from service.optimizers import OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup
 from service.optimizers.evaluation_memory import EvaluationMemory
-from service.optimizers.item_posterior import ItemPosterior, margins_of
+from service.optimizers.item_columns import answers_of, margins_of
+from service.optimizers.item_groups import grouped
+from service.optimizers.item_posterior import ItemPosterior
 from tests.service.synthetic import Landscape, ellipsoid, evaluations, noisy, reals, search, trade_off
 
 TEN = reals(10)
@@ -138,6 +140,54 @@ def told_of(number: int, fitness: float, margins: tuple[float, ...] = ()) -> Eva
     return Evaluation(number, (0.0,), (fitness,), margins=(margins,) if margins else ())
 
 
+CORNERS = (tuple(initial_genome(TEN)), (1.5,) * 5 + (0.0,) * 5, (0.0,) * 5 + (1.5,) * 5)
+
+
+def trapped(genome: Genome) -> tuple[float, ...]:
+    """A parent is worth a third; what needs both parents is worth more, but nothing far from its top."""
+    position = to_unit_cube(TEN, genome)
+    alone = max(np.exp(-np.mean((position - to_unit_cube(TEN, one)) ** 2) / 0.03) for one in CORNERS[1:])
+    top = np.where(np.arange(10) % 2, 0.3, 0.75)
+    return (float(max(alone / 3, np.exp(-np.mean((position - top) ** 2) / 0.02))),)
+
+
+def test_the_best_baseline_is_no_trap_where_better_merges_lie_around_the_average() -> None:
+    assert trapped(CORNERS[0])[0] < 0.2 < trapped(CORNERS[1])[0]
+    found = [best_of(search(built(seed), trapped, 80, baselines=CORNERS), trapped) for seed in range(3)]
+    assert min(found) > 0.6
+
+
+def test_candidates_of_a_generation_keep_apart_from_each_other_and_from_what_is_known() -> None:
+    optimizer = built(2)
+    history = search(optimizer, worth, 64, baselines=[initial_genome(TEN)])
+    known = [to_unit_cube(TEN, evaluation.genome) for evaluation in history]
+    for number, genome in zip(range(72, 80), optimizer.ask(range(72, 80)), strict=True):
+        position = to_unit_cube(TEN, genome)
+        if optimizer.origin(number).operator == "prediction":
+            assert min(np.linalg.norm(position - other) for other in known) > 0.005
+        known.append(position)
+
+
+def answering(number: int, *, of_one: float, of_two: float) -> Evaluation:
+    """Answers the first so many of each of two kinds of items, thirty of each."""
+    right = [tuple((np.arange(30) < share * 30).astype(float).tolist()) for share in (of_one, of_two)]
+    return Evaluation(number, (0.0,), (float(np.mean(right)),), items=((*right[0], *right[1]),))
+
+
+def test_items_without_margins_are_grouped_by_who_answers_them() -> None:
+    told = [answering(n, of_one=n % 2, of_two=1 - n % 2) for n in range(8)]
+    answers = answers_of(told, 0)
+    assert answers is not None
+    groups = {frozenset(group.tolist()) for group in grouped(answers)}
+    assert groups == {frozenset(range(30)), frozenset(range(30, 60))}
+
+
+def test_items_that_differ_from_candidate_to_candidate_are_not_grouped() -> None:
+    draws = np.random.default_rng(0).random((40, 60)) < 0.6
+    told = [Evaluation(n, (0.0,), (0.6,), items=(tuple(map(float, row)),)) for n, row in enumerate(draws)]
+    assert answers_of(told, 0) is None
+
+
 def test_who_has_no_margins_borrows_those_of_the_nearest_in_score() -> None:
     told = [told_of(0, 0.2, (-1.0, -2.0)), told_of(1, 0.8), told_of(2, 0.9, (1.0, 2.0))]
     margins = margins_of(told, 0)
@@ -167,7 +217,7 @@ def test_the_best_in_any_respect_and_the_latest_are_remembered() -> None:
     told[8] = replace(told[8], fitness=(0.0, 2.0))
     told[9] = replace(told[9], fitness=(9.0, 9.0), violation=1.0)
     for evaluation in told:
-        evaluation_memory.add(evaluation)
+        evaluation_memory.add(evaluation, np.zeros(1))
     kept = {evaluation.number for evaluation in evaluation_memory.evaluations}
     assert len(kept) == 12
     assert {7, 8, 196, 197, 198, 199} <= kept

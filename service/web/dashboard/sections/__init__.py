@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.web.dashboard.sections import archive, candidates, export, front, inside, lineage
+from service.web.dashboard.sections import (
+    archive,
+    candidates,
+    compare,
+    complementarity,
+    export,
+    front,
+    inside,
+    lineage,
+)
 
 router = APIRouter(prefix="/e/{key}", include_in_schema=False)
-for section in (front, candidates, inside, lineage, archive, export):
+for section in (front, candidates, inside, complementarity, lineage, archive, compare, export):
     router.include_router(section.router)
 
 __all__ = ["router"]

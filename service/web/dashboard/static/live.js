@@ -93,7 +93,7 @@ export async function refresh(url = window.location.href) {
 
 /** Says whether the reader fills in a part, or selects text in it, which a swap would undo. */
 function isBeingUsed(element) {
-  if (element.open) return true;
+  if (element.open || element.querySelector("input[name=e]:checked") !== null) return true;
   const selection = window.getSelection();
   return selection !== null && !selection.isCollapsed && element.contains(selection.anchorNode);
 }

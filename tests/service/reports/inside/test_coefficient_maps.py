@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_spaces import Parent, ParentPool, Recipe, Slice, Source, build_space
 from search_spaces.recipes.settings import constant
 from search_spaces.spaces.parameter_space import ParameterSpaceOptions
-from service.reports.inside.coefficient_maps import coefficient_maps, constants
+from service.reports.inside.coefficient_maps import coefficient_differences, coefficient_maps, constants
 
 LEFT, RIGHT, BASE = Parent(model="/models/left"), Parent(model="/models/right"), Parent(model="/models/base")
 SPACE = build_space(
@@ -68,3 +68,14 @@ def test_a_parent_as_it_is_has_nothing_to_show() -> None:
     recipe = Recipe(method="passthrough", slices=(Slice(sources=(Source(parent=LEFT),)),))
 
     assert coefficient_maps(recipe, 4, ()) == ()
+
+
+def test_two_recipes_differ_by_the_coefficients_of_the_first_less_the_second() -> None:
+    first, second = decoded(*[0.5] * 8), decoded(0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.2, 0.2)
+
+    (table,) = coefficient_differences(first, second, 8)
+
+    layers = {row.name: row.values for row in table.rows}
+    assert layers["0–3"] == (0.0, 0.0, 0.0, 0.0)
+    assert [round(value or 0.0, 6) for value in layers["4–7"]] == [0.0, 0.0, 0.3, 0.3]
+    assert coefficient_differences(first, first, 8) == ()

@@ -288,3 +288,37 @@ def test_a_number_of_five_thousand_digits_asks_for_the_first_page(
     client: httpx.Client, finished: PlayedExperiment, name: str
 ) -> None:
     assert client.get(f"/e/{finished.id}/candidates?{name}={'9' * 5000}").status_code == 200
+
+
+def test_candidates_are_compared_on_the_items_that_both_answered(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    winner = client.get("/api/v1/experiments/finished").json()["winner"]["number"]
+    page = client.get(f"/e/finished/compare?sel={winner},2,7").text
+
+    pairs = page[page.index('id="pairs"') : page.index("How the recipes differ")]
+    assert pairs.count("<td>test</td>") == 2 * len(finished.objectives)
+    assert "Weight of each parent, by layer, difference" in page
+    assert "Nothing to compare yet" in client.get("/e/finished/compare?sel=7").text
+    assert client.get("/e/finished/compare?sel=7,9999").status_code == 404
+
+
+def test_what_parents_and_winner_solve_is_counted(client: httpx.Client, finished: PlayedExperiment) -> None:
+    page = client.get("/e/finished/complementarity").text
+
+    assert page.count("At least one parent") == len(finished.objectives)
+    assert f"{ITEMS} items of the test split" in page
+    assert "solved by none" in page
+
+
+def test_experiments_are_compared_by_fronts_and_by_what_their_specs_say(
+    client: httpx.Client, served: Served, finished: PlayedExperiment
+) -> None:
+    other = PlayedExperiment(served.database, "compared with finished", candidates=30)
+    other.play_baselines()
+    page = client.get(f"/compare?e=finished&e={other.id}").text
+    figure = client.get(f"/compare/fronts.json?e=finished&e={other.id}").json()
+
+    assert "budget.candidates" in page
+    assert [trace["name"] for trace in figure["data"]] == ["finished", "compared with finished"]
+    assert client.get("/compare?e=nobody").status_code == 404
