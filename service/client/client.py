@@ -7,11 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-=======
-from typing import Any, Self, TypeVar
->>>>>>> main
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
