@@ -16,7 +16,7 @@ from service.log import configure_logging
 from service.settings import Settings
 from service.store.database import Database
 from service.web import api, dashboard
-from service.web.api import health, metrics
+from service.web.api import health
 from service.web.api.bodies import StrictBodies
 from service.web.api.event_tail import EventTail
 from service.web.api.openapi import describe
@@ -66,7 +66,6 @@ def create_app(
     )
     app.include_router(api.router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
     app.include_router(dashboard.router)
     return app
 

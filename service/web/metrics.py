@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -48,17 +48,19 @@ class _Stored(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yields the present values."""
-        yield _gauge("evomerge_info", "The version that runs.", ("version",), {(version("evomerge"),): 1})
-        statuses = {(status.value,): self._found.experiments.get(status, 0) for status in ExperimentStatus}
+        yield _gauge("evomerge_info", "The version that runs.", ("version",), [((version("evomerge"),), 1)])
+        statuses = [((status.value,), self._found.experiments.get(status, 0)) for status in ExperimentStatus]
         yield _gauge("evomerge_experiments", "Experiments, by status.", ("status",), statuses)
-        workers = {(name,): count for name, count in self._found.workers.items()}
+        workers = [((name,), count) for name, count in self._found.workers.items()]
         yield _gauge("evomerge_workers", "Workers of the experiments that run.", ("experiment",), workers)
-        exports = {(status,): count for status, count in self._found.exports.items()}
+        exports = [((status,), count) for status, count in self._found.exports.items()]
         yield _gauge("evomerge_exports", "Exports, by status.", ("status",), exports)
         yield _gauge(
-            "evomerge_experiments_limit", "Experiments that may run at once here.", (), {(): self._limit}
+            "evomerge_experiments_limit", "Experiments that may run at once here.", (), [((), self._limit)]
         )
-        yield _gauge("evomerge_troubles", "Reasons why this service is not ready.", (), {(): self._troubles})
+        yield _gauge(
+            "evomerge_troubles", "Reasons why this service is not ready.", (), [((), self._troubles)]
+        )
 
 
 def exposition(requests: RequestMetrics, database: Database, *, limit: int, troubles: int) -> bytes:
@@ -71,9 +73,9 @@ def exposition(requests: RequestMetrics, database: Database, *, limit: int, trou
 
 
 def _gauge(
-    name: str, about: str, labels: tuple[str, ...], values: dict[tuple[str, ...], int]
+    name: str, about: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], int]]
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, about, labels=labels)
-    for place, value in values.items():
+    for place, value in values:
         family.add_metric(place, value)
     return family
