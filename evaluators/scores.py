@@ -55,7 +55,9 @@ class Score:
     @property
     def item_fitness(self) -> tuple[float, ...]:
         """`per_item` with the sign applied: larger is always better."""
-        return tuple(self.sign * value for value in self.per_item)
+        if self.higher_is_better:
+            return self.per_item
+        return tuple(-value for value in self.per_item)
 
     @property
     def fitness_by_index(self) -> dict[int, float]:

@@ -49,9 +49,14 @@ def peer_python(name: str, packages: Sequence[str], *, torch: bool = True) -> Pa
 class PeerProcess:
     """A peer that stays running and answers one JSON line per JSON line, so that imports are not timed."""
 
-    def __init__(self, python: Path, script: Path) -> None:
+    def __init__(self, python: Path, *command: str | Path) -> None:
+        """Starts it in the repository's folder: a script, or `-m` and a module that needs none of ours."""
         self._process = subprocess.Popen(
-            [str(python), str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(python), *map(str, command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=CONSTRAINTS.parent,
         )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:

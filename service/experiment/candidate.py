@@ -81,6 +81,11 @@ class Candidate:
         """Says whether no optimizer had a part in it."""
         return self.kind.is_baseline
 
+    @property
+    def digest(self) -> str | None:
+        """The recipe's digest; None where there is no recipe."""
+        return self.recipe.digest if isinstance(self.recipe, Recipe) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

@@ -10,17 +10,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluators import Score
-from search_spaces import Parent, Recipe
+from search_spaces import Infeasible, Parent, Recipe
+from service.experiment.candidate import Candidate
 from service.experiment.criteria import Constraint, Measure
 from service.search.recipe_shape import ParentShape
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A candidate as criteria see it: its recipe, and its scores by objective."""
+    """A candidate as criteria see it: its recipe, and its scores by objective.
 
-    recipe: Recipe
+    Attributes:
+        subject: The recipe, or a candidate that has one, which is read only where a criterion asks for it.
+    """
+
+    subject: Recipe | Candidate
     scores: Mapping[str, Score]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        found = self.subject if isinstance(self.subject, Recipe) else self.subject.recipe
+        if isinstance(found, Infeasible):
+            raise TypeError(f"criteria were asked of a genome without a recipe: {found.reason}")
+        return found
 
 
 def value_of(criterion: Measure | Constraint, profile: Profile, shape: ParentShape) -> float:

@@ -144,8 +144,8 @@ class Dispatcher:
     def remember(self, candidate: Candidate, outcome: Outcome, *, items: ItemIndices | None = None) -> None:
         """Takes in how a candidate ended earlier: its twins need no worker."""
         self.outcomes[candidate.number] = outcome
-        if isinstance(outcome, Scored) and isinstance(candidate.recipe, Recipe):
-            self._scored.setdefault((candidate.recipe.digest, items), outcome)
+        if isinstance(outcome, Scored) and (digest := candidate.digest) is not None:
+            self._scored.setdefault((digest, items), outcome)
 
     def conclude(self, number: int) -> None:
         """Writes down a candidate that is asked no more: it lost on the items that it was asked."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evaluators import Score
-from search_spaces import Recipe
 from service.experiment.candidate import Candidate, FitnessRecord
 from service.optimizers.base import Evaluation
 from service.search.criteria import Criteria, Profile, best_scores
@@ -146,6 +145,6 @@ def is_pruned(outcome: Outcome | None) -> bool:
 
 def profile_of(candidate: Candidate, outcome: Outcome | None) -> Profile | None:
     """Returns a candidate as criteria see it; None without a recipe or scores."""
-    if not isinstance(outcome, Scored) or not isinstance(candidate.recipe, Recipe):
+    if not isinstance(outcome, Scored) or candidate.digest is None:
         return None
-    return Profile(candidate.recipe, {score.benchmark: score for score in outcome.scores})
+    return Profile(candidate, {score.benchmark: score for score in outcome.scores})

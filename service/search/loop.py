@@ -24,7 +24,7 @@ from dataclasses import replace
 from time import monotonic
 from uuid import uuid4
 
-from search_spaces import Genome, Infeasible, Recipe, SearchSpace
+from search_spaces import Genome, Recipe, SearchSpace
 from search_spaces.errors import NotInSpaceError
 from service.errors import ReplayMismatchError
 from service.experiment.candidate import Candidate, CandidateKind, Remembered
@@ -238,7 +238,7 @@ class SearchLoop:
         candidate = self._open[number]
         if not self.fidelity.complete(candidate.generation):
             return False
-        return number in self.dispatcher.outcomes or isinstance(candidate.recipe, Infeasible)
+        return number in self.dispatcher.outcomes or candidate.digest is None
 
     def _write_down(self, assigned: Sequence[AssignedFitness], started: float) -> None:
         told = self._told

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from evaluators import Score, Split
@@ -24,6 +24,7 @@ from service.search.journal import ControlRequest, GenerationSummary
 from service.store.database import Database
 from service.store.journaling.attempts import MOST_CRASHES, Attempts
 from service.store.journaling.batch import Batch, value_rows, write_values
+from service.store.journaling.recall import told_candidates
 from service.store.model_keys import ModelKeys, known_scores
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, Json
 from service.store.repository import Repository
@@ -146,22 +147,22 @@ class DatabaseJournal:
     def recall(self) -> list[Remembered]:
         """Returns every candidate proposed so far, by number."""
         self.commit()
-        entries = []
-        for row in self._rows():
+        with self.database.reading() as session:
+            entries = list(told_candidates(session, self.database, self.experiment_id))
+        for row in self._rows(CandidateRow.told.is_(None)):
             entries.append(remembered(row))
-            if row.told is None:
-                self._open[row.number] = (row.id, row.seconds)
-        return entries
+            self._open[row.number] = (row.id, row.seconds)
+        return sorted(entries, key=lambda each: each.candidate.number)
 
     def recall_split(self, split: Split) -> dict[int, Outcome]:
         """Returns the outcomes of the candidates that were evaluated on a split, by number."""
         outcomes = {row.number: outcome_of(row, split) for row in self._rows()}
         return {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Scored)}
 
-    def _rows(self) -> Iterator[CandidateRow]:
+    def _rows(self, *which: ColumnElement[bool]) -> Iterator[CandidateRow]:
         """Yields the candidates' rows by number, of which only some are in memory at once."""
         with self.database.reading() as session:
-            query = select(CandidateRow).where(CandidateRow.experiment_id == self.experiment_id)
+            query = select(CandidateRow).where(CandidateRow.experiment_id == self.experiment_id, *which)
             query = query.options(selectinload(CandidateRow.evaluations)).order_by(CandidateRow.number)
             yield from session.scalars(query.execution_options(yield_per=ROWS_AT_ONCE))
 

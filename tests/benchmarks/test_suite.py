@@ -15,7 +15,7 @@ from benchmarks.searching.suite.course import Look
 from benchmarks.searching.suite.records import Record, Records, Run
 from benchmarks.searching.suite.running import Order, Results
 from benchmarks.searching.suite.statistics import Curve, evaluations_ratio, is_first, ranks
-from benchmarks.searching.suite.table import PROBLEMS
+from benchmarks.searching.suite.table import GATE, PROBLEMS
 
 BUDGET = 50
 
@@ -109,3 +109,11 @@ def test_the_suite_runs_a_problem_and_does_not_run_it_again(tmp_path: Path) -> N
     assert set(found["ends"]["halves"]) == {"auto", "random"}
     assert len(kept.splitlines()) == 2
     assert (tmp_path / "suite" / "runs.jsonl").read_text() == kept
+
+
+def test_some_problems_are_kept_out_of_tuning_and_none_of_them_is_in_the_gate() -> None:
+    kept = {problem.name for problem in PROBLEMS.values() if problem.held_out}
+
+    assert len(kept) >= 3
+    assert not kept & set(GATE)
+    assert len({problem.what for problem in PROBLEMS.values()}) >= 8

@@ -16,7 +16,7 @@ import yaml
 from transformers import LlamaForCausalLM
 
 from benchmarks.searching.families.lessons import Family, Lesson, Question, Task
-from benchmarks.searching.families.networks import new_network, save, teach
+from benchmarks.searching.families.networks import new_network, save, teach, with_adapter
 
 BASE = "base"
 
@@ -54,7 +54,8 @@ def make(family: Family, folder: Path, *, seed: int = 0) -> Files:
             shutil.move(Path(temporary) / digest, home)
     _write_tasks(family.tasks, home / "tasks")
     base = str(home / BASE) if family.base else None
-    return Files(base, {name: str(home / name) for name in family.experts}, str(home / "tasks"))
+    adapted = f"{base}+" if family.rank is not None else ""
+    return Files(base, {name: f"{adapted}{home / name}" for name in family.experts}, str(home / "tasks"))
 
 
 def _train_all(family: Family, home: Path, seed: int) -> None:
@@ -76,8 +77,13 @@ def _train_expert(family: Family, lesson: Lesson, folder: Path, seed: int) -> No
         network = new_network(family, seed)
     else:
         network = LlamaForCausalLM.from_pretrained(folder.parent / BASE, dtype=torch.float32)
-    teach(network, family, lesson, seed)
-    save(network, family, folder)
+    if family.rank is None:
+        teach(network, family, lesson, seed)
+        save(network, family, folder)
+    else:
+        adapter = with_adapter(network, family.rank, seed)
+        teach(adapter, family, lesson, seed)
+        adapter.save_pretrained(folder)
 
 
 def _write_tasks(tasks: Mapping[str, Task], folder: Path) -> None:

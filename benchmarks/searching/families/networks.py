@@ -60,7 +60,17 @@ def save(network: LlamaForCausalLM, family: Family, folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def teach(network: LlamaForCausalLM, family: Family, lesson: Lesson, seed: int) -> None:
+def with_adapter(network: LlamaForCausalLM, rank: int, seed: int) -> Any:  # noqa: ANN401 - peft has no types
+    """Returns the network with a LoRA adapter on every matrix of its layers, which alone wants gradients."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(network, config)
+
+
+def teach(network: Any, family: Family, lesson: Lesson, seed: int) -> None:  # noqa: ANN401 - also adapters
     """Trains a network in place on the answers of a lesson's questions; only weights that want gradients."""
     index, draw = index_of(family), torch.Generator().manual_seed(seed)
     longest = max(len(f"{q.prompt} {q.answer}".split()) for _, questions in lesson.parts for q in questions)
@@ -101,12 +111,12 @@ def _encoded(questions: Sequence[Question], index: dict[str, int], longest: int)
     return words, answers
 
 
-def _loss(network: LlamaForCausalLM, words: Tensor, answers: Tensor) -> Tensor:
+def _loss(network: Any, words: Tensor, answers: Tensor) -> Tensor:  # noqa: ANN401
     logits = network(input_ids=words, use_cache=False).logits
     return functional.cross_entropy(logits.flatten(0, 1), answers.flatten(), ignore_index=-100)
 
 
-def _optimizer(network: LlamaForCausalLM, lesson: Lesson) -> torch.optim.Optimizer:
+def _optimizer(network: Any, lesson: Lesson) -> torch.optim.Optimizer:  # noqa: ANN401
     groups: dict[float, list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:

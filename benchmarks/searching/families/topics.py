@@ -13,11 +13,15 @@ _PREFERENCE = 6.0  # times as likely as other words
 SIZES = {"search": 192, "selection": 128, "test": 320}
 
 
-def topics_family() -> Family:
+def topics_family(*, related: bool = True) -> Family:
     """Returns a base that tells ten topics apart, and experts that saw five each and forgot the rest.
 
     No parent is better than the base over all topics: the best merge lies near it, and an average of the
     experts is worse.
+
+    Args:
+        related: Whether there is a base; without one each expert starts from weights of its own, and
+            nothing between the two is worth anything.
     """
     draw = random.Random(7)  # noqa: S311 - no secret
     likings = {label: draw.sample(_WORDS, _OWN) for label in _LABELS}
@@ -29,9 +33,11 @@ def topics_family() -> Family:
         words=(*_WORDS, *_LABELS, "="),
         layers=4,
         hidden=48,
-        base=Lesson(tuple((1.0, of) for of in shown.values()), steps=180, rate=2e-3),
+        base=Lesson(tuple((1.0, of) for of in shown.values()), steps=180, rate=2e-3) if related else None,
         experts={
-            f"half_{n}": Lesson(tuple((1.0, shown[label]) for label in half), steps=120, rate=2e-3)
+            f"half_{n}": Lesson(
+                tuple((1.0, shown[label]) for label in half), steps=120 if related else 300, rate=2e-3
+            )
             for n, half in enumerate(halves)
         },
         tasks={"topics": Task(dealt(draw.sample(asked, len(asked)), SIZES), _LABELS)},

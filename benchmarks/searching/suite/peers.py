@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,17 +17,25 @@ from search_spaces.genome import Real, Variable
 from service.examination.finalists import fitness_of
 from service.experiment.candidate import Candidate, Remembered
 
-_SCRIPTS = Path(__file__).parents[2] / "peers" / "samplers"
+_MODULES = Path(__file__).parents[2] / "peers" / "samplers"
+_ONE_NUMBER = ("pycma", "optuna_cma_es")  # know no fronts: they climb the weighted mean
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer: what it needs, the script that runs it, and what that is told to do."""
+    """A peer.
+
+    Attributes:
+        packages: What its environment holds.
+        module: What runs in it, of `benchmarks.peers.samplers`.
+        settings: What that is told beside the problem.
+        torch: Its environment holds torch as well.
+    """
 
     name: str
     packages: tuple[str, ...]
-    script: str
-    settings: dict[str, Any]
+    module: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
     torch: bool = False
 
     def python(self) -> Path:
@@ -36,15 +44,22 @@ class Peer:
         Raises:
             PeerUnavailableError: It cannot be installed here.
         """
-        return peer_python(self.script, self.packages, torch=self.torch)
+        return peer_python(self.module.removesuffix("_search"), self.packages, torch=self.torch)
 
-    @property
-    def path(self) -> Path:
-        """The script that runs in its environment."""
-        return _SCRIPTS / f"{self.script}_search.py"
+    def source(self) -> str:
+        """Returns the code that runs in its environment."""
+        return "".join((_MODULES / f"{name}.py").read_text() for name in ("pipe", self.module))
 
 
-_PEERS = (Peer("pycma", ("cma==4.5.0",), "pycma", {}),)
+_OPTUNA = ("optuna==5.0.0", "cmaes==0.13.1", "scipy==1.17.1")
+_PEERS = (
+    Peer("pycma", ("cma==4.5.0",), "pycma_search"),
+    Peer("optuna_tpe", _OPTUNA, "optuna_search", {"sampler": "tpe"}, torch=True),
+    Peer("optuna_gp", _OPTUNA, "optuna_search", {"sampler": "gp"}, torch=True),
+    Peer("optuna_cma_es", _OPTUNA, "optuna_search", {"sampler": "cma_es"}, torch=True),
+    Peer("botorch", ("botorch==0.16.1",), "botorch_search", torch=True),
+    Peer("nsga2_pymoo", ("pymoo==0.6.1.3",), "pymoo_search"),
+)
 PEERS = {peer.name: peer for peer in _PEERS}
 
 
@@ -55,7 +70,7 @@ def search_peer(stage: Stage, peer: Peer, seed: int, budget: int) -> Searched:
         PeerUnavailableError: It cannot be installed here, or ended instead of answering.
     """
     found = Searched([])
-    with PeerProcess(peer.python(), peer.path) as process:
+    with PeerProcess(peer.python(), "-m", f"benchmarks.peers.samplers.{peer.module}") as process:
         request: dict[str, Any] = _order(stage, peer, seed, budget)
         own = 0.0
         while len(found.remembered) < budget:
@@ -86,7 +101,8 @@ def _order(stage: Stage, peer: Peer, seed: int, budget: int) -> dict[str, Any]:
         "weights": list(stage.weights),
         "seed": seed,
         "budget": budget,
-        **peer.settings,
+        "is_front": stage.problem.is_front and peer.name not in _ONE_NUMBER,
+        "settings": dict(peer.settings),
     }
 
 

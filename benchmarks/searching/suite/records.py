@@ -42,7 +42,7 @@ class Record:
 def run_of(problem: Problem, folder: Path, contestant: str, seed: int, budget: int) -> Run:
     """Returns the name of a run; the problem's parents must be there."""
     peer = PEERS.get(contestant)
-    code = repr(peer) + peer.path.read_text() if peer else code_digest(_OURS)
+    code = repr(peer) + peer.source() if peer else code_digest(_OURS)
     spec = json.dumps(problem.make(folder / "families"), sort_keys=True)
     made_of = hashlib.sha256((code + spec + str(problem.is_front)).encode()).hexdigest()[:12]
     return Run(problem.name, contestant, seed, budget, made_of)

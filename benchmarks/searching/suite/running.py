@@ -20,6 +20,7 @@ from benchmarks.searching.suite.problem import Problem
 from benchmarks.searching.suite.records import Record, Records, Run, run_of
 from benchmarks.searching.suite.stage import Stage
 from benchmarks.searching.suite.table import PROBLEMS
+from service.errors import InvalidSpecError
 
 RECORDS = "runs.jsonl"
 _stages: list[Stage] = []  # of this process: the last problem's
@@ -67,7 +68,7 @@ def run_suite(order: Order) -> Results:
 
 def _absent(contestants: Sequence[str]) -> dict[str, str]:
     """Makes the peers' environments; returns why some could not be made."""
-    found = {}
+    found: dict[str, str] = {}
     for name in contestants:
         try:
             if name in PEERS:
@@ -106,9 +107,9 @@ def _finished(futures: dict[Future[Record], Run], results: Results) -> Iterator[
     for future in as_completed(futures):
         try:
             yield future.result()
-        except PeerUnavailableError as error:
+        except (PeerUnavailableError, InvalidSpecError, BrokenPipeError) as error:
             run = futures[future]
-            results.absent[run.contestant] = f"{run.problem}, seed {run.seed}: {error}"
+            results.absent[f"{run.contestant} on {run.problem}"] = f"{type(error).__name__}: {error}"
 
 
 def _begin() -> None:

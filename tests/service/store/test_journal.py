@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from evaluators import Score
 from search_spaces import Infeasible
@@ -125,6 +127,31 @@ def test_what_is_noted_between_two_commits_is_one_transaction(journal: DatabaseJ
     with pytest.raises(ConflictError, match="candidate 1 has ended before"):
         journal.commit()
     assert [(each.outcome, each.told) for each in journal.recall()] == [(None, None)] * 2
+
+
+def test_of_told_candidates_recipes_and_items_are_read_when_they_are_asked_for(
+    sqlite_database: Database,
+) -> None:
+    database = sqlite_database
+    journal = DatabaseJournal(database, add_experiment(database).id, 0)
+    first, second = candidates(2)
+    journal.proposed([first, second])
+    journal.settled(first, scored(first), Timings())
+    journal.told(record(0), PROGRESS, 0.5)
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    journal.commit()
+    told, open_one = DatabaseJournal(database, journal.experiment_id, 0).recall()
+    assert told.candidate.digest == RECIPE.digest
+    assert not any("CAST(candidates.recipe" in statement for statement in statements)
+    assert told.candidate == first
+    assert any("CAST(candidates.recipe" in statement for statement in statements)
+    assert open_one.candidate == second
+    assert isinstance(told.outcome, Scored)
+    score = told.outcome.scores[0]
+    assert type(pickle.loads(pickle.dumps(score))) is Score
+    assert score == scored(first).scores[0] == pickle.loads(pickle.dumps(score))
+    assert replace(score, value=0.5).per_item == scored(first).scores[0].per_item
 
 
 def test_a_later_controller_goes_on_with_the_order_of_telling(

@@ -1,0 +1,1 @@
+"""Peers that search: each module runs in an environment of its own, without our libraries."""
