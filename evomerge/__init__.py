@@ -3,7 +3,7 @@
     from evomerge import Client, ExperimentSpec, Recipe, merge, optimize
 
 A name's module is imported when the name is first asked for.  Importing the package imports nothing else;
-`merge` alone, when it is called, imports torch.
+`merge` and `evaluate`, when they are called, import torch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evomerge.evaluation import evaluate as evaluate
     from evomerge.merging import merge as merge
     from search_spaces.errors import RecipeFileError as RecipeFileError
     from search_spaces.recipes.mergekit.recipe_yaml import read_recipe as read_recipe
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from service.inprocess.optimize import optimize as optimize
     from service.inprocess.result import Result as Result
     from workers.errors import WorkerError as WorkerError
+    from workers.protocol.evaluation_orders import EvaluationReport as EvaluationReport
     from workers.protocol.messages import Exported as Exported
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
+    "EvaluationReport",
     "ExperimentSpec",
     "Exported",
     "Front",
@@ -51,6 +54,7 @@ __all__ = [
     "Source",
     "UnsuccessfulError",
     "WorkerError",
+    "evaluate",
     "merge",
     "optimize",
     "read_recipe",
@@ -62,6 +66,7 @@ _MODULES: Mapping[str, str] = {
     "AsyncClient": "service.client.async_client",
     "Client": "service.client.client",
     "ClientError": "service.client.errors",
+    "EvaluationReport": "workers.protocol.evaluation_orders",
     "ExperimentSpec": "service.experiment.spec",
     "Exported": "workers.protocol.messages",
     "Front": "service.inprocess.front",
@@ -74,6 +79,7 @@ _MODULES: Mapping[str, str] = {
     "Source": "search_spaces.recipes.recipe",
     "UnsuccessfulError": "service.inprocess.errors",
     "WorkerError": "workers.errors",
+    "evaluate": "evomerge.evaluation",
     "merge": "evomerge.merging",
     "optimize": "service.inprocess.optimize",
     "read_recipe": "search_spaces.recipes.mergekit.recipe_yaml",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import jinja2
@@ -45,6 +45,8 @@ class EvomergeLM(LM):  # type: ignore[misc]
         *,
         batch_size: int = 64,
         long: Long = "cut",
+        template_options: Mapping[str, Any] | None = None,
+        think_end: str | int | None = None,
     ) -> None:
         """Takes a network as it is.
 
@@ -54,10 +56,13 @@ class EvomergeLM(LM):  # type: ignore[misc]
             batch_size: A pass holds as many tokens as so many of the longest rows would, or fewer.
             long: What becomes of prompts that do not fit the network: they lose their beginning, which
                 is logged and counted, or they are refused.
+            template_options: What else the chat template is given, `enable_thinking` say.
+            think_end: The text, or the token, up to which reasoning is cut off answers.
         """
         super().__init__()
         self.tokenizer, self._batch_size, self._long = tokenizer, batch_size, long
         self._network = network
+        self._template_options, self._think_end = dict(template_options or {}), think_end
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
         self.cut = 0
 
@@ -109,7 +114,8 @@ class EvomergeLM(LM):  # type: ignore[misc]
         Raises:
             EvaluationError: A prompt leaves no room for an answer, or logits are NaN.
         """
-        prompts = [(str(one.args[0]), one.args[1]) for one in requests]
+        own = {} if self._think_end is None else {"think_end": self._think_end}
+        prompts = [(str(one.args[0]), {**one.args[1], **own}) for one in requests]
         draws = draws_of(requests)
         key = tuple((text, repr(settings), n) for (text, settings), n in zip(prompts, draws, strict=True))
         plan = self._plan("prompts", key, lambda model: model.plan_generations(prompts, draws))
@@ -127,6 +133,7 @@ class EvomergeLM(LM):  # type: ignore[misc]
             "tokenize": False,
             "add_generation_prompt": add_generation_prompt,
             "continue_final_message": not add_generation_prompt,
+            **self._template_options,
         }
         try:
             return str(self.tokenizer.apply_chat_template(chat_history, **options))

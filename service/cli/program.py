@@ -195,6 +195,15 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge tasks fetch gsm8k mmlu",
         ),
     ),
+    "evaluate": Command(
+        "tasks.evaluate:evaluate",
+        "Score checkpoints on tasks, as lm-eval does; beside their parents.",
+        (
+            "evomerge evaluate ./merged --tasks gsm8k,arc_easy --limit 100",
+            "evomerge evaluate ./merged --tasks questions.jsonl --parents ./math,./japanese",
+            "evomerge evaluate ./merged --tasks ifeval --apply-chat-template -o results.json",
+        ),
+    ),
     "preflight": Command(
         "models.preflight:preflight",
         "Say what a merge's parents are, and what will not work.",
