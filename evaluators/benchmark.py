@@ -19,6 +19,7 @@ Kind = Literal[
     "negative_flips",
     "python",
     "http",
+    "model_judge",
     "depth",
     "parameters",
 ]
@@ -31,6 +32,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "negative_flips": ("task", "parent"),
     "python": ("file", "judge"),
     "http": ("file", "judge"),
+    "model_judge": ("file", "judge"),
 }
 """What each kind of benchmark must be given."""
 
@@ -47,7 +49,8 @@ class Benchmark(BaseModel):
         name: What its scores are called in the experiment.
         kind: Who judges.  `lm_eval`: a task.  `perplexity`: of the texts in `file`.  `output_length`
             (tokens), `language` (share of answers in `language`), `refusals` (share), `python` and
-            `http` (`judge`): of greedy answers to the prompts in `file`.  `negative_flips`: share of
+            `http` (`judge`), `model_judge` (how far a model in a local folder prefers them to the file's
+            references): of greedy answers to the prompts in `file`.  `negative_flips`: share of
             `task`'s items that `parent` gets right and the model gets wrong (Echterhoff et al.,
             arXiv 2407.09435).  `depth`, `parameters`: of the merged network, which is asked nothing.
         task: The task's name in lm-eval.
@@ -65,7 +68,9 @@ class Benchmark(BaseModel):
         language: ISO 639-1 code.
         parent: The parent to compare with: its reference, or the last part of its path.
         judge: `module:function` that takes prompts and answers and returns one number each, or the
-            address that is sent `{"items": [{"prompt", "answer"}]}` and answers `{"scores": [...]}`.
+            address that is sent `{"items": [{"prompt", "answer"}]}` and answers `{"scores": [...]}`, or
+            the folder of a language model.
+        rubric: What that language model is told of better answers; None takes the usual words.
         new_tokens: Most tokens of an answer to a prompt.
         chat: Whether it is asked as in a conversation, and by which template.
         generation: What goes before the task's own generation settings; `repeats`: how often each item
@@ -88,6 +93,7 @@ class Benchmark(BaseModel):
     language: str | None = None
     parent: str | None = None
     judge: str | None = None
+    rubric: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
     chat: Chat = Chat()
     generation: dict[str, Any] = Field(default_factory=dict)

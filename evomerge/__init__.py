@@ -3,7 +3,7 @@
     from evomerge import Client, ExperimentSpec, Recipe, merge, optimize
 
 A name's module is imported when the name is first asked for.  Importing the package imports nothing else;
-`merge` alone, when it is called, imports torch.
+`merge` and `evaluate`, when they are called, import torch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evomerge.evaluation import evaluate as evaluate
     from evomerge.merging import merge as merge
     from search_spaces.errors import RecipeFileError as RecipeFileError
     from search_spaces.recipes.mergekit.recipe_yaml import read_recipe as read_recipe
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from search_spaces.recipes.recipe import Recipe as Recipe
     from search_spaces.recipes.recipe import Slice as Slice
     from search_spaces.recipes.recipe import Source as Source
+    from service.client.async_client import AsyncClient as AsyncClient
     from service.client.client import Client as Client
     from service.client.errors import ApiError as ApiError
     from service.client.errors import ClientError as ClientError
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
     from service.inprocess.optimize import optimize as optimize
     from service.inprocess.result import Result as Result
     from workers.errors import WorkerError as WorkerError
+    from workers.protocol.evaluation_orders import EvaluationReport as EvaluationReport
     from workers.protocol.messages import Exported as Exported
 
 __all__ = [
     "ApiError",
+    "AsyncClient",
     "Client",
     "ClientError",
+    "EvaluationReport",
     "ExperimentSpec",
     "Exported",
     "Front",
@@ -49,6 +54,7 @@ __all__ = [
     "Source",
     "UnsuccessfulError",
     "WorkerError",
+    "evaluate",
     "merge",
     "optimize",
     "read_recipe",
@@ -57,8 +63,10 @@ __all__ = [
 
 _MODULES: Mapping[str, str] = {
     "ApiError": "service.client.errors",
+    "AsyncClient": "service.client.async_client",
     "Client": "service.client.client",
     "ClientError": "service.client.errors",
+    "EvaluationReport": "workers.protocol.evaluation_orders",
     "ExperimentSpec": "service.experiment.spec",
     "Exported": "workers.protocol.messages",
     "Front": "service.inprocess.front",
@@ -71,6 +79,7 @@ _MODULES: Mapping[str, str] = {
     "Source": "search_spaces.recipes.recipe",
     "UnsuccessfulError": "service.inprocess.errors",
     "WorkerError": "workers.errors",
+    "evaluate": "evomerge.evaluation",
     "merge": "evomerge.merging",
     "optimize": "service.inprocess.optimize",
     "read_recipe": "search_spaces.recipes.mergekit.recipe_yaml",

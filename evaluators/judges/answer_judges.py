@@ -21,10 +21,11 @@ from evaluators.errors import BadScoreError, EvaluationError
 from evaluators.fingerprints.code_origin import version_of
 from evaluators.fingerprints.code_references import UnrepeatableError
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
+from evaluators.judges.preference import preference, preference_marking
 from evaluators.permissions import check_judge
 
 Judge = Callable[[Sequence[str], Sequence[str], Any], list[float]]
-"""From prompts, answers and the model's tokenizer to one number per item."""
+"""From prompts, answers and the model that gave them to one number per item."""
 SECONDS = 120.0  # that an address has to answer for one batch
 BATCH = 64
 _log = logging.getLogger(__name__)
@@ -55,8 +56,8 @@ class AnswerKind:
 
 
 def _lengths(_: Benchmark) -> Judge:
-    def judge(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any) -> list[float]:  # noqa: ANN401, ARG001
-        return [float(len(tokenizer.encode(answer, add_special_tokens=False))) for answer in answers]
+    def judge(prompts: Sequence[str], answers: Sequence[str], asked: Any) -> list[float]:  # noqa: ANN401, ARG001
+        return [float(len(asked.tokenizer.encode(answer, add_special_tokens=False))) for answer in answers]
 
     return judge
 
@@ -69,7 +70,7 @@ def _languages(benchmark: Benchmark) -> Judge:
             "language", f"{wanted!r} is no language code", f"use one of: {', '.join(sorted(map(str, known)))}"
         )
 
-    def judge(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any) -> list[float]:  # noqa: ANN401, ARG001
+    def judge(prompts: Sequence[str], answers: Sequence[str], asked: Any) -> list[float]:  # noqa: ANN401, ARG001
         return [float(_language(answer) == wanted) for answer in answers]
 
     return judge
@@ -90,7 +91,7 @@ def _identifier() -> Any:  # noqa: ANN401 - py3langid has no types
 
 
 def _refusals(_: Benchmark) -> Judge:
-    def judge(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any) -> list[float]:  # noqa: ANN401, ARG001
+    def judge(prompts: Sequence[str], answers: Sequence[str], asked: Any) -> list[float]:  # noqa: ANN401, ARG001
         return [float(_REFUSAL.search(answer[:400].replace("’", "'")) is not None) for answer in answers]
 
     return judge
@@ -99,7 +100,7 @@ def _refusals(_: Benchmark) -> Judge:
 def _callable(benchmark: Benchmark) -> Judge:
     name, found = benchmark.judge or "", _function(benchmark)
 
-    def judge(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any) -> list[float]:  # noqa: ANN401, ARG001
+    def judge(prompts: Sequence[str], answers: Sequence[str], asked: Any) -> list[float]:  # noqa: ANN401, ARG001
         try:
             given = found(list(prompts), list(answers))
         except Exception as error:
@@ -145,7 +146,7 @@ def _address(benchmark: Benchmark) -> Judge:
     url = benchmark.judge or ""
     check_judge(url)
 
-    def judge(prompts: Sequence[str], answers: Sequence[str], tokenizer: Any) -> list[float]:  # noqa: ANN401, ARG001
+    def judge(prompts: Sequence[str], answers: Sequence[str], asked: Any) -> list[float]:  # noqa: ANN401, ARG001
         found: list[float] = []
         for start in range(0, len(answers), BATCH):
             pairs = zip(prompts[start : start + BATCH], answers[start : start + BATCH], strict=True)
@@ -186,4 +187,5 @@ ANSWER_KINDS: Mapping[str, AnswerKind] = {
     "refusals": AnswerKind("refusal_rate", False, _refusals),
     "python": AnswerKind("judge", True, _callable, _function_marking),
     "http": AnswerKind("judge", True, _address, _address_marking),
+    "model_judge": AnswerKind("preferred", True, preference, preference_marking),
 }

@@ -45,7 +45,21 @@ def items_of(benchmark: Benchmark, *, field: str) -> dict[Split, tuple[str, ...]
     return found
 
 
-def _read(path: Path, field: str) -> list[str]:
+def references_of(benchmark: Benchmark) -> dict[str, str]:
+    """Returns the `reference` of each prompt of a `.jsonl` file: the answer that others are compared with.
+
+    Raises:
+        EvaluationError: The file cannot be read, or a prompt has no reference.
+    """
+    path = Path(benchmark.file or "")
+    if path.suffix != ".jsonl":
+        remedy = 'name a .jsonl file of {"prompt": ..., "reference": ...}'
+        raise EvaluationError("file", f"{path} has no reference answers", remedy)
+    pairs = zip(_read(path, "prompt", unique=False), _read(path, "reference", unique=False), strict=True)
+    return dict(pairs)
+
+
+def _read(path: Path, field: str, *, unique: bool = True) -> list[str]:
     check_place("file", path)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -55,7 +69,7 @@ def _read(path: Path, field: str) -> list[str]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         detail = f"{path} cannot be read: {type(error).__name__}: {error}"
         raise EvaluationError("file", detail, "name a UTF-8 text, or a .jsonl file with prompts") from error
-    return list(dict.fromkeys(text for text in texts if text.strip()))
+    return list(dict.fromkeys(text for text in texts if text.strip())) if unique else texts
 
 
 def _of_json(content: str, field: str) -> list[str]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -88,7 +89,13 @@ class FileJudgeRunner:
     additive: ClassVar[bool] = True  # whether the score is a mean over the items
 
     def __init__(
-        self, benchmark: Benchmark, field: str, metric: str, *, higher_is_better: bool, marking: str = ""
+        self,
+        benchmark: Benchmark,
+        field: str,
+        metric: str,
+        *,
+        higher_is_better: bool,
+        marking: Callable[[], str] = str,
     ) -> None:
         self.benchmark, self._marking = benchmark, marking
         self.items = items_of(benchmark, field=field)
@@ -123,9 +130,14 @@ class FileJudgeRunner:
         key = split, None if form is None else form.key
         if key not in self._fingerprints:
             asked = self.benchmark.model_dump_json(exclude={"name", "max_items", "splits", "file"})
-            content = repr((engine_version(), asked, self._marking, self.items[split], key))
+            content = repr((engine_version(), asked, self._marked_by, self.items[split], key))
             self._fingerprints[key] = hashlib.sha256(content.encode()).hexdigest()
         return self._fingerprints[key]
+
+    @cached_property
+    def _marked_by(self) -> str:
+        """What else the numbers depend on; it may take a while to find out."""
+        return self._marking()
 
     def form(self, tokenizer: Tokenizer | None) -> ChatFormat | None:  # noqa: ARG002
         """Returns how items are put to models with this tokenizer; None where they are plain text."""
@@ -148,7 +160,7 @@ class Answers(FileJudgeRunner):
             "prompt",
             kind.metric,
             higher_is_better=kind.higher_is_better,
-            marking=kind.marking(benchmark),
+            marking=partial(kind.marking, benchmark),
         )
         self._prompts: dict[Hashable, list[str]] = {}
 
@@ -175,7 +187,7 @@ class Answers(FileJudgeRunner):
             settings["think_end"] = self.benchmark.chat.think_end
         asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
         plan = asked.plan_generations([(read[index], settings) for index in indices])
-        values = self._judge(prompts, plan.answers(asked.network), tokenizer)
+        values = self._judge(prompts, plan.answers(asked.network), asked)
         answers = dict(zip(indices, values, strict=True))
         return mean_score(self.blank(split, indices, tokenizer), answers, size=len(self.items[split]))
 

@@ -58,6 +58,7 @@ class Objective(Spec):
     language: Name | None = None
     parent: Name | None = None
     judge: Name | None = None
+    rubric: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
     chat: Chatting | None = None
     generation: GenerationOptions | None = None
@@ -70,6 +71,8 @@ class Objective(Spec):
             raise ValueError(f"an objective of kind {self.kind} needs {wanted}; give it {wanted}")
         if self.kind not in ("lm_eval", "negative_flips") and (self.generation or self.filter):
             raise ValueError("generation and filter are of tasks; leave them out, or write new_tokens")
+        if self.rubric is not None and self.kind != "model_judge":
+            raise ValueError("a rubric is for kind model_judge; leave it out")
         return self
 
     @property
@@ -98,6 +101,7 @@ class Objective(Spec):
             language=self.language,
             parent=self.parent,
             judge=self.judge,
+            rubric=self.rubric,
             new_tokens=self.new_tokens,
             metric=self.metric,
             direction=self.direction,

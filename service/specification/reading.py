@@ -95,9 +95,10 @@ def _absolute_layers_of(space: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_absolute_file(item: object) -> object:
     """An objective's file is certainly local; the parent it compares with may have a short name."""
-    if not isinstance(item, dict) or "file" not in item:
+    if not isinstance(item, dict):
         return item
-    return item | {"file": _absolute_parent(item["file"], certainly_local=True)}
+    local = ("file", "judge") if item.get("kind") == "model_judge" else ("file",)
+    return item | {key: _absolute_parent(item[key], certainly_local=True) for key in local if key in item}
 
 
 def _with_absolute_parent(item: object) -> object:

@@ -20,7 +20,7 @@ from service.specification.reading import (
 Place = tuple[int | str, ...]
 
 _KEYS = frozenset({  # what names models
-    "parents", "base", "layers_of", "chat_templates", "tokenizer_source", "parent", "vision",
+    "parents", "base", "layers_of", "chat_templates", "tokenizer_source", "parent", "vision", "judge",
 })  # fmt: skip
 _HOLDS_RECIPES = frozenset({"recipes", "winner"})
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 import evomerge
-from evomerge import Client, ExperimentSpec, Recipe, WorkerError, merge, read_recipe, write_recipe
+from evomerge import Client, ExperimentSpec, Recipe, WorkerError, evaluate, merge, read_recipe, write_recipe
 from tests.conftest import REPOSITORY
+from tests.tiny_models import write_word_task
 
 RECIPE = """
 merge_method: linear
@@ -70,6 +71,15 @@ def test_a_merge_that_cannot_be_done_says_why(tiny_parents: dict[str, Path], tmp
     with pytest.raises(WorkerError, match="missing"):
         merge(recipe, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
+
+
+def test_a_checkpoint_is_evaluated(tiny_parents: dict[str, Path], tmp_path: Path) -> None:
+    folder = write_word_task(tmp_path / "tasks")
+    found = evaluate(
+        tiny_parents["left"], "words", tasks_path=[folder], parents=[tiny_parents["right"]], limit=4
+    )
+    assert "words" in found.models[0].table
+    assert found.differences[0].items == 4
 
 
 def test_a_spec_can_be_sent_as_it_is() -> None:

@@ -23,6 +23,7 @@ from workers.protocol.calibration_orders import (
     LearningOrder,
     ProgressOf,
 )
+from workers.protocol.evaluation_orders import EvaluationOrder, EvaluationReport
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
 from workers.protocol.messages import (
     Announce,
@@ -230,6 +231,18 @@ def fetch_tasks_here(wanted: TaskFetch, tell: Tell) -> Fetched:
         from workers.whole_tasks.task_answers import fetch_tasks
 
         return fetch_tasks(wanted, tell)
+
+
+def evaluate_here(order: EvaluationOrder, tell: Tell) -> EvaluationReport:
+    """Evaluates checkpoints on whole tasks in this process, and tells which is next.
+
+    Raises:
+        WorkerError: A task cannot be asked, or a checkpoint cannot be loaded.
+    """
+    with _explained("evaluation"):
+        from workers.whole_tasks.evaluation import evaluate_checkpoints
+
+        return evaluate_checkpoints(order, tell)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.errors import UnknownTaskError
 from evaluators.lm_eval.names.catalogue import own_folder, own_names
-from evaluators.lm_eval.names.index import members_of, tasks_in
+from evaluators.lm_eval.names.index import check_code, members_of, tasks_in
 from evaluators.lm_eval.names.suggestion import suggestion
 from evaluators.task_facts import OwnTask
 
@@ -53,17 +53,45 @@ def locate(task: str, folders: Sequence[Path] = ()) -> Located:
     raise UnknownTaskError("task", f"there is no {task!r} among {' or '.join(places)}", near)
 
 
+def locate_all(tasks: Sequence[str], folders: Sequence[Path]) -> TaskManager:
+    """Returns what builds all of these, users' tasks hiding lm-eval's own of the same name, as in lm-eval.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+        EvaluationError: A folder cannot be used, or a task would run foreign code.
+    """
+    located = {task: locate(task, folders) for task in tasks}
+    for task, found in located.items():
+        check_code(task, found.manager.task_index, is_own=found.is_own)
+    needed, places = _needed([task for task, found in located.items() if found.is_own])
+    some = TaskManager(include_path=places, include_defaults=False)
+    is_enough = _has_the_same(some, needed)
+    if not folders:
+        return some if is_enough else _all_own_tasks()
+    paths = [*(places if is_enough else ()), *map(str, folders)]
+    return TaskManager(include_path=paths, include_defaults=not is_enough)
+
+
 @cache
 def _own_tasks(task: str) -> TaskManager:
     """Returns lm-eval's own tasks, or as many of their folders as hold all that a name stands for.
 
     lm-eval indexes whole folders: all its own in about ten seconds, those of a task in far less.
     """
-    own = own_names(own_folder())
-    needed = {name: own[name] for name in _closure(task, own, {})}
-    folders = _outermost({Path(each.file).parent for each in needed.values() if each.file})
-    some = TaskManager(include_path=[str(folder) for folder in folders], include_defaults=False)
+    needed, places = _needed([task])
+    some = TaskManager(include_path=places, include_defaults=False)
     return some if _has_the_same(some, needed) else _all_own_tasks()
+
+
+def _needed(tasks: Sequence[str]) -> tuple[dict[str, OwnTask], list[str]]:
+    """Returns all that some of lm-eval's names stand for, and the folders that hold it."""
+    own = own_names(own_folder())
+    found: dict[str, None] = {}
+    for task in tasks:
+        _closure(task, own, found)
+    needed = {name: own[name] for name in found}
+    folders = _outermost({Path(each.file).parent for each in needed.values() if each.file})
+    return needed, [str(folder) for folder in folders]
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.cli.exits import Exit
+from service.cli.tasks.evaluate import generation_of
 from service.client.client import Client
 from tests.service.command import Command
 from tests.tiny_models import save_tiny_model, write_word_task
@@ -53,3 +54,26 @@ def test_the_client_lists_and_shows_tasks(client: Client) -> None:
     listed = client.tasks(page_size=1)
     assert (len(listed.items), listed.next_page_token is None) == (1, listed.total_size == 1)
     assert client.task(listed.items[0].name, model="org/name").example is not None
+
+
+def test_a_checkpoint_is_scored_beside_its_parent(folder: Path, tmp_path: Path) -> None:
+    model, parent = save_tiny_model(tmp_path / "model", 1), save_tiny_model(tmp_path / "parent", 2)
+    asked = ("evaluate", model, "-t", "words", "--include_path", folder, "--parents", parent, "--limit", 5)
+    said = evomerge(*asked, "-o", tmp_path / "found.json")
+    assert "|Tasks|Version|Filter|n-shot|Metric|" in said
+    assert "of 5" in said
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["models"][0]["results"]["words"]["acc,none"] == found["differences"][0]["value"]
+    assert found["parents"][0]["n-samples"]["words"] == {"original": 12, "effective": 5}
+
+
+def test_mistakes_are_told_before_anything_is_asked(folder: Path, tmp_path: Path) -> None:
+    known = ("evaluate", tmp_path / "none", "-t", "words", "--tasks-path", folder)
+    assert "no key=value" in evomerge(*known, "--gen-kwargs", "hot", code=Exit.USAGE)
+    assert "cannot be written" in evomerge(*known, "-o", tmp_path / "a" / "b", code=Exit.USAGE)
+    assert "none" in evomerge(*known, code=Exit.INVALID)
+
+
+def test_generation_settings_are_read_as_lm_evals_command_line_reads_them() -> None:
+    asked = ["temperature=0.6,do_sample=True,until=END", '{"top_p": 0.9}']
+    assert generation_of(asked) == {"temperature": 0.6, "do_sample": True, "until": "END", "top_p": 0.9}
