@@ -9,8 +9,9 @@ from search_spaces import Parent, Recipe
 from search_spaces.spaces.template_choice import with_chat_template
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.compatibility.instruction_names import follows_instructions
-from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_template
+from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
 from workers.tokenizers.files import replaced_template
+from workers.tokenizers.sight import sight_for
 
 
 def asked_model(model: Parent | None) -> Asked:
@@ -25,7 +26,7 @@ def asked_model(model: Parent | None) -> Asked:
     return Asked(
         (str(model),),
         (load_tokenizer(layout),),
-        sights=(sight_for(layout),),
+        sights=(sight_for(layout.folder, layout.config),),
         instruct=follows_instructions(layout),
     )
 
@@ -55,7 +56,10 @@ def asked_models(merged: Recipe | None, parents: Sequence[Parent], templates: Se
     return Asked(
         (str(merged.tokenizer_owner) if replaced is None else MERGED, *map(str, parents)),
         (own, *(tokenizers[parent] for parent in parents)),
-        sights=tuple(sight_for(layouts[parent]) for parent in (merged.tokenizer_owner, *parents)),
+        sights=tuple(
+            sight_for(layouts[parent].folder, layouts[parent].config)
+            for parent in (merged.tokenizer_owner, *parents)
+        ),
         instruct=any(map(follows_instructions, layouts.values())),
         chosen={
             name: with_template(bare, replaced_template(recipe, layouts)) for name, recipe in recipes.items()

@@ -9,9 +9,12 @@ import torch
 from transformers import AutoTokenizer
 
 from evaluators import ItemIndices, Score
+from evaluators.inference.images.sight import see_with
 from evaluators.registry import EVALUATORS
+from workers.checkpoints.tensor_table import read_json
 from workers.checkpoints.verification.load_checkpoint import SHARE, free_memory, load
 from workers.protocol.stored_answers import StoredAnswers
+from workers.tokenizers.sight import sight_for
 
 ROOM_ON_GPU = 1.5  # times the weights' bytes: activations need some too
 Json = dict[str, Any]
@@ -38,10 +41,7 @@ class Examiner:
                 "skipped": f"weights of {size / 1e9:.2f} GB are more than {SHARE:.0%} of {free / 1e9:.2f} GB "
                 "free memory"
             }
-        network = load(folder, whole=True).model
-        if self._asked.dtype is not None:
-            network = network.to(getattr(torch, self._asked.dtype))
-        network = network.to(_device(size))
+        network = self._loaded(folder, size)
         items = self._comparable(tokenizer, exact=network.dtype in (torch.float32, torch.float64))
         if not any(items):
             return {"skipped": "sampled answers of weights of 16 bits differ by their rounding"}
@@ -49,6 +49,17 @@ class Examiner:
             found: tuple[Score, ...] = self._evaluator.evaluate(network, tokenizer, self._asked.split, items)
         told = [[score.benchmark, list(score.per_item)] for score in found]
         return {"scores": told, "dtype": str(network.dtype).removeprefix("torch.")}
+
+    def _loaded(self, folder: Path, size: int) -> Any:  # noqa: ANN401 - transformers
+        """Returns the network as its candidate was asked; `size` is that of its weights in bytes."""
+        network = load(folder, whole=True).model
+        if self._asked.dtype is not None:
+            network = network.to(getattr(torch, self._asked.dtype))
+        network = network.to(_device(size))
+        sight = sight_for(folder, read_json(folder / "config.json"))
+        if sight is not None:
+            see_with(network, sight)
+        return network
 
     def _built(self, *, instruct: bool = False) -> Any:  # noqa: ANN401 - an evaluator
         asked = self._asked
