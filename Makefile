@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # The suite runs in two processes; each takes tests from the other when it has none left.
 IN_PARALLEL := --numprocesses 2 --dist worksteal
 
-.PHONY: help install demo test test-all check format serve bench browser screenshots lock clean
+.PHONY: help install demo test test-all check format serve bench browser openapi screenshots lock clean
 
 help:  ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ browser:  ## Find or install the browser that the dashboard's tests drive
 
 screenshots: install browser  ## Renew docs/images from a running service: NAME=demo URL=http://127.0.0.1:8000
 	@$(BIN)/python scripts/take_screenshots.py $(or $(URL),http://127.0.0.1:8000) $(or $(NAME),demo) docs/images
+
+openapi: install  ## Write docs/openapi.json anew, after a change of the REST interface
+	@$(BIN)/python -m scripts.write_openapi
 
 lock: install  ## Resolve pyproject.toml into constraints.txt; LOCK=--upgrade takes the newest versions
 	@$(BIN)/python scripts/write_constraints.py $(LOCK)

@@ -15,6 +15,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from evaluators import Benchmark, BenchmarkFacts, Score
+from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.tasks.task_building import build_benchmark
 from search_spaces import Recipe
 from tests.evaluators.task_writing import write_task
@@ -183,6 +184,40 @@ def test_images_are_seen_once_per_vision_tower(gallery: Gallery, monkeypatch: py
     assert sum(seen) == 2 * ITEMS
     assert score_of(ready, merger, recipe) == first
     assert sum(seen) == 2 * ITEMS
+
+
+def test_lm_evals_own_evaluation_asks_the_live_model(gallery: Gallery) -> None:
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    ready = prepared(gallery, recipe, "written")
+    model, tokenizer = InPlaceMerger(ready).merge(recipe)
+    network: Any = model
+    cutter: Any = tokenizer
+    (score,) = ready.evaluator.evaluate(network, cutter, "search")
+    benchmark = Benchmark(name="written", task="written", include_path=str(gallery.tasks))
+    (subtask,) = build_benchmark(benchmark).subtasks
+    lm = EvomergeLM(network, cutter)
+    assert lm.MULTIMODAL
+    requests = [request for question in subtask.questions("search") for request in question.requests]
+    answers = lm.generate_until(requests)
+    marks = [subtask.task.process_results(r.doc, [a]) for r, a in zip(requests, answers, strict=True)]
+    assert score.per_item == tuple(mark["rouge_l"] for mark in marks)
+
+
+def test_drawn_answers_about_images_can_be_had_again(gallery: Gallery) -> None:
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    parents = tuple(map(parent_at, (gallery.first, gallery.second, gallery.reading)))
+    benchmark = Benchmark(
+        name="written",
+        task="written",
+        include_path=str(gallery.tasks),
+        metric="avg@3",
+        generation={"temperature": 1.0, "repeats": 3},
+    )
+    ready = prepare_workload(Workload(uuid4(), parents, (benchmark,)))
+    merger = InPlaceMerger(ready)
+    first = score_of(ready, merger, recipe)
+    score_of(ready, merger, gallery.recipe(gallery.second))
+    assert score_of(ready, merger, recipe) == first
 
 
 def told(

@@ -4,6 +4,7 @@
 import { pick } from "./basket.js";
 import { load } from "./columns.js";
 import { show } from "./detail.js";
+import { coalesced } from "./live.js";
 import { Parallel } from "./parallel.js";
 import { theme } from "./plots.js";
 import { KINDS, extent, ramp, write } from "./scales.js";
@@ -387,8 +388,12 @@ document.getElementById("genes").checked = state.genes;
 new ResizeObserver(() => { if (columns !== undefined) draw(); }).observe(root);
 window.addEventListener("themechange", draw);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-document.addEventListener("experiment.changed", renew);
+const first = renew();
+document.addEventListener("experiment.changed", coalesced(async () => {
+  await first; // what is under way must not be asked for again
+  await renew();
+}));
 window.addEventListener("popstate", () => { state = read(); if (columns !== undefined) draw(); });
 followScatter();
 followParallel();
-await renew();
+await first;
