@@ -9,6 +9,7 @@ import torch
 from transformers import AutoTokenizer
 
 from evaluators import ItemIndices, Score
+from evaluators.conditions import STANDARD
 from evaluators.inference.images.sight import see_with
 from evaluators.registry import EVALUATORS
 from workers.checkpoints.tensor_table import read_json
@@ -29,7 +30,8 @@ class Examiner:
 
     def answer(self, folder: Path) -> Json:
         """Returns `{"scores": [...], "dtype": ...}`, or `{"skipped": why}` where it cannot be asked."""
-        changed = self._changed()
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        changed = self._changed(tokenizer)
         if changed:
             return {"skipped": f"the items of {', '.join(changed)} are no longer those that were asked"}
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -43,7 +45,6 @@ class Examiner:
         if self._asked.dtype is not None:
             network = network.to(getattr(torch, self._asked.dtype))
         network = network.to(_device(size))
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         sight = sight_for(folder, read_json(folder / "config.json"))
         if sight is not None:
             see_with(network, sight)
@@ -53,9 +54,9 @@ class Examiner:
         told = [[score.benchmark, list(score.per_item)] for score in found]
         return {"scores": told, "dtype": str(network.dtype).removeprefix("torch.")}
 
-    def _changed(self) -> list[str]:
+    def _changed(self, tokenizer: Any) -> list[str]:  # noqa: ANN401 - transformers
         """Returns the benchmarks whose items, or how they are marked, are others than those stored."""
-        now = self._evaluator.item_sets(self._asked.split)
+        now = self._evaluator.item_sets(self._asked.split, STANDARD, tokenizer)
         pairs = zip(self._asked.scores, now, strict=True)
         return [score.benchmark for score, items in pairs if score.item_set != items.fingerprint]
 
