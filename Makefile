@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # The suite runs in two processes; each takes tests from the other when it has none left.
 IN_PARALLEL := --numprocesses 2 --dist worksteal
 
-.PHONY: help install demo test test-all check format serve bench browser lock clean
+.PHONY: help install demo test test-all check format serve bench browser openapi lock clean
 
 help:  ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: install  ## Run the benchmarks in their quick form
 
 browser:  ## Find or install the browser that the dashboard's tests drive
 	@bash scripts/install_browser.sh $(BIN)/python
+
+openapi: install  ## Write docs/openapi.json anew, after a change of the REST interface
+	@$(BIN)/python -m scripts.write_openapi
 
 lock: install  ## Resolve pyproject.toml into constraints.txt; LOCK=--upgrade takes the newest versions
 	@$(BIN)/python scripts/write_constraints.py $(LOCK)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from search_spaces.recipes.recipe import Recipe as Recipe
     from search_spaces.recipes.recipe import Slice as Slice
     from search_spaces.recipes.recipe import Source as Source
+    from service.client.async_client import AsyncClient as AsyncClient
     from service.client.client import Client as Client
     from service.client.errors import ApiError as ApiError
     from service.client.errors import ClientError as ClientError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError",
+    "AsyncClient",
     "Client",
     "ClientError",
     "EvaluationReport",
@@ -61,6 +63,7 @@ __all__ = [
 
 _MODULES: Mapping[str, str] = {
     "ApiError": "service.client.errors",
+    "AsyncClient": "service.client.async_client",
     "Client": "service.client.client",
     "ClientError": "service.client.errors",
     "EvaluationReport": "workers.protocol.evaluation_orders",

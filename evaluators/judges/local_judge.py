@@ -53,7 +53,7 @@ class Pair:
 
 
 class LocalJudge:
-    """A judge whose weights are loaded when the first pair is compared, and kept.
+    """A judge whose weights are loaded when the first pair is compared, and kept; its tokenizer at once.
 
     Args:
         folder: Of a causal language model with its tokenizer; weights as safetensors.
@@ -68,6 +68,10 @@ class LocalJudge:
         check_place("judge", self._folder)
         _check_files(self._folder)
         self._network: PreTrainedModel | None = None
+        letters = [self._tokenizer.encode(self._letter(letter), add_special_tokens=False) for letter in "AB"]
+        if letters[0] == letters[1]:
+            detail = f"to the tokenizer in {folder} the letters A and B are the same"
+            raise EvaluationError("judge", detail, "take a judge that knows them")
 
     @cached_property
     def fingerprint(self) -> str:

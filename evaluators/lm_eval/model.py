@@ -17,8 +17,10 @@ from lm_eval.api.model import LM
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluators.errors import EvaluationError
+from evaluators.inference.images.conversation import with_parts
+from evaluators.inference.images.sight import sight_of
 from evaluators.inference.language_model import InMemoryModel, Plan
-from evaluators.lm_eval.question_set import draws_of
+from evaluators.lm_eval.question_set import draws_of, with_images
 
 PlanType = TypeVar("PlanType", bound=Plan)
 Long = Literal["cut", "refuse"]
@@ -114,21 +116,32 @@ class EvomergeLM(LM):  # type: ignore[misc]
         Raises:
             EvaluationError: A prompt leaves no room for an answer, or logits are NaN.
         """
-        own = {} if self._think_end is None else {"think_end": self._think_end}
-        prompts = [(str(one.args[0]), {**one.args[1], **own}) for one in requests]
         draws = draws_of(requests)
+        own = {} if self._think_end is None else {"think_end": self._think_end}
+        if any(len(one.args) > 2 for one in requests):
+            asked = [(text, {**wanted, **own}, seen) for text, wanted, seen in map(with_images, requests)]
+            return self._model().plan_image_generations(asked, draws).answers(self._network)
+        prompts = [(str(one.args[0]), {**one.args[1], **own}) for one in requests]
         key = tuple((text, repr(settings), n) for (text, settings), n in zip(prompts, draws, strict=True))
         plan = self._plan("prompts", key, lambda model: model.plan_generations(prompts, draws))
         self._tell(plan.lost)
         return plan.answers(self._network)
+
+    @property
+    def MULTIMODAL(self) -> bool:  # noqa: N802 - lm-eval's
+        """Whether it can be asked about images."""
+        return sight_of(self._network) is not None
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
         """Returns a conversation as the tokenizer's template writes it.
 
-        A template that knows no system message gets the conversation without it, as in lm-eval.
+        A template that knows no system message gets the conversation without it, as in lm-eval; those of
+        models that see get it in parts.
         """
+        if self.MULTIMODAL:
+            chat_history = [with_parts(message) for message in chat_history]
         options: dict[str, Any] = {
             "tokenize": False,
             "add_generation_prompt": add_generation_prompt,

@@ -29,6 +29,8 @@ from evaluators.lm_eval.tasks.task_building import BuiltBenchmark
 from evaluators.lm_eval.tasks.task_questions import Subtask
 
 PLAIN = "plain text"
+MERGED = "merged models"
+"""What a merged model is called whose prompts are not those of any parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,13 @@ def described(chat: Chat, form: ChatFormat | None, *, shots: int) -> str:
 
 
 def _of_task(subtask: Subtask, form: ChatFormat | None) -> str:
-    return described(subtask.chat, form, shots=subtask.task.config.num_fewshot or 0)
+    config = subtask.task.config
+    told = [described(subtask.chat, form, shots=config.num_fewshot or 0)]
+    if subtask.samples:
+        temperature = (config.generation_kwargs or {}).get("temperature")
+        told += [f"sampled at temperature {temperature:g}" if temperature else "sampled"]
+    told += [f"{config.repeats} answers each"] if subtask.generates and config.repeats > 1 else []
+    return ", ".join(told)
 
 
 def _tried(
@@ -159,7 +167,8 @@ def _mixed(name: str, prompts: Sequence[tuple[str, str]], asked: Asked) -> Itera
     merged, how = prompts[0]
     for parent, other in prompts[1:]:
         if other != how and parent != merged:
-            yield f"{name}: merged models are asked as {merged} is ({how}), {parent} otherwise ({other})"
+            like = f"({how})" if merged == MERGED else f"as {merged} is ({how})"
+            yield f"{name}: merged models are asked {like}, {parent} otherwise ({other})"
     templates = {str(tokenizer.chat_template) for tokenizer in asked.tokenizers if tokenizer.chat_template}
     if how.startswith("its") and len(templates) > 1 and not asked.chosen:
         yield (

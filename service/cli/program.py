@@ -141,6 +141,16 @@ COMMANDS: Mapping[str, Command] = {
     "cancel": Command(
         "experiments.lifecycle:cancel", "End an experiment for good.", ("evomerge cancel skills",)
     ),
+    "edit": Command(
+        "experiments.describing:edit",
+        "Change an experiment's name, notes, tags or star.",
+        ("evomerge edit skills --tag paper --star", "evomerge edit skills --name first-try"),
+    ),
+    "clone": Command(
+        "experiments.describing:clone",
+        "Create an experiment after another one, with changes.",
+        ("evomerge clone skills more-skills --set budget.candidates=500",),
+    ),
     "delete": Command(
         "experiments.lifecycle:delete",
         "Delete an experiment; what was exported stays.",
@@ -263,6 +273,16 @@ COMMANDS: Mapping[str, Command] = {
         "models.transform:transplant",
         "Give an instruct model the vocabulary of an adapted base.",
         ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
+    ),
+    "key": Command(
+        "keys:key",
+        "Make, list and revoke keys of a service; see what was changed by whose key.",
+        (
+            "evomerge key create grafana --role viewer --days 90",
+            "evomerge key list",
+            "evomerge key revoke grafana",
+            "evomerge key audit --limit 20",
+        ),
     ),
     "doctor": Command(
         "installation.doctor:doctor",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -17,10 +17,12 @@ from pydantic import BaseModel, ValidationError
 from evaluators import Split
 from evaluators.task_facts import TaskKind
 from service.client.addresses import DEFAULT_URL, experiment_at, usual_url
+from service.client.data_frames import data_frame
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.client.event_stream import events_in
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
+from service.reports.key_views import AuditPage, KeysView, KeyView, NewKeyView
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.task_views import TaskDetail, TaskPage
 from service.reports.views import (
@@ -40,6 +42,9 @@ from service.reports.views import (
 )
 from service.settings import is_loopback
 from service.specification.reading import not_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONNECT_SECONDS = 5.0
 # A check may import libraries, build tasks and fetch their data sets: it takes as long as it takes.
@@ -120,6 +125,55 @@ class Client:
         """Returns one experiment, by name or id."""
         return self._view(ExperimentDetail, "GET", experiment_at(key))
 
+    def create_key(self, name: str, role: str = "viewer", *, days: float | None = None) -> NewKeyView:
+        """Makes a key for the service, which cannot be shown again; none of `days` never expires."""
+        body = {"name": name, "role": role} | ({"days": days} if days is not None else {})
+        return self._view(NewKeyView, "POST", "/api/v1/keys", json=body)
+
+    def keys(self) -> KeysView:
+        """Returns all keys, without what opens anything."""
+        return self._view(KeysView, "GET", "/api/v1/keys")
+
+    def revoke_key(self, name: str) -> KeyView:
+        """Has a key open nothing any more."""
+        return self._view(KeyView, "DELETE", f"/api/v1/keys/{quote(name, safe='')}")
+
+    def audit(self, *, page_size: int = 50, page_token: str | None = None) -> AuditPage:
+        """Returns what was changed, by whose key, the newest first."""
+        return self._view(AuditPage, "GET", "/api/v1/audit", params=_page(page_size, page_token))
+
+    def describe(
+        self,
+        key: str | UUID,
+        *,
+        name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        starred: bool | None = None,
+    ) -> ExperimentView:
+        """Changes an experiment's name, notes, tags or star; what is None stays."""
+        wanted = {
+            "name": name,
+            "notes": notes,
+            "tags": None if tags is None else list(tags),
+            "starred": starred,
+        }
+        body = {member: value for member, value in wanted.items() if value is not None}
+        return self._view(ExperimentView, "PATCH", experiment_at(key), json=body)
+
+    def clone(self, key: str | UUID, name: str, changes: Mapping[str, Any] | None = None) -> ExperimentDetail:
+        """Submits an experiment after another one.
+
+        Args:
+            key: The old one's name or id.
+            name: The new one's.
+            changes: Of the spec, as a JSON merge patch: `{"budget": {"candidates": 500}}`.
+        """
+        body = {"name": name, "changes": dict(changes or {})}
+        headers = {"Idempotency-Key": uuid4().hex}
+        path = f"{experiment_at(key)}/clone"
+        return self._view(ExperimentDetail, "POST", path, json=body, headers=headers, timeout=UNHURRIED)
+
     def pause(self, key: str | UUID) -> ExperimentView:
         """Has an experiment stop proposing; candidates on a worker finish."""
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/pause")
@@ -171,6 +225,10 @@ class Client:
     def candidates_csv(self, key: str | UUID) -> str:
         """Returns every candidate as CSV."""
         return self._ask("GET", f"{experiment_at(key)}/candidates", headers={"Accept": "text/csv"}).text
+
+    def to_pandas(self, key: str | UUID) -> pd.DataFrame:
+        """Returns every candidate, with its scores, costs and genes, as a data frame of pandas."""
+        return data_frame(self.candidates_csv(key))
 
     def candidate(self, key: str | UUID, number: int) -> CandidateDetail:
         """Returns a candidate with its recipe and genome."""

@@ -51,6 +51,28 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     return True
 
 
+def describe(repository: Repository, experiment: ExperimentRow, changes: Mapping[str, Any]) -> bool:
+    """Changes what people call an experiment and note about it; nothing that its search depends on.
+
+    Args:
+        repository: Whose transaction it happens in.
+        experiment: Which one.
+        changes: Of `name`, `notes`, `tags`, `starred`, those that are to be changed.
+
+    Raises:
+        NameTakenError: Another experiment has the name.
+    """
+    repository.lock(experiment)
+    told = {name: changes[name] for name in ("name", "notes") if name in changes}
+    before = (experiment.spec, experiment.tags, experiment.starred)
+    experiment.spec = {**experiment.spec, **told}
+    experiment.tags = list(dict.fromkeys(changes.get("tags", experiment.tags or [])))
+    experiment.starred = changes.get("starred", experiment.starred)
+    if "name" in changes:
+        repository.rename(experiment, changes["name"])
+    return before != (experiment.spec, experiment.tags, experiment.starred)
+
+
 def delete(repository: Repository, experiment: ExperimentRow) -> None:
     """Deletes an experiment with all that was found out; checkpoints that were exported stay.
 

@@ -145,6 +145,7 @@ def _subject(
         item_sets={one.benchmark: one.item_set for one in searched if one.item_set},
         picture=PICTURE_FILE if picture is not None else None,
         dtype=row.options.get("dtype"),
+        sees=facts.get("eyes") is not None,
         siblings=_siblings(front, row),
         releases=releases,
     )

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 Rank = tuple[float, float]
 
 NEAR = 0.15  # of the start, root mean square over the cube's axes: what a baseline there belongs to
-FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.1, 0.5, 0.02  # radius of a trust region
+FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.17, 0.5, 0.02  # radius of a trust region
 GROWTH, PATIENCE = 1.6, 2  # of the reach: its factor, and after how many new bests in a row
 FEWEST_FAILURES = 8  # in a row, before the reach shrinks
 TRIAL = 12  # candidates that the start gets before it is compared

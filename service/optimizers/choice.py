@@ -9,7 +9,8 @@ from search_spaces.genome import Choice, Integer, Variable
 
 AUTO = "auto"
 MOST_FOR_A_FULL_MATRIX = 200  # genes: above, an update of the full covariance matrix takes most of the time
-MOST_FOR_A_SURROGATE = 100  # genes: with 200 CMA-ES along the axes finds as much (synthetic landscapes)
+MOST_FOR_A_SURROGATE = 100  # genes, whatever the budget
+MOST_FOR_A_SMALL_BUDGET = 200  # genes for which a surrogate finds more with less than FEW_PER_GENE candidates
 MOST_FOR_CROWDING = 2  # objectives: with more, crowding distance says little about a front
 MOST_FOR_HYPERVOLUME = 6  # objectives: with more, its exact computation takes too long
 FEW_GENES = 50  # up to here both kinds of CMA-ES do equally well with any budget
@@ -49,7 +50,9 @@ def choose_algorithm(
             f"{measures} measure{'s' * (measures > 1)}: the best model of every kind is looked for",
         )
     genes, steps = len(variables), sum(1 for variable in variables if _has_steps(variable))
-    if 2 * steps < genes <= MOST_FOR_A_SURROGATE and objectives <= MOST_FOR_HYPERVOLUME:
+    is_small = budget is not None and budget < FEW_PER_GENE * genes
+    most = MOST_FOR_A_SMALL_BUDGET if is_small else MOST_FOR_A_SURROGATE
+    if 2 * steps < genes <= most and objectives <= MOST_FOR_HYPERVOLUME:
         several = f"{objectives} objectives" if objectives > 1 else "one objective"
         return ChosenAlgorithm(
             "item_surrogate",
@@ -64,7 +67,7 @@ def choose_algorithm(
             f"one objective, and {steps} of {genes} genes are words or whole numbers: "
             "an elitist genetic algorithm changes those one at a time",
         )
-    if budget is not None and genes > FEW_GENES and budget < FEW_PER_GENE * genes:
+    if is_small and genes > FEW_GENES:
         return ChosenAlgorithm(
             "separable_cma_es",
             f"one objective, and {budget} candidates are too few to learn how {genes} genes hang together",

@@ -22,6 +22,7 @@ _Run = CovarianceAdaptation | NoisyCovarianceAdaptation
 UNRANKED = (-math.inf, -math.inf)
 LEAST_CELLS = 0.3  # of a discrete variable: one sample in ten lies outside a cell with the mean amidst
 MOST_DOUBLINGS = 6
+MOST_CORNER_VALUES = 3  # of one parent's weight, the others' and a density
 FEW_ITEMS = 100  # up to which learning slower was found to pay (benchmarks.search_noise)
 MOST_GENES_TO_SLOW = 100  # twice as many take ten times as long: O(n^3) in every generation
 LEAST_GENERATIONS = 10  # of the budget, that the largest population must leave room for
@@ -30,7 +31,9 @@ LEAST_GENERATIONS = 10  # of the budget, that the largest population must leave 
 class CmaEs(Optimizer):
     """Samples a normal distribution in the unit cube and adapts its mean, step and shape.
 
-    The first mean is the best baseline, or the variables' initial values where there is none; from
+    The first mean is the best baseline, or the variables' initial values where there is none or where it is
+    a corner of the cube: around a parent or the base half of all steps lead out, and better merges are
+    often cut off by worse ones (see `Basins`).  The best baseline stays the best so far.  From
     twenty baselines on (winners of earlier experiments) mean and steps are learned from the best of
     them.  A run that has converged is followed by another one: see `Restarts`.
 
@@ -58,7 +61,8 @@ class CmaEs(Optimizer):
 
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
-        self._best = (UNRANKED, self.position_of(initial_genome(self.variables)))
+        self._start = self.position_of(initial_genome(self.variables))
+        self._best = (UNRANKED, self._start)
         self._generation: list[tuple[Evaluation, NDArray[np.float64]]] = []
         self._known: list[tuple[NDArray[np.float64], tuple[float, float]]] = []
         self._run: _Run | None = None  # begun when first needed: importing takes a second
@@ -141,7 +145,7 @@ class CmaEs(Optimizer):
     def _current_run(self) -> _Run:
         if self._run is None:
             steps = np.full(len(self.variables), self.setup.sigma)
-            mean = self._best[1]
+            mean = self._start if _is_corner(self._best[1]) else self._best[1]
             if self.options["warm_start"] and self._known:
                 positions, ranks = [p for p, _ in self._known], [rank for _, rank in self._known]
                 warm = warm_distribution(positions, ranks, self.setup.sigma)
@@ -202,6 +206,12 @@ def mirrored(point: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the point of the unit cube that one arrives at by bouncing off its walls."""
     inside: NDArray[np.float64] = 1 - np.abs(1 - np.mod(point, 2))
     return inside
+
+
+def _is_corner(position: NDArray[np.float64]) -> bool:
+    """Says whether a point has the same few values along all axes, and half of them are bounds: a parent."""
+    at_bounds = (position <= 0) | (position >= 1)
+    return bool(at_bounds.mean() >= 1 / 2) and len(np.unique(np.round(position, 6))) <= MOST_CORNER_VALUES
 
 
 def _smallest_step(variable: Variable) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from search_spaces.genome import Genome, initial_genome
 from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
 from service.optimizers.basins import Basins
-from service.optimizers.cma_es import mirrored
+from service.optimizers.cma_es import CmaEs, mirrored
 from service.optimizers.evaluation_memory import EvaluationMemory
 from service.optimizers.item_posterior import DECIMALS, ItemPosterior
 from service.optimizers.model_climb import STARTS, Region, climb
@@ -28,8 +29,9 @@ LINED = 24  # of the best known points, through which lines are drawn
 CAUTION = 1.0  # deviations that are subtracted where the best is to be named
 APART = 0.05  # how far candidates are from all others, in units of the distance over which scores change
 CONSIDERED = 40  # of the climb's points
+SPREAD = 2.0  # of a trust region's radius: each candidate has its own, up to so many times more or less
 MOST_PENDING = 15  # candidates before one, of which it keeps apart
-_MEAN = 2**32  # no candidate has this number
+_MEAN, _LANES = 2**32, 2**33  # no candidate has these numbers
 
 
 class ItemSurrogate(Optimizer):
@@ -56,7 +58,8 @@ class ItemSurrogate(Optimizer):
     Chebyshev function of ParEGO (Knowles, IEEE TEC 10(1), 2006), so that the whole front is found.
 
     It remembers at most as many evaluations as it can predict from within milliseconds: the latest, and
-    the best in each respect.
+    the best in each respect.  So once twice as many were told, CMA-ES goes on from the best of them beside
+    the model, with a share of the candidates.
     """
 
     operator: ClassVar[str] = "prediction"
@@ -65,6 +68,7 @@ class ItemSurrogate(Optimizer):
         "exploration": Option(0.5, "standard deviations that are added to the prediction, on average", 0, 10),
         "front": Option(0.5, "share of candidates that climb a weighting of their own", 0, 1),
         "recombined": Option(0.25, "share of candidates that are recombined from the best ones", 0, 1),
+        "evolved": Option(0.4, "share of candidates from CMA-ES, once twice the memory was told", 0, 1),
         "memory": Option(120, "evaluations that are predicted from", 20, 1000),
     }
 
@@ -77,6 +81,7 @@ class ItemSurrogate(Optimizer):
         self._start = self.position_of(initial_genome(self.variables))
         self._basins = Basins(self._start)
         self._proposed: dict[int, Genome] = {}
+        self._evolution = CmaEs(replace(setup, options={}, population=None))
         self._posterior: ItemPosterior | None = (
             None  # built when first needed: it takes as long as many tells
         )
@@ -93,6 +98,9 @@ class ItemSurrogate(Optimizer):
         rank = self.rank(evaluation)
         self._basins.add(evaluation.number, position, rank, before, baseline=evaluation.baseline)
         known.add(evaluation, position)
+        # What others proposed is to CMA-ES what baselines are: it may begin there.
+        own = not evaluation.baseline and self._evolves(evaluation.number)
+        self._evolution.learn(evaluation if own else replace(evaluation, baseline=True))
         self._genomes.add(evaluation.genome)
         self._told.add(evaluation.number)
         self._forget()
@@ -100,6 +108,7 @@ class ItemSurrogate(Optimizer):
     def learn_again(self, evaluation: Evaluation) -> None:
         """Remembers what a candidate is worth now, if it is still remembered."""
         self._known.replace(evaluation)
+        self._evolution.learn_again(evaluation)
         self._forget()
 
     def _forget(self) -> None:
@@ -124,12 +133,15 @@ class ItemSurrogate(Optimizer):
     def _proposal(self, number: int, pending: Sequence[Genome]) -> Genome:
         """Returns a candidate's genome, where those before it are under way."""
         rng = self.rng(number)
+        if self._evolves(number):
+            return self.nearer(self._evolution.propose(number), rng)
         if self._recombines(rng):
             return self._recombined(rng)
         weighting = self._weighting(rng)
         of_start = self._looks_around_the_start(rng)
         optimism = float(self.options["exploration"]) * rng.exponential()
-        region = self._region(weighting, optimism, of_start=of_start)
+        radius = float(SPREAD ** rng.uniform(-1, 1))
+        region = self._region(weighting, optimism, of_start=of_start, radius=radius)
         points = list(self._climb(rng, optimism, weighting, region))
         others = [*self._known.positions, *map(self.position_of, pending)]
         return self._first_apart(points, others, rng)
@@ -137,7 +149,7 @@ class ItemSurrogate(Optimizer):
     def origin(self, number: int) -> Origin:
         """Returns the evaluation from which the climb began, or those that were recombined."""
         rng, known = self.rng(number), self._known.evaluations
-        if len(known) < FEWEST:
+        if len(known) < FEWEST or self._evolves(number):
             return Origin("sample")
         if self._recombines(rng):
             return Origin("recombination", tuple(dict.fromkeys(e.number for e in self._trio(rng))))
@@ -160,6 +172,17 @@ class ItemSurrogate(Optimizer):
     def _near_the_start(self, rng: np.random.Generator) -> Genome:
         drawn = self._start + self.setup.sigma * rng.standard_normal(len(self._start))
         return self.nearer(self.genome_at(np.clip(drawn, 0, 1)), rng)
+
+    def _evolves(self, number: int) -> bool:
+        """Says whether a candidate is CMA-ES's: the model remembers too little to go on alone for long.
+
+        The number alone decides, so that CMA-ES can be told what it proposed.
+        """
+        late = number >= 2 * int(self.options["memory"])
+        return late and self._lane(number) < float(self.options["evolved"])
+
+    def _lane(self, number: int) -> float:
+        return float(np.random.default_rng([self.setup.seed, _LANES, number]).random())
 
     def _recombines(self, rng: np.random.Generator) -> bool:
         return rng.random() < float(self.options["recombined"])
@@ -204,7 +227,9 @@ class ItemSurrogate(Optimizer):
         numbers = [evaluation.number for evaluation in self._known.evaluations]
         return [place for place, n in enumerate(numbers) if self._basins.belongs_to_start(n)]
 
-    def _region(self, weighting: Array | None, optimism: float, *, of_start: bool) -> Region:
+    def _region(
+        self, weighting: Array | None, optimism: float, *, of_start: bool, radius: float = 1.0
+    ) -> Region:
         """Returns where to climb: around the best of the start's basin, or from the best points anywhere."""
         posterior, among = self._posterior_now(), self._members(of_start=of_start)
         positions, scales = posterior.positions, posterior.scales
@@ -213,7 +238,7 @@ class ItemSurrogate(Optimizer):
             if among:
                 start = positions[posterior.best(weighting, among)]
             reach = np.minimum(basin.reach / scales, 1.0)
-            return Region(start[None], reach, positions, radius=1.0)
+            return Region(start[None], reach, positions, radius=radius)
         values = posterior.values(positions, optimism, weighting)
         order = np.argsort(-values, kind="stable")
         first = posterior.best(weighting)

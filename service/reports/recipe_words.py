@@ -9,13 +9,19 @@ from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import MethodParameter
 from search_spaces.spaces.coefficients import coefficient, with_layers_named
 from service.experiment.spec import label_of
-from service.reports.inside.recipe_parts import depth_of, owners_of, parts_of, told_parameter
+from service.reports.inside.recipe_parts import (
+    depth_of,
+    layer_filter_of,
+    owners_of,
+    parts_of,
+    told_parameter,
+)
 
 LAYER_PREFIX = "model.layers."
 
 
 def in_few_words(recipe: Recipe, layers: int) -> str:
-    """Returns what is merged, and whose chat template is taken where that is not the tokenizer owner's.
+    """Returns what is merged, and whose chat template and eyes where they are not the tokenizer owner's.
 
     Args:
         recipe: Of the candidate.
@@ -23,7 +29,8 @@ def in_few_words(recipe: Recipe, layers: int) -> str:
     """
     told = _merged(recipe, layers)
     template = recipe.chat_template
-    return f"{told}, chat template of {label_of(template)}" if isinstance(template, Parent) else told
+    told += f", chat template of {label_of(template)}" if isinstance(template, Parent) else ""
+    return told if recipe.vision is None else f"{told}, eyes of {label_of(recipe.vision)}"
 
 
 def _merged(recipe: Recipe, layers: int) -> str:
@@ -50,8 +57,9 @@ def _share(recipe: Recipe, parameter: MethodParameter, owner: Parent | None, lay
     """Returns a parent's name with the mean of its coefficient, over all layers and parts of them."""
     parts = parts_of(recipe, parameter.name)
     inner = parts[:-1] or parts  # the last stands for what no filter takes: norms and the like
+    prefix = layer_filter_of(recipe, parameter.name) or LAYER_PREFIX
     found = [
-        coefficient(recipe, parameter, owner, f"{LAYER_PREFIX}{layer}.{part}", layer)
+        coefficient(recipe, parameter, owner, f"{prefix}{layer}.{part}", layer)
         for layer in range(depth_of(recipe, layers))
         for part in inner
     ]

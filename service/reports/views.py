@@ -216,6 +216,9 @@ class ExperimentView(View):
     winner: WinnerView | None
     failure: FailureView | None
     may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
+    notes: str = ""
+    tags: list[str] = []
+    starred: bool = False
     controller: str | None = None
     workers: int | None = None
     priority: float = 1.0

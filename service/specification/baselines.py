@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from search_spaces import Eyes, Parent, ParentPool, Recipe, Slice, Source
+from search_spaces import Eyes, Parent, ParentPool, Recipe, Slice, Source, SpaceOptions
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.recipe import DType
 from search_spaces.recipes.settings import constant
+from search_spaces.spaces.template_choice import GENE as TEMPLATE_GENE
+from search_spaces.spaces.template_choice import with_chat_template
 from service.experiment.candidate import CandidateKind
 from service.experiment.spec import ExperimentSpec, label_of
 from service.search.plan import Baseline
@@ -57,10 +59,24 @@ def baselines_for(
     # What they say in vain was told when the spec was checked.
     found += [Baseline(name, read_recipe(text, notices=[])) for name, text in spec.baselines.recipes.items()]
     found += taken_over
+    found = [_spoken_to(baseline, spec.space) for baseline in found]
     if eyes is not None:
         found = [_seeing(baseline, eyes) for baseline in found]
     first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
     return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
+
+
+def _spoken_to(baseline: Baseline, space: SpaceOptions) -> Baseline:
+    """Returns a merge with a chat template that the search may choose, where it would have none of them."""
+    recipe, templates = baseline.recipe, space.chat_templates
+    silent = recipe.chat_template is None and recipe.chat_template_text is None
+    if baseline.kind.is_bare or templates == "search" or not templates or not silent:
+        return baseline
+    if recipe.tokenizer_owner in templates:
+        return baseline
+    frozen = space.frozen.get(TEMPLATE_GENE)
+    first = next((parent for parent in templates if str(parent) == frozen), templates[0])
+    return replace(baseline, recipe=with_chat_template(recipe, first))
 
 
 def _seeing(baseline: Baseline, eyes: Eyes) -> Baseline:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, literal, select
@@ -143,3 +144,43 @@ def origins(
     if numbers is not None:
         query = query.where(row.number.in_(list(numbers)))
     return [Origin(*found) for found in session.execute(query.order_by(row.number))]
+
+
+class Work(NamedTuple):
+    """What a worker did for a candidate; merge and evaluate are seconds."""
+
+    number: int
+    status: str
+    worker: str | None
+    merge: float
+    evaluate: float
+    settled_at: datetime
+
+
+def work_done(session: Session, experiment_id: UUID, *, limit: int) -> Sequence[Work]:
+    """Returns what workers did for the candidates that were settled last, by number."""
+    row = CandidateRow
+    query = (
+        select(row.number, row.status, row.worker, row.seconds, row.settled_at)
+        .where(row.experiment_id == experiment_id, row.settled_at.is_not(None), row.worker.is_not(None))
+        .order_by(row.number.desc())
+        .limit(limit)
+    )
+    found = reversed(session.execute(query).all())
+    return [
+        Work(number, status.value, worker, seconds.get("merge", 0.0), seconds.get("evaluate", 0.0), settled)
+        for number, status, worker, seconds, settled in found
+        if settled is not None
+    ]
+
+
+def genomes(session: Session, experiment_id: UUID, *, limit: int) -> Sequence[tuple[int, list[Any]]]:
+    """Returns the genomes of the newest scored candidates that have one, by number."""
+    row = CandidateRow
+    query = (
+        select(row.number, row.genome)
+        .where(row.experiment_id == experiment_id, row.status == CandidateStatus.SCORED)
+        .order_by(row.number.desc())
+        .limit(limit)
+    )
+    return [(number, genome) for number, genome in reversed(session.execute(query).all()) if genome]

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -97,6 +98,8 @@ class ExperimentRow(Base):
     lease_until: Mapped[float | None]
     epoch: Mapped[int] = mapped_column(Integer, default=0)
     workers: Mapped[int | None] = mapped_column(Integer)
+    tags: Mapped[list[Any] | None]
+    starred: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class CandidateRow(Base):
@@ -380,3 +383,49 @@ class IdempotencyKeyRow(Base):
     status: Mapped[int] = mapped_column(Integer)
     body: Mapped[Json]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ApiKeyRow(Base):
+    """A key with a role.
+
+    Attributes:
+        role: A `service.store.access.role.Role`.
+        digest: SHA-256 of the key, which itself is stored nowhere.
+        beginning: The key's first characters, to tell it from others.
+        last_used_at: To the minute.
+    """
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(20))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    beginning: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """A request that may have changed something.
+
+    Attributes:
+        key: The name of the key that it bore.
+        status: How it was answered.
+        address: Where it came from.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    key: Mapped[str] = mapped_column(String(100))
+    role: Mapped[str] = mapped_column(String(20))
+    method: Mapped[str] = mapped_column(String(10))
+    path: Mapped[str] = mapped_column(Text)
+    status: Mapped[int] = mapped_column(Integer)
+    address: Mapped[str] = mapped_column(String(100))
+    request_id: Mapped[str] = mapped_column(String(40))

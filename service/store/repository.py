@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from service.errors import ConflictError, IllegalTransitionError, NameTakenError
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, ExperimentStatus, check_move
 from service.search.journal import GenerationSummary
+from service.store.clock import DatabaseClock
 from service.store.models import (
     CandidateRow,
     EvaluationRow,
@@ -36,6 +37,15 @@ from workers.protocol.failure import Failure
 MOST_NUMBER = 2**31 - 1  # that a column of candidates' numbers holds
 IDEMPOTENCY_TIME = timedelta(days=1)  # for which an answer is remembered
 _MOST_LOCK = 2**63 - 1  # ids are random below: no two experiments share a lock
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How many there are by status, and how many workers each experiment has, by name."""
+
+    experiments: Mapping[ExperimentStatus, int]
+    exports: Mapping[str, int]
+    workers: Mapping[str, int]
 
 
 class Repository:
@@ -80,6 +90,18 @@ class Repository:
         if before is not None:
             query = query.where(ExperimentRow.id < (before if isinstance(before, UUID) else before.id))
         return list(self.session.scalars(query))
+
+    def rename(self, experiment: ExperimentRow, name: str) -> None:
+        """Gives an experiment another name.
+
+        Raises:
+            NameTakenError: Another one has it.
+        """
+        query = select(ExperimentRow.id).where(ExperimentRow.name == name, ExperimentRow.id != experiment.id)
+        if self.session.scalar(query) is not None:
+            raise NameTakenError(name)
+        experiment.name = name
+        self.session.flush()
 
     def delete_experiment(self, experiment: ExperimentRow) -> None:
         """Deletes an experiment and all rows that belong to it."""
@@ -387,6 +409,19 @@ class Repository:
         """Notes an export's status as an event."""
         payload = {"export": str(row.id), "candidate": row.candidate_number, "status": row.status}
         self.add_event(row.experiment_id, "export.status", payload)
+
+    def overview(self) -> Overview:
+        """Counts experiments and exports, and says who has the workers."""
+        experiments = select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status)
+        exports = select(ExportRow.status, func.count()).group_by(ExportRow.status)
+        workers = select(ExperimentRow.name, func.coalesce(ExperimentRow.workers, 0)).where(
+            ExperimentRow.lease_until > DatabaseClock()
+        )
+        return Overview(
+            {name: count for name, count in self.session.execute(experiments)},  # noqa: C416
+            {name: count for name, count in self.session.execute(exports)},  # noqa: C416
+            {name: count for name, count in self.session.execute(workers)},  # noqa: C416
+        )
 
     def answer_given(self, key: str) -> IdempotencyKeyRow | None:
         """Returns the answer that was given to an earlier request with this key."""

@@ -22,6 +22,7 @@ from service.web.api.event_tail import EventTail
 from service.web.api.openapi import describe
 from service.web.api.problems import add_problem_handlers
 from service.web.dependencies import Services
+from service.web.metrics import RequestMetrics
 from service.web.security import Gatekeeper
 from workers.pools.pool import open_workforce
 from workers.protocol.messages import Workforce
@@ -55,10 +56,14 @@ def create_app(
         redoc_url=None,
     )
     app.state.stopping = stopping
+    app.state.metrics = requests = RequestMetrics()
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
     add_problem_handlers(app)
     app.add_middleware(StrictBodies)
-    app.add_middleware(Gatekeeper, settings=chosen)  # added last, so it is passed first
+    # Added last, so it is passed first.
+    app.add_middleware(
+        Gatekeeper, settings=chosen, database=lambda: app.state.services.database, metrics=requests
+    )
     app.include_router(api.router)
     app.include_router(health.router)
     app.include_router(dashboard.router)

@@ -11,24 +11,31 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
+from collections.abc import Callable
 from ipaddress import ip_address
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.settings import Settings
-from service.web.guesses import MOST_GUESSES, Guesses
+from service.store.access.audit import note
+from service.store.database import DATABASE_AWAY, Database
+from service.store.models import AuditRow
+from service.web.access.guesses import MOST_GUESSES, Guesses
+from service.web.access.keyring import LOCAL, Caller, Keyring
+from service.web.access.roles import SAFE_METHODS, Access, access_to, allows
+from service.web.metrics import RequestMetrics
 from service.web.problems import Problem, problem_response
 
 logger = structlog.get_logger(__name__)
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+LONGEST_PATH = 2000  # characters that the audit log keeps
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_PATHS = frozenset({"/healthz"})  # asked by supervisors that hold no key
 
 # Plotly sets style attributes on the elements it draws, hence 'unsafe-inline' for styles alone.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -55,11 +62,19 @@ SECURITY_HEADERS = {
 class Gatekeeper:
     """Lets in what may come in, numbers and logs each request, and adds the security headers."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        database: Callable[[], Database],
+        metrics: RequestMetrics,
+    ) -> None:
         self.app = app
         self.hosts = LOOPBACK_NAMES | {host_name(h) for h in (settings.host, *settings.allowed_hosts)}
         key = settings.api_key
-        self._key = key.get_secret_value().encode() if key is not None else None
+        self._database, self._metrics = database, metrics
+        self._keyring = Keyring(key.get_secret_value() if key is not None else None, database)
         self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +96,7 @@ class Gatekeeper:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            problem = self.objection(scope)
+            problem = await self.objection(scope)
             if problem is not None:
                 await problem_response(scope, problem)(scope, receive, send_guarded)
             else:
@@ -90,18 +105,18 @@ class Gatekeeper:
             logger.exception("request_failed", method=scope["method"], path=scope["path"])
             if not status:
                 await problem_response(scope, Problem.unforeseen())(scope, receive, send_guarded)
+        await self._note(scope, status)
         seconds = round(perf_counter() - started, 4)
+        self._metrics.note(scope["method"], status, seconds)
         logger.debug("request", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
 
-    def objection(self, scope: Scope) -> Problem | None:
+    async def objection(self, scope: Scope) -> Problem | None:
         """Returns why a request is turned away, or None."""
         headers = Headers(scope=scope)
-        return (
-            self._wrong_host(headers)
-            or self._foreign_page(scope["method"], headers)
-            or self._without_key(scope, headers)
-            or _bad_characters(scope)
-        )
+        problem = self._wrong_host(headers) or self._foreign_page(scope["method"], headers)
+        if problem is None:
+            problem = await self._without_right(scope, headers)
+        return problem or _bad_characters(scope)
 
     def _wrong_host(self, headers: Headers) -> Problem | None:
         host = host_name(headers.get("host", ""))
@@ -128,24 +143,84 @@ class Gatekeeper:
             "send the request from the dashboard, the command line or a program",
         )
 
-    def _without_key(self, scope: Scope, headers: Headers) -> Problem | None:
-        if self._key is None or scope["path"] in OPEN_PATHS:
+    async def _without_right(self, scope: Scope, headers: Headers) -> Problem | None:
+        """Returns why the request's key does not open what is asked for, or None; notes whose it is."""
+        access = access_to(scope["method"], scope["path"])
+        if access is Access.NOTHING:
             return None
-        client = (scope.get("client") or ("",))[0]
+        address = _address(scope)
         given = _given_key(headers.get("authorization", ""))
-        if given and (wait := self._guesses.wait(client)):  # not even the right one: else guessing goes on
-            return _too_many_guesses(client, wait)
-        if hmac.compare_digest(given, self._key):
-            return None
-        if given:  # browsers ask without one first
-            self._guesses.note(client)
-        return Problem(
-            401,
-            "unauthorized",
-            "this service asks for a key, and the request has none or a wrong one",
-            "set EVOMERGE_API_KEY, send `Authorization: Bearer KEY`, or give the key as the password",
-            headers={"WWW-Authenticate": 'Basic realm="evomerge", charset="UTF-8"'},
+        caller = self._keyring.at_once(given)
+        if caller is not LOCAL and given and (wait := self._guesses.wait(address)):
+            return _too_many_guesses(address, wait)  # not even the right one: else guessing goes on
+        try:
+            caller = caller or await run_in_threadpool(self._keyring.look_up, given)
+        except DATABASE_AWAY:
+            return _no_database()
+        if caller is None and self._keyring.is_open:
+            caller = LOCAL
+        if caller is None:
+            if given:  # browsers ask without one first
+                self._guesses.note(address)
+            return _unauthorized()
+        scope["state"]["caller"] = caller
+        return None if allows(caller.role, access) else _forbidden(caller, access)
+
+    async def _note(self, scope: Scope, status: int) -> None:
+        """Adds a request that may have changed something to the audit log."""
+        caller = scope["state"].get("caller")
+        if caller is None or scope["method"] in SAFE_METHODS:
+            return
+        row = AuditRow(
+            key=caller.name,
+            role=caller.role,
+            method=scope["method"],
+            path=scope["path"][:LONGEST_PATH],
+            status=status,
+            address=_address(scope)[:100],
+            request_id=scope["state"]["request_id"],
         )
+        try:
+            await run_in_threadpool(self._write, row)
+        except SQLAlchemyError as error:  # it has been answered already
+            logger.error("audit_not_written", path=row.path, status=status, cause=type(error).__name__)
+
+    def _write(self, row: AuditRow) -> None:
+        with self._database().session() as session:
+            note(session, row)
+
+
+def _address(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
+
+
+def _unauthorized() -> Problem:
+    return Problem(
+        401,
+        "unauthorized",
+        "this service asks for a key, and the request has none, or one that opens nothing (any more)",
+        "set EVOMERGE_API_KEY, send `Authorization: Bearer KEY`, or give the key as the password",
+        headers={"WWW-Authenticate": 'Basic realm="evomerge", charset="UTF-8"'},
+    )
+
+
+def _forbidden(caller: Caller, access: Access) -> Problem:
+    return Problem(
+        403,
+        "forbidden",
+        f"the key {caller.name} is a {caller.role}'s, and may not {access} here",
+        "use a key of another role; an admin makes one with `evomerge key create`",
+    )
+
+
+def _no_database() -> Problem:
+    return Problem(
+        503,
+        "database_unavailable",
+        "the database, which knows the keys, does not answer",
+        "try again in a moment",
+        headers={"Retry-After": "2"},
+    )
 
 
 def _too_many_guesses(client: str, wait: int) -> Problem:

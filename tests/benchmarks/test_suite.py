@@ -13,6 +13,7 @@ from benchmarks.searching.families.making import make
 from benchmarks.searching.suite.command import gate_failures
 from benchmarks.searching.suite.course import Look
 from benchmarks.searching.suite.records import Record, Records, Run
+from benchmarks.searching.suite.report import report
 from benchmarks.searching.suite.running import Order, Results
 from benchmarks.searching.suite.statistics import Curve, evaluations_ratio, is_first, ranks
 from benchmarks.searching.suite.table import GATE, PROBLEMS
@@ -117,3 +118,22 @@ def test_some_problems_are_kept_out_of_tuning_and_none_of_them_is_in_the_gate() 
     assert len(kept) >= 3
     assert not kept & set(GATE)
     assert len({problem.what for problem in PROBLEMS.values()}) >= 8
+
+
+def test_a_peer_that_could_not_be_installed_is_named_and_the_rest_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = Order((PROBLEMS["halves"],), ("auto", "random", "pycma"), 2, BUDGET, tmp_path, 1)
+    records = {
+        ("halves", name): [record(name, seed, value) for seed in (0, 1)]
+        for name, value in (("auto", 0.7), ("random", 0.6))
+    }
+
+    report(order, Results(records, {"pycma": "no network"}))
+
+    printed = capsys.readouterr().out
+    last = json.loads(printed.splitlines()[-1])
+    assert "MISSING: pycma took no part: no network" in printed
+    assert last["absent"] == {"pycma": "no network"}
+    assert last["ratios"] == {}
+    assert last["first"] == {"halves": [True, True]}

@@ -16,6 +16,7 @@ from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
 from workers.compatibility.checks import compatibility_problems, unprepared
+from workers.compatibility.eyes import sees
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.licences.verdict import ParentTerms, judge
 from workers.compatibility.parent_concerns import (
@@ -94,6 +95,7 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
     refusals += [each for each in settings.refusals if (each.field, each.detail.split()[0]) not in told]
     warnings = [*_warnings(facts, comparisons), *settings.warnings]
     warnings += _idle(recipe, [name for layout in merged for name in layout.tensors])
+    warnings += _eyes(recipe, layouts)
     if recipe.method != "passthrough":
         warnings += unrelated(comparisons, based=method_named(recipe.method).needs_base)
     template = "" if fitted is None else _template(recipe, layouts, refusals, warnings)
@@ -177,6 +179,20 @@ def _differences(other: ParentFacts, first: ParentFacts) -> Iterator[Concern]:
         licences = [each.licence or "not given" for each in (other, first)]
         detail = f"its licence is {licences[0]}, that of {first.parent} is {licences[1]}"
         yield Concern(other.parent, detail, "see which terms the merged model falls under")
+
+
+def _eyes(recipe: Recipe, layouts: Mapping[Parent, Layout]) -> Iterator[Concern]:
+    """Yields whose vision tower the merged model gets, where some of several parents see."""
+    owner = recipe.tokenizer_owner
+    if len(layouts) < 2 or owner not in layouts:
+        return
+    if sees(layouts[owner]):
+        detail = "its vision tower and projector become the merged model's, as they are"
+        yield Concern(str(recipe.vision or owner), detail, "write vision: MODEL to take another one's")
+    elif any(map(sees, layouts.values())):
+        seeing = next(str(parent) for parent in layouts if sees(layouts[parent]))
+        detail = "sees, and the merged model does not: its tokenizer's owner only reads"
+        yield Concern(seeing, detail, f"write tokenizer_source: {seeing} for a model that sees")
 
 
 def _idle(recipe: Recipe, names: Sequence[str]) -> Iterator[Concern]:

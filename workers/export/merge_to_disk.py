@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,14 +24,26 @@ from workers.merging.device import device_named
 from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Announce, Exported, ExportOrder, Progress
 
+if TYPE_CHECKING:
+    from workers.checkpoints.hub.early_upload import EarlyUpload
+
 
 def merge_to_disk(
-    order: ExportOrder, progress: Progress | None = None, announce: Announce | None = None
+    order: ExportOrder,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
+    upload: EarlyUpload | None = None,
 ) -> Exported:
     """Writes a recipe's checkpoint into the order's folder.
 
     Where an earlier process was killed at the same order, its tensors are kept.  Where the same order
     was finished and only its upload failed, its folder is used.
+
+    Args:
+        order: What to write.
+        progress: Called for every tensor that is on the disk.
+        announce: Told the bytes of all tensors first.
+        upload: Sends every file of weights that is complete, beside the merge.
 
     Raises:
         WorkerError: A parent cannot be read, the merge fails, nothing can be written, transformers does
@@ -41,14 +54,18 @@ def merge_to_disk(
     finished = FinishedFolder.of(prepared.folder, f"{prepared.key} {order.verify}", prepared.contents)
     if order.hub is not None and not order.restart and (found := finished.find()) is not None:
         return replace(found, notes=prepared.notes)
-    exported = _write(prepared, device, progress, announce)
+    exported = _write(prepared, device, progress, announce, upload)
     if order.hub is not None:
         finished.note(exported)
     return replace(exported, notes=prepared.notes)
 
 
 def _write(
-    prepared: PreparedMerge, device: torch.device, progress: Progress | None, announce: Announce | None
+    prepared: PreparedMerge,
+    device: torch.device,
+    progress: Progress | None,
+    announce: Announce | None,
+    upload: EarlyUpload | None,
 ) -> Exported:
     """Writes the checkpoint, with its lock, and verifies it before it gets its name."""
     order, contents = prepared.order, prepared.contents
@@ -69,7 +86,8 @@ def _write(
             restart=order.restart,
             replace=order.replace,
             progress=progress,
-            check=partial(_verify, prepared, rescoring) if order.verify else None,
+            check=partial(_check, prepared, rescoring, upload),
+            finished=None if upload is None else upload.offer,
             complete=lambda folder, digests: write_lock(folder, prepared.locked, hashes, digests),
         )
 
@@ -77,6 +95,14 @@ def _write(
 def _tensors_from(prepared: PreparedMerge, stream: TensorStream, number: int) -> Iterator[tuple[str, Tensor]]:
     yield from stream.tensors_from(number)
     prepared.files.check_unchanged()
+
+
+def _check(prepared: PreparedMerge, rescoring: Rescoring, upload: EarlyUpload | None, folder: Path) -> str:
+    """Verifies a written checkpoint, and waits for what is being sent of it: its folder is renamed next."""
+    verified = _verify(prepared, rescoring, folder) if prepared.order.verify else ""
+    if upload is not None:
+        upload.wait()
+    return verified
 
 
 def _verify(prepared: PreparedMerge, rescoring: Rescoring, folder: Path) -> str:

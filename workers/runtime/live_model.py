@@ -28,8 +28,9 @@ from workers.merging.fast.threads import Map, one_by_one, together
 from workers.merging.methods import PREPARATIONS, SURVEYS
 from workers.merging.plan import MergePlan, TensorPlan
 from workers.merging.stream import Sources, copied_from, merge_into, survey
-from workers.runtime.loaded_tokenizer import load_tokenizer, sight_for, with_template
+from workers.runtime.loaded_tokenizer import load_tokenizer, with_template
 from workers.runtime.network import Network, ParameterPlace, key_of
+from workers.tokenizers.sight import sight_for
 
 MOST_NETWORKS = 8  # of different depths, kept for candidates to come; they share their weights' memory
 _LARGE = 1 << 23  # entries of a tensor that all threads make together
@@ -72,7 +73,7 @@ class LiveModel:
         self.owner, self.device = owner, device
         self.dtype: torch.dtype = getattr(torch, dtype or own_dtype(owner))
         self.tokenizer = load_tokenizer(owner)
-        self._sight = sight_for(owner)
+        self._sight = sight_for(owner.folder, owner.config)
         self._spoken: dict[str, Any] = {}
         self.made = self.shared = 0
         self._caches = caches

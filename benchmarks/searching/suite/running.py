@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -53,6 +54,7 @@ class Results:
 
 def run_suite(order: Order) -> Results:
     """Runs all that is not recorded yet; may be interrupted at any time and called again."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process of the pool is left behind
     records, results = Records(order.folder / RECORDS), Results()
     results.absent = _absent(order.contestants)
     context = multiprocessing.get_context("spawn")

@@ -19,6 +19,7 @@ QUESTIONS_ENDING = ".jsonl"
 QUESTION_KEYS = ("question", "prompt", "instruction", "input")
 ANSWER_KEYS = ("answer", "target", "output", "solution")
 CHOICES_KEYS = ("choices", "options")
+IMAGE_KEYS = ("image", "images")
 MOST_OFFERED = 26  # different answers that are offered as a choice
 LEAST_REPEATS = 4  # how often each of them must come, on average
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -27,7 +28,8 @@ _HEAD = """\
 # write an instruction or a chat's format around the question if your models expect one.
 """
 _SHAPE = (
-    '{"question": "...", "answer": "..."} on each line, with "choices": ["...", "..."] where there are some'
+    '{"question": "...", "answer": "..."} on each line, with "choices": ["...", "..."] where there are some, '
+    'and "image": "FILE" where a picture is asked about'
 )
 Row = Mapping[str, Any]
 
@@ -41,6 +43,7 @@ class Questions:
         choices: The key of the choices, where the lines have some.
         offered: The answers that there are, where they are few enough to be offered as a choice.
         right: What lm-eval is to take for the right answer: a template over a line's keys.
+        image: The key of the pictures' files, where pictures are asked about.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class Questions:
     offered: Sequence[str]
     right: str
     count: int
+    image: str | None = None
 
     @property
     def task(self) -> str:
@@ -64,6 +68,7 @@ class Questions:
             how = f"asked as a choice among the {len(self.offered)} answers that there are"
         else:
             how = "answered freely and compared with the answer but for case and punctuation"
+        how += "" if self.image is None else ", about pictures"
         return f"{self.path.name}: {self.count} questions, {how}"
 
 
@@ -80,12 +85,15 @@ def read_questions(path: Path) -> Questions:
     choices = next((key for key in CHOICES_KEYS if isinstance(first.get(key), list)), None)
     for number, row in rows.items():
         _check_row(path, number, row, keys, choices)
+    image = next((key for key in IMAGE_KEYS if key in first), None)
+    for number, row in rows.items():
+        _check_pictures(path, number, row, image)
     if choices is not None:
         right = _right_choice(path, rows, answer, choices)
-        return Questions(path, question, choices, (), right, len(rows))
+        return Questions(path, question, choices, (), right, len(rows), image)
     offered = _offered(str(row[answer]) for row in rows.values())
     right = f"{{{{{json.dumps(offered)}.index({answer} | string)}}}}" if offered else f"{{{{{answer}}}}}"
-    return Questions(path, question, None, offered, right, len(rows))
+    return Questions(path, question, None, offered, right, len(rows), image)
 
 
 def task_text(questions: Questions, folder: Path) -> str:
@@ -96,7 +104,7 @@ def task_text(questions: Questions, folder: Path) -> str:
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": {"train": data}},
         "test_split": "train",  # the items, which are divided into three splits
-        "doc_to_text": f"{{{{{questions.question}}}}}",
+        **_asking(questions),
         "doc_to_target": questions.right,
         **_marking(questions),
         "num_fewshot": 0,
@@ -104,6 +112,16 @@ def task_text(questions: Questions, folder: Path) -> str:
     }
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
     return _HEAD.format(file=questions.path.name) + text
+
+
+def _asking(questions: Questions) -> dict[str, Any]:
+    """Returns how a question is put, after the pictures that it is about."""
+    text = f"{{{{{questions.question}}}}}"
+    if questions.image is None:
+        return {"doc_to_text": text}
+    several = f"{questions.image} is string"
+    places = f"{{{{'<image>' if {several} else '<image>' * ({questions.image} | length)}}}}"
+    return {"doc_to_image": [questions.image], "doc_to_text": f"{places} {text}"}
 
 
 def _marking(questions: Questions) -> dict[str, Any]:
@@ -159,6 +177,18 @@ def _check_row(path: Path, line: int, row: Row, texts: Sequence[str], choices: s
             raise _wrong(path, line, f"its {key!r} is {json.dumps(row[key])}")
     if choices is not None and not (isinstance(row.get(choices), list) and row[choices]):
         raise _wrong(path, line, f"its {choices!r} are no list")
+
+
+def _check_pictures(path: Path, line: int, row: Row, image: str | None) -> None:
+    """Refuses a line whose pictures are no files from the folder of the questions."""
+    if image is None:
+        return
+    given = row.get(image)
+    for name in given if isinstance(given, list) and given else [given]:
+        if not isinstance(name, str) or not name:
+            raise _wrong(path, line, f"its {image!r} is {json.dumps(given)}, no file's name")
+        if not (path.parent / name).is_file():
+            raise _wrong(path, line, f"there is no picture {path.parent / name}")
 
 
 def _offered(answers: Iterable[str]) -> list[str]:

@@ -34,7 +34,7 @@ class Conversation:
     @property
     def templated(self) -> bool:
         """Says whether a chat template makes the prompts."""
-        return "chat template" in self.told
+        return "chat template" in self.told.partition(";")[0]  # what follows is how parents were asked
 
 
 def conversations(subject: Subject) -> list[Conversation]:
@@ -46,7 +46,8 @@ def conversations(subject: Subject) -> list[Conversation]:
     for objective in subject.experiment.objectives:
         own = given.get(objective.name, {})
         chat = _chat(own.get("chat")).over(shared)
-        generation = _generation(own.get("generation")).over(general)
+        is_task = own.get("kind", "lm_eval") in ("lm_eval", "negative_flips")
+        generation = _generation(own.get("generation")).over(general) if is_task else {}
         found.append(Conversation(objective.name, _asked(objective, subject), chat, generation))
     return found
 
@@ -74,6 +75,8 @@ def _conditions(one: Conversation) -> Iterator[str]:
 
 def _asked(objective: ObjectiveFacts, subject: Subject) -> str:
     """Returns how it is asked; of several templates the one that this model has."""
+    if subject.copy_of is not None:
+        return objective.prompts.get(str(subject.copy_of), "")
     if not objective.templates:
         return objective.asked
     try:

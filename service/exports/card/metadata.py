@@ -23,7 +23,7 @@ def metadata(subject: Subject) -> str:
     copied = subject.copy_of
     content: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": "text-generation",
+        "pipeline_tag": _kind(subject),
         "tags": ["merge", "mergekit", "evomerge"] if copied is None else ["evomerge"],
     }
     if parents := _parents(subject):  # local folders have no page on the Hub that a link could lead to
@@ -70,6 +70,11 @@ def _heritage(subject: Subject) -> Mapping[str, list[str]]:
     return {name: values for name, values in found.items() if values}
 
 
+def _kind(subject: Subject) -> str:
+    """Returns the Hub's word for what the model does."""
+    return "image-text-to-text" if subject.sees else "text-generation"
+
+
 def _results(subject: Subject) -> Iterator[EvalResult]:
     """Yields the scores on the test split, which nothing was chosen by."""
     from huggingface_hub import EvalResult
@@ -77,7 +82,7 @@ def _results(subject: Subject) -> Iterator[EvalResult]:
     tasks = {objective.name: objective.task for objective in subject.experiment.objectives}
     for score in subject.candidate.scores.get("test", ()):
         yield EvalResult(
-            task_type="text-generation",
+            task_type=_kind(subject),
             dataset_type=tasks.get(score.benchmark) or score.benchmark,
             dataset_name=score.benchmark,
             dataset_split="held-out part of the task's items",

@@ -56,6 +56,7 @@ class Subject:
         accepted: What is in the way of publishing was accepted by the user.
         item_sets: Fingerprint of the items and of what marks them, by objective.
         picture: The file that shows the front; None without.
+        sees: It has a vision tower.
         releases: Of the repository, the newest (this one) first.
         siblings: Other members of the front.
         collection: The address of what holds all of them.
@@ -77,6 +78,7 @@ class Subject:
     accepted: bool = False
     item_sets: Mapping[str, str] = field(default_factory=dict)
     picture: str | None = None
+    sees: bool = False
     releases: Sequence[Release] = ()
     siblings: Sequence[Sibling] = ()
     collection: str | None = None

@@ -17,6 +17,8 @@ _QUESTION = '{"role": "user", "content": "What is 7 times 8?"}'
 def usage(subject: Subject) -> str:
     """Returns a program that asks the model, as in a conversation where it was asked so."""
     asked = next((one for one in conversations(subject) if one.templated), None)
+    if subject.sees:
+        return "## Usage\n\n" + fenced("\n".join(_looking(_quoted(subject.address), asked)), "python")
     lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
     address = _quoted(subject.address)
     lines += [f"tokenizer = AutoTokenizer.from_pretrained({address})"]
@@ -26,6 +28,31 @@ def usage(subject: Subject) -> str:
     lines += ['text = tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)']
     lines += [f"print(text{_after_reasoning(asked)})"]
     return "## Usage\n\n" + fenced("\n".join(lines), "python")
+
+
+def _looking(address: str, asked: Conversation | None) -> Iterator[str]:
+    """Yields what asks about a picture."""
+    system = None if asked is None else asked.chat.system
+    yield "from PIL import Image"
+    yield "from transformers import AutoModelForImageTextToText, AutoProcessor"
+    yield ""
+    yield f"processor = AutoProcessor.from_pretrained({address})"
+    yield f'model = AutoModelForImageTextToText.from_pretrained({address}, dtype="auto")'
+    yield ""
+    yield 'image, question = Image.open("picture.png"), "What does the picture show?"'
+    yield "if processor.chat_template:"
+    yield '    parts = [{"type": "image"}, {"type": "text", "text": question}]'
+    yield '    messages = [{"role": "user", "content": parts}]'
+    if system:
+        yield f'    told = [{{"type": "text", "text": {_quoted(system)}}}]'
+        yield '    messages.insert(0, {"role": "system", "content": told})'
+    yield "    prompt = processor.apply_chat_template(messages, add_generation_prompt=True)"
+    yield "else:"
+    yield '    prompt = f"{processor.image_token} {question}"'
+    yield 'inputs = processor(text=[prompt], images=[image], return_tensors="pt").to(model.dtype)'
+    yield f"answer = model.generate(**inputs, {_arguments(asked)})"
+    yield 'text = processor.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)'
+    yield f"print(text{_after_reasoning(asked)})"
 
 
 def _either_way() -> Iterator[str]:

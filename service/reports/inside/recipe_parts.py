@@ -22,14 +22,21 @@ def owners_of(recipe: Recipe, parameter: MethodParameter) -> tuple[Parent | None
 
 def parts_of(recipe: Recipe, name: str) -> tuple[str, ...]:
     """Returns the tensor filters inside layers; the empty one stands for everything else, and comes last."""
+    filters = _filters(recipe, name)
+    inner = (f for f in filters if f != "*" and "layers." not in f and "embed" not in f and f != "lm_head")
+    return (*inner, "")
+
+
+def layer_filter_of(recipe: Recipe, name: str) -> str | None:
+    """Returns the filter that tells layers from the rest (`model.layers.`); None without one."""
+    return next((f for f in _filters(recipe, name) if f.endswith("layers.")), None)
+
+
+def _filters(recipe: Recipe, name: str) -> list[str]:
     levels = [recipe.parameters]
     for part in recipe.slices:
         levels += [part.parameters, *(source.parameters for source in part.sources)]
-    filters = {setting.filter for level in levels for setting in level.get(name, ()) if setting.filter}
-    inner = sorted(
-        f for f in filters if f != "*" and "layers." not in f and "embed" not in f and f != "lm_head"
-    )
-    return (*inner, "")
+    return sorted({s.filter for level in levels for s in level.get(name, ()) if s.filter})
 
 
 def depth_of(recipe: Recipe, layers: int) -> int:

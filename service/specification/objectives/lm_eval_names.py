@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
+import yaml
+
 from service.errors import Mistake
 from service.experiment.chat_options import Words, in_full
 from service.specification.reading import pointer_to
@@ -44,6 +46,7 @@ def _translated(part: Mapping[str, Any]) -> dict[str, Any]:
         return dict(part)
     if "gen_kwargs" in part and "generation" not in part:
         part = {_OWN.get(name, name): value for name, value in part.items()}
+        part["generation"] = _settings(part["generation"])
     moved = {name: own for name, own in ALIASES.items() if name in part and own not in chat}
     if not moved:
         return dict(part)
@@ -52,6 +55,17 @@ def _translated(part: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(named, str) and named not in get_args(Words):
         said |= {"apply": "on", "template": named}  # as in lm-eval, which takes a template's name there
     return {name: value for name, value in part.items() if name not in moved} | {"chat": chat | said}
+
+
+def _settings(said: object) -> object:
+    """Returns `temperature=0.6,top_p=0.95`, as lm-eval's command line has it, as a mapping."""
+    pairs = [pair.partition("=") for pair in said.split(",")] if isinstance(said, str) else []
+    if not pairs or not all(name.strip() and sign for name, sign, _ in pairs):
+        return said
+    try:
+        return {name.strip(): yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError:
+        return said
 
 
 def in_users_words(mistakes: Sequence[Mistake], raw: Mapping[str, Any]) -> list[Mistake]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.web.api import candidates, events, experiments, exports, tasks
+from service.web.api import candidates, events, experiments, exports, keys, tasks
 
 router = APIRouter(prefix="/api/v1")
-for part in (experiments, candidates, events, exports, tasks):
+for part in (experiments, candidates, events, exports, tasks, keys):
     router.include_router(part.router)
 
 __all__ = ["router"]

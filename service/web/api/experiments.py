@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from search_spaces import Recipe
 from service.controller import requests as control
 from service.errors import ConflictError, InvalidSpecError
+from service.experiment.names import ExperimentName
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
 from service.specification.baselines import PlannedBaseline
+from service.specification.merge_patch import merged
 from service.specification.roots import check_roots
 from service.specification.spec_check import Checked, check_spec
 from service.specification.warm_start import best_recipes, winner_of
@@ -28,6 +30,8 @@ from service.web.dependencies import Reading, Services, ServicesHere, Writing
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
+MOST_TAGS = 20
+Tag = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f,]+$")]
 RawSpec = Annotated[dict[str, Any], Body(openapi_examples={"two parents": {"value": SPEC_EXAMPLE}})]
 
 
@@ -124,6 +128,67 @@ def list_experiments(page: PageWanted, repository: Reading) -> ExperimentPage:
 def get(key: str, repository: Reading) -> ExperimentDetail:
     """Gives an experiment with the spec as it was submitted, defaults filled in."""
     return experiment_detail(repository, repository.experiment(key))
+
+
+class Description(BaseModel):
+    """What people call an experiment and note about it; what is left out stays."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"tags": ["paper"], "starred": True}]}
+    )
+
+    name: ExperimentName | None = None
+    notes: Annotated[str | None, Field(max_length=10_000)] = None
+    tags: Annotated[list[Tag] | None, Field(max_length=MOST_TAGS)] = None
+    starred: bool | None = None
+
+
+@router.patch(
+    "/{key}",
+    operation_id="describeExperiment",
+    summary="Change an experiment's name, notes, tags or star",
+    response_model=ExperimentView,
+    responses=responses(404, 409, 422),
+)
+def describe(key: str, description: Description, repository: Writing) -> ExperimentView:
+    """Changes what people call it and note about it; its search goes on as it was."""
+    row = repository.experiment(key)
+    control.describe(repository, row, description.model_dump(exclude_none=True))
+    return experiment_view(repository, row)
+
+
+class Clone(BaseModel):
+    """A new experiment after an old one.
+
+    Attributes:
+        name: The new one's.
+        changes: Of the spec, as a JSON merge patch (RFC 7396): null takes a key away.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "second", "changes": {"budget": {"candidates": 500}}}]},
+    )
+
+    name: ExperimentName
+    changes: dict[str, Any] = {}
+
+
+@router.post(
+    "/{key}/clone",
+    operation_id="cloneExperiment",
+    summary="Create an experiment after another one",
+    status_code=201,
+    response_model=ExperimentDetail,
+    responses=responses(404, 409, 422, 503),
+)
+def clone(
+    key: str, wanted: Clone, services: ServicesHere, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Checks the old spec with its changes anew, and puts the new experiment into the queue."""
+    with services.database.reading() as session:
+        spec = Repository(session).experiment(key).spec
+    return create(merged(spec, {**wanted.changes, "name": wanted.name}), services, idempotency_key)
 
 
 @router.post(

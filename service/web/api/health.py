@@ -1,4 +1,4 @@
-"""Routes outside the versioned interface: health, version, and a plain page about the interface."""
+"""Routes outside the versioned interface: health, metrics, version, and a plain page about the interface."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.store.repository import Repository
 from service.web.api.problems import responses
 from service.web.dependencies import Services, ServicesHere
+from service.web.metrics import exposition
 from service.web.problems import Problem, problem_response
 
 router = APIRouter(tags=["service"])
@@ -52,14 +54,15 @@ def healthz() -> HealthView:
 )
 def readyz(request: Request, services: ServicesHere) -> Response:
     """Asks the database, and whether the threads that run experiments and exports live."""
-    missing = _missing(services)
-    if missing:
-        problem = Problem(503, "not_ready", "; ".join(missing), "look at the service's log, then restart it")
+    found = missing(services)
+    if found:
+        problem = Problem(503, "not_ready", "; ".join(found), "look at the service's log, then restart it")
         return problem_response(request.scope, problem)
     return JSONResponse({"status": "ok"})
 
 
-def _missing(services: Services) -> list[str]:
+def missing(services: Services) -> list[str]:
+    """Returns why the service cannot do its work; nothing where it can."""
     found = []
     try:
         with services.database.reading() as session:
@@ -75,6 +78,24 @@ def _missing(services: Services) -> list[str]:
     if (trouble := services.workforce.trouble) is not None:
         found.append(f"the workers are away: {trouble}")
     return found
+
+
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics."}},
+)
+def metrics(request: Request, services: ServicesHere) -> Response:
+    """Gives experiments and exports by status, workers by experiment, and this service's requests."""
+    text = exposition(
+        request.app.state.metrics,
+        services.database,
+        limit=services.runner.limit,
+        troubles=len(missing(services)),
+    )
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/version", operation_id="getVersion", summary="Name, version and home of the service")

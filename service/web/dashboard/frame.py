@@ -18,6 +18,8 @@ PAGES = {
     "complementarity": "Complementarity",
     "lineage": "Lineage",
     "archive": "Archive",
+    "runs": "Runs",
+    "analysis": "Analysis",
     "compare": "Compare",
     "export": "Export",
 }

@@ -17,6 +17,7 @@ from evaluators.errors import EvaluationError
 from evaluators.judges.local_judge import LocalJudge, Pair
 from evaluators.permissions import TASK_ROOTS
 from tests.chat_tokenizers import chat_tokenizer
+from tests.evaluators.judges.letters import teach_letters
 from tests.tiny_models import save_tiny_model
 
 CPU = torch.device("cpu")
@@ -30,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = save_tiny_model(tmp_path / "judge", 3, spread=6.0)
     config = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 1024}))
-    return place
+    return teach_letters(place)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def by_hand(folder: Path, pair: Pair) -> float:
     return (shares[0] + 1.0 - shares[1]) / 2
 
 
-def test_a_verdict_is_the_judges_preference_over_both_orders(folder: Path, with_letters: None) -> None:
+def test_a_verdict_is_the_judges_preference_over_both_orders(folder: Path) -> None:
     judge = LocalJudge(folder, None)
     with torch.inference_mode():
         found = judge.compare(PAIRS, device=CPU, batch_size=4)
@@ -67,19 +68,8 @@ def test_a_verdict_is_the_judges_preference_over_both_orders(folder: Path, with_
     assert len({round(one, 3) for one in found}) > 2
 
 
-@pytest.fixture
-def with_letters(folder: Path) -> None:
-    """Teaches the tiny tokenizer the two letters, in place of two of its words."""
-    path = folder / "tokenizer.json"
-    content = json.loads(path.read_text())
-    words = content["model"]["vocab"]
-    for letter, word in (("A", "w26"), ("B", "w27")):
-        words[letter] = words.pop(word)
-    path.write_text(json.dumps(content))
-
-
 def test_the_same_answer_is_judged_once_by_workers_and_experiments(
-    network: Any, tokenizer: Any, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, with_letters: None
+    network: Any, tokenizer: Any, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     compare = LocalJudge.compare
@@ -110,6 +100,8 @@ def refusals(folder: Path, benchmark: Benchmark) -> Iterator[tuple[dict[str, Any
     bare.write_text('{"prompt": "w1"}\n')
     yield {"judge": str(folder / "none")}, "there is no folder"
     yield {"judge": str(folder.parent)}, "has no config.json"
+    unable = save_tiny_model(folder.parent / "unable", 3)
+    yield {"judge": str(unable)}, "the letters A and B are the same"
     yield {"file": str(bare)}, "'reference'"
     yield {"file": str(file.with_name("prompts.txt"))}, "reference"
 
@@ -134,6 +126,7 @@ def test_what_the_judge_cannot_read_is_said(folder: Path) -> None:
 
 def test_a_judge_is_spoken_to_by_its_own_chat_template_with_reasoning_off(folder: Path) -> None:
     chat_tokenizer("qwen3").save_pretrained(folder)
+    teach_letters(folder)
     prompt = LocalJudge(folder, "Be strict.")._prompt("w1?", "w2", "w3")
     assert prompt.startswith("<|im_start|>user\nBe strict.\n\n# Question\nw1?\n\n# Answer A\nw2\n")
     assert prompt.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from evaluators import Benchmark
 from service.cli.exits import Exit
 from tests.service.command import Command
 
@@ -81,6 +82,29 @@ def test_a_line_that_is_no_question_is_told(tmp_path: Path, text: str, told: str
     assert f"q.jsonl{told}" in said
     assert '"question"' in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize("image", ["pictures/1.png", ["pictures/1.png", "pictures/2.png"]])
+def test_questions_about_pictures_name_their_files(image: str | list[str], tmp_path: Path) -> None:
+    rows = [{"question": f"w{n}", "answer": f"w{n}", "image": image} for n in range(24)]
+    asked = written(tmp_path / "pictures.jsonl", rows)
+    pictures = pytest.importorskip("PIL.Image")
+    building = pytest.importorskip("evaluators.lm_eval.tasks.task_building")
+    out = tmp_path / "first.yml"
+    refused = evomerge("init", *MODELS, "--tasks", asked, "--out", out, code=Exit.INVALID)
+    assert f"there is no picture {tmp_path / 'pictures' / '1.png'}" in refused
+    (tmp_path / "pictures").mkdir()
+    for name in ("1.png", "2.png"):
+        pictures.new("RGB", (8, 8)).save(tmp_path / "pictures" / name)
+    said = evomerge.notes("init", *MODELS, "--tasks", asked, "--out", tmp_path / "specs" / "first.yml")
+    assert "24 questions, answered freely" in said
+    assert "about pictures" in said
+    benchmark = Benchmark(name="q", task="my_pictures", include_path=str(tmp_path / "specs" / "tasks"))
+    (subtask,) = building.build_benchmark(benchmark).subtasks
+    request = subtask.questions("search", most=1)[0].requests[0]
+    count = 1 if isinstance(image, str) else 2
+    assert request.args[0].startswith("<image>" * count + " w")
+    assert len(request.args[2]["visual"]) == count
 
 
 def test_a_task_that_was_changed_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> None:

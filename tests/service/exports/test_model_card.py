@@ -285,9 +285,10 @@ def test_the_card_tells_under_which_conditions_the_scores_were_reached() -> None
     assert "temperature 0.6, top\\_p 0.95, max\\_gen\\_toks 8" in told
     assert 'Say "w1"\nand no more.' in told
     assert "/home/me" not in told
-    plain = spoken(prompts={"left": "plain text"})
+    plain = spoken(prompts={"left": "plain text", "right": "its chat template"})
     card = model_card(subject(experiment=experiment(objectives=[plain], spec={"seed": 3})))
-    assert section(card, "How it was asked").strip() == "- words: plain text"
+    assert section(card, "How it was asked").strip() == "- words: plain text; right: its chat template"
+    assert "if tokenizer.chat_template:" in section(card, "Usage")
     assert "## How it was asked" not in model_card(subject())
 
 

@@ -30,6 +30,7 @@ def test_the_problem_decides_and_the_reason_is_told() -> None:
         "an archive": choose_algorithm("auto", ONE, 1, measures=2, budget=500),
         "an archive of fronts": choose_algorithm("auto", ONE, 2, measures=2),
         "few candidates for many genes": choose_algorithm("auto", MANY[:120], 1, budget=300),
+        "few candidates for a long genome": choose_algorithm("auto", MANY[:250], 1, budget=300),
         "many candidates for many genes": choose_algorithm("auto", MANY[:120], 1, budget=3000),
     }
     assert {label: chosen.name for label, chosen in found.items()} == {
@@ -45,7 +46,8 @@ def test_the_problem_decides_and_the_reason_is_told() -> None:
         "spans": "nsga2",
         "an archive": "map_elites",
         "an archive of fronts": "map_elites",
-        "few candidates for many genes": "separable_cma_es",
+        "few candidates for many genes": "item_surrogate",
+        "few candidates for a long genome": "separable_cma_es",
         "many candidates for many genes": "cma_es",
     }
     assert all(chosen.name in OPTIMIZERS and chosen.reason for chosen in found.values())

@@ -92,10 +92,20 @@ def test_without_baselines_the_search_starts_at_the_initial_values() -> None:
     np.testing.assert_allclose(positions, np.tile([0.2, 0.3, 0.4, 0.5, 0.6], (10, 1)), atol=0.05)
 
 
+def test_a_parent_is_no_start_but_stays_the_best_so_far() -> None:
+    variables = reals(6)  # each parent has two layers; 0.75 of 1.5 at the start
+    parent = Evaluation(0, (1.0, 0.0, 0.0) * 2, (0.9,), baseline=True)
+    average = Evaluation(1, (1 / 3,) * 6, (0.1,), baseline=True)
+    optimizer = CmaEs(OptimizerSetup(variables, 0, sigma=0.01))
+    optimizer.tell([parent, average])
+    positions = np.array([to_unit_cube(variables, genome) for genome in optimizer.ask(range(2, 12))])
+    np.testing.assert_allclose(positions, 0.5, atol=0.05)
+
+
 def test_samples_beyond_the_bounds_bounce_back() -> None:
     variables = reals(8)
     optimizer = CmaEs(OptimizerSetup(variables, 0, sigma=0.5))
-    optimizer.tell([Evaluation(0, (0.0,) * 8, (1.0,), baseline=True)])
+    optimizer.tell([Evaluation(0, (0.01,) * 8, (1.0,), baseline=True)])
     positions = np.array([to_unit_cube(variables, genome) for genome in optimizer.ask(range(1, 200))])
     assert positions.min() >= 0.0
     assert positions.max() <= 1.0

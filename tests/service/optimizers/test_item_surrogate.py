@@ -222,3 +222,26 @@ def test_the_best_in_any_respect_and_the_latest_are_remembered() -> None:
     assert len(kept) == 12
     assert {7, 8, 196, 197, 198, 199} <= kept
     assert 9 not in kept
+
+
+def late() -> Optimizer:
+    """One that remembers so little that CMA-ES soon takes part."""
+    return OPTIMIZERS["item_surrogate"](OptimizerSetup(TEN, 3, options={"memory": 20}))
+
+
+def test_cma_es_goes_on_beside_the_model_once_more_is_known_than_is_remembered() -> None:
+    optimizer = late()
+    history = search(optimizer, worth, 88, baselines=[initial_genome(TEN)])
+    origins = [optimizer.origin(number).operator for number in range(40, 140)]
+    assert 25 <= origins.count("sample") <= 55
+    best = to_unit_cube(TEN, max(history, key=lambda e: e.fitness).genome)
+    drawn = [number for number in range(89, 140) if optimizer.origin(number).operator == "sample"]
+    near = [np.abs(to_unit_cube(TEN, genome) - best).mean() for genome in optimizer.ask(drawn)]
+    assert np.mean(near) < 0.2
+
+
+def test_what_cma_es_proposed_is_known_again_after_a_restart() -> None:
+    whole = search(late(), worth, 96)
+    again = late()
+    again.tell(whole[:72])
+    assert again.ask(range(72, 80)) == [evaluation.genome for evaluation in whole[72:80]]

@@ -23,6 +23,15 @@ models:
             "linear: math 0.50 + code 0.25, chat template of code",
         ),
         (
+            "merge_method: evomerge:linear\nvision: org/code\n" + MODELS % "0.5",
+            "linear: math 0.50 + code 0.25, eyes of code",
+        ),
+        (
+            "merge_method: linear\n"
+            + MODELS % "[{filter: language_model.model.layers., value: 1.0}, {value: 0.0}]",
+            "linear: math 1.00 + code 0.25",
+        ),
+        (
             "merge_method: ties\nbase_model: org/base\n" + MODELS % "[0.0, 1.0]",
             "ties: math 0.50 + code 0.25",
         ),

@@ -207,3 +207,24 @@ def test_every_template_that_may_be_chosen_must_take_the_questions(check: Any) -
     assert "qwen3-strict: the chat template refuses a system message" in mistake.detail
     with pytest.raises(InvalidSpecError, match="not today"):
         check("qwen3", "broken", **searching())
+
+
+def test_where_the_tokenizers_owner_has_no_template_merges_begin_with_the_first_that_is_searched(
+    check: Any, shelf: Path
+) -> None:
+    checked = check("qwen3", "qwen3-loud", base=str(shelf / "qwen3-mute"), **searching())
+    (objective,) = (ObjectiveFacts.model_validate(one) for one in checked.facts["objectives"])
+    assert objective.asked.startswith("chat template of qwen3 or qwen3-loud, as its recipe says; ")
+    assert "qwen3-mute: plain text" in objective.asked
+    taken = {each["label"]: each["recipe"].get("chat_template") for each in checked.facts["baselines"]}
+    assert taken["base: qwen3-mute"] is taken["parent: qwen3-loud"] is None
+    assert Parent.model_validate(taken["plain average"]) == Parent(model=str(shelf / "qwen3"))
+
+
+def test_how_answers_are_drawn_is_told_and_may_be_said_as_on_lm_evals_command_line(check: Any) -> None:
+    drawn = check("qwen3", metric="pass@2", gen_kwargs="temperature=0.6,top_p=0.9,max_gen_toks=5")
+    assert prompts(drawn) == ["its chat template, sampled at temperature 0.6, 2 answers each"]
+    assert drawn.spec.generation is not None
+    assert (drawn.spec.generation.top_p, drawn.spec.generation.max_gen_toks) == (0.9, 5)
+    with pytest.raises(InvalidSpecError):
+        check("qwen3", gen_kwargs="temperature")

@@ -11,6 +11,7 @@ import pytest
 from service.errors import InvalidSpecError
 from service.specification.roots import check_roots
 from service.specification.spec_check import check_spec
+from tests.evaluators.judges.letters import teach_letters
 from tests.tiny_models import save_tiny_model
 from tests.workforces import inline_pool
 from workers.pools.inline_pool import InlinePool
@@ -23,6 +24,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("left", "right", "judge")):
         save_tiny_model(tmp_path / name, seed)
+    teach_letters(tmp_path / "judge")
     rows = [{"prompt": f"w{n % 28} w{n // 28}", "reference": f"w{n % 5}"} for n in range(150)]
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     objective = {"kind": "model_judge", "name": "helpful", "file": "prompts.jsonl", "judge": "judge"}

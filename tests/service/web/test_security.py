@@ -10,8 +10,8 @@ from pydantic import SecretStr, ValidationError
 from starlette.testclient import TestClient
 
 from service.settings import Settings, url_of
+from service.web.access.guesses import MOST_GUESSES, Guesses
 from service.web.app import create_app
-from service.web.guesses import MOST_GUESSES, Guesses
 from service.web.security import host_name
 from tests.service.running import ControlledWorkforce, settings_in
 

@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,6 +224,44 @@ for _ in range(2):
     except ExportError as error:
         print("REFUSED", len(reported), error)
 """
+
+
+SHARDS = """
+import sys, time
+from pathlib import Path
+from search_spaces import Recipe
+from workers.export.export import export
+from workers.protocol.messages import ExportOrder, HubTarget
+folder = Path(sys.argv[2])
+order = ExportOrder(Recipe.model_validate_json(sys.argv[1]), str(folder), verify=False, shard_bytes=6_000,
+                    hub=HubTarget("lab/winner"))
+def told(tensors, _):
+    end = time.monotonic() + 50
+    while tensors == 20 and not (folder.parent / "go on").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+export(order, told)
+"""
+
+
+def test_shards_are_sent_while_the_rest_is_merged_and_shown_in_one_commit(
+    hub: HubServer, tiny_parents: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = linear_recipe([tiny_parents["left"], tiny_parents["right"]], (0.5, 0.5))
+    command = [sys.executable, "-c", SHARDS, recipe.model_dump_json(), str(tmp_path / "out")]
+    environment = os.environ | {"HF_HOME": str(tmp_path / "home")} | hub.environment()
+    with subprocess.Popen(command, env=environment) as process:
+        end = time.monotonic() + 50
+        while not hub.blobs and time.monotonic() < end:
+            time.sleep(0.05)
+        sent, commits = len(hub.blobs), len(hub.repositories["lab/winner"].commits)
+        (tmp_path / "go on").touch()
+    assert process.returncode == 0
+    repository = hub.repositories["lab/winner"]
+    shards = [name for name in repository.files if name.endswith(".safetensors")]
+    assert 0 < sent < len(shards)
+    assert (commits, len(repository.commits)) == (1, 2)  # the first one is the empty repository's
+    assert all(repository.files[name] == (tmp_path / "out" / name).read_bytes() for name in shards)
+    assert sum(request.startswith("PUT /blobs/") for request in hub.requests) == len(hub.blobs)
 
 
 def test_an_upload_that_failed_is_done_again_without_merging_again(

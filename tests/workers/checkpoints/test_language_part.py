@@ -91,6 +91,22 @@ def test_a_model_that_sees_keeps_its_eyes(second: str, models: dict[str, Path], 
     assert not report["missing_keys"] | report["unexpected_keys"]
 
 
+def test_preflight_says_whose_vision_tower_is_taken(models: dict[str, Path]) -> None:
+    for parents, told in (
+        (("seeing", "reading"), "become the merged model's"),
+        (("reading", "seeing"), "the merged model does not"),
+    ):
+        listed = [{"model": str(models[name]), "parameters": {"weight": 0.5}} for name in parents]
+        recipe = read_recipe(json.dumps({"merge_method": "linear", "models": listed}))
+        warnings = [
+            warning
+            for warning in preflight_recipe(recipe).warnings
+            if "vision" in f"{warning}" or "sees" in warning.detail
+        ]
+        assert [warning.field for warning in warnings] == [str(models["seeing"])]
+        assert told in warnings[0].detail
+
+
 def test_a_language_part_of_another_size_is_refused(tmp_path: Path) -> None:
     seeing = save_seeing(tmp_path / "seeing", 1, "llama")
     with pytest.raises(MismatchError):

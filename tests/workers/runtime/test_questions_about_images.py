@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +12,17 @@ from uuid import uuid4
 
 import pytest
 import torch
+import yaml
+from datasets import Dataset, Features, Value
+from datasets import Image as DataImage
 from lm_eval.models.hf_vlms import HFMultimodalLM
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from evaluators import Benchmark, BenchmarkFacts, Score
+from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.tasks.task_building import build_benchmark
+from evaluators.splits import ItemShares
 from search_spaces import Recipe
 from tests.evaluators.task_writing import write_task
 from tests.seeing_models import save_looking_model, save_pictures
@@ -183,6 +190,62 @@ def test_images_are_seen_once_per_vision_tower(gallery: Gallery, monkeypatch: py
     assert sum(seen) == 2 * ITEMS
     assert score_of(ready, merger, recipe) == first
     assert sum(seen) == 2 * ITEMS
+
+
+def test_images_inside_the_data_are_asked_about_like_files(gallery: Gallery, tmp_path: Path) -> None:
+    columns = Features({"image": DataImage(), "q": Value("string"), "a": Value("string")})
+    for split in ("search", "selection", "test"):
+        lines = (gallery.tasks / f"written_{split}.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        rows = [row | {"image": str(gallery.tasks / row["image"])} for row in rows]
+        Dataset.from_list(rows, features=columns).to_parquet(str(tmp_path / f"{split}.parquet"))
+    files = {split: f"{split}.parquet" for split in ("search", "selection", "test")}
+    task = {"task": "written", "dataset_path": "parquet", "dataset_kwargs": {"data_files": files}}
+    (tmp_path / "written.yaml").write_text(yaml.safe_dump({**task, "test_split": "search", **WRITTEN}))
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    found = []
+    for folder in (gallery.tasks, tmp_path, tmp_path):
+        ready = prepared(dataclasses.replace(gallery, tasks=folder), recipe, "written")
+        found.append(score_of(ready, InPlaceMerger(ready), recipe))
+    assert found[0].per_item == found[1].per_item
+    assert found[1] == found[2]  # the items' fingerprint among it: no address in memory is part of it
+    benchmark = Benchmark(name="written", task="written", include_path=str(tmp_path), splits=ItemShares())
+    shares = [build_benchmark(benchmark).subtasks[0].items["search"] for _ in range(2)]
+    assert [item["q"] for item in shares[0]] == [item["q"] for item in shares[1]]
+
+
+def test_lm_evals_own_evaluation_asks_the_live_model(gallery: Gallery) -> None:
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    ready = prepared(gallery, recipe, "written")
+    model, tokenizer = InPlaceMerger(ready).merge(recipe)
+    network: Any = model
+    cutter: Any = tokenizer
+    (score,) = ready.evaluator.evaluate(network, cutter, "search")
+    benchmark = Benchmark(name="written", task="written", include_path=str(gallery.tasks))
+    (subtask,) = build_benchmark(benchmark).subtasks
+    lm = EvomergeLM(network, cutter)
+    assert lm.MULTIMODAL
+    requests = [request for question in subtask.questions("search") for request in question.requests]
+    answers = lm.generate_until(requests)
+    marks = [subtask.task.process_results(r.doc, [a]) for r, a in zip(requests, answers, strict=True)]
+    assert score.per_item == tuple(mark["rouge_l"] for mark in marks)
+
+
+def test_drawn_answers_about_images_can_be_had_again(gallery: Gallery) -> None:
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    parents = tuple(map(parent_at, (gallery.first, gallery.second, gallery.reading)))
+    benchmark = Benchmark(
+        name="written",
+        task="written",
+        include_path=str(gallery.tasks),
+        metric="avg@3",
+        generation={"temperature": 1.0, "repeats": 3},
+    )
+    ready = prepare_workload(Workload(uuid4(), parents, (benchmark,)))
+    merger = InPlaceMerger(ready)
+    first = score_of(ready, merger, recipe)
+    score_of(ready, merger, gallery.recipe(gallery.second))
+    assert score_of(ready, merger, recipe) == first
 
 
 def told(

@@ -31,21 +31,36 @@ def foreseen_push(
     Raises:
         ExportError: The Hub cannot be reached.
     """
-    refusals = [] if os.environ.get("HF_TOKEN") else ["there is no Hub token: put one into HF_TOKEN"]
     with translated(ExportError, target.repository):
         found = _repository(target.repository)
-        if found is None:
-            kind = "private" if target.private else "public"
-            return f"makes the {kind} repository {target.repository} and fills it", tuple(refusals)
-        private, files = found
-    if target.private and not private:
-        refusals.append(f"{target.repository} exists and is public: choose another name, or push publicly")
+    refusals = _refusals(target, found)
+    if found is None:
+        kind = "private" if target.private else "public"
+        return f"makes the {kind} repository {target.repository} and fills it", refusals
     unknown = LocalFile(Path(), _UNKNOWN, "")
-    plan = plan_push({name: known.get(name, unknown) for name in names}, files)
+    plan = plan_push({name: known.get(name, unknown) for name in names}, found[1])
     if plan.replaces and not target.replace:
-        refusals.append(f"{target.repository} holds another model: --replace replaces it")
+        refusals = (*refusals, f"{target.repository} holds another model: --replace replaces it")
     where = "in a pull request " if target.create_pr else ""
-    return f"{where}{plan.text()}", tuple(refusals)
+    return f"{where}{plan.text()}", refusals
+
+
+def refusals_of(target: HubTarget) -> tuple[str, ...]:
+    """Returns why a repository would refuse any model, whatever its files are.
+
+    Raises:
+        ExportError: The Hub cannot be reached.
+    """
+    with translated(ExportError, target.repository):
+        found = _repository(target.repository)
+    return _refusals(target, found)
+
+
+def _refusals(target: HubTarget, found: tuple[bool, list[RemoteFile]] | None) -> tuple[str, ...]:
+    refusals = [] if os.environ.get("HF_TOKEN") else ["there is no Hub token: put one into HF_TOKEN"]
+    if found is not None and target.private and not found[0]:
+        refusals.append(f"{target.repository} exists and is public: choose another name, or push publicly")
+    return tuple(refusals)
 
 
 def _repository(name: str) -> tuple[bool, list[RemoteFile]] | None:

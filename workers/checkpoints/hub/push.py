@@ -20,6 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
 
 from workers.checkpoints.hub.client import hub_api, translated
+from workers.checkpoints.hub.early_upload import with_sent
 from workers.checkpoints.hub.patience import EXPORTING, Patience, may_pass
 from workers.checkpoints.hub.push_plan import LocalFile, PushPlan, RemoteFile, plan_push
 from workers.checkpoints.writing.staging import files_in
@@ -39,12 +40,24 @@ class Pushed:
     collection: str | None = None
 
 
-def push_folder(folder: Path, target: HubTarget, patience: Patience = EXPORTING) -> Pushed:
+def push_folder(
+    folder: Path,
+    target: HubTarget,
+    patience: Patience = EXPORTING,
+    *,
+    sent: Mapping[str, CommitOperationAdd] | None = None,
+) -> Pushed:
     """Makes a repository hold a folder's model, in one commit; it is made when there is none.
 
     What is there already is not uploaded again.  A call that fails for a reason that may pass is tried
     again; after every attempt the repository is looked at anew, for a commit may have been made though
     its answer was lost.
+
+    Args:
+        folder: Holds the files.
+        target: The repository.
+        patience: With the Hub.
+        sent: Files of the folder that the Hub has been sent already (`EarlyUpload`).
 
     Raises:
         ExportError: The Hub refused or could not be reached, has other bytes than were sent, or the
@@ -56,9 +69,7 @@ def push_folder(folder: Path, target: HubTarget, patience: Patience = EXPORTING)
     with translated(ExportError, target.repository):
         api = hub_api()
         url = patience.call(lambda: api.create_repo(target.repository, private=target.private, exist_ok=True))
-        additions = {
-            name: CommitOperationAdd(name, path) for name, path in files_in(folder).items()
-        }  # hashes every file, once
+        additions = with_sent(files_in(folder), sent or {})  # hashes every other file, once
         push = _Push(api, target, additions, patience)
         pushed = push.open_request() if target.create_pr else push.carry_out(str(url))
         if target.tag is not None:

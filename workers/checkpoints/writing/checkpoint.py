@@ -39,6 +39,7 @@ __all__ = [
     "Check",
     "Complete",
     "Contents",
+    "Finished",
     "Progress",
     "StoredTensor",
     "continue_checkpoint",
@@ -59,6 +60,8 @@ Check = Callable[[Path], str]
 write into the folder's descriptions."""
 Complete = Callable[[Path, Mapping[str, str]], None]
 """Adds to a folder what needs the SHA-256 of its tensors, by name; before the folder is checked."""
+Finished = Callable[[Path], None]
+"""Is told of a file of weights that is complete, on the thread that wrote it."""
 Tensors = Iterable[tuple[str, Tensor]]
 """In the announced order; a tensor may come in several pieces, each some of its rows."""
 
@@ -125,6 +128,7 @@ def continue_checkpoint(
     progress: Progress | None = None,
     check: Check | None = None,
     complete: Complete | None = None,
+    finished: Finished | None = None,
 ) -> Exported:
     """Writes a checkpoint folder, after the last tensor that a killed process completed under this key.
 
@@ -141,6 +145,7 @@ def continue_checkpoint(
         progress: Called for every tensor, at first of the last one that was there.
         check: Looks at the folder before it gets its name.
         complete: Adds to the folder before that.
+        finished: Told of every safetensors file that is complete; its folder is renamed in the end.
 
     Raises:
         ExportError: The folder exists already or is being written by another process, the disk is
@@ -156,7 +161,9 @@ def continue_checkpoint(
             (partial / _FILES).mkdir(exist_ok=True)
             journal, written = MergeJournal.go_on(partial / _JOURNAL, key, shards, partial / _FILES)
             told = progress or (lambda *_: None)
-            writer = ShardWriter(partial / _FILES, shards, journal, written, told, contents.queued)
+            writer = ShardWriter(
+                partial / _FILES, shards, journal, written, told, contents.queued, finished=finished
+            )
             try:
                 _check_room(folder.parent, contents, spared=writer.bytes)
                 if written.tensors:

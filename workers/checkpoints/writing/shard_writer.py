@@ -37,7 +37,7 @@ class ShardWriter:
     """Writes the announced tensors in order; those that an earlier process wrote are left out.
 
     `put` takes pieces in the calling thread; a second thread writes and hashes them, and tells the
-    progress.  As a context it ends that thread, whatever happened.
+    progress and every complete file.  As a context it ends that thread, whatever happened.
     """
 
     def __init__(
@@ -48,7 +48,10 @@ class ShardWriter:
         written: Written,
         progress: Progress,
         queued: int = QUEUED,
+        *,
+        finished: Callable[[Path], None] | None = None,
     ) -> None:
+        self._finished = finished
         self._folder, self._journal, self._progress = folder, journal, progress
         self._places = [(shard, stored) for shard in shards for stored in shard.tensors]
         self._written, self._queued = written, queued
@@ -217,6 +220,8 @@ class ShardWriter:
             self._await_flush()
             self._written.digests[shard.name] = digest
             self._written.begun = None
+            if self._finished is not None:
+                self._finished(self._folder / shard.name)
         self.bytes += stored.bytes
         self._written.tensors += 1
         self._progress(self._written.tensors, self.bytes)

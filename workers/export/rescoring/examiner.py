@@ -9,9 +9,12 @@ import torch
 from transformers import AutoTokenizer
 
 from evaluators import ItemIndices, Score
+from evaluators.inference.images.sight import see_with
 from evaluators.registry import EVALUATORS
+from workers.checkpoints.tensor_table import read_json
 from workers.checkpoints.verification.load_checkpoint import SHARE, free_memory, load
 from workers.protocol.stored_answers import StoredAnswers
+from workers.tokenizers.sight import sight_for
 
 ROOM_ON_GPU = 1.5  # times the weights' bytes: activations need some too
 Json = dict[str, Any]
@@ -41,6 +44,9 @@ class Examiner:
             network = network.to(getattr(torch, self._asked.dtype))
         network = network.to(_device(size))
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        sight = sight_for(folder, read_json(folder / "config.json"))
+        if sight is not None:
+            see_with(network, sight)
         items: ItemIndices = tuple(score.item_indices for score in self._asked.scores)
         with torch.inference_mode():
             found: tuple[Score, ...] = self._evaluator.evaluate(network, tokenizer, self._asked.split, items)

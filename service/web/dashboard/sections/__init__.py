@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.web.dashboard.sections import (
+    analysis,
     archive,
     candidates,
     compare,
@@ -13,10 +14,22 @@ from service.web.dashboard.sections import (
     front,
     inside,
     lineage,
+    runs,
 )
 
 router = APIRouter(prefix="/e/{key}", include_in_schema=False)
-for section in (front, candidates, inside, complementarity, lineage, archive, compare, export):
+for section in (
+    front,
+    candidates,
+    inside,
+    complementarity,
+    lineage,
+    archive,
+    runs,
+    analysis,
+    compare,
+    export,
+):
     router.include_router(section.router)
 
 __all__ = ["router"]

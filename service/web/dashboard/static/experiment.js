@@ -4,6 +4,7 @@ import { followButtons } from "./actions.js";
 import { followBasket, showBasket } from "./basket.js";
 import { followCandidates, show, sync } from "./detail.js";
 import { followExtension } from "./extension.js";
+import { followKeys } from "./keys.js";
 import { coalesced, follow, refresh } from "./live.js";
 import { drawAll, followTheme, onPoint } from "./plots.js";
 
@@ -25,6 +26,13 @@ function choose(query) {
   window.history.pushState(null, "", String(url).replaceAll("%2C", ","));
   update();
 }
+
+document.addEventListener("submit", (event) => {
+  if (event.target.closest("#jump") === null) return;
+  event.preventDefault();
+  const number = new FormData(event.target).get("c");
+  if (number) show(number);
+});
 
 document.addEventListener("change", (event) => {
   const form = event.target.closest("#choices");
@@ -50,6 +58,8 @@ followExtension(update);
 followCandidates();
 followBasket();
 followTheme(update);
+followKeys();
+document.addEventListener("export.asked", update);
 sync();
 
 await drawAll();

@@ -1,0 +1,1 @@
+"""What a search's numbers say of its space and of its machine: importance, correlation, timelines."""

@@ -1,0 +1,1 @@
+"""Who may ask something of the service, and what was asked."""

@@ -1,0 +1,76 @@
+"""A way through the pages by keyboard alone, and the form that exports."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.service.running import ControlledWorkforce
+from tests.service.small_experiments import add_experiment, small_spec
+from tests.service.web.dashboard.played_experiment import PlayedExperiment
+from tests.service.web.dashboard.served import find_browser, served_in
+from tests.service.web.dashboard.watched import Watched
+
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason="no Chromium here; scripts/install_browser.sh installs one"
+)
+
+
+def test_candidates_are_chosen_compared_and_exported_without_a_mouse(
+    page: Watched, finished: PlayedExperiment
+) -> None:
+    view = page.open(f"/e/{finished.id}/candidates")
+    keys = view.keyboard
+
+    keys.press("?")
+    expect(view.get_by_role("dialog", name="Keys")).to_contain_text("compare what is in the basket")
+    keys.press("Escape")
+    for key in ("j", "j", "x", "j", "x"):
+        keys.press(key)
+    expect(view).to_have_url(re.compile(r"sel=\d+,\d+"))
+    keys.press("Enter")
+    expect(view.locator("#detail")).to_contain_text("Candidate")
+    keys.press("Escape")
+    expect(view.locator("#detail")).to_be_hidden()
+    keys.press("c")
+    expect(view.locator("#pairs caption")).to_contain_text("against the others")
+    expect(view.locator("#live")).to_have_text("ended")  # keys are heard once the page's script has run
+    keys.press("e")
+    expect(view.get_by_role("button", name="Export", exact=True)).to_be_visible()
+    expect(view.locator("#live")).to_have_text("ended")
+    keys.press("/")
+    expect(view.get_by_label("Candidate's number")).to_be_visible()
+    expect(view.locator("#live")).to_have_text("ended")
+    keys.press("/")
+    expect(view.get_by_label("Candidate's number")).to_be_focused()
+    keys.type("9")
+    keys.press("Enter")
+    expect(view.locator("#detail")).to_contain_text("Candidate 9")
+
+
+def test_an_export_is_asked_for_by_its_form_and_followed(context: BrowserContext, tmp_path: Path) -> None:
+    workforce = ControlledWorkforce()
+    workforce.job_gate.clear()
+    with served_in(tmp_path, workforce=workforce) as service:
+        row = add_experiment(service.database, small_spec(budget={"candidates": 8}))
+        page = Watched(context.new_page(), service.url)
+        view = page.open(f"/e/{row.id}")
+        expect(view.locator("h1 .badge")).to_have_text("finished")
+        view.get_by_role("link", name="Export").click()
+
+        view.get_by_label("Target").fill("relative/folder")
+        view.get_by_role("button", name="Export", exact=True).click()
+        expect(view.get_by_role("alert").first).to_be_visible()
+        page.complaints.clear()  # the browser itself notes the status
+
+        view.get_by_label("Target").fill(str(tmp_path / "out"))
+        view.get_by_role("button", name="Export", exact=True).click()
+        expect(view.locator("#exports")).to_contain_text(re.compile("queued|running"))
+        workforce.job_gate.set()
+        expect(view.locator("#exports")).to_contain_text("succeeded")
+        view.close()
+    assert page.complaints == []
+    assert page.foreign_requests == []
