@@ -22,7 +22,7 @@ def best_usual(result: Result) -> FrontPoint:
     Raises:
         ValueError: The experiment had none.
     """
-    found = [point for point in result.fronts["test"].view.baselines if point.kind in USUAL]
+    found = [point for point in result.front.view.baselines if point.kind in USUAL]
     if not found:
         raise ValueError("the experiment has no usual recipe to compare with: leave its baselines in")
     return max(found, key=lambda point: mean_fitness(point, result.experiment.objectives))
@@ -55,5 +55,5 @@ def mean_gain(tests: Mapping[str, PairedTest], objectives: Sequence[ObjectiveFac
 
 def point_of(result: Result, number: int) -> FrontPoint:
     """Returns a candidate with its scores."""
-    view = result.fronts["test"].view
+    view = result.front.view
     return next(point for point in (*view.front, *view.baselines, *view.dominated) if point.number == number)

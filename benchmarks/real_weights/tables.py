@@ -18,7 +18,7 @@ GOALS = {"evaluation": 5.0, "minutes": 30.0}
 def show(result: Result, scored: Mapping[int, Answers]) -> None:
     """Prints what the test split gave: as the experiment stored it, and as plain lm-eval says."""
     objectives = result.experiment.objectives
-    view = result.fronts["test"].view
+    view = result.front.view
     winner = view.winner
     points = {
         p.number: p
