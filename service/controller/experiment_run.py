@@ -188,7 +188,8 @@ class ExperimentRun:
         return window
 
     def _examine(self, spec: ExperimentSpec, row: ExperimentRow) -> None:
-        match examine(self.journal, self.workforce, spec, objectives_of(row)):
+        variables = build_space_for(spec, row.facts).variables
+        match examine(self.journal, self.workforce, spec, objectives_of(row), variables):
             case Winner() as winner:
                 self.end(_S.SUCCEEDED, winner=winner)
             case ControlRequest.CANCEL:
