@@ -10,9 +10,9 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM
 
-from benchmarks.real_weights.candidate_costs import size_of
-from benchmarks.real_weights.held_out import gains, mean_gain
-from benchmarks.real_weights.plain_items import PlainItems
+from benchmarks.real.candidate_costs import size_of
+from benchmarks.real.held_out import gains, mean_gain
+from benchmarks.real.plain_items import PlainItems
 from evaluators.benchmark import Benchmark
 from evaluators.lm_eval.harness import Harness
 from evaluators.splits import SPLITS, ItemShares, Split

@@ -17,7 +17,7 @@ from lm_eval.models.huggingface import HFLM
 
 from benchmarks.evaluate import Case, Model, operations
 from benchmarks.measuring.report import Samples
-from benchmarks.real_weights.plain_items import PlainItems
+from benchmarks.real.plain_items import PlainItems
 from evaluators.lm_eval.asked_sets import form_of
 from search_spaces import Recipe
 from service.experiment.spec import ExperimentSpec

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.measuring.report import print_result, print_table
-from benchmarks.real_weights.candidate_costs import Costs
-from benchmarks.real_weights.held_out import Answers, mean_gain, point_of
+from benchmarks.real.candidate_costs import Costs
+from benchmarks.real.held_out import Answers, mean_gain, point_of
 from evaluators.sampling.statistics import PairedTest
 from service.experiment.objectives import ObjectiveFacts
 from service.inprocess.result import Result

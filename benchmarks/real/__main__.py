@@ -19,13 +19,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
+import torch
 from lm_eval.models.huggingface import HFLM
 
 from benchmarks.measuring.report import print_table
-from benchmarks.real_weights.candidate_costs import measure_candidates
-from benchmarks.real_weights.held_out import Answers, best_usual, gains
-from benchmarks.real_weights.plain_items import PlainItems
-from benchmarks.real_weights.tables import finish, print_gain, show, show_costs
+from benchmarks.real.candidate_costs import measure_candidates
+from benchmarks.real.held_out import Answers, best_usual, gains
+from benchmarks.real.plain_items import PlainItems
+from benchmarks.real.tables import finish, print_gain, show, show_costs
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from service.cli.connection import Place
 from service.cli.reaching import Need, reach
@@ -57,7 +58,8 @@ def rescored(result: Result, number: int, folder: Path, plain: PlainItems, phase
     """Exports a candidate, and returns what plain lm-eval says of it on the test items."""
     place = folder / str(number)
     phases.timed("export", lambda: result.export(place, number, even_a_parent=True))
-    lm = HFLM(pretrained=str(place), batch_size=64, dtype="auto")
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # HFLM asks for a GPU unless it is told
+    lm = HFLM(pretrained=str(place), batch_size=64, dtype="auto", device=device)
     return phases.timed("plain lm-eval", lambda: plain.answers(lm, "test"))
 
 
