@@ -28,9 +28,11 @@ from tests.evaluators.task_writing import write_task
 from tests.seeing_models import save_looking_model, save_pictures
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at
+from workers.export.export import export
 from workers.export.merge_to_disk import merge_to_disk
 from workers.pools.jobs import report_on_benchmarks
 from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, ExportOrder, Workload
+from workers.protocol.stored_answers import StoredAnswers
 from workers.runtime.in_place_merger import InPlaceMerger
 from workers.runtime.preparation import PreparedWorkload, prepare_workload
 
@@ -212,6 +214,19 @@ def test_images_inside_the_data_are_asked_about_like_files(gallery: Gallery, tmp
     benchmark = Benchmark(name="written", task="written", include_path=str(tmp_path), splits=ItemShares())
     shares = [build_benchmark(benchmark).subtasks[0].items["search"] for _ in range(2)]
     assert [item["q"] for item in shares[0]] == [item["q"] for item in shares[1]]
+
+
+def test_an_export_answers_what_was_asked_in_a_conversation_about_images(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    ready = prepared(gallery, recipe, "written", "on")
+    score = score_of(ready, InPlaceMerger(ready), recipe)
+    kept = dataclasses.replace(score, item_indices=tuple(range(ITEMS)))
+    order = ExportOrder(
+        recipe, str(tmp_path / "merged"), answers=StoredAnswers(ready.workload.benchmarks, (kept,))
+    )
+    assert f"written {ITEMS} of {ITEMS} the same" in export(order).verified
 
 
 def test_lm_evals_own_evaluation_asks_the_live_model(gallery: Gallery) -> None:
