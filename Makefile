@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # The suite runs in two processes; each takes tests from the other when it has none left.
 IN_PARALLEL := --numprocesses 2 --dist worksteal
 
-.PHONY: help install demo test test-all check format serve bench browser openapi lock clean
+.PHONY: help install demo test test-all check format serve bench browser openapi screenshots lock clean
 
 help:  ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: install  ## Run the benchmarks in their quick form
 
 browser:  ## Find or install the browser that the dashboard's tests drive
 	@bash scripts/install_browser.sh $(BIN)/python
+
+screenshots: install browser  ## Renew docs/images from a running service: NAME=demo URL=http://127.0.0.1:8000
+	@$(BIN)/python scripts/take_screenshots.py $(or $(URL),http://127.0.0.1:8000) $(or $(NAME),demo) docs/images
 
 openapi: install  ## Write docs/openapi.json anew, after a change of the REST interface
 	@$(BIN)/python -m scripts.write_openapi

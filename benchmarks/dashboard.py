@@ -12,6 +12,7 @@ goal over measured: 1 and more keeps the goal.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -90,7 +91,13 @@ def _one(client: TestClient, key: str) -> dict[str, Any]:
     warm = [cpu_seconds(lambda: ask(figure)) for _ in range(REPEATS)]
     sorted_table = f"/e/{key}/candidates?sort=score1&page="
     table = [cpu_seconds(partial(ask, f"{sorted_table}{page}")) for page in range(1, REPEATS + 1)]
+    columns = client.get(f"/e/{key}/columns.bin").raise_for_status().content
+    header = json.loads(columns[4 : 4 + int.from_bytes(columns[:4], "little")])
+    since = f"/e/{key}/columns.bin?since={header['newest']}&told={header['told']}"
     return {
+        "columns_whole": median(cpu_seconds(lambda: ask(f"/e/{key}/columns.bin")) for _ in range(REPEATS)),
+        "columns_since": median(cpu_seconds(lambda: ask(since)) for _ in range(REPEATS)),
+        "columns_kib": len(columns) / 1024,
         "front_cold": cold,
         "front_warm": median(warm),
         "table_page": median(table),

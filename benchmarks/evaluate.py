@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lm_eval.api.instance import Instance
@@ -52,13 +52,27 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 2e-2}
 BATCH, GENERATION_BATCH = 16, 64  # rows; both sides get the same
 
 
+class Size(Protocol):
+    """How many weights multiply each token that is read (`body`), and that is scored (`head`)."""
+
+    @property
+    def body(self) -> int:
+        """Of the layers."""
+        ...
+
+    @property
+    def head(self) -> int:
+        """Of the head."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """Who is asked."""
 
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
-    shape: Shape
+    shape: Size
 
 
 @dataclass(frozen=True, slots=True)

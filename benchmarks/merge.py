@@ -27,10 +27,10 @@ from benchmarks.measuring.instruction_sets import ENVIRONMENTS as INSTRUCTION_SE
 from benchmarks.measuring.instruction_sets import instruction_set, run_again_with
 from benchmarks.measuring.lapack import svd_seconds
 from benchmarks.measuring.report import Record, print_result
-from benchmarks.merge_disk import DiskBench, Pair, memory_ratio, print_disk
 from benchmarks.merge_gpu import measure_gpu
 from benchmarks.merge_live import LiveBench, Timing, first_figures, live_figures, measure_live, print_markdown
 from benchmarks.merge_models import CASES, LARGE, SMALL, TINY, Case, make_models, recipe_text
+from benchmarks.merging.to_disk import DiskBench, Pair, memory_ratio, print_disk
 from benchmarks.peers.environments import ENVIRONMENTS, PeerUnavailableError
 from benchmarks.peers.mergekit_client import Mergekit
 

@@ -87,8 +87,8 @@ def sides(case: Case, database: Database, url: str, peer: PeerProcess) -> tuple[
 
 def measure(cases: tuple[Case, ...], repeats: int, peer: PeerProcess) -> dict[str, list[Samples]]:
     """Returns seconds per candidate, ours and the peer's, by case."""
-    with postgres() as new_url:
-        database, url = Database(new_url()), new_url()
+    with postgres() as server:
+        database, url = Database(server.new_url()), server.new_url()
         database.upgrade()
         found = {}
         for case in cases:

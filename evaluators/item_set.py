@@ -21,6 +21,7 @@ class ItemSet:
         additive: The score is the mean of its items, whichever are asked: parts can be put together.
         moved: The conditions change what is asked, or how it is answered.
         benchmark: What the benchmark is called in this experiment; others may call the same differently.
+        drawn: Tokens are drawn: a rounding error may make another answer of any.
     """
 
     size: int
@@ -28,3 +29,4 @@ class ItemSet:
     additive: bool
     moved: bool = False
     benchmark: str = ""
+    drawn: bool = False

@@ -2,8 +2,8 @@
 
 Usage: python scripts/take_screenshots.py URL NAME OUT_DIR
 
-Writes OUT_DIR/front.png and OUT_DIR/front-dark.png (the front with its legend),
-OUT_DIR/experiment.png and OUT_DIR/experiment-dark.png (the whole page's first screen).
+Writes OUT_DIR/front.png and front-dark.png (the front with its legend), inside.png and
+complementarity.png (the first screen of these pages).
 A key in EVOMERGE_API_KEY is sent along.
 """
 
@@ -19,11 +19,16 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, Page, sync_playwright
 
 WIDTH, HEIGHT = 1200, 860
+PAGES = {
+    "/inside": "inside",
+    "/complementarity": "complementarity",
+}
 DRAWN = "[...document.querySelectorAll('[data-figure]')].every((plot) => plot.data !== undefined)"
+DRAWN += " && document.querySelector('#explorer:not([data-drawn])') === null"
 
 
 def main() -> int:
-    """Takes pictures in both themes; returns the process's exit status."""
+    """Takes the pictures; returns the process's exit status."""
     if len(sys.argv) != 4:
         sys.stderr.write(__doc__ or "")
         return 2
@@ -34,10 +39,14 @@ def main() -> int:
             executable_path=os.environ.get("EVOMERGE_TEST_BROWSER") or shutil.which("chromium"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
+        home = f"{url}/e/{quote(name, safe='')}"
         for theme, suffix in (("light", ""), ("dark", "-dark")):
-            page = open_page(browser, f"{url}/e/{quote(name, safe='')}", theme=theme)
-            page.screenshot(path=folder / f"experiment{suffix}.png")
-            page.locator(".plots").screenshot(path=folder / f"front{suffix}.png")
+            page = open_page(browser, f"{home}/front", theme=theme)
+            page.locator("#explorer > section").first.screenshot(path=folder / f"front{suffix}.png")
+            page.context.close()
+        for slug, picture in PAGES.items():
+            page = open_page(browser, home + slug, theme="light")
+            page.screenshot(path=folder / f"{picture}.png")
             page.context.close()
         browser.close()
     return 0

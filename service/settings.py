@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         export_roots: Folders below which exports may be written; None allows all.
         log_level: What the log tells: this and what weighs more.
         lease_seconds: How long another controller waits before it takes over a silent one's work.
+        fewest_bytes_free: Of a disk that is written to; with fewer, experiments pause until there are more.
     """
 
     model_config = SettingsConfigDict(env_prefix="EVOMERGE_", extra="ignore")
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     trackers: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: Annotated[float, Field(ge=2)] = 10.0
+    fewest_bytes_free: Annotated[int, Field(ge=0)] = 200_000_000
     model_roots: Annotated[tuple[Path, ...] | None, NoDecode] = None
     export_roots: Annotated[tuple[Path, ...] | None, NoDecode] = None
 

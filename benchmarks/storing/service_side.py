@@ -20,6 +20,7 @@ from service.store.database import Database
 from service.store.journal import DatabaseJournal
 from service.store.models import CandidateRow, EvaluationRow
 from service.store.repository import Repository
+from workers.protocol.messages import Workforce
 
 FILTERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "input_layernorm",
            "post_attention_layernorm", "q_norm", "k_norm"]  # fmt: skip
@@ -41,28 +42,46 @@ class Stored:
     values: int
 
 
-def durable_search(database: Database, name: str, *, candidates: int, in_flight: int, seed: int) -> Stored:
-    """Asks for and tells of candidates, each written down before it counts."""
-    spec, facts = spec_of(name, candidates, seed), facts_of(candidates)
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An experiment that is in the database, and what its loop is built from."""
+
+    key: UUID
+    spec: ExperimentSpec
+    facts: dict[str, Any]
+
+
+def begun(database: Database, name: str, *, candidates: int, seed: int) -> Begun:
+    """Adds an experiment."""
+    spec, facts = spec_of(name, candidates, seed), facts_of(candidates).model_dump(mode="json")
     with database.session() as session:
-        dumped = spec.model_dump(mode="json"), facts.model_dump(mode="json")
-        key = Repository(session).create_experiment(name, dumped[0], facts=dumped[1]).id
-    space = build_space_for(spec, dumped[1])
+        row = Repository(session).create_experiment(name, spec.model_dump(mode="json"), facts=facts)
+    return Begun(row.id, spec, facts)
+
+
+def loop_over(database: Database, search: Begun, workforce: Workforce, *, in_flight: int) -> SearchLoop:
+    """Returns the loop over an experiment, which goes on wherever it stands."""
+    space = build_space_for(search.spec, search.facts)
     if len(space.variables) != GENES:
         raise ValueError(f"the space has {len(space.variables)} genes, not {GENES}")
-    # Without baselines, which a peer has none of: both sides count the same things.
-    plan = SearchPlan((), spec.budget, window=in_flight)
-    loop = SearchLoop(
-        plan,
+    return SearchLoop(
+        # Without baselines, which a peer has none of: both sides count the same things.
+        SearchPlan((), search.spec.budget, window=in_flight),
         space=space,
-        optimizer=build_optimizer_for(spec, space, dumped[1]),
-        workforce=InstantWorkforce(in_flight, ["sphere"]),
-        journal=DatabaseJournal(database, key, 0),
+        optimizer=build_optimizer_for(search.spec, space, search.facts),
+        workforce=workforce,
+        journal=DatabaseJournal(database, search.key, 0),
     )
+
+
+def durable_search(database: Database, name: str, *, candidates: int, in_flight: int, seed: int) -> Stored:
+    """Asks for and tells of candidates, each written down before it counts."""
+    search = begun(database, name, candidates=candidates, seed=seed)
+    loop = loop_over(database, search, InstantWorkforce(in_flight, ["sphere"]), in_flight=in_flight)
     started = perf_counter()
     loop.run()
     seconds = perf_counter() - started
-    return Stored(seconds, *_count(database, key))
+    return Stored(seconds, *_count(database, search.key))
 
 
 def spec_of(name: str, candidates: int, seed: int) -> ExperimentSpec:

@@ -77,7 +77,8 @@ class AskedSets:
         moved = [any(subtask.can_feel(conditions) for subtask in one.subtasks) for one in self._built]
         names = [built.benchmark.name for built in self._built]
         prints = questions.fingerprints(self._markings)
-        facts = zip(questions.sizes, prints, map(is_mean, self._built), moved, names, strict=True)
+        drawn = [any(subtask.samples for subtask in one.subtasks) for one in self._built]
+        facts = zip(questions.sizes, prints, map(is_mean, self._built), moved, names, drawn, strict=True)
         marks = [
             [_marks(built, *one) for one in zip(built.subtasks, of_tasks, strict=True)]
             for built, of_tasks in zip(self._built, asked, strict=True)

@@ -89,8 +89,10 @@ class ExperimentRun:
             row = repository.experiment(self.key)
             if row.status is _S.CANCELLING:
                 wanted, failure, winner = _S.CANCELLED, None, None
-            if wanted is _S.PAUSED and row.status is not _S.PAUSING:
-                return row.status  # people changed their mind: the runner takes it up again
+            if wanted is _S.PAUSED:
+                if row.status is not _S.PAUSING:
+                    return row.status  # people changed their mind: the runner takes it up again
+                reason = row.reason or reason  # as it was asked for
             if wanted is _S.CANCELLED:
                 repository.cancel_candidates(self.key)
             if winner is not None:
@@ -99,6 +101,15 @@ class ExperimentRun:
                 repository.add_event(self.key, "examination.done", {"winner": row.winner})
             repository.move(row, wanted, reason=reason, failure=failure)
             return wanted
+
+    def pause(self, reason: str) -> None:
+        """Pauses the experiment at once, where it can be paused, and says why."""
+        with self.journal.writing() as session:
+            repository = Repository(session)
+            row = repository.experiment(self.key)
+            if row.status is _S.RUNNING:
+                repository.move(row, _S.PAUSING, reason=reason)
+        self.end(_S.PAUSED, reason=reason)
 
     def _get_ready(self, row: ExperimentRow, spec: ExperimentSpec) -> None:
         """Readies the workers and hashes the parents, either of which may take hours.
@@ -188,7 +199,8 @@ class ExperimentRun:
         return window
 
     def _examine(self, spec: ExperimentSpec, row: ExperimentRow) -> None:
-        match examine(self.journal, self.workforce, spec, objectives_of(row)):
+        variables = build_space_for(spec, row.facts).variables
+        match examine(self.journal, self.workforce, spec, objectives_of(row), variables):
             case Winner() as winner:
                 self.end(_S.SUCCEEDED, winner=winner)
             case ControlRequest.CANCEL:

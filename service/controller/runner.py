@@ -14,6 +14,12 @@ import structlog
 from service.background.lease_keeper import LeaseKeeper
 from service.background.polling_thread import PollingThread
 from service.controller.experiment_run import ExperimentRun, failure_of
+from service.controller.free_space import (
+    DISK_FULL,
+    is_disk_full,
+    lack_of_space,
+    resume_where_there_is_space,
+)
 from service.controller.places import Places
 from service.errors import LeaseLostError
 from service.experiment.status import ExperimentStatus
@@ -74,6 +80,7 @@ class Runner(PollingThread):
     def _claim(self) -> tuple[UUID, int] | None:
         """Takes the lease; a queued experiment runs from the same moment on."""
         with self.database.session() as session:
+            resume_where_there_is_space(session, self.settings)
             row = next_experiment(session, self.owner)
             if row is None:
                 return None
@@ -92,11 +99,15 @@ class Runner(PollingThread):
             self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner, held=lease.is_held
         )
         journal.trouble = lambda: force.trouble
+        journal.lack_of_space = lambda: lack_of_space(self.settings)
         run = ExperimentRun(journal, force, self.settings)
         try:
             try:
                 run.run()
-            except (LeaseLostError, *DATABASE_AWAY):
+            except (LeaseLostError, *DATABASE_AWAY) as error:
+                if is_disk_full(error):  # a status still fits where many rows do not
+                    run.pause(DISK_FULL)
+                    return
                 raise  # the database is away: the next holder of the lease goes on
             except Exception as error:
                 failure = failure_of(error)

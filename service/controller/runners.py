@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic
 
 from service.controller.places import Places
 from service.controller.runner import IDLE_SECONDS, Runner
@@ -25,14 +26,18 @@ class Runners:
         self._each[0].start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Stops looking; every runner lets go of its experiment, which the next controller goes on with."""
+        """Stops looking; every runner lets go of its experiment, which the next controller goes on with.
+
+        What is not done after `timeout` seconds in all is left to another controller.
+        """
         with self._lock:
             self._stopping = True
             each = list(self._each)
         for runner in each:
             runner.ask_to_stop()
+        end = monotonic() + timeout
         for runner in each:
-            runner.stop(timeout)
+            runner.stop(max(end - monotonic(), 0.0))
 
     def wake(self) -> None:
         """Has those that are idle look for work now."""

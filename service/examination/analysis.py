@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from evaluators import Score, Split
 from evaluators.sampling.statistics import chances_on_front, paired_test
+from search_spaces.genome import Variable
+from service.examination.bounds import at_bounds
 from service.examination.stopping import SIGNIFICANT, Stop
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import Candidate, CandidateKind
@@ -46,6 +48,7 @@ class Evidence:
         sensitivity: What became of the winner's selection score under other conditions.
         stopped: Why finalists were not asked the test items, by number.
         unvaried: The conditions under which the budget left the winner unasked.
+        variables: Of the search space; () where that is not known.
     """
 
     winner: int
@@ -54,6 +57,7 @@ class Evidence:
     sensitivity: Sequence[SensitivityFinding] = ()
     stopped: Mapping[int, Stop] = field(default_factory=dict)
     unvaried: Sequence[str] = ()
+    variables: Sequence[Variable] = ()
 
     def scores(self, split: Split, number: int) -> dict[str, Score]:
         """Returns a candidate's scores on a split, by objective."""
@@ -72,6 +76,7 @@ def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
         asked=(asked := tuple(_asked(evidence, finalist) for finalist in evidence.finalists)),
         warnings=(
             *_unbeaten(evidence),
+            *_at_bounds(evidence),
             *_lasting_warnings(objectives),
             *_warnings(found),
             *_left_out(asked, evidence.unvaried),
@@ -238,6 +243,12 @@ def _unbeaten(evidence: Evidence) -> Iterator[str]:
     for each in evidence.finalists:
         if each.number == evidence.winner and (said := unbeaten(each.kind, each.label)):
             yield said
+
+
+def _at_bounds(evidence: Evidence) -> Iterator[str]:
+    for each in evidence.finalists:
+        if each.number == evidence.winner and evidence.variables:
+            yield from at_bounds(each, evidence.variables)
 
 
 def _lasting_warnings(objectives: Objectives) -> Iterator[str]:

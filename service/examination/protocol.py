@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evaluators.conditions import CONDITIONS
+from search_spaces.genome import Variable
 from service.examination.analysis import Evidence, findings
 from service.examination.asking import Asking
 from service.examination.distribution_mean import settle_mean
@@ -45,11 +46,15 @@ class Winner:
 
 
 def examine(
-    journal: DatabaseJournal, workforce: Workforce, spec: ExperimentSpec, objectives: Objectives
+    journal: DatabaseJournal,
+    workforce: Workforce,
+    spec: ExperimentSpec,
+    objectives: Objectives,
+    variables: Sequence[Variable] = (),
 ) -> Winner | ControlRequest | None:
     """Returns the winner, None when no finalist could be scored, or the request that came in between.
 
-    What was examined before a crash is not examined again.
+    What was examined before a crash is not examined again.  The variables are those of the search space.
     """
     if (control_request := settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
         return control_request
@@ -63,9 +68,8 @@ def examine(
     if isinstance(selection, ControlRequest):
         return selection
     number = best_of(selection, spec.weights, violations_of(remembered) if spec.constraints else {})
-    return (
-        None if number is None else _report(asking, spec, objectives, (remembered, order, selection), number)
-    )
+    asked = (remembered, order, selection)
+    return None if number is None else _report(asking, spec, objectives, asked, number, variables=variables)
 
 
 def _report(
@@ -74,6 +78,8 @@ def _report(
     objectives: Objectives,
     asked: tuple[Sequence[Remembered], Sequence[Candidate], Mapping[int, Outcome]],
     number: int,
+    *,
+    variables: Sequence[Variable],
 ) -> Winner | ControlRequest:
     """Asks the winner and those near it the test items, and the winner under other conditions."""
     remembered, order, selection = asked
@@ -96,6 +102,7 @@ def _report(
         [finding for each in varied.values() for finding in each],
         stopped=stopped,
         unvaried=tuple(str(one) for one in CONDITIONS if str(one) not in varied),
+        variables=variables,
     )
     found = findings(evidence, objectives)
     return Winner(number, optimism(search.get(number), test.get(number)), found.model_dump(mode="json"))

@@ -15,7 +15,7 @@ FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.17, 0.5, 0.02  # radius of a trust r
 GROWTH, PATIENCE = 1.6, 2  # of the reach: its factor, and after how many new bests in a row
 FEWEST_FAILURES = 8  # in a row, before the reach shrinks
 TRIAL = 12  # candidates that the start gets before it is compared
-FAIR, MOST, LEADING, LEAST = 0.5, 0.8, 0.35, 0.1  # shares of the start
+FAIR, MOST, LEADING, LEAST = 0.6, 0.8, 0.35, 0.1  # shares of the start
 
 
 class Basin:

@@ -20,6 +20,7 @@ from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
+from service.reports.analysis.time_left import time_left
 from service.reports.examination_progress import cost_view, examination_progress
 from service.reports.views import (
     CandidateDetail,
@@ -146,6 +147,9 @@ def progress_view(
         if examination
         else (total - settled) / rate
         if rate and row.status is _S.RUNNING
+        else None,
+        eta_range=time_left([*recent, datetime.now(UTC)], total - settled)
+        if row.status is _S.RUNNING
         else None,
         examination=examination,
         best=last.best if last else None,

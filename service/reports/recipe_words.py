@@ -21,7 +21,7 @@ LAYER_PREFIX = "model.layers."
 
 
 def in_few_words(recipe: Recipe, layers: int) -> str:
-    """Returns what is merged, and whose chat template and eyes where they are not the tokenizer owner's.
+    """Returns what is merged, and whose chat template and vision tower if not the tokenizer owner's.
 
     Args:
         recipe: Of the candidate.
@@ -30,7 +30,7 @@ def in_few_words(recipe: Recipe, layers: int) -> str:
     told = _merged(recipe, layers)
     template = recipe.chat_template
     told += f", chat template of {label_of(template)}" if isinstance(template, Parent) else ""
-    return told if recipe.vision is None else f"{told}, eyes of {label_of(recipe.vision)}"
+    return told if recipe.vision is None else f"{told}, vision of {label_of(recipe.vision)}"
 
 
 def _merged(recipe: Recipe, layers: int) -> str:

@@ -138,6 +138,7 @@ class ProgressView(View):
         total: Baselines and budget together.
         rate: Candidates settled per second, over the last minute of work.
         eta_seconds: Time left at this rate; None while unknown.
+        eta_range: Between which the end of the search lies four times in five; None while unknown.
         best: Highest weighted mean of the objectives on the search split, and whose it is.
         best_baseline: The same among the baselines.
             hypervolume: Of the front, measured from `reference`, after the generations told so far: at most
@@ -152,6 +153,7 @@ class ProgressView(View):
     total: int
     rate: float | None
     eta_seconds: float | None
+    eta_range: tuple[float, float] | None = None
     best: float | None
     best_number: int | None
     best_baseline: float | None

@@ -257,6 +257,8 @@ class SearchLoop:
             if summary is not None:
                 summary = replace(summary, estimator=self.fidelity.estimator)
             self.journal.told(news, summary, monotonic() - started)
+        for one in assigned:  # a long history need not be kept twice
+            self._remembered.pop(one.candidate.number, None)
 
 
 def genome_of(space: SearchSpace, recipe: Recipe) -> Genome | None:

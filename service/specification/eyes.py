@@ -90,7 +90,7 @@ def _in_words(eyes: Eyes, parents: Sequence[Parent]) -> str:
     searched = ", whichever the search finds better" if len(eyes.choices) > 1 else ""
     told = f"vision: merged models get vision tower and projector of {whose}{searched}"
     if readers:
-        told += f"; {', '.join(readers)} sees nothing, and is asked as the language model of {eyes.owner}"
+        told += f"; {', '.join(readers)} without one: asked as the language model of {eyes.owner}"
     return told
 
 

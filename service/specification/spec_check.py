@@ -300,6 +300,8 @@ class _Check:
         if not objectives:
             return
         parents = () if self.merged is None else tuple(self.layouts)
+        if self.eyes is not None:  # who only reads is asked as the language model of one that sees
+            parents = self.eyes.seeing if parents else ()
         inquiry = BenchmarkInquiry(asked, self.merged, parents, templates=self.templates)
         try:
             report = workforce.run_job(inquiry)

@@ -48,6 +48,7 @@ class DatabaseJournal:
         stopping: Says whether this controller shuts down.
         held: Says whether the lease holds by this controller's own clock.
         trouble: Says why no worker works for now, if that is so.
+        lack_of_space: Says why there is too little space to go on, if that is so; then it asks for a pause.
         attempts: What this controller, and those before it, handed to workers.
         models: Names models by their weights, once the parents are hashed; until then nothing that
             other experiments know is used.
@@ -66,6 +67,7 @@ class DatabaseJournal:
         self.database, self.experiment_id, self.epoch = database, experiment_id, epoch
         self.stopping, self.attempts, self.held = stopping, Attempts(experiment_id, owner), held
         self.trouble: Callable[[], str | None] = lambda: None
+        self.lack_of_space: Callable[[], str | None] = lambda: None
         self._noted_trouble: str | None = None
         self.models: ModelKeys | None = None
         self._looked = float("-inf")
@@ -285,9 +287,21 @@ class DatabaseJournal:
                 status, epoch = session.execute(query.where(ExperimentRow.id == self.experiment_id)).one()
             if epoch != self.epoch:
                 raise LeaseLostError(self.experiment_id)
+            if status is ExperimentStatus.RUNNING and (lack := self.lack_of_space()) is not None:
+                status = self._pause(lack)
             self._looked, self._control_request = monotonic(), _REQUESTS.get(status)
             self._note_trouble()
         return self._control_request
+
+    def _pause(self, reason: str) -> ExperimentStatus:
+        """Asks the experiment to pause, as people do, and says why."""
+        with self.writing() as session:
+            repository = Repository(session)
+            row = repository.experiment(self.experiment_id)
+            repository.lock(row)
+            if row.status is ExperimentStatus.RUNNING:
+                repository.move(row, ExperimentStatus.PAUSING, reason=reason)
+            return row.status
 
     def _note_trouble(self) -> None:
         """Tells, once, that the workers are away, and that they are back."""

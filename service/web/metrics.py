@@ -13,6 +13,7 @@ from service.experiment.status import ExperimentStatus
 from service.store.database import Database
 from service.store.repository import Overview, Repository
 
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
@@ -36,7 +37,7 @@ class RequestMetrics:
 
     def note(self, method: str, status: int, seconds: float) -> None:
         """Takes in a request that was answered."""
-        self._requests.labels(method, str(status)).inc()
+        self._requests.labels(method if method in KNOWN_METHODS else "other", str(status)).inc()
         self._seconds.observe(seconds)
 
 

@@ -62,16 +62,16 @@ class Worker:
         Raises:
             PreparationError: A parent or a benchmark is unusable, or the worker's libraries are missing.
         """
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None  # before the next one: there is memory for one experiment's parents
+        # Before the next one: there is memory for one experiment's parents.  The same ones stay.
+        resident = self._pipeline.let_go() if self._pipeline is not None else None
+        self._pipeline = None
         _release_what_stayed()
         try:
             with _explained("workload"):
                 from workers.runtime.pipeline import Pipeline
 
                 self._limit_threads()
-                self._pipeline = Pipeline(workload, name=self.name)
+                self._pipeline = Pipeline(workload, name=self.name, resident=resident)
         except WorkerError as error:
             raise PreparationError(error.field, error.detail, error.remedy) from error
         # What is loaded by now stays.  Looking all of it over for garbage takes longer than a candidate's

@@ -55,14 +55,16 @@ class Seat:
     Attributes:
         claim: What it would use, but for what it keeps a while longer.
         switch_seconds: What it takes to have one of its workers ready.
-        waits: Since when it has been without any worker; None while it has one.
     """
 
     workload: Workload
     shape: WorkerResources
     claim: Claim[int]
     switch_seconds: float = FIRST_GUESS
-    waits: float | None = None
+
+    def has_parents_of(self, slot: Slot) -> bool:
+        """Says whether a worker holds this experiment's parents in memory already."""
+        return slot.workload is not None and slot.workload.parents == self.workload.parents
 
 
 class WorkerMarket:
@@ -151,7 +153,7 @@ class WorkerMarket:
         self._slots = [slot for slot in self._slots if slot.owner is not None or slot.home.loss is None]
 
     def _to_be_had(self, seat: Seat) -> list[Slot]:
-        """Returns idle slots that no other experiment should have, those that are ready first."""
+        """Returns idle slots that no other experiment should have, those that hold the same parents first."""
         spare = {
             other: len(self.of(other)) - self.target(other) for other in self._seats if other is not seat
         }
@@ -164,7 +166,7 @@ class WorkerMarket:
                     continue
                 spare[slot.owner] -= 1
             found.append(slot)
-        return sorted(found, key=lambda slot: (slot.workload != seat.workload, slot.owner is not None))
+        return sorted(found, key=lambda slot: (not seat.has_parents_of(slot), slot.owner is not None))
 
     def _used(self, *, more: Seat, without: Slot | None = None) -> Amount:
         """Returns what would be in use with one more worker for an experiment."""
@@ -181,8 +183,6 @@ class WorkerMarket:
         To lend a worker and to get it back costs getting ready twice.  So it is lent when it has been idle
         for as long: whatever comes then, at most twice as much is lost as by the best decision.
         """
-        if all(other.workload == seat.workload for other in self._seats):
-            return seat.claim
         patience, now = 2 * seat.switch_seconds, monotonic()
         kept = sum(1 for slot in self.of(seat) if not slot.is_idle or now - slot.since < patience)
         return replace(seat.claim, wanted=max(seat.claim.wanted, kept))

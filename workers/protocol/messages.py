@@ -44,8 +44,6 @@ class WorkerShare:
 class Workload:
     """What all assignments of one experiment share; a worker prepares it once.
 
-    Workloads are equal where a worker that is ready for one is ready for the other.
-
     Attributes:
         parents: The checkpoints to hold in memory, the base included.
         dtype: Of the live model's weights; None takes the parents' own.
@@ -57,7 +55,7 @@ class Workload:
         share: Beside other experiments.
     """
 
-    experiment: UUID = field(compare=False)
+    experiment: UUID
     parents: tuple[Parent, ...]
     benchmarks: tuple[Benchmark, ...]
     evaluator: str = "lm_eval"

@@ -18,6 +18,7 @@ from workers.runtime.in_place_merger import InPlaceMerger
 from workers.runtime.item_evaluation import ItemEvaluation, evaluate_items
 from workers.runtime.preparation import prepare_workload
 from workers.runtime.references import show_references
+from workers.runtime.resident_parents import ResidentParents
 
 
 class Pipeline:
@@ -29,9 +30,11 @@ class Pipeline:
         PreparationError: A parent or a benchmark is unusable.
     """
 
-    def __init__(self, workload: Workload, *, name: str = "worker") -> None:
+    def __init__(
+        self, workload: Workload, *, name: str = "worker", resident: ResidentParents | None = None
+    ) -> None:
         self.name, self.workload = name, workload
-        self._prepared = prepare_workload(workload)
+        self._prepared = prepare_workload(workload, resident)
         self._merger = InPlaceMerger(self._prepared)
 
     @property
@@ -53,10 +56,15 @@ class Pipeline:
 
     def close(self) -> None:
         """Lets the parents and the models go."""
-        self._prepared.close()
+        self.let_go().close()
+
+    def let_go(self) -> ResidentParents:
+        """Lets all go but the parents, which are returned."""
+        parents = self._prepared.let_go()
         self._merger.close()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
+        return parents
 
     def _score(self, assignment: Assignment) -> Scored:
         started = perf_counter()

@@ -41,25 +41,35 @@ class PreparedWorkload:
 
     def close(self) -> None:
         """Lets the parents and the engine go."""
+        self.let_go().close()
+
+    def let_go(self) -> ResidentParents:
+        """Lets all go but the parents, which are returned: the next experiment may have the same."""
         if self.engine is not None:
             self.engine.close()
-        self.parents.close()
         self.records.close()
+        return self.parents
 
 
-def prepare_workload(workload: Workload) -> PreparedWorkload:
+def prepare_workload(workload: Workload, resident: ResidentParents | None = None) -> PreparedWorkload:
     """Returns a workload with its parents and benchmarks loaded.
+
+    Args:
+        workload: What to get ready for.
+        resident: Parents that are in memory: they are taken if they are these, and let go if not.
 
     Raises:
         PreparationError: A parent, a benchmark, the evaluator or the engine is unusable.
     """
     try:
-        return _prepared(workload)
+        return _prepared(workload, resident)
     except (WorkerError, EvaluationError) as error:
+        if resident is not None:
+            resident.close()
         raise PreparationError(error.field, error.detail, error.remedy) from error
 
 
-def _prepared(workload: Workload) -> PreparedWorkload:
+def _prepared(workload: Workload, resident: ResidentParents | None) -> PreparedWorkload:
     device = _device(workload.device)
     engine = VllmEngine(load_vllm(device)) if workload.backend == "vllm" else None
     if workload.evaluator not in EVALUATORS:
@@ -72,8 +82,12 @@ def _prepared(workload: Workload) -> PreparedWorkload:
         instruct=any(map(follows_instructions, layouts.values())),
     )
     records = Records(layouts)
-    parents = ResidentParents(layouts, device, record=records.record)
-    return PreparedWorkload(workload, device, engine, evaluator, records, parents)
+    if resident is None or not resident.still_holds(layouts, device):
+        if resident is not None:
+            resident.close()
+        resident = ResidentParents(layouts, device, record=records.record)
+    resident.record_by(records.record)
+    return PreparedWorkload(workload, device, engine, evaluator, records, resident)
 
 
 def _device(wanted: str) -> str:

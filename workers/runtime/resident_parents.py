@@ -58,7 +58,7 @@ class ResidentParents:
         """
         self.layouts = dict(layouts)
         self.device = device
-        self._record = record
+        self._record, self._stamps = record, _stamps(layouts)
         self.placement = choose_placement(self.layouts, device)
         self._reader = CheckpointReader(
             self.layouts, device=device if self.placement.kind == "gpu" else "cpu"
@@ -72,6 +72,14 @@ class ResidentParents:
                 self._tensors[parent, name] = (
                     tensor.pin_memory() if self.placement.kind == "pinned" else tensor
                 )
+
+    def still_holds(self, layouts: Mapping[Parent, Layout], device: str) -> bool:
+        """Says whether these are the models, and their files are as they were when they were read."""
+        return self.device == device and self.layouts == layouts and self._stamps == _stamps(layouts)
+
+    def record_by(self, record: ReadRecord) -> None:
+        """Takes records of calibrations from somewhere else from now on."""
+        self._record = record
 
     @property
     def sources(self) -> Sources:
@@ -91,6 +99,14 @@ class ResidentParents:
         """Lets the tensors go."""
         self._tensors.clear()
         self._reader.close()
+
+
+def _stamps(layouts: Mapping[Parent, Layout]) -> set[tuple[str, int, int]]:
+    """Returns what tells whether weights were changed: sizes and times of the files, adapters' too."""
+    files = {entry.file for layout in layouts.values() for entry in layout.tensors.values()}
+    changes = (entry.change for layout in layouts.values() for entry in layout.tensors.values())
+    files |= {change.file for change in changes if change is not None}
+    return {(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files}
 
 
 def choose_placement(layouts: Mapping[Parent, Layout], device: str) -> Placement:

@@ -57,20 +57,32 @@ def asking(subject: Subject) -> str:
     told = [one for one in conversations(subject) if one.told]
     if not told:
         return ""
-    lines = [f"- {escape(one.name)}: {', '.join(_conditions(one))}" for one in told]
+    lines = [f"- {escape(one.name)}: {', '.join(_conditions(one))}{_others(one)}" for one in told]
     systems = dict.fromkeys(one.chat.system for one in told if one.chat.system)
     texts = [f"The system message:\n\n{fenced(system, '')}" for system in systems]
     return "\n\n".join(("## How it was asked", "\n".join(lines), *texts))
 
 
 def _conditions(one: Conversation) -> Iterator[str]:
-    template = one.chat.template
-    # A file's place is nobody else's business.
-    yield escape(one.told.replace(template, Path(template).name) if template else one.told)
+    yield _plain(one, one.told.partition("; ")[0])
     if one.chat.think_end is not None:
         yield f"what stands before `{one.chat.think_end}` is not marked"
-    if one.generation:
-        yield escape(", ".join(f"{name} {value}" for name, value in one.generation.items()))
+    told = ("temperature", "repeats") if "sampled" in one.told else ()
+    said = {name: value for name, value in one.generation.items() if name not in told}
+    if said:
+        yield escape(", ".join(f"{name} {value}" for name, value in said.items()))
+
+
+def _others(one: Conversation) -> str:
+    """Returns how models that it is compared with were asked, where otherwise."""
+    others = one.told.partition("; ")[2]
+    return f" (compared with {_plain(one, others)})" if others else ""
+
+
+def _plain(one: Conversation, told: str) -> str:
+    """Returns words without the place of a user's file."""
+    template = one.chat.template
+    return escape(told.replace(template, Path(template).name) if template else told)
 
 
 def _asked(objective: ObjectiveFacts, subject: Subject) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Self, cast, get_args
 from urllib.parse import urlencode
 
@@ -23,11 +23,24 @@ from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import ExperimentPage
 from service.web.dashboard.lineage import LineagePicture
 from service.web.dashboard.plane import score_of
+from service.web.dashboard.sparkline import sparkline
 from service.web.dashboard.stacking import StackingPicture
 from service.web.dashboard.verdict import Verdict, VerdictRow, best_parent
 
 Show = Literal["all", "front", "baselines", "failed"]
 PAGE_ROWS = 30
+OPTIONAL = {
+    "front": "Front",
+    "label": "Label",
+    "status": "Status",
+    "generation": "Gen.",
+    "seconds": "Time",
+    "operator": "Made by",
+    "digest": "Recipe",
+    "worker": "Worker",
+}
+"""Columns of the table that the reader may leave out or add: key -> title."""
+USUAL = ("front", "label", "status", "generation", "seconds")
 LAST_PAGE = 10**6
 
 
@@ -42,6 +55,7 @@ class ReaderChoice:
             `service.store.candidate_order.COLUMNS`.
         down: Whether the largest come first.
         page: Which part of the table, from 1.
+        columns: Which of `OPTIONAL` it has.
     """
 
     split: Split
@@ -52,6 +66,7 @@ class ReaderChoice:
     sort: str
     down: bool
     page: int
+    columns: tuple[str, ...] = USUAL
 
     @classmethod
     def read(cls, wanted: dict[str, str], names: Sequence[str]) -> Self:
@@ -61,6 +76,7 @@ class ReaderChoice:
         y = wanted["y"] if wanted.get("y") in names else names[min(1, len(names) - 1)]
         sorts = (*COLUMNS, *(f"score{place}" for place in range(len(names))))
         sort, page = wanted.get("sort", ""), wanted.get("page", "")
+        shown = set(wanted["cols"].split(",")) if "cols" in wanted else set(USUAL)
         return cls(
             split=split if split in SPLITS else "search",
             names=tuple(names),
@@ -70,12 +86,15 @@ class ReaderChoice:
             sort=sort if sort in sorts else "number",
             down=wanted.get("down", "1") != "0",
             page=min(max(int(page), 1), LAST_PAGE) if page.isdecimal() and len(page) < 8 else 1,
+            columns=tuple(column for column in OPTIONAL if column in shown),
         )
 
     def query(self, **changes: str | int) -> str:
         """Returns the query string of this choice with some changes."""
         plain: dict[str, str | int] = {"split": self.split, "x": self.x, "y": self.y, "show": self.show}
         plain |= {"sort": self.sort, "down": int(self.down), "page": self.page}
+        if self.columns != USUAL:
+            plain["cols"] = ",".join(self.columns)
         return urlencode(plain | changes)
 
     def sorted_by(self, column: str) -> str:
@@ -143,6 +162,25 @@ class ExperimentContext(ExperimentPage):
         return points[-1].hypervolume if points else None
 
     @property
+    def unchanged(self) -> int:
+        """How many candidates were told since the front last grew."""
+        points = self.experiment.progress.hypervolume
+        if not points:
+            return 0
+        last = points[-1].hypervolume
+        since = next(point for point in points if point.hypervolume >= last)
+        return points[-1].candidates - since.candidates
+
+    @property
+    def courses(self) -> dict[str, str]:
+        """The courses of hypervolume and best mean, as lines for tiles."""
+        points = self.experiment.progress.hypervolume
+        return {
+            "hypervolume": sparkline([point.hypervolume for point in points]),
+            "best": sparkline([point.best for point in points]),
+        }
+
+    @property
     def examination(self) -> ExaminationFindings | None:
         """What was found out about the winner."""
         winner = self.experiment.winner
@@ -183,6 +221,7 @@ class CandidatesContext(ExperimentPage):
         failures: What failed alike, where the table shows failed candidates.
         splits_with_scores: Those that the table can show.
         basket: Numbers of the candidates that are chosen.
+        optional: Columns that may be left out or added.
     """
 
     choice: ReaderChoice
@@ -191,6 +230,7 @@ class CandidatesContext(ExperimentPage):
     failures: Sequence[FailureGroup] = ()
     splits_with_scores: tuple[Split, ...] = ()
     basket: Sequence[int] = ()
+    optional: Mapping[str, str] = field(default_factory=lambda: OPTIONAL)
 
     @property
     def first_row(self) -> int:

@@ -269,7 +269,7 @@ CHAT: dict[str, Any] = {
 
 
 def spoken(**changes: Any) -> ObjectiveFacts:
-    prompts = {"/home/me/left": "its chat template, system message, thinking off"}
+    prompts = {"/home/me/left": "its chat template, system message, thinking off, sampled at temperature 0.6"}
     return ObjectiveFacts(
         name="words", task="words", metric="acc,none", higher_is_better=True, weight=1.0,
         items={"search": 200, "selection": 200, "test": 200}, **{"prompts": prompts} | changes,
@@ -282,12 +282,16 @@ def test_the_card_tells_under_which_conditions_the_scores_were_reached() -> None
     )
     assert "- words: chat template of left, system message, thinking off" in told
     assert "what stands before `</think>` is not marked" in told
-    assert "temperature 0.6, top\\_p 0.95, max\\_gen\\_toks 8" in told
+    assert "sampled at temperature 0.6" in told
+    assert "top\\_p 0.95, max\\_gen\\_toks 8" in told
     assert 'Say "w1"\nand no more.' in told
     assert "/home/me" not in told
     plain = spoken(prompts={"left": "plain text", "right": "its chat template"})
     card = model_card(subject(experiment=experiment(objectives=[plain], spec={"seed": 3})))
-    assert section(card, "How it was asked").strip() == "- words: plain text; right: its chat template"
+    assert (
+        section(card, "How it was asked").strip()
+        == "- words: plain text (compared with right: its chat template)"
+    )
     assert "if tokenizer.chat_template:" in section(card, "Usage")
     assert "## How it was asked" not in model_card(subject())
 

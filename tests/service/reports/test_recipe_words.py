@@ -24,7 +24,7 @@ models:
         ),
         (
             "merge_method: evomerge:linear\nvision: org/code\n" + MODELS % "0.5",
-            "linear: math 0.50 + code 0.25, eyes of code",
+            "linear: math 0.50 + code 0.25, vision of code",
         ),
         (
             "merge_method: linear\n"

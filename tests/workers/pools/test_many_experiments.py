@@ -131,29 +131,20 @@ def test_workers_that_take_long_to_get_ready_are_not_lent_for_a_moment(
     assert (first.pool.held, second.pool.held) == (1, 1)
 
 
-def test_experiments_with_the_same_parents_and_benchmarks_share_workers_that_are_ready(
-    begin: Begin, workload: Workload
+def test_a_later_experiment_takes_the_workers_that_hold_its_parents(
+    begin: Begin, workload: Workload, other: Workload
 ) -> None:
-    twin = dataclasses.replace(workload, experiment=uuid4())
-    cluster, (first, second) = begin(workload, twin, cpus=2)
+    elsewhere = dataclasses.replace(other, parents=workload.parents[:2])
+    later = dataclasses.replace(workload, experiment=uuid4(), share=WorkerShare(maximum=1))
+    cluster, (first, second, third) = begin(workload, elsewhere, later, cpus=2)
     first.prepare()
-    second.prepare()
-    first.want(0)
-    assert second.want(9) == 2
-    second.look()
-    assert sum(len(worker.workloads) for worker in cluster.workers) == 2
-    assert len(cluster.at_work) == 2
-
-
-def test_a_later_experiment_finds_the_workers_of_one_that_has_ended_ready(
-    begin: Begin, workload: Workload
-) -> None:
-    cluster, (first, second) = begin(workload, dataclasses.replace(workload, experiment=uuid4()), cpus=2)
-    first.prepare()
+    second.prepare(first.look)
     first.pool.release()
-    second.prepare()
-    assert second.want(9) == 2
-    assert [len(worker.workloads) for worker in cluster.workers] == [1, 1]
+    second.pool.release()
+    third.prepare()
+    (chosen,) = [worker for worker in cluster.workers if worker.workloads[-1] == third.workload]
+    assert chosen.workloads[-2].parents == third.workload.parents
+    assert len(cluster.workers) == 2
 
 
 def test_models_that_do_not_fit_beside_others_wait_until_there_is_room(

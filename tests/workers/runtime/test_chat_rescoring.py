@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,11 +17,13 @@ from evaluators.chat import Chat
 from search_spaces import Parent
 from search_spaces.spaces.template_choice import with_chat_template
 from tests.chat_tokenizers import chat_tokenizer
-from tests.evaluators.task_writing import CHOICE, rows, three_splits, write_task
+from tests.evaluators.task_writing import CHOICE, GENERATION, rows, three_splits, write_task
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at
 from workers.export.export import export
+from workers.export.rescoring.examiner import Examiner
 from workers.protocol.messages import Assignment, ExportOrder, Scored, Workload
+from workers.protocol.stored_answers import StoredAnswers
 from workers.runtime.pipeline import Pipeline
 
 SHOUTED = "{{- bos_token -}}{%- for m in messages -%}{{- m['content'] + ' w5 ' -}}{%- endfor -%}"
@@ -71,3 +74,29 @@ def test_an_exported_chat_model_scores_as_in_lm_eval(
     )
     assert list(outcome.scores[0].per_item) == spoken
     assert from_disk(tmp_path / "merged", tasks, num_fewshot=1) != spoken
+
+
+def test_an_exported_chat_model_is_asked_again_what_its_candidate_was(
+    tmp_path: Path, parents: tuple[Parent, Parent]
+) -> None:
+    write_task(tmp_path / "tasks", "words", three_splits(30), **CHOICE)
+    write_task(tmp_path / "tasks", "says", three_splits(30), **GENERATION)
+    drawn = {"temperature": 1.2, "repeats": 3, "max_gen_toks": 4}
+    folder = str(tmp_path / "tasks")
+    benchmarks = (  # the first is asked in a chat because its parents' names say instruct
+        Benchmark(name="words", task="words", include_path=folder),
+        Benchmark(name="says", task="says", include_path=folder, metric="avg@3", generation=drawn),
+    )
+    recipe = with_chat_template(
+        linear_recipe([Path(parent.model) for parent in parents], (0.7, 0.3)), parents[1]
+    )
+    pipeline = Pipeline(Workload(uuid4(), parents, benchmarks, device="cpu", batch_size=8, count=1))
+    outcome = pipeline.run(Assignment(uuid4(), 0, recipe, split="search"))
+    assert isinstance(outcome, Scored)
+    export(ExportOrder(recipe, str(tmp_path / "merged"), verify=False))
+    stored = tuple(replace(score, item_indices=tuple(range(30))) for score in outcome.scores)
+    answers = StoredAnswers(benchmarks, stored)
+    found = Examiner(answers).answer(tmp_path / "merged")
+    assert found["scores"] == [[score.benchmark, list(score.per_item)] for score in stored]
+    rounded = Examiner(replace(answers, dtype="bfloat16")).answer(tmp_path / "merged")
+    assert [name for name, _ in rounded["scores"]] == ["words"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ from uuid import uuid4
 
 import pytest
 import torch
+import yaml
+from datasets import Dataset, Features, Value
+from datasets import Image as DataImage
 from lm_eval.models.hf_vlms import HFMultimodalLM
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -17,14 +22,17 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from evaluators import Benchmark, BenchmarkFacts, Score
 from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.tasks.task_building import build_benchmark
+from evaluators.splits import ItemShares
 from search_spaces import Recipe
 from tests.evaluators.task_writing import write_task
 from tests.seeing_models import save_looking_model, save_pictures
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at
+from workers.export.export import export
 from workers.export.merge_to_disk import merge_to_disk
 from workers.pools.jobs import report_on_benchmarks
 from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, ExportOrder, Workload
+from workers.protocol.stored_answers import StoredAnswers
 from workers.runtime.in_place_merger import InPlaceMerger
 from workers.runtime.preparation import PreparedWorkload, prepare_workload
 
@@ -184,6 +192,41 @@ def test_images_are_seen_once_per_vision_tower(gallery: Gallery, monkeypatch: py
     assert sum(seen) == 2 * ITEMS
     assert score_of(ready, merger, recipe) == first
     assert sum(seen) == 2 * ITEMS
+
+
+def test_images_inside_the_data_are_asked_about_like_files(gallery: Gallery, tmp_path: Path) -> None:
+    columns = Features({"image": DataImage(), "q": Value("string"), "a": Value("string")})
+    for split in ("search", "selection", "test"):
+        lines = (gallery.tasks / f"written_{split}.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        rows = [row | {"image": str(gallery.tasks / row["image"])} for row in rows]
+        Dataset.from_list(rows, features=columns).to_parquet(str(tmp_path / f"{split}.parquet"))
+    files = {split: f"{split}.parquet" for split in ("search", "selection", "test")}
+    task = {"task": "written", "dataset_path": "parquet", "dataset_kwargs": {"data_files": files}}
+    (tmp_path / "written.yaml").write_text(yaml.safe_dump({**task, "test_split": "search", **WRITTEN}))
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    found = []
+    for folder in (gallery.tasks, tmp_path, tmp_path):
+        ready = prepared(dataclasses.replace(gallery, tasks=folder), recipe, "written")
+        found.append(score_of(ready, InPlaceMerger(ready), recipe))
+    assert found[0].per_item == found[1].per_item
+    assert found[1] == found[2]  # the items' fingerprint among it: no address in memory is part of it
+    benchmark = Benchmark(name="written", task="written", include_path=str(tmp_path), splits=ItemShares())
+    shares = [build_benchmark(benchmark).subtasks[0].items["search"] for _ in range(2)]
+    assert [item["q"] for item in shares[0]] == [item["q"] for item in shares[1]]
+
+
+def test_an_export_answers_what_was_asked_in_a_conversation_about_images(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    recipe = gallery.recipe(gallery.first, gallery.reading)
+    ready = prepared(gallery, recipe, "written", "on")
+    score = score_of(ready, InPlaceMerger(ready), recipe)
+    kept = dataclasses.replace(score, item_indices=tuple(range(ITEMS)))
+    order = ExportOrder(
+        recipe, str(tmp_path / "merged"), answers=StoredAnswers(ready.workload.benchmarks, (kept,))
+    )
+    assert f"written {ITEMS} of {ITEMS} the same" in export(order).verified
 
 
 def test_lm_evals_own_evaluation_asks_the_live_model(gallery: Gallery) -> None:

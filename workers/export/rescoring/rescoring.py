@@ -85,10 +85,12 @@ class Rescoring:
         compared = [
             compare_answers(score, _with(score, now[score.benchmark]), str(answer["dtype"]))
             for score in asked.scores
+            if score.benchmark in now
         ]
         if not all(each.agrees for each in compared):
             raise self._refusal(f"scored again, it answers other than the candidate did: {text_of(compared)}")
-        return f"scored again from disk, {asked.items} items of the {asked.split} split: {text_of(compared)}"
+        count = sum(each.items for each in compared)
+        return f"scored again from disk, {count} items of the {asked.split} split: {text_of(compared)}"
 
     def _refusal(self, problem: str) -> ExportError:
         remedy = f"search again where parents or tasks changed; else report this with the recipe, {_WITHOUT}"

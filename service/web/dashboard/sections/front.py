@@ -33,6 +33,8 @@ from service.web.dependencies import Reading, Services, ServicesHere
 
 MOST_GENES = 500  # candidates whose genes are drawn
 COLOURS = ("kind", "generation", "operator", "rank")
+_NUMBER, _GENERATION = -2, -3  # across, in the place of an objective
+_TIMES = {str(_NUMBER): _NUMBER, str(_GENERATION): _GENERATION}
 router = APIRouter()
 
 
@@ -41,7 +43,7 @@ class Axes:
     """What the picture shows at first; the page keeps it in the query string.
 
     Attributes:
-        x, y, z: Places of objectives; -1 for none.
+        x, y, z: Places of objectives; -1 for none, and across -2 for numbers, -3 for generations.
     """
 
     split: Split
@@ -67,7 +69,7 @@ class Axes:
         split, colour = wanted.get("split", ""), wanted.get("colour", "")
         return cls(
             split=split if split in SPLITS else "search",
-            x=place("x", 0),
+            x=_TIMES.get(wanted.get("x", ""), place("x", 0 if len(names) > 1 else _NUMBER)),
             y=place("y", min(1, len(names) - 1)),
             z=place("z", -1),
             colour=colour if colour in colours else "kind",

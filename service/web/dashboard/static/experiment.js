@@ -38,7 +38,8 @@ document.addEventListener("change", (event) => {
   const form = event.target.closest("#choices");
   if (form === null) return;
   const query = new URLSearchParams(window.location.search);
-  for (const [name, value] of new FormData(form)) query.set(name, value);
+  const given = new FormData(form);
+  for (const name of new Set(given.keys())) query.set(name, given.getAll(name).filter(Boolean).join(","));
   choose(query.toString());
 });
 

@@ -4,6 +4,7 @@
 import { pick } from "./basket.js";
 import { load } from "./columns.js";
 import { show } from "./detail.js";
+import { coalesced } from "./live.js";
 import { Parallel } from "./parallel.js";
 import { theme } from "./plots.js";
 import { KINDS, extent, ramp, write } from "./scales.js";
@@ -19,6 +20,11 @@ let columns;
 let genes;
 let state = read();
 
+/** Returns how many objectives there are; beside them numbers and generations may lie across. */
+function objectiveCount() {
+  return [...form.elements.x.options].filter((option) => Number(option.value) >= 0).length;
+}
+
 /** Reads the choice in the address. */
 function read() {
   const query = new URL(window.location.href).searchParams;
@@ -32,7 +38,7 @@ function read() {
     bands,
     box: box.length === 4 && box.every(Number.isFinite) ? [[box[0], box[1]], [box[2], box[3]]] : null,
     better: query.get("better") ?? "",
-    genes: query.get("genes") === "1",
+    genes: (query.get("genes") ?? (objectiveCount() === 1 ? "1" : "0")) === "1", // one axis alone says little
   };
 }
 
@@ -45,7 +51,7 @@ function write_address() {
   for (const [key, ends] of Object.entries(state.bands)) url.searchParams.set(`b.${key}`, ends.map(round).join(","));
   if (state.box !== null) url.searchParams.set("box", state.box.flat().map(round).join(","));
   if (state.better) url.searchParams.set("better", state.better);
-  if (state.genes) url.searchParams.set("genes", "1");
+  if (state.genes || objectiveCount() === 1) url.searchParams.set("genes", state.genes ? "1" : "0");
   for (const [name, value] of new FormData(form)) url.searchParams.set(name, value);
   for (const name of ["logx", "logy", "ellipses", "arrows"]) {
     if (form.elements[name]) url.searchParams.set(name, form.elements[name].checked ? "1" : "0");
@@ -57,7 +63,7 @@ const axis = (name) => Number(form.elements[name]?.value ?? -1);
 
 function axesOf() {
   const chosen = [axis("x"), axis("y"), axis("z")];
-  return chosen[2] >= 0 ? chosen : chosen.slice(0, 2);
+  return chosen[2] >= 0 && chosen[0] >= 0 ? chosen : chosen.slice(0, 2);
 }
 
 /** Returns a function from rows to colours, and what the legend says. */
@@ -98,7 +104,7 @@ function selection() {
   const [x, y] = [axis("x"), axis("y")];
   const tests = [];
   if (state.box !== null) {
-    tests.push((row) => within(columns.values[x][row], state.box[0]) && within(columns.values[y][row], state.box[1]));
+    tests.push((row) => within(scatter.along(x).values[row], state.box[0]) && within(columns.values[y][row], state.box[1]));
   }
   for (const each of parallelAxes()) {
     const band = state.bands[each.key];
@@ -146,6 +152,7 @@ function drawingOrder() {
 }
 
 function draw() {
+  scatter.columns = columns;
   const chosen = selection();
   const shown = chosen === null ? () => true : (row) => chosen[row] === 1;
   const { paint, legend } = colouring();
@@ -356,6 +363,7 @@ form.addEventListener("change", async (event) => {
 });
 document.getElementById("swap").addEventListener("click", () => {
   const [x, y] = [form.elements.x.value, form.elements.y.value];
+  if (Number(x) < 0) return; // numbers and generations stay across
   [form.elements.x.value, form.elements.y.value] = [y, x];
   [form.elements.logx.checked, form.elements.logy.checked] = [form.elements.logy.checked, form.elements.logx.checked];
   if (state.box !== null) state.box.reverse();
@@ -380,8 +388,12 @@ document.getElementById("genes").checked = state.genes;
 new ResizeObserver(() => { if (columns !== undefined) draw(); }).observe(root);
 window.addEventListener("themechange", draw);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-document.addEventListener("experiment.changed", renew);
+const first = renew();
+document.addEventListener("experiment.changed", coalesced(async () => {
+  await first; // what is under way must not be asked for again
+  await renew();
+}));
 window.addEventListener("popstate", () => { state = read(); if (columns !== undefined) draw(); });
 followScatter();
 followParallel();
-await renew();
+await first;

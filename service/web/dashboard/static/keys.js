@@ -24,7 +24,11 @@ function go(page) {
 }
 
 const ACTIONS = {
-  "/": () => document.querySelector("#jump-to, #choose-of")?.focus() ?? (home() && go("candidates")),
+  "/": () => {
+    const field = document.getElementById("jump-to");
+    if (field !== null) field.focus();
+    else if (home()) go("candidates");
+  },
   j: () => step(1),
   k: () => step(-1),
   x: () => { const row = current(); if (row !== null) toggle(row.dataset.number); },

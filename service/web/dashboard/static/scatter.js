@@ -3,6 +3,8 @@
 import { arrow, label, mark } from "./marks.js";
 import { Scale, colour, extent, prepare } from "./scales.js";
 
+export const NUMBER = -2; // axes beside the objectives' places
+export const GENERATION = -3;
 const EDGE = { left: 62, right: 18, top: 14, bottom: 46 };
 const MOST_ELLIPSES = 500; // more of them hide what they surround
 const NEAR = 9; // pixels within which a mark is meant
@@ -44,23 +46,29 @@ export class Scatter {
     return kinds[this.columns.kind[row]] !== "evolved" || this.columns.number[row] === winner || this.columns.on_front[row];
   }
 
+  /** What lies along an axis: an objective's place, or `NUMBER` or `GENERATION`. */
+  along(axis) {
+    const { columns } = this;
+    if (axis === NUMBER) return { values: columns.number, errors: null, title: "Candidate", share: false };
+    if (axis === GENERATION) return { values: columns.generation, errors: null, title: "Generation", share: false };
+    return { values: columns.values[axis], errors: columns.errors[axis], ...columns.header.objectives[axis] };
+  }
+
   plane() {
     const { columns, options } = this;
     const [x, y] = options.axes;
-    const objectives = columns.header.objectives;
-    const scale = (axis, log, from, to) => {
-      const [low, high] = extent(columns.values[axis], { log });
-      return new Scale(low, high, from, to, { log, share: objectives[axis].share });
-    };
-    this.x = scale(x, options.logs[0], EDGE.left, this.width - EDGE.right);
-    this.y = scale(y, options.logs[1], this.height - EDGE.bottom, EDGE.top);
-    this.grid(objectives[x], objectives[y]);
+    const [across, up] = [this.along(x), this.along(y)];
+    const scale = (found, log, from, to) => new Scale(...extent(found.values, { log }), from, to, { log, share: found.share });
+    this.x = scale(across, options.logs[0], EDGE.left, this.width - EDGE.right);
+    this.y = scale(up, options.logs[1], this.height - EDGE.bottom, EDGE.top);
+    this.grid(across, up);
     this.places = new Float32Array(2 * columns.number.length);
     for (let row = 0; row < columns.number.length; row += 1) {
-      this.places[2 * row] = this.x.place(columns.values[x][row]);
-      this.places[2 * row + 1] = this.y.place(columns.values[y][row]);
+      this.places[2 * row] = this.x.place(across.values[row]);
+      this.places[2 * row + 1] = this.y.place(up.values[row]);
     }
-    if (objectives.length === 2 && x !== y) this.border();
+    if (x < 0) this.best(y);
+    else if (columns.header.objectives.length === 2 && x !== y) this.border();
     if (options.ellipses && columns.header.front.length <= MOST_ELLIPSES) this.ellipses();
     if (options.arrows) this.arrows();
   }
@@ -122,17 +130,37 @@ export class Scatter {
     context.stroke();
   }
 
+  /** The best score so far, from candidate to candidate. */
+  best(axis) {
+    const { columns, context } = this;
+    const sign = columns.signs[axis];
+    let best = -Infinity;
+    context.strokeStyle = this.ink.accent;
+    context.lineWidth = 2;
+    context.beginPath();
+    for (let row = 0; row < columns.number.length; row += 1) {
+      if (sign * columns.values[axis][row] <= best) continue;
+      const before = best;
+      best = sign * columns.values[axis][row];
+      if (Number.isFinite(before)) context.lineTo(this.places[2 * row], this.y.place(sign * before));
+      context.lineTo(this.places[2 * row], this.places[2 * row + 1]);
+    }
+    context.lineTo(this.x.to, this.y.place(sign * best));
+    context.stroke();
+    context.lineWidth = 1;
+  }
+
   ellipses() {
     const { columns, context } = this;
-    const [x, y] = this.options.axes;
+    const [across, up] = this.options.axes.map((axis) => this.along(axis));
     context.save();
     context.strokeStyle = this.ink.muted;
     context.globalAlpha = 0.45;
     for (let row = 0; row < columns.number.length; row += 1) {
       if (!this.isNamed(row) || !this.options.shown(row)) continue;
       const [px, py] = [this.places[2 * row], this.places[2 * row + 1]];
-      const rx = Math.abs(this.x.place(columns.values[x][row] + columns.errors[x][row]) - px);
-      const ry = Math.abs(this.y.place(columns.values[y][row] + columns.errors[y][row]) - py);
+      const rx = across.errors === null ? 0.5 : Math.abs(this.x.place(across.values[row] + across.errors[row]) - px);
+      const ry = up.errors === null ? 0.5 : Math.abs(this.y.place(up.values[row] + up.errors[row]) - py);
       if (!(rx + ry < 4000)) continue;
       context.beginPath();
       context.ellipse(px, py, rx, ry, 0, 0, 2 * Math.PI);
@@ -150,7 +178,8 @@ export class Scatter {
     columns.number.forEach((number, row) => {
       const held = columns.header.held_out[number];
       if (held === undefined) return;
-      arrow(context, this.places[2 * row], this.places[2 * row + 1], this.x.place(held[x]), this.y.place(held[y]));
+      const across = x < 0 ? this.places[2 * row] : this.x.place(held[x]);
+      arrow(context, this.places[2 * row], this.places[2 * row + 1], across, this.y.place(held[y]));
     });
     context.restore();
   }

@@ -247,14 +247,14 @@ def test_chosen_candidates_stay_chosen_on_the_next_page(page: Watched, finished:
     expect(view).not_to_have_url(re.compile("sel="))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_no_page_has_a_serious_barrier(
     browser: Browser, served: Served, finished: PlayedExperiment, theme: Literal["light", "dark"]
 ) -> None:
     window = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme)
     view = window.new_page()
     found: dict[str, list[str]] = {}
-    for path in ("/", *PAGES, "/e/finished/candidates?c=20"):
+    for path in ("/", "/new", *PAGES, "/e/finished/candidates?c=20", "/e/finished/compare?sel=20,21"):
         Watched(view, served.url).open(path)
         if "c=" in path:
             expect(view.get_by_role("dialog")).to_contain_text("Candidate 20")

@@ -68,3 +68,12 @@ def test_a_choice_written_as_a_query_is_read_again() -> None:
 
     assert pairs["x"] == "a+%26+b"
     assert choice.query(page=3).endswith("page=3")
+
+
+def test_columns_are_left_out_and_added_by_the_query_and_links_keep_them() -> None:
+    choice = ReaderChoice.read({"cols": ",label,operator,nonsense"}, NAMES)
+
+    assert choice.columns == ("label", "operator")
+    assert "cols=label%2Coperator" in choice.query(page=2)
+    assert "cols" not in ReaderChoice.read({}, NAMES).query()
+    assert ReaderChoice.read({"cols": ""}, NAMES).columns == ()
