@@ -137,3 +137,18 @@ def test_a_peer_that_could_not_be_installed_is_named_and_the_rest_is_reported(
     assert last["absent"] == {"pycma": "no network"}
     assert last["ratios"] == {}
     assert last["first"] == {"halves": [True, True]}
+
+
+def test_a_level_that_generation_0_reaches_is_not_taken_for_the_optimizers_merit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = Order((PROBLEMS["halves"],), ("auto", "pycma"), 1, BUDGET, tmp_path, 1)
+    parent = record("auto", 0, 0.7)
+    parent = replace(parent, looks=tuple(replace(look, winner="parent") for look in parent.looks))
+    peer = {("halves", "pycma"): [record("pycma", 0, 0.1, 0.7)]}
+
+    for ours, expected in ((parent, ["halves"]), (record("auto", 0, 0.7), [])):
+        report(order, Results({("halves", "auto"): [ours], **peer}))
+        last = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert last["ratios"]["halves"] == 2.0
+        assert last["reached_by_generation_0"] == expected

@@ -22,8 +22,10 @@ from benchmarks.searching.suite.statistics import (
     peer_level,
     ranks,
 )
+from service.experiment.candidate import CandidateKind
 from service.optimizers import AUTO
 
+_GENERATION_0 = [kind.value for kind in CandidateKind if kind.is_baseline]
 MARKS = (25, 50, 100, 200)
 LIMITS: Mapping[str, object] = {
     "median": "at least 2",
@@ -64,7 +66,8 @@ def _print_problem(problem: Problem, curves: Curves, marks: Sequence[int], resul
             len(curve.seeds),
             *(_with_error(*mean_and_error(curve.at(mark))) for mark in marks),
             "" if against in (None, name) else _signed(*paired(curve, curves[against], marks[-1])),
-            _number(curve.evaluations_to(level)),
+            _number(curve.evaluations_to(level))
+            + " *" * by_generation_0(results.records[problem.name, name], curve.evaluations_to(level)),
             _number(curve.seconds_to(level)),
             _ends(results.records[problem.name, name]),
         )
@@ -77,6 +80,7 @@ def _print_problem(problem: Problem, curves: Curves, marks: Sequence[int], resul
         ("contestant", "seeds", *map(str, marks), f"- {against}", f"to {level:.3f}", "s", "winners, ends"),
         rows,
     )
+    print("*: a parent, the base, an average or a usual recipe is there already, before any optimizer's part")
 
 
 def _ends(records: Sequence[Record]) -> str:
@@ -123,6 +127,14 @@ def _print_last_line(
             for name, curves in by_problem.items()
             if AUTO in curves
         },
+        "reached_by_generation_0": [
+            name
+            for name, curves in by_problem.items()
+            if name in ratios
+            and by_generation_0(
+                results.records[name, AUTO], curves[AUTO].evaluations_to(peer_level(_peers(curves)))
+            )
+        ],
         "ends": {
             problem: {name: round(float(curve.mean[-1]), 4) for name, curve in curves.items()}
             for problem, curves in by_problem.items()
@@ -136,6 +148,12 @@ def _print_last_line(
     spread = {name: error for name, (_, error) in found.items() if not math.isnan(error)}
     print_result(ratios, limit=LIMITS, spread=spread, **more)
     return ratios
+
+
+def by_generation_0(records: Sequence[Record], evaluations: float) -> bool:
+    """Says whether most runs' winner after so many evaluations is a model that no optimizer proposed."""
+    kinds = [look.winner for record in records for look in record.looks if look.evaluations == evaluations]
+    return 2 * sum(kind in _GENERATION_0 for kind in kinds) > len(kinds)
 
 
 def _with_error(value: float, error: float) -> str:
