@@ -1,7 +1,8 @@
-"""A split's items put to a model by lm-eval's own `simple_evaluate` and HFLM.
+"""A split's items put to a model by lm-eval's own `evaluate` and HFLM.
 
 What plain lm-eval is not told by an experiment, it is told here: which of a task's items are meant, and
-whether the chat template is applied.  Marking, filters and prompts are its own.
+whether the chat template is applied.  Marking, filters and prompts are its own.  `simple_evaluate` would
+index all of lm-eval's tasks and describe the machine each time, which is no part of asking.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval import simple_evaluate
+from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from evaluators import Benchmark, Split
@@ -19,6 +20,8 @@ from evaluators.lm_eval.asked_sets import form_of
 from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchmark
 from evaluators.lm_eval.tasks.task_questions import Subtask
 from evaluators.splits import NamedSplits, content_of
+
+FEWSHOT_SEED = 1234  # that of lm-eval's command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,10 @@ class PlainItems:
             task.set_config("test_split", getattr(rule, split))
         form = form_of(subtask, lm.tokenizer, instruct=self.instruct)
         logging.disable(logging.WARNING)  # lm-eval warns of what was asked for here
-        found: Any = simple_evaluate(
-            model=lm,
-            tasks=[task],
+        task.set_fewshot_seed(FEWSHOT_SEED)
+        found: Any = evaluate(
+            lm=lm,
+            task_dict={"tasks": {task.config.task: task}},
             samples={task.config.task: _places(subtask, split)},
             system_instruction=chat.system,
             apply_chat_template=form is not None,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, case, func, insert, select, update
+from sqlalchemy import Table, bindparam, case, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from service.store.models import AttemptRow
@@ -23,6 +23,11 @@ TOLD = "told"  # crashed, and counted no more
 PREPARATION = "preparation"  # stands where an assignment has its split
 MOST_CRASHES = 2  # controllers that may end with a candidate out, before it is to blame
 _ATTEMPTS: Table = AttemptRow.__table__  # type: ignore[assignment]
+_ANSWER = (
+    update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.id == bindparam("key"))
+    .values(ended_at=bindparam("moment", type_=_ATTEMPTS.c.ended_at.type), ending=ANSWERED)
+)
 
 
 class Attempts:
@@ -89,7 +94,8 @@ class Attempts:
     def flush(self, session: Session) -> None:
         """Writes down what was answered."""
         if self._answered:
-            self._end(session, AttemptRow.id.in_(self._answered), ending=ANSWERED)
+            moment = now()
+            session.connection().execute(_ANSWER, [{"key": k, "moment": moment} for k in self._answered])
             self._answered = []
 
     def let_go(self, session: Session) -> None:

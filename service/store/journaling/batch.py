@@ -22,6 +22,13 @@ from workers.protocol.messages import Failed, Outcome, Scored
 
 _CANDIDATES: Table = CandidateRow.__table__  # type: ignore[assignment]
 _EVALUATIONS: Table = EvaluationRow.__table__  # type: ignore[assignment]
+_EXPERIMENTS: Table = ExperimentRow.__table__  # type: ignore[assignment]
+_SEARCHED = (
+    update(_EXPERIMENTS)
+    .where(_EXPERIMENTS.c.id == bindparam("key"), _EXPERIMENTS.c.epoch == bindparam("held"))
+    .values(search_seconds=_EXPERIMENTS.c.search_seconds + bindparam("more"))
+    .returning(_EXPERIMENTS.c.search_seconds)
+)
 _COLUMN_OF = {each.key: each.columns[0].key for each in inspect(EvaluationRow).column_attrs}
 SETTLED = "candidate.settled"
 _ENDED_COLUMNS = ("attempts", "worker", "settled_at", "status", "failure", "seconds")
@@ -139,17 +146,13 @@ class Batch:
         if not self._seconds and self._reference is None:
             prove_lease(session, self.experiment_id, epoch)
             return 0.0
-        reference = {} if self._reference is None else {"reference": self._reference}
-        searched = session.scalar(
-            update(ExperimentRow)
-            .where(ExperimentRow.id == self.experiment_id, ExperimentRow.epoch == epoch)
-            .values(search_seconds=ExperimentRow.search_seconds + self._seconds, **reference)
-            .returning(ExperimentRow.search_seconds)
-            .execution_options(synchronize_session=False)
-        )
+        given = {"key": self.experiment_id, "held": epoch, "more": self._seconds}
+        searched = session.connection().execute(_SEARCHED, given).scalar()
         if searched is None:
             raise LeaseLostError(self.experiment_id)
-        return searched - self._seconds
+        if self._reference is not None:
+            session.get_one(ExperimentRow, self.experiment_id).reference = self._reference
+        return float(searched - self._seconds)
 
     def _write_ends(self, session: Session, statement: Update, rows: Sequence[dict[str, Any]]) -> None:
         if not rows or session.connection().execute(statement, rows).rowcount == len(rows):
