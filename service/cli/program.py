@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli.exits import Exit
-from service.cli.terminal.loudness import LOUDNESS, QuietOption, VerboseOption, with_loudness
+from service.cli.terminal.loudness import LOUDNESS, QuietOption, VerboseOption, has_loudness, with_loudness
 from service.cli.terminal.output import exit_code, note, report, say
 from service.client.errors import ClientError
 from workers.errors import WorkerError
@@ -352,7 +352,7 @@ def _load(name: str, command: Command) -> Any:  # noqa: ANN401 - the framework's
     if isinstance(found, typer.Typer):  # a group of commands
         found.info.name, found.info.epilog = name, epilog
         for each in found.registered_commands:
-            if each.callback is not None and not hasattr(each.callback, "__wrapped__"):  # once per process
+            if each.callback is not None and not has_loudness(each.callback):  # once per process
                 each.callback = with_loudness(each.callback)
         return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from service.reports.views import View
 from service.store.access.role import Role
-from service.store.models import ApiKeyRow, AuditRow
+
+if TYPE_CHECKING:  # the client reads views, and needs no database
+    from service.store.models import ApiKeyRow, AuditRow
 
 
 class KeyView(View):

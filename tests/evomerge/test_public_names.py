@@ -42,7 +42,7 @@ def test_type_checkers_see_the_same_names_of_the_same_modules() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match="'Merger'; it has: ApiError, Client"):
+    with pytest.raises(AttributeError, match="'Merger'; it has: ApiError, AsyncClient, Client"):
         evomerge.Merger  # type: ignore[attr-defined]  # noqa: B018
 
 

@@ -81,3 +81,8 @@ def with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def has_loudness(function: Callable[..., Any]) -> bool:
+    """Says whether a command has the options already."""
+    return "quiet" in inspect.signature(function).parameters
