@@ -63,8 +63,7 @@ def scored_again(folder: Path, tasks: Path) -> float:
     "kind",
     [
         "joint",
-        "parameter",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("layer_stacking", "structured_stacking")),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in SPACES if kind != "joint"),
     ],
 )
 def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(

@@ -14,10 +14,22 @@ from service.search.plan import Ending
 from tests.service.crashes import Fuse, Killed
 from tests.service.scripted_workforce import Mishap, ScriptedWorkforce
 from tests.service.search.test_search_loop import OBJECTIVES, essence, loop_over
-from tests.service.small_experiments import EVERY_OPTIMIZER, with_optimizer
+from tests.service.small_experiments import OFTEN_USED, with_optimizer
 from workers.protocol.messages import Assignment, Outcome, Scored
 
 CANDIDATES, KILLS = 300, 50
+RUNS = [
+    pytest.param(
+        name,
+        is_steady,
+        # In a steady state the surrogate is fitted anew for every candidate: most of a minute.
+        marks=[]
+        if name in OFTEN_USED and (name, is_steady) != ("item_surrogate", True)
+        else [pytest.mark.slow],
+    )
+    for name in sorted(OPTIMIZERS)
+    for is_steady in (False, True)
+]
 
 
 @pytest.fixture(params=sorted(OPTIMIZERS))
@@ -83,8 +95,7 @@ class MortalJournal(ListJournal):
         self.fuse.step()
 
 
-@pytest.mark.parametrize("algorithm", EVERY_OPTIMIZER)
-@pytest.mark.parametrize("is_steady", [False, True])
+@pytest.mark.parametrize(("algorithm", "is_steady"), RUNS)
 def test_killed_fifty_times_a_run_of_three_hundred_ends_as_if_nothing_had_happened(
     algorithm: str, *, is_steady: bool
 ) -> None:

@@ -10,6 +10,8 @@ const EASE = 3; // and at least thrice as long as the last one took: the machine
 const RETRY = 5000;
 const AFTERMATH = 10000; // an experiment that ended may be resumed, or exported from
 
+const WATCHED = 1000; // while an export of such an experiment is under way: its events come no sooner
+
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 /** Shows whether the page is live. */
@@ -89,6 +91,19 @@ export async function refresh(url = window.location.href) {
     const next = fresh.getElementById(plot.id);
     if (next !== null) plot.dataset.figure = next.dataset.figure;
   }
+  watch(url);
+}
+
+let watching = null;
+
+/** Refreshes soon again where the stream has ended and something is under way. */
+function watch(url) {
+  const ended = document.getElementById("live")?.dataset.state === "ended";
+  if (!ended || watching !== null || document.querySelector("#exports progress") === null) return;
+  watching = setTimeout(() => {
+    watching = null;
+    refresh(url).catch(() => mark("lost"));
+  }, WATCHED);
 }
 
 /** Says whether the reader fills in a part, or selects text in it, which a swap would undo. */
