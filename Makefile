@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Whatever the caller's shell says, the suite and the demo keep to the machine's cores.
 export TOKENIZERS_PARALLELISM := false
-# The suite runs in two processes; each takes tests from the other when it has none left.
-IN_PARALLEL := --numprocesses 2 --dist worksteal
+# The suite runs in three processes, for tests often wait for other processes to start; each takes tests
+# from the others when it has none left.
+IN_PARALLEL := --numprocesses 3 --dist worksteal
 
 .PHONY: help install demo test test-all check format serve bench browser openapi screenshots lock clean
 

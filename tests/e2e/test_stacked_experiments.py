@@ -101,6 +101,7 @@ def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(
         assert read_recipe((folder / "mergekit_config.yml").read_text()) == recipes[number]
 
 
+@pytest.mark.slow
 def test_the_published_hybrid_is_one_command(
     address: str, tiny_parents: dict[str, Path], word_task: Path, tmp_path: Path
 ) -> None:

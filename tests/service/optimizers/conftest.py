@@ -9,7 +9,7 @@ import pytest
 
 from service.optimizers import OPTIMIZERS, Optimizer, OptimizerSetup, optimizer_named
 
-FOREIGN = ("nevergrad:TwoPointsDE", "nevergrad:PSO")
+FOREIGN = ("nevergrad:TwoPointsDE", pytest.param("nevergrad:PSO", marks=pytest.mark.slow))
 WITH_OPTIONS = {"cma_es, learning_rate_adaptation": {"learning_rate_adaptation": "always"}}
 
 

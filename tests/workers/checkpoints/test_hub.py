@@ -173,6 +173,7 @@ def test_a_hiccup_at_every_call_changes_nothing_in_the_end(
     assert repository.files["model.safetensors"] == (export_folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_hub_that_asks_for_time_is_given_it_and_not_more_than_there_is(
     hub: HubServer, export_folder: Path
 ) -> None:
@@ -358,6 +359,7 @@ def test_a_pull_request_leaves_the_main_branch_alone_and_is_opened_once(
     assert "pytorch_model.bin" not in request.files
 
 
+@pytest.mark.slow
 def test_members_of_a_front_share_a_collection(hub: HubServer, export_folder: Path) -> None:
     for name in ("lab/winner-1", "lab/winner-2", "lab/winner-1"):
         assert "PUSHED" in push(hub, export_folder, repository=name, collection="skills: front")

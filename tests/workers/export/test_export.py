@@ -163,7 +163,13 @@ def touched_parent(order: ExportOrder) -> ExportOrder:
     return order
 
 
-@pytest.mark.parametrize("change", [other_weights, other_shards, touched_parent])
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_weights,
+        *(pytest.param(change, marks=pytest.mark.slow) for change in (other_shards, touched_parent)),
+    ],
+)
 def test_what_was_written_for_another_merge_is_not_used(
     killed: ExportOrder, change: Callable[[ExportOrder], ExportOrder]
 ) -> None:

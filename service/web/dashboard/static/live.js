@@ -106,8 +106,12 @@ function watch(url) {
   }, WATCHED);
 }
 
+const FIELDS = "textarea, input:not([type=checkbox], [type=radio], [type=button], [type=submit])";
+
 /** Says whether the reader fills in a part, or selects text in it, which a swap would undo. */
 function isBeingUsed(element) {
+  const active = document.activeElement;
+  if (active !== null && active.matches(FIELDS) && element.contains(active)) return true;
   if (element.open || element.querySelector("input[name=e]:checked") !== null) return true;
   const selection = window.getSelection();
   return selection !== null && !selection.isCollapsed && element.contains(selection.anchorNode);

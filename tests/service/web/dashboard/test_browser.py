@@ -153,6 +153,7 @@ def test_pause_resume_and_cancel_are_asked_of_the_service(
     expect(view.locator("h1 .badge")).to_have_text("being cancelled")
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_extended_from_its_page(context: BrowserContext, tmp_path: Path) -> None:
     with served_in(tmp_path, workforce=ControlledWorkforce()) as service:
         budget = {"candidates": 8, "stagnation": 500, "seconds": 5000.0}

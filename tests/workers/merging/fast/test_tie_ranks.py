@@ -31,7 +31,9 @@ def test_as_many_equals_lie_before_the_place_as_were_asked_for(length: int, work
         assert int((places < place).sum()) == count
 
 
-@pytest.mark.parametrize("decimals", [2, 9], ids=["few magnitudes", "as many as entries"])
+@pytest.mark.parametrize(
+    "decimals", [2, pytest.param(9, marks=pytest.mark.slow)], ids=["few magnitudes", "as many as entries"]
+)
 def test_the_table_of_magnitudes_knows_every_rank(decimals: int) -> None:
     rng = np.random.default_rng(1)
     parent = rng.standard_normal(BLOCK + 4001).round(decimals).astype(np.float32)
