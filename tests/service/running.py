@@ -113,7 +113,7 @@ class Steps:
 
 def settings_in(home: Path, **changes: Any) -> Settings:
     """Returns settings for a service that touches nothing outside its home."""
-    return Settings.model_validate({"home": home, "port": 0, "lease_seconds": 2.0} | changes)
+    return Settings.model_validate({"home": home, "port": 0, "lease_seconds": 6.0} | changes)
 
 
 def spec_over(parents: dict[str, Path], /, **changes: Any) -> dict[str, Any]:
