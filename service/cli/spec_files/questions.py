@@ -96,9 +96,10 @@ def read_questions(path: Path) -> Questions:
     return Questions(path, question, None, offered, right, len(rows), image)
 
 
-def task_text(questions: Questions, folder: Path) -> str:
-    """Returns the task's file, as it will lie in a folder."""
-    data = os.path.relpath(questions.path.absolute(), folder.absolute())
+def task_text(questions: Questions, folder: Path | None = None) -> str:
+    """Returns the task's file, as it will lie in a folder; without one, its data have their full path."""
+    path = questions.path.absolute()
+    data = str(path) if folder is None else os.path.relpath(path, folder.absolute())
     content = {
         "task": questions.task,
         "dataset_path": "json",

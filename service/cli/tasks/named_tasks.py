@@ -63,6 +63,6 @@ def _is_file(name: str) -> bool:
 
 def _task_over(file: Path, folder: Path) -> str:
     questions = read_questions(file.expanduser())
-    (folder / f"{questions.task}.yaml").write_text(task_text(questions, folder), encoding="utf-8")
+    (folder / f"{questions.task}.yaml").write_text(task_text(questions), encoding="utf-8")
     note(questions.told)
     return questions.task
