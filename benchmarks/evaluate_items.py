@@ -52,9 +52,9 @@ from workers.protocol.messages import (
     JobResult,
     Outcome,
     Scored,
-    Workload,
     never,
 )
+from workers.protocol.sole_workforce import SoleWorkforce
 from workers.runtime.item_evaluation import evaluate_items
 
 SEEDS, QUICK_SEEDS = 20, 3
@@ -115,25 +115,12 @@ class GenomeSpace:
         return self._genomes[recipe.digest]
 
 
-class Desk:
+class Desk(SoleWorkforce):
     """Asks models items as a worker would, and counts."""
-
-    slots, held, in_process, trouble = 1, 1, False, None
 
     def __init__(self, problem: Experts, space: GenomeSpace) -> None:
         self.problem, self.space, self.asked = problem, space, 0
         self._queue: deque[Assignment] = deque()
-
-    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
-        """Needs nothing."""
-
-    def for_experiment(self) -> Desk:
-        """Returns itself."""
-        return self
-
-    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
-        """One."""
-        return 1
 
     def claim(self, wanted: int) -> int:
         """One, for whatever there is to do."""

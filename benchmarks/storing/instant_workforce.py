@@ -4,57 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Self
 
 from evaluators import Score
 from search_spaces import Recipe
-from workers.protocol.messages import (
-    Assignment,
-    Interrupted,
-    Job,
-    JobResult,
-    Outcome,
-    Scored,
-    Workload,
-    never,
-)
+from workers.protocol.messages import Assignment, Outcome, Scored
+from workers.protocol.sole_workforce import SoleWorkforce
 
 ITEMS = 50
 
 
-class InstantWorkforce:
+class InstantWorkforce(SoleWorkforce):
     """Scores recipes by their numbers, as soon as they are handed out.
 
     Attributes:
         slots: How many assignments may be out at once.
     """
 
-    in_process = False
-    trouble = None
-
     def __init__(self, slots: int, objectives: Sequence[str]) -> None:
         self.slots, self.objectives = slots, tuple(objectives)
         self._outcomes: deque[Outcome] = deque()
-
-    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
-        """Has nothing to ready."""
-
-    @property
-    def held(self) -> int:
-        """All slots: no other experiment is there."""
-        return self.slots
-
-    def for_experiment(self) -> Self:
-        """Returns itself."""
-        return self
-
-    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
-        """One."""
-        return 1
-
-    def claim(self, wanted: int) -> int:  # noqa: ARG002
-        """Returns the slots."""
-        return self.slots
 
     def submit(self, assignment: Assignment) -> None:
         """Scores the assignment; the answer waits to be fetched."""
@@ -70,18 +38,6 @@ class InstantWorkforce:
     def drop(self) -> None:
         """Forgets the answers."""
         self._outcomes.clear()
-
-    def release(self) -> None:
-        """Forgets what is out."""
-        self.drop()
-
-    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
-        """Refuses jobs: a search needs none."""
-        raise NotImplementedError(f"instant workers do no {type(job).__name__}")
-
-    def close(self) -> None:
-        """Lets everything go."""
-        self.drop()
 
 
 def score_of(recipe: Recipe, name: str, place: int) -> Score:

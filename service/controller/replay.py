@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
 from uuid import UUID
 
 from service.errors import ReplayMismatchError
@@ -17,7 +16,8 @@ from service.store.database import Database
 from service.store.journal import DatabaseJournal
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
-from workers.protocol.messages import Assignment, Interrupted, Job, JobResult, Outcome, Workload, never
+from workers.protocol.messages import Assignment, Outcome
+from workers.protocol.sole_workforce import SoleWorkforce
 
 
 def unlike_candidate(database: Database, experiment_id: UUID) -> int | None:
@@ -70,35 +70,13 @@ class _Remembering(ListJournal):
         super().proposed(candidates)
 
 
-class _NoWorkers:
+class _NoWorkers(SoleWorkforce):
     """Workers that do nothing: what has no outcome yet is where the replay ends."""
 
     slots = 0
-    in_process = False
-    trouble = None
 
     def __init__(self, journal: _Remembering) -> None:
         self.journal = journal
-
-    def prepare(self, workload: Workload, interrupted: Interrupted = never) -> None:
-        """Has nothing to ready."""
-
-    @property
-    def held(self) -> int:
-        """All slots: no other experiment is there."""
-        return self.slots
-
-    def for_experiment(self) -> Self:
-        """Returns itself."""
-        return self
-
-    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
-        """One."""
-        return 1
-
-    def claim(self, wanted: int) -> int:  # noqa: ARG002
-        """Returns the slots."""
-        return self.slots
 
     def submit(self, assignment: Assignment) -> None:
         """Takes nothing: there are no slots."""
@@ -107,17 +85,3 @@ class _NoWorkers:
         """Ends the replay."""
         self.journal.requested = ControlRequest.STOP
         return None
-
-    def drop(self) -> None:
-        """Has nothing to forget."""
-
-    def release(self) -> None:
-        """Forgets what is out."""
-        self.drop()
-
-    def run_job(self, job: Job, interrupted: Interrupted = never) -> JobResult:
-        """Refuses: a replay has no jobs."""
-        raise NotImplementedError(f"a replay does no {type(job).__name__}")
-
-    def close(self) -> None:
-        """Has nothing to let go."""

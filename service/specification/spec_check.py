@@ -86,7 +86,7 @@ WinnerOf = Callable[[str], Recipe]
 """Returns the recipe of an experiment's winner, by its name; raises a ServiceError where there is none."""
 
 
-def _nobody(name: str) -> Recipe:
+def _no_winner(name: str) -> Recipe:
     raise NotFoundError("experiment", name)
 
 
@@ -94,7 +94,7 @@ def check_spec(
     raw: Mapping[str, Any],
     workforce: Workforce,
     earlier: Earlier = lambda _: None,
-    winner_of: WinnerOf = _nobody,
+    winner_of: WinnerOf = _no_winner,
 ) -> Checked:
     """Returns the spec with absolute paths, and what was found out on the way.
 

@@ -22,18 +22,19 @@ from workers.protocol.messages import (
     never,
 )
 from workers.protocol.outcomes import key_of
+from workers.protocol.sole_workforce import SoleWorkforce
 
 _PATIENCE = 600.0  # seconds for one evaluation of milliseconds
 
 
-class Evaluator:
+class Evaluator(SoleWorkforce):
     """A workforce of one that looks its answers up before it works.
 
     Attributes:
         seconds: Spent in here so far: what is left of a search's time is its optimizer's.
     """
 
-    slots, held, in_process, trouble = 1, 1, True, None
+    in_process = True
 
     def __init__(self, file: Path) -> None:
         self._pool, self._cache = InlinePool(threads=1), EvaluationCache(file)
@@ -45,14 +46,6 @@ class Evaluator:
         """Readies the worker."""
         self._cache.prepare(workload)
         self._pool.prepare(workload, interrupted)
-
-    def for_experiment(self) -> Evaluator:
-        """Returns itself."""
-        return self
-
-    def places(self, gpus_per_worker: float) -> int:  # noqa: ARG002
-        """One."""
-        return 1
 
     def claim(self, wanted: int) -> int:
         """One, for whatever there is to do."""

@@ -37,7 +37,7 @@ class Complementarity:
         solved: How many items each of them solves.
         patterns: By frequency; those without a solver come last.
         union: How many items at least one parent solves: what a perfect router between them would reach.
-        nobody: How many no model solves.
+        unsolved: How many no model solves.
         gained: Items that the merge solves and no parent does; `gained_items` lists the first of them.
         lost: Items that a parent solves and the merge does not.
     """
@@ -49,7 +49,7 @@ class Complementarity:
     patterns: tuple[Pattern, ...]
     left_out: int
     union: int
-    nobody: int
+    unsolved: int
     gained: int
     lost: int
     gained_items: tuple[ListedItem, ...]
@@ -76,7 +76,7 @@ def complementarity(table: ItemTable) -> Complementarity | None:
         patterns=tuple(Pattern(solvers, count) for solvers, count in order[:MOST_PATTERNS]),
         left_out=max(len(order) - MOST_PATTERNS, 0),
         union=int(union.sum()),
-        nobody=int((~solved.any(axis=0)).sum()),
+        unsolved=int((~solved.any(axis=0)).sum()),
         gained=int(gained.sum()),
         lost=int(lost.sum()),
         gained_items=_listed(table, gained.nonzero()[0].tolist()),

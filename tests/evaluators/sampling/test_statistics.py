@@ -27,7 +27,7 @@ def test_two_models_are_compared_item_by_item() -> None:
     assert paired_test(second, first).difference == pytest.approx(-1 / 6)
 
 
-def test_answers_that_are_no_yes_or_no_get_a_sign_test_and_equal_ones_count_for_nobody() -> None:
+def test_answers_that_are_no_yes_or_no_get_a_sign_test_and_equal_ones_count_for_neither() -> None:
     found = paired_test([-2.5, -1.0, -3.0, 0.25], [-2.75, -1.0, -3.5, 0.0])
     assert (found.better, found.worse, found.test) == (3, 0, "sign")
     assert found.p_value == pytest.approx(0.25)

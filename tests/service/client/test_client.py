@@ -108,7 +108,7 @@ def test_names_with_strange_characters_are_found(client: Client, paper_parents: 
     assert client.experiment(name).name == name
 
 
-def test_nobody_at_the_address_says_how_to_start_someone() -> None:
+def test_an_address_without_a_service_says_how_to_start_one() -> None:
     with pytest.raises(ServerUnreachableError, match="evomerge serve"):
         Client("http://127.0.0.1:9").version()
     with pytest.raises(ServerUnreachableError, match="nonsense"):

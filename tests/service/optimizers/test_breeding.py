@@ -272,7 +272,7 @@ def test_pairs_are_merged_once() -> None:
 
 
 @pytest.mark.parametrize("kind", [KinshipGreedy, ModelGlue])
-def test_kinship_nobody_measured_is_asked_for(kind: type[KinshipGreedy | ModelGlue]) -> None:
+def test_unmeasured_kinship_is_asked_for(kind: type[KinshipGreedy | ModelGlue]) -> None:
     with pytest.raises(SpaceError, match="which was not measured; have the parents' kinship measured"):
         kind(set_up(kinship=None))
     with pytest.raises(SpaceError, match="a row for each parent"):

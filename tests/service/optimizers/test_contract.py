@@ -254,7 +254,7 @@ def test_a_history_in_which_everything_is_infeasible_is_put_up_with(optimizer_ty
     assert all(is_in_bounds(MIXED_VARIABLES, genome) for genome in optimizer.ask(range(36, 48)))
 
 
-def test_settings_nobody_declared_are_refused(optimizer_type: OptimizerKind) -> None:
+def test_undeclared_settings_are_refused(optimizer_type: OptimizerKind) -> None:
     with pytest.raises(SpaceError, match=r"optimizer\.options\.colour: ") as refusal:
         optimizer_type(replace(set_up(), options={"colour": "blue"}))
     assert refusal.value.remedy

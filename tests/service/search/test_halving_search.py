@@ -92,7 +92,7 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(rotation: Any)
     assert essence(journal) == essence(whole)
 
 
-def test_a_candidate_that_fails_on_a_rung_holds_nobody_up() -> None:
+def test_a_candidate_that_fails_on_a_rung_delays_no_other() -> None:
     journal, _, _ = halved(script={6: Mishap()})
     found = outcomes(journal, 1)
     assert 6 not in found

@@ -21,7 +21,7 @@ def test_in_a_window_a_candidate_is_asked_for_when_the_one_a_window_before_was_t
 
 
 @pytest.mark.parametrize("schedule", [Generations(2, 5), SlidingWindow(2, 5, 3), SlidingWindow(2, 5, 9)])
-def test_nobody_waits_for_himself_or_for_those_after_him(schedule: Generations | SlidingWindow) -> None:
+def test_no_candidate_waits_for_itself_or_for_later_ones(schedule: Generations | SlidingWindow) -> None:
     needed = [schedule.told_before(number) for number in range(40)]
     assert needed == sorted(needed)
     assert all(told <= number for number, told in enumerate(needed))

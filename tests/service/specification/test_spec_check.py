@@ -492,7 +492,7 @@ def test_a_window_needs_a_steady_state(folder: Path) -> None:
         check(spec_in(folder, optimizer=optimizer | {"steady_state": True}))
 
 
-def test_a_method_that_reads_records_is_refused_where_nobody_made_them(folder: Path) -> None:
+def test_a_method_that_reads_records_is_refused_where_there_are_none(folder: Path) -> None:
     with pytest.raises(InvalidSpecError) as refused:
         check(spec_in(folder, space={"method": "fisher"}))
     assert {(m.pointer, m.code) for m in refused.value.mistakes} == {("/space/method", "merge_failed")}

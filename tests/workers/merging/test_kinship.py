@@ -52,7 +52,7 @@ def test_kinship_is_what_the_authors_code_gives() -> None:
         assert pair.column_cosine == pytest.approx(columns, rel=1e-5)
 
 
-def test_models_that_did_not_move_are_like_nobody_and_not_nan() -> None:
+def test_models_that_did_not_move_are_like_no_other_and_not_nan() -> None:
     base, moved = common_inputs("base"), common_inputs("model_a")
     (pair,) = sums_of([base, moved], base)
     assert (pair.correlation, pair.cosine, pair.mean_cosine) == (0.0, 0.0, 0.0)

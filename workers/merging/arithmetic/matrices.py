@@ -19,7 +19,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from workers.merging.arithmetic.library_threads import one_thread
+from workers.merging.arithmetic.blas_threads import one_thread
 from workers.merging.arithmetic.precision import is_finite
 from workers.merging.arithmetic.task_vectors import base_tensor
 from workers.merging.kernel import Ingredients

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from workers.merging.arithmetic.library_threads import share_processor
+from workers.merging.arithmetic.blas_threads import share_processor
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

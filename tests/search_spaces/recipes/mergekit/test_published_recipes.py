@@ -65,7 +65,7 @@ def test_what_means_nothing_is_told_with_its_line_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("more", "line"), [("name: first\n", 5), ("dtype: float16\ndtype: float32\n", 6)])
-def test_where_nobody_listens_what_means_nothing_is_a_mistake(more: str, line: int) -> None:
+def test_without_a_listener_what_means_nothing_is_a_mistake(more: str, line: int) -> None:
     with pytest.raises(RecipeFileError, match=f"line {line}: "):
         read_recipe(AVERAGE + more)
 

@@ -61,7 +61,7 @@ def test_mergekits_flags_are_accepted_with_a_note_and_the_merge_is_the_same(
     assert "there is no cuda:99" in absent.output
 
 
-def test_what_nobody_reads_is_told_and_with_strict_refused_before_anything_is_written(
+def test_what_is_not_read_is_told_and_with_strict_refused_before_anything_is_written(
     tiny_parents: Mapping[str, Path], tmp_path: Path
 ) -> None:
     recipe = written(tmp_path, average(tiny_parents, "name: mine\nparameters: {embed_slerp: true}\n"))

@@ -36,7 +36,7 @@ def found() -> Complementarity:
 def test_the_parents_together_are_the_ceiling_of_choosing_between_them() -> None:
     assert found().union == 4
     assert found().solved == (3, 2, 4)
-    assert found().nobody == 1
+    assert found().unsolved == 1
 
 
 def test_what_a_merge_gains_and_loses_is_counted_against_all_parents() -> None:

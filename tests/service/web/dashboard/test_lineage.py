@@ -29,7 +29,7 @@ def drawn(view: LineageView) -> LineagePicture:
     return picture
 
 
-def test_a_candidate_that_was_made_of_nobody_has_no_tree() -> None:
+def test_a_candidate_that_was_made_of_no_parents_has_no_tree() -> None:
     assert lineage_picture(tree(3, {3: []})) is None
 
 

@@ -321,4 +321,4 @@ def test_experiments_are_compared_by_fronts_and_by_what_their_specs_say(
 
     assert "budget.candidates" in page
     assert [trace["name"] for trace in figure["data"]] == ["finished", "compared with finished"]
-    assert client.get("/compare?e=nobody").status_code == 404
+    assert client.get("/compare?e=unknown").status_code == 404

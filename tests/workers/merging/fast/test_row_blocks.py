@@ -90,7 +90,7 @@ def test_a_smaller_budget_means_fewer_rows_until_it_is_too_small() -> None:
         assert working_bytes(plan, size, rows * 1000) <= budget
 
 
-def test_a_method_that_nobody_measured_is_taken_for_the_neediest() -> None:
+def test_a_method_that_was_not_measured_is_taken_for_the_neediest() -> None:
     plan = plan_for("linear", (64, 64))
     known = [working_bytes(replace(plan, kernel=name), 10_000) for name in METHODS]
     assert working_bytes(replace(plan, kernel="new"), 10_000) == max(known)

@@ -125,7 +125,7 @@ def test_a_fisher_record_scaled_by_a_number_changes_nothing_when_normalized() ->
     torch.testing.assert_close(KERNELS["fisher"](stretched), KERNELS["fisher"](mixed))
 
 
-def test_gradient_matching_gives_the_base_where_nobody_is_certain_of_anything() -> None:
+def test_gradient_matching_gives_the_base_where_no_parent_is_certain_of_anything() -> None:
     mixed = ingredients("gradient_matching", [draw(1), draw(2)], draw(0), delta=0.0)
     nothing = torch.zeros(6, 5)
     mixed = replace(mixed, records={"fisher": (nothing, nothing)}, base_records={"fisher": nothing})

@@ -122,7 +122,7 @@ def test_a_mask_over_a_single_parent_gives_it_back() -> None:
 
 
 @pytest.mark.parametrize("task", [0.0, 1.5, 4.0])
-def test_a_tall_mask_of_nobody_is_refused(task: float) -> None:
+def test_a_tall_mask_of_no_parent_is_refused(task: float) -> None:
     base, parents = models((6, 5))
     with pytest.raises(MergeError, match=r"task: .* is the number of no parent; use 1 to 3"):
         WholeMerge("tall_mask", parents, base, task=task).merged()

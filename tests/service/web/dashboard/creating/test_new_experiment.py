@@ -54,5 +54,5 @@ def test_a_clone_says_what_its_origin_said_and_leaves_defaults_out(
     assert "name: finished-again" in page
     assert "candidates: 25" in page
     assert "batch_size" not in page
-    assert client.get("/new?from=nobody").status_code == 404
+    assert client.get("/new?from=unknown").status_code == 404
     assert client.post("/new/read", json={"text": "name: x"}).json()["mistakes"]
