@@ -1,4 +1,4 @@
-"""Invariants of controllers: one per experiment, by the database's clock, and requests that are heard."""
+"""Invariants of controllers: one per experiment, by the database's clock, and requests that are answered."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ INVARIANTS = (
     ),
     Invariant(
         "I20",
-        "requests are heard",
+        "requests are answered",
         "No experiment that never ran waits for a controller to pause or cancel it.",
         (_UNHEARD,),
         "how soon: tests of giving way",

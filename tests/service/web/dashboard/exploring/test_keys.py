@@ -37,7 +37,7 @@ def test_candidates_are_chosen_compared_and_exported_without_a_mouse(
     expect(view.locator("#detail")).to_be_hidden()
     keys.press("c")
     expect(view.locator("#pairs caption")).to_contain_text("against the others")
-    expect(view.locator("#live")).to_have_text("ended")  # keys are heard once the page's script has run
+    expect(view.locator("#live")).to_have_text("ended")  # keys work once the page's script has run
     keys.press("e")
     expect(view.get_by_role("button", name="Export", exact=True)).to_be_visible()
     expect(view.locator("#live")).to_have_text("ended")
