@@ -122,6 +122,29 @@ COMMANDS: Mapping[str, Command] = {
         "Show what went wrong in an experiment, and what to do.",
         ("evomerge logs skills", "evomerge logs skills --limit 5"),
     ),
+    "enqueue": Command(
+        "candidates.queueing:enqueue",
+        "Have a search try a recipe of your own.",
+        (
+            "evomerge enqueue skills recipe.yml",
+            "evomerge recipe skills 17 | sed s/0.3/0.4/ | evomerge enqueue skills - --label 'more of 17'",
+        ),
+    ),
+    "retry": Command(
+        "candidates.queueing:retry",
+        "Have a search try a failed candidate again.",
+        ("evomerge retry skills 17",),
+    ),
+    "reevaluate": Command(
+        "candidates.queueing:reevaluate",
+        "Have a candidate's recipe asked every item anew.",
+        ("evomerge reevaluate skills 17", "evomerge reevaluate skills winner"),
+    ),
+    "queue": Command(
+        "candidates.queueing:queue",
+        "List the recipes in a search's queue.",
+        ("evomerge queue skills", "evomerge queue skills --json"),
+    ),
     "pause": Command(
         "experiments.lifecycle:pause", "Have an experiment stop proposing.", ("evomerge pause skills",)
     ),

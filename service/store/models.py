@@ -161,6 +161,28 @@ class CandidateRow(Base):
     )
 
 
+class EnqueuedRow(Base):
+    """A recipe that a person put into an experiment's queue.
+
+    Attributes:
+        id: Of the candidate that it becomes; while there is none, it waits.
+        recipe: Its canonical JSON.
+        made_by: A `service.experiment.enqueued.EnqueuedBy`.
+        ancestor: The candidate that it repeats, by number.
+    """
+
+    __tablename__ = "enqueued_recipes"
+    __table_args__ = (Index(None, "experiment_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    recipe: Mapped[Json]
+    label: Mapped[str | None] = mapped_column(Text)
+    made_by: Mapped[str] = mapped_column(String(20))
+    ancestor: Mapped[int | None] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class AttemptRow(Base):
     """That something was handed to a worker, written before it was.
 

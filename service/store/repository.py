@@ -221,11 +221,11 @@ class Repository:
         return {status: count for status, count in self.session.execute(query)}  # noqa: C416 - rows, not pairs
 
     def has_evolved(self, experiment_id: UUID) -> bool:
-        """Says whether any candidate that an optimizer proposed has scores."""
+        """Says whether any candidate of the search itself has scores, generation 0 apart."""
         query = select(CandidateRow.id).where(
             CandidateRow.experiment_id == experiment_id,
             CandidateRow.status.in_((CandidateStatus.SCORED, CandidateStatus.PRUNED)),
-            CandidateRow.kind == CandidateKind.EVOLVED,
+            CandidateRow.kind.in_((CandidateKind.EVOLVED, CandidateKind.ENQUEUED)),
         )
         return self.session.scalar(query.limit(1)) is not None
 

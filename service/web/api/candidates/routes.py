@@ -24,9 +24,9 @@ from service.reports.lineage import lineage_view
 from service.reports.search_views import ArchiveView, LineageView
 from service.reports.views import CandidateDetail, CandidatePage, FrontView
 from service.store.repository import Repository
+from service.web.api.candidates.table import candidate_rows
 from service.web.api.pages import PageQuery, cut_to
 from service.web.api.problems import responses
-from service.web.api.table import candidate_rows
 from service.web.dependencies import Reading, ServicesHere
 
 router = APIRouter(prefix="/experiments/{key}", tags=["candidates"])
