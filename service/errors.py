@@ -7,6 +7,7 @@
     * NameTakenError             409
     * LeaseLostError             409  another controller runs the experiment now
   * InvalidSpecError             422  holds every mistake of the spec at once, the first of very many
+  * TooBusyError                 429  too much of this kind waits already
   * ReplayMismatchError          500  the optimizer no longer proposes what it proposed
   * PoisonError                  500  the controller's process ends with what it is to do, again and again
 """
@@ -68,6 +69,13 @@ class NotFoundError(ServiceError):
 
     def __init__(self, kind: str, key: object) -> None:
         super().__init__(f"there is no {kind} {str(key)!r}", f"list the {kind}s to see what there is")
+
+
+class TooBusyError(ServiceError):
+    """Too much of this kind waits already."""
+
+    status = 429
+    code = "too_busy"
 
 
 class ConflictError(ServiceError):

@@ -122,6 +122,14 @@ COMMANDS: Mapping[str, Command] = {
         "Show what went wrong in an experiment, and what to do.",
         ("evomerge logs skills", "evomerge logs skills --limit 5"),
     ),
+    "try": Command(
+        "candidates.trying:try_candidate",
+        "Put a prompt to a candidate and its parents.",
+        (
+            "evomerge try skills winner --prompt 'What is 17 + 4?'",
+            "evomerge try skills 17 --prompt - --max-tokens 400 --no-parents < question.txt",
+        ),
+    ),
     "enqueue": Command(
         "candidates.queueing:enqueue",
         "Have a search try a recipe of your own.",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from evaluators import Split
 from service.client.addresses import experiment_at
-from service.client.connection import Connection, page_of
+from service.client.connection import UNHURRIED, Connection, page_of
 from service.client.data_frames import data_frame
 from service.experiment.candidate import CandidateStatus
+from service.reports.listings.answer_views import AnswersView
 from service.reports.search_views import ArchiveView, EnqueuedView, LineageView, QueuePage
 from service.reports.views import CandidateDetail, CandidatePage, CandidateView, FrontView
 
@@ -83,6 +84,26 @@ class CandidateCalls(Connection):
     def reevaluate(self, key: str | UUID, number: int) -> EnqueuedView:
         """Has a search ask a candidate's recipe every item anew, as another candidate."""
         return self._put_into_queue(f"{experiment_at(key)}/candidates/{number}/reevaluate")
+
+    def try_candidate(
+        self,
+        key: str | UUID,
+        number: int,
+        prompt: str,
+        **options: Any,  # noqa: ANN401 - JSON
+    ) -> AnswersView:
+        """Returns what a candidate and its parents answer to a prompt; nothing is stored.
+
+        Args:
+            key: The experiment's name or id.
+            number: The candidate's.
+            prompt: What is asked.
+            options: `system`, `chat` (`auto`, `on`, `off`), `parents`, `max_tokens`, `temperature`, `seed`,
+                `seconds`, as in the REST interface.
+        """
+        body = {"prompt": prompt} | options
+        path = f"{experiment_at(key)}/candidates/{number}/answers"
+        return self._view(AnswersView, "POST", path, json=body, timeout=UNHURRIED)
 
     def queue(self, key: str | UUID, *, page_size: int = 1000, page_token: str | None = None) -> QueuePage:
         """Returns what was put into a search's queue, and which candidates it became."""

@@ -30,6 +30,7 @@ PARITY = {
     "listCandidates": ("candidates", "candidates"),
     "getCandidate": ("candidate", "show"),
     "getRecipe": ("recipe", "recipe"),
+    "tryCandidate": ("try_candidate", "try"),
     "enqueueRecipe": ("enqueue", "enqueue"),
     "retryCandidate": ("retry", "retry"),
     "reevaluateCandidate": ("reevaluate", "reevaluate"),
