@@ -135,7 +135,7 @@ COMMANDS: Mapping[str, Command] = {
         "Have a search try a recipe of your own.",
         (
             "evomerge enqueue skills recipe.yml",
-            "evomerge recipe skills 17 | sed s/0.3/0.4/ | evomerge enqueue skills - --label 'more of 17'",
+            "evomerge enqueue skills recipe.yml --label 'more of the first'",
         ),
     ),
     "retry": Command(
