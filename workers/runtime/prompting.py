@@ -48,7 +48,7 @@ def _answer(merger: InPlaceMerger, model: PromptedModel, order: PromptOrder) -> 
     started = perf_counter()
     network, tokenizer = merger.merge(model.recipe)
     text = _as_seen(tokenizer, order)
-    asked = InMemoryModel(network, tokenizer, batch_size=1)  # type: ignore[arg-type]  # transformers'
+    asked = InMemoryModel(network, tokenizer, batch_size=1)
     wanted = {"max_gen_toks": order.max_tokens, "temperature": order.temperature, "seed": order.seed}
     with torch.inference_mode():
         (found,) = asked.plan_generations([(text, wanted)]).generated(asked.network)
