@@ -169,6 +169,11 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge extend skills --candidates 500 --lift target",
         ),
     ),
+    "stop": Command(
+        "experiments.lifecycle:stop",
+        "Have a search end early, and examine its winner.",
+        ("evomerge stop skills",),
+    ),
     "cancel": Command(
         "experiments.lifecycle:cancel", "End an experiment for good.", ("evomerge cancel skills",)
     ),
@@ -185,7 +190,12 @@ COMMANDS: Mapping[str, Command] = {
     "delete": Command(
         "experiments.lifecycle:delete",
         "Delete an experiment; what was exported stays.",
-        ("evomerge delete skills", "evomerge delete skills --yes"),
+        ("evomerge delete skills", "evomerge delete skills --force --yes"),
+    ),
+    "undelete": Command(
+        "experiments.lifecycle:undelete",
+        "Bring a deleted experiment back.",
+        ("evomerge undelete skills",),
     ),
     "recipe": Command(
         "experiments.show:recipe",

@@ -134,9 +134,24 @@ class Client(CandidateCalls):
         """Ends an experiment for good; what was scored stays."""
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/cancel")
 
-    def delete(self, key: str | UUID) -> None:
-        """Deletes an experiment that is not under way, with all that was found out; exports stay on disk."""
-        self._ask("DELETE", experiment_at(key))
+    def stop(self, key: str | UUID) -> ExperimentView:
+        """Has a search end early: what it has asked for is scored, then its winner is examined."""
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/stop")
+
+    def delete(self, key: str | UUID, *, force: bool = False, for_good: bool = False) -> ExperimentView:
+        """Deletes an experiment with all that was found out; exports stay on disk.
+
+        Args:
+            key: Its name or id.
+            force: Cancel it first where it is under way.
+            for_good: Remove it at once; else `undelete` brings it back for 30 days.
+        """
+        params = {"force": str(force).lower(), "for_good": str(for_good).lower()}
+        return self._view(ExperimentView, "DELETE", experiment_at(key), params=params)
+
+    def undelete(self, key: str | UUID) -> ExperimentView:
+        """Brings an experiment back that was deleted within the last 30 days."""
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/undelete")
 
     def extend(self, key: str | UUID, **budget: float | None) -> ExperimentView:
         """Has an experiment that ended go on with a larger budget.

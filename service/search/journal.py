@@ -18,11 +18,13 @@ from workers.protocol.messages import Assignment, Outcome, Scored
 class ControlRequest(StrEnum):
     """What is asked of a running experiment.
 
-    People pause (candidates on a worker finish) and cancel (they do not); a controller that shuts
-    down stops: it drops what is on the workers, and the next one begins there.
+    People pause (candidates on a worker finish), cancel (they do not), and finish (nothing more is asked
+    for, and the search ends as if its budget were spent); a controller that shuts down stops: it drops what
+    is on the workers, and the next one begins there.
     """
 
     PAUSE = "pause"
+    FINISH = "finish"
     CANCEL = "cancel"
     STOP = "stop"
 

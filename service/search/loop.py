@@ -97,6 +97,8 @@ class SearchLoop:
                 return Ending.PAUSED
             self.dispatcher.step(hand_out=False)
             return None
+        if control_request is ControlRequest.FINISH:
+            self._ending = self._ending or Ending.FINISHED_EARLY
         self._ask()
         self.fidelity.dispatch()
         if self._tell():

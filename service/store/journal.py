@@ -39,6 +39,7 @@ MOST_PENDING = 1_000  # notes on candidates that wait for a commit
 REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
 _REQUESTS = {
     ExperimentStatus.PAUSING: ControlRequest.PAUSE,
+    ExperimentStatus.STOPPING: ControlRequest.FINISH,
     ExperimentStatus.CANCELLING: ControlRequest.CANCEL,
 }
 

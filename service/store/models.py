@@ -75,6 +75,7 @@ class ExperimentRow(Base):
         lease_until: Seconds since 1970 by the database's clock.
         epoch: Fencing token: grows whenever another controller takes the experiment over.
         workers: How many it had when its lease was last renewed; None while no controller runs it.
+        deleted_at: Since when it waits to be removed; meanwhile its name is free for others.
     """
 
     __tablename__ = "experiments"
@@ -100,6 +101,7 @@ class ExperimentRow(Base):
     workers: Mapped[int | None] = mapped_column(Integer)
     tags: Mapped[list[Any] | None]
     starred: Mapped[bool] = mapped_column(default=False, server_default=false())
+    deleted_at: Mapped[datetime | None]
 
 
 class CandidateRow(Base):

@@ -24,6 +24,8 @@ PARITY = {
     "cloneExperiment": ("clone", "clone"),
     "pauseExperiment": ("pause", "pause"),
     "resumeExperiment": ("resume", "resume"),
+    "stopExperiment": ("stop", "stop"),
+    "undeleteExperiment": ("undelete", "undelete"),
     "cancelExperiment": ("cancel", "cancel"),
     "extendExperiment": ("extend", "extend"),
     "deleteExperiment": ("delete", "delete"),

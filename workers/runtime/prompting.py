@@ -48,7 +48,7 @@ def _answer(merger: InPlaceMerger, model: PromptedModel, order: PromptOrder) -> 
     started = perf_counter()
     network, tokenizer = merger.merge(model.recipe)
     text = _as_seen(tokenizer, order)
-    asked = InMemoryModel(network, tokenizer, batch_size=1)
+    asked = InMemoryModel(network, tokenizer, batch_size=1)  # type: ignore[arg-type]  # transformers'
     wanted = {"max_gen_toks": order.max_tokens, "temperature": order.temperature, "seed": order.seed}
     with torch.inference_mode():
         (found,) = asked.plan_generations([(text, wanted)]).generated(asked.network)
@@ -58,7 +58,7 @@ def _answer(merger: InPlaceMerger, model: PromptedModel, order: PromptOrder) -> 
 
 def _as_seen(tokenizer: Any, order: PromptOrder) -> str:  # noqa: ANN401 - transformers'
     """Returns the prompt as a model sees it."""
-    chat = Chat(apply=_APPLY[order.chat], system=order.system)  # type: ignore[arg-type]  # one of three
+    chat = Chat(apply=_APPLY[order.chat], system=order.system)
     form = chat_format(chat, tokenizer, generates=True, instruct=False)
     if form is None and order.chat == "on":
         raise PromptError(

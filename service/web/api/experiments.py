@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from search_spaces import Recipe
+from service.controller import deletion
 from service.controller import requests as control
-from service.errors import ConflictError, InvalidSpecError
+from service.errors import ConflictError, InvalidSpecError, NotFoundError
 from service.experiment.names import ExperimentName
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
@@ -234,16 +235,65 @@ def cancel(key: str, repository: Writing, idempotency_key: IdempotencyKey = None
     return _ask(control.cancel, repository, key, Attempt.of(f"cancel:{key}", idempotency_key, None))
 
 
+@router.post(
+    "/{key}/stop",
+    operation_id="stopExperiment",
+    summary="Have a search end early, and examine its winner",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "It ends already."}, **responses(404, 409, 422)},
+)
+def stop(
+    key: str, repository: Writing, services: ServicesHere, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Has a search ask for nothing more: what it has asked for is scored, then its winner is examined."""
+    answer = _ask(control.stop, repository, key, Attempt.of(f"stop:{key}", idempotency_key, None))
+    services.runner.wake()
+    return answer
+
+
+class DeletionQuery(BaseModel):
+    """How an experiment is to be deleted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force: Annotated[bool, Field(description="Cancel it first where it is under way.")] = False
+    for_good: Annotated[bool, Field(description="Remove it at once: nothing brings it back.")] = False
+
+
 @router.delete(
     "/{key}",
     operation_id="deleteExperiment",
-    summary="Delete an experiment that is not under way",
-    status_code=204,
-    responses=responses(404, 409),
+    summary="Delete an experiment",
+    response_model=ExperimentView,
+    responses=responses(404, 409, 422),
 )
-def delete(key: str, repository: Writing) -> None:
-    """Deletes it with its candidates, scores and events; checkpoints that were exported stay."""
-    control.delete(repository, repository.experiment(key))
+def delete(key: str, repository: Writing, wanted: Annotated[DeletionQuery, Query()]) -> ExperimentView:
+    """Deletes it with its candidates, scores and events; for 30 days it can be brought back.
+
+    Checkpoints that were exported stay.
+    """
+    row = repository.any_experiment(key) if wanted.for_good else repository.experiment(key)
+    if row is None:
+        raise NotFoundError("experiment", key)
+    if wanted.for_good:
+        view = experiment_view(repository, row)
+        deletion.remove(repository, row)
+        return view
+    deletion.delete(repository, row, force=wanted.force)
+    return experiment_view(repository, row)
+
+
+@router.post(
+    "/{key}/undelete",
+    operation_id="undeleteExperiment",
+    summary="Bring a deleted experiment back",
+    response_model=ExperimentView,
+    responses=responses(404, 409, 422),
+)
+def undelete(key: str, repository: Writing) -> ExperimentView:
+    """Brings it back by its name or id, as it was; after 30 days it is removed for good."""
+    return experiment_view(repository, deletion.undelete(repository, key))
 
 
 class Extension(BaseModel):
