@@ -94,10 +94,9 @@ def delete(
     For 30 days `evomerge undelete NAME` brings it back.
     """
     with reach(place) as (client, _):
-        view = client.experiment(name)
         if not yes:
-            _ask(view)
-        view = client.delete(view.id, force=force, for_good=for_good)
+            _ask(client.experiment(name))
+        view = client.delete(name, force=force, for_good=for_good)
     if as_json:
         say_json(view)
     note(
