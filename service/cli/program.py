@@ -68,7 +68,11 @@ COMMANDS: Mapping[str, Command] = {
     "list": Command(
         "experiments.show:list_experiments",
         "List experiments, newest first.",
-        ("evomerge list", "evomerge list --json"),
+        (
+            "evomerge list",
+            "evomerge list --filter 'status = running' --order-by name",
+            "evomerge list --deleted",
+        ),
     ),
     "status": Command(
         "experiments.show:status", "Show how far an experiment is.", ("evomerge status skills",)
@@ -104,7 +108,8 @@ COMMANDS: Mapping[str, Command] = {
         (
             "evomerge candidates skills --sort score --limit 10",
             "evomerge candidates skills --status failed",
-            "evomerge candidates skills --csv > candidates.csv",
+            "evomerge candidates skills --filter 'objectives.gsm8k > 0.5 AND kind = evolved'",
+            "evomerge candidates skills --out candidates.parquet",
         ),
     ),
     "show": Command(

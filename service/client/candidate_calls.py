@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
 from evaluators import Split
 from service.client.addresses import experiment_at
-from service.client.connection import UNHURRIED, Connection, page_of
-from service.client.data_frames import data_frame
+from service.client.connection import UNHURRIED, Connection, page_of, selection
+from service.client.data_frames import data_frame, polars_frame
 from service.experiment.candidate import CandidateStatus
 from service.reports.listings.answer_views import AnswersView
 from service.reports.search_views import ArchiveView, EnqueuedView, LineageView, QueuePage
@@ -17,6 +17,9 @@ from service.reports.views import CandidateDetail, CandidatePage, CandidateView,
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
+
+TableForm = Literal["csv", "ndjson", "parquet"]
 
 
 class CandidateCalls(Connection):
@@ -27,18 +30,36 @@ class CandidateCalls(Connection):
         key: str | UUID,
         *,
         status: CandidateStatus | None = None,
+        filter: str | None = None,  # noqa: A002 - what the interface calls it
+        order_by: str | None = None,
         page_size: int = 1000,
         page_token: str | None = None,
     ) -> CandidatePage:
-        """Returns candidates by number."""
+        """Returns candidates by number, or in another order.
+
+        Args:
+            key: The experiment's name or id.
+            status: Only those with this status.
+            filter: As `objectives.gsm8k >= 0.5 AND kind = evolved`.
+            order_by: As `test.gsm8k desc`.
+            page_size: How many at most.
+            page_token: Of the page before.
+        """
         params = page_of(page_size, page_token) | ({"status": status.value} if status else {})
+        params |= selection(filter, order_by)
         return self._view(CandidatePage, "GET", f"{experiment_at(key)}/candidates", params=params)
 
-    def all_candidates(self, key: str | UUID) -> Iterator[CandidateView]:
-        """Yields every candidate by number, a page at a time."""
+    def all_candidates(
+        self,
+        key: str | UUID,
+        *,
+        filter: str | None = None,  # noqa: A002 - what the interface calls it
+        order_by: str | None = None,
+    ) -> Iterator[CandidateView]:
+        """Yields every candidate, a page at a time; `filter` and `order_by` as in `candidates`."""
         token: str | None = None
         while True:
-            page = self.candidates(key, page_token=token)
+            page = self.candidates(key, filter=filter, order_by=order_by, page_token=token)
             yield from page.items
             token = page.next_page_token
             if token is None:
@@ -48,9 +69,18 @@ class CandidateCalls(Connection):
         """Returns every candidate as CSV."""
         return self._ask("GET", f"{experiment_at(key)}/candidates", headers={"Accept": "text/csv"}).text
 
+    def candidates_table(self, key: str | UUID, form: TableForm, *, filter: str | None = None) -> bytes:  # noqa: A002
+        """Returns every candidate in one table: `csv`, `ndjson` (a candidate per line) or `parquet`."""
+        params = {"format": form} | selection(filter, None)
+        return self._ask("GET", f"{experiment_at(key)}/candidates", params=params, timeout=UNHURRIED).content
+
     def to_pandas(self, key: str | UUID) -> pd.DataFrame:
         """Returns every candidate, with its scores, costs and genes, as a data frame of pandas."""
         return data_frame(self.candidates_csv(key))
+
+    def to_polars(self, key: str | UUID) -> pl.DataFrame:
+        """Returns every candidate, with its scores, costs and genes, as a data frame of polars."""
+        return polars_frame(self.candidates_csv(key))
 
     def candidate(self, key: str | UUID, number: int) -> CandidateDetail:
         """Returns a candidate with its recipe and genome."""

@@ -14,7 +14,7 @@ import httpx
 from evaluators.task_facts import TaskKind
 from service.client.addresses import DEFAULT_URL, experiment_at
 from service.client.candidate_calls import CandidateCalls
-from service.client.connection import CONNECT_SECONDS, UNHURRIED, cause_of, page_of
+from service.client.connection import CONNECT_SECONDS, UNHURRIED, cause_of, page_of, selection
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.client.event_stream import events_in
 from service.experiment.spec import ExperimentSpec
@@ -65,9 +65,27 @@ class Client(CandidateCalls):
             ExperimentDetail, "POST", path, json=_body(spec), headers=headers, timeout=UNHURRIED
         )
 
-    def experiments(self, *, page_size: int = 50, page_token: str | None = None) -> ExperimentPage:
-        """Returns experiments, newest first."""
-        return self._view(ExperimentPage, "GET", "/api/v1/experiments", params=page_of(page_size, page_token))
+    def experiments(
+        self,
+        *,
+        filter: str | None = None,  # noqa: A002 - what the interface calls it
+        order_by: str | None = None,
+        deleted: bool = False,
+        page_size: int = 50,
+        page_token: str | None = None,
+    ) -> ExperimentPage:
+        """Returns experiments, newest first or in another order.
+
+        Args:
+            filter: As `status = running AND tags:"paper"`.
+            order_by: As `name`, or `created_at desc`.
+            deleted: Those as well that were deleted and can be brought back.
+            page_size: How many at most.
+            page_token: Of the page before.
+        """
+        params = page_of(page_size, page_token) | selection(filter, order_by)
+        params |= {"show_deleted": "true"} if deleted else {}
+        return self._view(ExperimentPage, "GET", "/api/v1/experiments", params=params)
 
     def experiment(self, key: str | UUID) -> ExperimentDetail:
         """Returns one experiment, by name or id."""

@@ -86,6 +86,12 @@ def page_of(page_size: int, page_token: str | None) -> dict[str, str]:
     return {"page_size": str(page_size)} | ({"page_token": page_token} if page_token else {})
 
 
+def selection(filter_text: str | None, order_by: str | None) -> dict[str, str]:
+    """Returns the parameters that say which rows are wanted, in which order."""
+    wanted = {"filter": filter_text, "order_by": order_by}
+    return {name: text for name, text in wanted.items() if text is not None}
+
+
 def cause_of(error: Exception) -> str:
     """Returns what an error says, or its kind where it says nothing."""
     return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
@@ -156,11 +156,14 @@ class Repository:
         after: int = -1,
         limit: int | None = None,
         status: CandidateStatus | None = None,
+        where: ColumnElement[bool] | None = None,
     ) -> list[CandidateRow]:
         """Returns candidates by number, with their evaluations (but not each item's result)."""
         query = _with_scores(experiment_id).where(CandidateRow.number > after)
         if status is not None:
             query = query.where(CandidateRow.status == status)
+        if where is not None:
+            query = query.where(where)
         return list(self.session.scalars(query.order_by(CandidateRow.number).limit(limit)))
 
     def make_room(self, experiment: ExperimentRow, total: int) -> None:
