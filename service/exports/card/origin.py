@@ -59,7 +59,8 @@ def _copy(subject: Subject, parent: Parent) -> str:
     experiment, candidate = subject.experiment, subject.candidate
     outcome = (
         f"In the experiment “{escape(experiment.name)}” of evomerge {escape(subject.version)} no merge beat "
-        f"this parent clearly on search and selection items, of {experiment.progress.settled} candidates tried."
+        f"this parent clearly on search and selection items, "
+        f"of {experiment.progress.settled} candidates tried."
         if subject.won
         else f"It took part in the experiment “{escape(experiment.name)}” of evomerge "
         f"{escape(subject.version)} as candidate {candidate.number}, for comparison."
