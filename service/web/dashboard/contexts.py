@@ -21,10 +21,10 @@ from service.store.candidate_order import COLUMNS, Order
 from service.store.failure_groups import FailureGroup
 from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import ExperimentPage
-from service.web.dashboard.lineage import LineagePicture
-from service.web.dashboard.plane import score_of
-from service.web.dashboard.sparkline import sparkline
-from service.web.dashboard.stacking import StackingPicture
+from service.web.dashboard.pictures.lineage import LineagePicture
+from service.web.dashboard.pictures.plane import score_of
+from service.web.dashboard.pictures.sparkline import sparkline
+from service.web.dashboard.pictures.stacking import StackingPicture
 from service.web.dashboard.verdict import Verdict, VerdictRow, best_parent
 
 Show = Literal["all", "front", "baselines", "failed"]

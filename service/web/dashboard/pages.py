@@ -22,13 +22,14 @@ from service.reports.views import ExperimentDetail
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
-from service.web.dashboard import assets, figures, formats
-from service.web.dashboard.archive_figure import archive_figure
+from service.web.dashboard import assets, formats
 from service.web.dashboard.contexts import CandidateContext, ExperimentContext, ListContext, ReaderChoice
 from service.web.dashboard.frame import detail_and_event
-from service.web.dashboard.inside_pictures import constants_of, maps_of, stacking_of
-from service.web.dashboard.lineage import lineage_picture
-from service.web.dashboard.plane import MOST_ON_FRONT, MOST_POINTS
+from service.web.dashboard.pictures import figures
+from service.web.dashboard.pictures.archive_figure import archive_figure
+from service.web.dashboard.pictures.inside_pictures import constants_of, maps_of, stacking_of
+from service.web.dashboard.pictures.lineage import lineage_picture
+from service.web.dashboard.pictures.plane import MOST_ON_FRONT, MOST_POINTS
 from service.web.dashboard.rendering import Wanted, figure, missing, render
 from service.web.dashboard.verdict import Verdict, verdict_of
 from service.web.dependencies import Reading, Services, ServicesHere

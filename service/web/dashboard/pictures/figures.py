@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from service.experiment.objectives import ObjectiveFacts
 from service.reports.views import FrontView, ProgressView
 from service.web.dashboard.formats import all_shares, score
-from service.web.dashboard.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
+from service.web.dashboard.pictures.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
 
 __all__ = ["Theme", "best_so_far_figure", "describe_front", "front_figure", "or_nothing", "progress_figure"]
 

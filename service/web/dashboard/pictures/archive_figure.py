@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from service.reports.search_views import ArchiveView, CellView, MeasureView
-from service.web.dashboard.figures import or_nothing
 from service.web.dashboard.formats import score
-from service.web.dashboard.plane import PALETTES, Palette, Theme, axis, plain_layout
+from service.web.dashboard.pictures.figures import or_nothing
+from service.web.dashboard.pictures.plane import PALETTES, Palette, Theme, axis, plain_layout
 
 _SCALES: dict[Theme, list[tuple[float, str]]] = {
     "light": [(0.0, "#deebf7"), (0.5, "#6baed6"), (1.0, "#08519c")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.reports.search_views import ArchiveView, CellView, MeasureView
-from service.web.dashboard.archive_figure import archive_figure
+from service.web.dashboard.pictures.archive_figure import archive_figure
 
 
 def archive(measures: int, *cells: tuple[tuple[int, ...], int, float]) -> ArchiveView:
