@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self, cast, get_args
 from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
 from service.experiment.findings import ComparisonFinding, ExaminationFindings
+from service.experiment.status import UNDER_WAY, ExperimentStatus
 from service.reports.inside.coefficient_maps import CoefficientMap
 from service.reports.partial_evaluation import asked_of_all, asked_of_one
 from service.reports.views import (
@@ -18,6 +19,7 @@ from service.reports.views import (
     ScoreView,
 )
 from service.store.candidate_order import COLUMNS, Order
+from service.store.experiment_filter import ExperimentFilter
 from service.store.failure_groups import FailureGroup
 from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import ExperimentPage
@@ -111,16 +113,66 @@ class ReaderChoice:
         return Order(self.sort, None, self.down)
 
 
+GROUPS: Mapping[str, Collection[ExperimentStatus]] = {
+    "under way": UNDER_WAY,
+    "paused": (ExperimentStatus.PAUSED,),
+    "finished": (ExperimentStatus.SUCCEEDED,),
+    "failed": (ExperimentStatus.FAILED,),
+    "cancelled": (ExperimentStatus.CANCELLED,),
+}
+"""Of experiments by their status, as the list offers them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListChoice:
+    """Which experiments the reader wants to see; it lives in the query string."""
+
+    text: str
+    group: str
+    tag: str
+    starred: bool
+
+    @classmethod
+    def read(cls, wanted: Mapping[str, str]) -> Self:
+        """Takes what makes sense of a query string."""
+        group = wanted.get("status", "")
+        return cls(
+            text=wanted.get("q", "").strip()[:200],
+            group=group if group in GROUPS else "",
+            tag=wanted.get("tag", "")[:50],
+            starred=wanted.get("starred") == "1",
+        )
+
+    @property
+    def filter(self) -> ExperimentFilter:
+        """The same as the store asks it."""
+        return ExperimentFilter(self.text, GROUPS.get(self.group, ()), self.tag, self.starred)
+
+    def query(self, **changes: str) -> str:
+        """Returns the query string of this choice with some changes."""
+        plain = {
+            "q": self.text,
+            "status": self.group,
+            "tag": self.tag,
+            "starred": "1" if self.starred else "",
+        }
+        return urlencode({name: value for name, value in (plain | changes).items() if value})
+
+
 @dataclass(frozen=True, slots=True)
 class ListContext:
     """The page of all experiments.
 
     Attributes:
         older: Where the list goes on; None at its end.
+        tags: All that are in use.
     """
 
     experiments: Sequence[ExperimentView]
     older: str | None
+    choice: ListChoice
+    tags: Sequence[str]
+    groups: Collection[str] = tuple(GROUPS)
     twin: str = "/api/v1/experiments"
 
 

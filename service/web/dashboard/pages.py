@@ -19,11 +19,18 @@ from service.reports.archive import archive_view
 from service.reports.front import front_view
 from service.reports.lineage import lineage_view
 from service.reports.views import ExperimentDetail
+from service.store.experiment_filter import experiments_that_fit, tags_in_use
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from service.web.dashboard import assets, formats
-from service.web.dashboard.contexts import CandidateContext, ExperimentContext, ListContext, ReaderChoice
+from service.web.dashboard.contexts import (
+    CandidateContext,
+    ExperimentContext,
+    ListChoice,
+    ListContext,
+    ReaderChoice,
+)
 from service.web.dashboard.frame import detail_and_event
 from service.web.dashboard.pictures import figures
 from service.web.dashboard.pictures.archive_figure import archive_figure
@@ -42,12 +49,15 @@ ThemeWanted = Annotated[figures.Theme, Query()]
 
 @router.get("/")
 def experiments(repository: Reading, wanted: Wanted) -> HTMLResponse:
-    """Lists all experiments, newest first."""
-    rows = repository.experiments(limit=LIST_ROWS + 1, before=_as_id(wanted.get("before", "")))
+    """Lists all experiments, or those that fit, newest first."""
+    choice = ListChoice.read(wanted)
+    fits = choice.filter
+    among = None if fits.is_empty else experiments_that_fit(repository.session, fits)
+    rows = repository.experiments(limit=LIST_ROWS + 1, before=_as_id(wanted.get("before", "")), among=among)
     shown = rows[:LIST_ROWS]
     older = str(shown[-1].id) if len(rows) > LIST_ROWS else None
     views = [reports.experiment_view(repository, row) for row in shown]
-    return render("experiments.html", ListContext(views, older))
+    return render("experiments.html", ListContext(views, older, choice, tags_in_use(repository.session)))
 
 
 @router.get("/e/{key}")

@@ -2,6 +2,7 @@
 
 import { followButtons } from "./actions.js";
 import { followBasket, showBasket } from "./basket.js";
+import { followDescription } from "./description.js";
 import { followCandidates, show, sync } from "./detail.js";
 import { followExtension } from "./extension.js";
 import { followKeys } from "./keys.js";
@@ -56,6 +57,7 @@ window.addEventListener("popstate", () => {
 });
 followButtons(update);
 followExtension(update);
+followDescription(update);
 followCandidates();
 followBasket();
 followTheme(update);
