@@ -24,16 +24,11 @@ from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
 from service.web.dashboard import assets, formats
-from service.web.dashboard.contexts import (
-    CandidateContext,
-    ExperimentContext,
-    ListChoice,
-    ListContext,
-    ReaderChoice,
-)
+from service.web.dashboard.choices import ListChoice, ReaderChoice
+from service.web.dashboard.contexts import CandidateContext, ExperimentContext, ListContext
 from service.web.dashboard.frame import detail_and_event
 from service.web.dashboard.pictures import figures
-from service.web.dashboard.pictures.archive_figure import archive_figure
+from service.web.dashboard.pictures.archive_figure import archive_course_figure, archive_figure
 from service.web.dashboard.pictures.inside_pictures import constants_of, maps_of, stacking_of
 from service.web.dashboard.pictures.lineage import lineage_picture
 from service.web.dashboard.pictures.plane import MOST_ON_FRONT, MOST_POINTS
@@ -140,6 +135,13 @@ def archive_of_experiment(key: str, repository: Reading, theme: ThemeWanted = "l
     row = repository.experiment(key)
     share = formats.all_shares(objectives_of(row).each)
     return figure(archive_figure(archive_view(repository, row), share=share, theme=theme).to_json())
+
+
+@router.get("/e/{key}/figures/archive-course.json")
+def course_of_archive(key: str, repository: Reading, theme: ThemeWanted = "light") -> Response:
+    """Gives coverage and QD-score over the candidates as a plotly figure."""
+    view = archive_view(repository, repository.experiment(key))
+    return figure(archive_course_figure(view, theme=theme).to_json())
 
 
 @router.get("/static/{version}/{name}")

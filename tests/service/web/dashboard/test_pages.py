@@ -338,3 +338,19 @@ def test_the_list_is_found_by_words_status_tag_and_star(client: httpx.Client, se
     page = client.get(f"/e/{described.id}").text
     assert "a <strong>second</strong> try" in page
     assert 'href="/?tag=Paper"' in page
+
+
+def test_the_table_holds_the_candidates_that_fit_all_filters(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    def rows(query: str) -> set[int]:
+        page = client.get(f"/e/finished/candidates?{query}").text
+        return {int(number) for number in re.findall(r'<tr data-number="(\d+)"', page)}
+
+    scores = {c.number: finished.scores_of(c.number) for c in finished.played if c.number < 29}
+    good = {number for number, (first, second) in scores.items() if first >= 0.7 and second <= 0.7}
+    assert good
+    assert rows("min0=70&max1=70") == good
+    made = {c.number for c in finished.played if c.operator == "crossover" and c.generation == 2}
+    assert rows("op=crossover&mingen=2&maxgen=2") & set(scores) == made & set(scores)
+    assert "No candidate fits" in client.get("/e/finished/candidates?min0=101").text
