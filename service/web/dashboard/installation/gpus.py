@@ -6,7 +6,11 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-_QUERY = "index,name,utilization.gpu,memory.used,memory.total"
+_COMMAND = (
+    "nvidia-smi --query-gpu=index,name,utilization.gpu,memory.used,memory.total "
+    "--format=csv,noheader,nounits"
+)
+_FIELDS = 5
 PATIENCE = 3.0  # seconds for the driver's own program
 
 
@@ -23,10 +27,9 @@ class Gpu:
 
 def gpus() -> list[Gpu]:
     """Returns the machine's GPUs by `nvidia-smi`; none where there is no such program, or it fails."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    command = _COMMAND.split()
+    if shutil.which(command[0]) is None:
         return []
-    command = [program, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
@@ -39,7 +42,7 @@ def read_gpus(text: str) -> list[Gpu]:
     found = []
     for line in text.splitlines():
         parts = [part.strip() for part in line.split(",")]
-        if len(parts) != len(_QUERY.split(",")):
+        if len(parts) != _FIELDS:
             continue
         busy, used, total = (_number(part) for part in parts[2:])
         found.append(Gpu(int(parts[0]), parts[1], None if busy is None else busy / 100, used, total))
