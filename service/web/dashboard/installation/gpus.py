@@ -7,8 +7,7 @@ import subprocess
 from dataclasses import dataclass
 
 _COMMAND = (
-    "nvidia-smi --query-gpu=index,name,utilization.gpu,memory.used,memory.total "
-    "--format=csv,noheader,nounits"
+    "nvidia-smi --query-gpu=index,name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits"
 )
 _FIELDS = 5
 PATIENCE = 3.0  # seconds for the driver's own program
