@@ -75,11 +75,8 @@ def list_candidates(
             return found if page.fields is None else only(found, found.items, CandidateView, page.fields)
         where = chosen(page, fields_of(repository, experiment))
     table = CandidateTable(services.database, experiment, where)
-    made: Iterator[str] | Iterator[bytes]
-    if wanted == "parquet":
-        made = table.parquet()
-    else:
-        made = table.csv() if wanted == "csv" else table.ndjson()
+    text = table.csv if wanted == "csv" else table.ndjson
+    made: Iterator[str] | Iterator[bytes] = table.parquet() if wanted == "parquet" else text()
     charset = "" if wanted == "parquet" else "; charset=utf-8"
     return StreamingResponse(made, media_type=f"{MEDIA_TYPES[wanted]}{charset}")
 
