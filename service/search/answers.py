@@ -49,7 +49,7 @@ def _in_order(scores: Sequence[Score], benchmarks: Sequence[str]) -> tuple[Score
 
 
 def _timed(outcome: Scored, seconds: float) -> Scored:
-    """Returns the outcome with times that are no longer than it was out; what is wrong counts as evaluation."""
+    """Returns the outcome with times that can be true; all of what is not counts as evaluation."""
     merge, evaluate = outcome.merge_seconds, outcome.evaluate_seconds
     if all(math.isfinite(each) and each >= 0.0 for each in (merge, evaluate)):
         return outcome
