@@ -9,6 +9,7 @@ from math import inf, nan
 from uuid import uuid4
 
 from benchmarks.storing.instant_workforce import InstantWorkforce, score_of
+from evaluators import Score
 from workers.protocol.failure import Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored
 from workers.protocol.outcomes import timed_out, worker_lost
@@ -46,6 +47,7 @@ def no_numbers(assignment: Assignment) -> list[Outcome]:
     """Answers every third candidate with what is no score, or with those of other benchmarks."""
     honest = answer_of(assignment, "broken")
     first, second = honest.scores
+    scores: tuple[Score, ...]
     match assignment.number % 12:
         case 1:
             scores = (replace(first, value=nan), second)
