@@ -127,7 +127,13 @@ def _of_type(schema: Schema, components: Mapping[str, Schema], *, depth: int) ->
 
 
 def _fits(value: object, schema: Schema) -> bool:
-    kinds: dict[str, Any] = {"integer": int, "number": (int, float), "string": str, "boolean": bool, "array": list}
+    kinds: dict[str, Any] = {
+        "integer": int,
+        "number": (int, float),
+        "string": str,
+        "boolean": bool,
+        "array": list,
+    }
     kind = kinds.get(str(schema.get("type")))
     if value is None or kind is None or not isinstance(value, kind) or "format" in schema:
         return False

@@ -48,7 +48,9 @@ def test_the_page_about_the_interface_needs_nothing_from_elsewhere(finished: Tes
     assert page.headers["Content-Type"].startswith("text/html")
     assert "/api/v1/experiments/{key}/front" in page.text
     assert "http" not in page.text.replace("http-equiv", "")
-    assert "<script" not in page.text
+    scripts = re.findall(r'<script[^>]* src="([^"]+)"></script>', page.text)
+    assert len(scripts) == page.text.count("<script")
+    assert all(script.startswith("/static/") for script in scripts)
 
 
 def test_what_every_address_may_answer_is_said_of_each(schema: dict[str, Any]) -> None:
