@@ -14,19 +14,21 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What the layers keep of a beginning: per layer keys and values, 1 x h x H x d."""
+    """What the layers keep of a beginning.
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    Attributes:
+        layers: Per layer keys and values, 1 x h x H x d; None for one that was left out.
+        length: H.
+    """
 
-    @property
-    def length(self) -> int:
-        """H."""
-        return int(self.layers[0][0].shape[-2])
+    layers: tuple[tuple[Tensor, Tensor] | None, ...]
+    length: int
 
 
 def following(beginning: Beginning) -> Cache:
     """Returns a cache that shows every row this beginning, and forgets what the rows add."""
-    return Cache(layers=[_Shown(keys, values) for keys, values in beginning.layers])
+    layers = [DynamicLayer() if pair is None else _Shown(*pair) for pair in beginning.layers]  # type: ignore[no-untyped-call]
+    return Cache(layers=layers)
 
 
 class _Shown(DynamicLayer):
