@@ -30,6 +30,7 @@ from benchmarks.measuring.report import Record, print_result
 from benchmarks.merge_gpu import measure_gpu
 from benchmarks.merge_live import LiveBench, Timing, first_figures, live_figures, measure_live, print_markdown
 from benchmarks.merge_models import CASES, LARGE, SMALL, TINY, Case, make_models, recipe_text
+from benchmarks.merging.beside_copying import export_beside_copying
 from benchmarks.merging.to_disk import DiskBench, Pair, memory_ratio, print_disk
 from benchmarks.peers.environments import ENVIRONMENTS, PeerUnavailableError
 from benchmarks.peers.mergekit_client import Mergekit
@@ -82,6 +83,10 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"compared with: {mergekit.way}; on the disk with: {mergekit.disk_way}")
         found = measure_all_live(arguments, mergekit)
         ratios, limits, spreads = (dict(table) for table in live_figures(found))
+        if not arguments.only:
+            beside = export_beside_copying(folders, Path(work), 2 * REPEATS)
+            ratios |= beside[0]
+            spreads |= beside[1]
         if mergekit is not None and not arguments.only:
             on_disk, spread, pairs = measure_disk(folders, Path(work), mergekit, found, quick=arguments.quick)
             ratios |= on_disk

@@ -54,6 +54,14 @@ class Pair:
         return self.theirs.median / self.ours.median
 
 
+def merge_seconds(text: str, out: Path) -> float:
+    """Merges a recipe to a folder without starting a process; returns the seconds."""
+    shutil.rmtree(out, ignore_errors=True)
+    start = perf_counter()
+    merge_to_disk(ExportOrder(recipe=read_recipe(text), folder=str(out), verify=False))
+    return perf_counter() - start
+
+
 class DiskBench:
     """Merges models on the disk, to a folder of its own."""
 
@@ -67,10 +75,7 @@ class DiskBench:
 
     def merge(self, text: str) -> float:
         """Merges a recipe without starting a process; returns the seconds."""
-        shutil.rmtree(self._out, ignore_errors=True)
-        start = perf_counter()
-        merge_to_disk(ExportOrder(recipe=read_recipe(text), folder=str(self._out), verify=False))
-        return perf_counter() - start
+        return merge_seconds(text, self._out)
 
     def streamed(self, case: Case, goal: float, repeats: int, theirs: Samples | None = None) -> Pair:
         """Compares merging alone: starting and importing are not counted.

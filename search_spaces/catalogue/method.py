@@ -45,6 +45,8 @@ class Method:
         base_is_a_parent: The base is one of the tensors that are mixed (slerp's start).
         random: Draws masks, so that the recipe's seed matters.
         records: What a calibration pass must have recorded beside each parent (`fisher`, `gram`).
+        unchanged_is_idle: A parent's own parameters do nothing to a tensor in which it equals the base, as
+            long as nothing is divided by the weights and no threshold is the whole model's.
         experimental: What keeps it from being the published method, where something does.
     """
 
@@ -59,6 +61,7 @@ class Method:
     most_parents: int | None = None
     random: bool = False
     records: tuple[str, ...] = ()
+    unchanged_is_idle: bool = False
     experimental: str = ""
 
     @property

@@ -34,6 +34,7 @@ METHODS: tuple[Method, ...] = (
             *_WHICH_MATRICES,
         ),
         needs_base=True,
+        unchanged_is_idle=True,
     ),
     Method(
         "r_tsvm",
@@ -74,6 +75,7 @@ METHODS: tuple[Method, ...] = (
             *_WHICH_MATRICES,
         ),
         needs_base=True,
+        unchanged_is_idle=True,
         experimental="a reconstruction from the abstract; the formulas are not the authors'",
     ),
     Method(
@@ -82,6 +84,7 @@ METHODS: tuple[Method, ...] = (
         "Marczak et al., arXiv 2502.04959",
         (_WEIGHT, LAMBDA, *_WHICH_MATRICES),
         needs_base=True,
+        unchanged_is_idle=True,
     ),
     Method(
         "opcm",
@@ -160,6 +163,7 @@ METHODS: tuple[Method, ...] = (
             *_WHICH_MATRICES,
         ),
         needs_base=True,
+        unchanged_is_idle=True,
         random=True,
     ),
 )

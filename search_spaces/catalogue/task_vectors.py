@@ -85,6 +85,7 @@ METHODS: tuple[Method, ...] = (
             INT8_MASK,
         ),
         needs_base=True,
+        unchanged_is_idle=True,
     ),
     Method(
         "ties",
@@ -100,6 +101,7 @@ METHODS: tuple[Method, ...] = (
             ),
         ),
         needs_base=True,
+        unchanged_is_idle=True,
     ),
     Method(
         "dare_linear",
@@ -107,6 +109,7 @@ METHODS: tuple[Method, ...] = (
         "Yu et al., arXiv 2311.03099",
         _task_vector_family(normalize=0.0, rescale=1.0),
         needs_base=True,
+        unchanged_is_idle=True,
         random=True,
     ),
     Method(
@@ -115,6 +118,7 @@ METHODS: tuple[Method, ...] = (
         "Yu et al., arXiv 2311.03099; Yadav et al., arXiv 2306.01708",
         _task_vector_family(normalize=0.0, rescale=1.0),
         needs_base=True,
+        unchanged_is_idle=True,
         random=True,
     ),
     Method(
@@ -129,6 +133,7 @@ METHODS: tuple[Method, ...] = (
             choice("drop", ("random", "magnitude"), "drop entries at random, or the smallest"),
         ),
         needs_base=True,
+        unchanged_is_idle=True,
         random=True,
     ),
     Method(
@@ -137,6 +142,7 @@ METHODS: tuple[Method, ...] = (
         "Deep et al., arXiv 2406.11617",
         _dropped_by_rank(normalize=1.0),
         needs_base=True,
+        unchanged_is_idle=True,
         random=True,
     ),
     Method(
@@ -145,6 +151,7 @@ METHODS: tuple[Method, ...] = (
         "Deep et al., arXiv 2406.11617",
         _dropped_by_rank(normalize=0.0),
         needs_base=True,
+        unchanged_is_idle=True,
         random=True,
     ),
     Method(
@@ -153,6 +160,7 @@ METHODS: tuple[Method, ...] = (
         "Davari and Belilovsky, arXiv 2312.06795",
         (*_task_vector_family(normalize=0.0, rescale=0.0), *_MIDDLE),
         needs_base=True,
+        unchanged_is_idle=True,
     ),
     Method(
         "breadcrumbs_ties",
@@ -160,6 +168,7 @@ METHODS: tuple[Method, ...] = (
         "Davari and Belilovsky, arXiv 2312.06795; Yadav et al., arXiv 2306.01708",
         (*_task_vector_family(normalize=0.0, rescale=0.0), *_MIDDLE),
         needs_base=True,
+        unchanged_is_idle=True,
     ),
     Method(
         "compeft",

@@ -39,6 +39,7 @@ from service.reports.views import (
     ValidationView,
     WinnerView,
 )
+from service.specification.idle_genes import changes_in
 from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked
 from service.store.columns import score_cells
@@ -93,6 +94,8 @@ def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int)
         "failure": failure_view(row.failure),
         "may": verbs_of(row.status, scored=progress.counts.get(CandidateStatus.SCORED, 0) > 0),
         "notes": row.spec.get("notes", ""),
+        "changes": [each.words for each in changes_in(row.facts)],
+        "idle_genes": row.facts.get("pinned") or [],
         "tags": row.tags or [],
         "starred": row.starred,
         "controller": _controller(row),
@@ -300,6 +303,8 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
         parameters=facts.parameters,
         parent_bytes=facts.parent_bytes,
         cost=cost_view(found.spec, facts),
+        changes=[each.words for each in facts.changes],
+        idle_genes=list(facts.pinned),
     )
 
 

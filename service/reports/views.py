@@ -198,6 +198,8 @@ class ExperimentView(View):
 
     Attributes:
         controller: Host and process id of the controller that runs it; None while none does.
+        changes: What each parent changed of the base, in words; [] where it is not known.
+        idle_genes: Genes that do nothing because a parent equals the base where they act; not searched.
         workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
         priority: Its share of the workers beside others'.
     """
@@ -219,6 +221,8 @@ class ExperimentView(View):
     failure: FailureView | None
     may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
     notes: str = ""
+    changes: list[str] = []
+    idle_genes: list[str] = []
     tags: list[str] = []
     starred: bool = False
     controller: str | None = None
@@ -371,7 +375,8 @@ class ValidationView(View):
     """What a check of a spec found: all mistakes at once, or what the experiment would be.
 
     Attributes:
-        genes: Size of the search space.
+        genes: Those that are searched.
+        changes, idle_genes: As in `ExperimentView`.
         baselines: Labels of generation 0.
         warnings: What is allowed but seldom wise.
         cost: What it asks at most.
@@ -389,6 +394,8 @@ class ValidationView(View):
     algorithm_reason: str | None = None
     parent_bytes: int | None
     cost: CostView | None = None
+    changes: list[str] = []
+    idle_genes: list[str] = []
 
 
 class Page(View):

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from search_spaces import Eyes, Infeasible, Parent, ParentPool, SearchSpace, SeeingSpace, build_space
+from search_spaces.spaces.pinned import PinnedSpace
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import SMALLEST_WINDOW, ExperimentSpec
 from service.optimizers import (
@@ -30,6 +31,7 @@ from service.search.fidelity.successive_halving import HalvingRule
 from service.search.plan import Baseline, SearchPlan
 from service.search.recipe_shape import ParentShape
 from service.specification.baselines import PlannedBaseline, dtype_of
+from workers.checkpoints.comparing.weight_changes import WeightChanges
 
 WINDOW_PER_WORKER = 4
 
@@ -48,6 +50,8 @@ class ExperimentFacts(BaseModel):
             algorithm was built for.
         kinship: How alike any two parents are, as far as it was measured.
         eyes: Whose vision tower merged models get; None where no parent sees.
+        changes: What parents changed of the base, as far as it is known.
+        pinned: Genes that do nothing, and are not searched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +69,8 @@ class ExperimentFacts(BaseModel):
     first_budget: int | None = None
     kinship: tuple[tuple[float, ...], ...] | None = None
     eyes: Eyes | None = None
+    changes: tuple[WeightChanges, ...] = ()
+    pinned: tuple[str, ...] = ()
 
 
 def mixed_parents(spec: ExperimentSpec) -> tuple[Parent, ...]:
@@ -85,7 +91,9 @@ def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpa
         SpaceError: The options hold no recipe over these parents.
     """
     options = spec.space.model_copy(update={"dtype": dtype_of(spec)})
-    return with_eyes(build_space(options, build_pool(spec, facts)), eyes_in(facts))
+    space = with_eyes(build_space(options, build_pool(spec, facts)), eyes_in(facts))
+    pinned = facts.get("pinned") or ()
+    return PinnedSpace(space, pinned) if pinned else space
 
 
 def eyes_in(facts: Mapping[str, Any]) -> Eyes | None:

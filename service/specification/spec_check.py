@@ -19,6 +19,7 @@ from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
 from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.recipes.mergekit.problems import Notice
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
+from search_spaces.spaces.pinned import PinnedSpace
 from service.errors import InvalidSpecError, Mistake, NotFoundError, ServiceError
 from service.experiment.chat_options import ChatOptions, in_full
 from service.experiment.generation_options import GenerationOptions
@@ -28,6 +29,7 @@ from service.search.plan import Baseline
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.criteria_check import criteria_mistakes, optimizer_mistakes, rotation_mistakes
 from service.specification.eyes import look
+from service.specification.idle_genes import Idle, idle_in
 from service.specification.objectives.found import objective_facts, too_few
 from service.specification.objectives.lm_eval_names import in_users_words, with_own_names
 from service.specification.objectives.pointers import objectives_pointer
@@ -147,6 +149,7 @@ class _Check:
     merged: Recipe | None = None
     templates: tuple[Parent, ...] = ()  # that the search chooses from
     eyes: Eyes | None = None
+    idle: Idle = field(default_factory=Idle)
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -224,7 +227,9 @@ class _Check:
                 return
             try:
                 space = with_eyes(build_space(options, self.pool), self.eyes)
-                self.variables = space.variables
+                self.idle = idle_in(space, self.pool, self.layouts)
+                self.warnings += self.idle.told
+                self.variables = PinnedSpace(space, self.idle.genes).variables
                 self.templates = searched_templates(options, self.layouts)
                 self._foldable(options)
                 self._decoded(space)
@@ -419,6 +424,8 @@ class _Check:
             baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe, kind=b.kind) for b in planned),
             kinship=kinship,
             eyes=self.eyes,
+            changes=self.idle.changes,
+            pinned=self.idle.genes,
             **shape,
         )
         return facts.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Checkpoints that exist on paper only: a true config and header over weights of zeros.  No torch."""
+"""Checkpoints that exist on paper only: a true config and header over one number.  No torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -45,7 +46,7 @@ def write_checkpoint(
 
 
 def write_safetensors(path: Path, shapes: Mapping[str, list[int]]) -> None:
-    """Writes a safetensors file with tensors of zeros."""
+    """Writes a safetensors file in which all numbers are one near 1 that its folder's name gives."""
     header: dict[str, Any] = {}
     position = 0
     for name, shape in shapes.items():
@@ -53,4 +54,5 @@ def write_safetensors(path: Path, shapes: Mapping[str, list[int]]) -> None:
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [position, end]}
         position = end
     text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(position))
+    number = struct.pack("<f", 1 + crc32(path.parent.name.encode()) % 1000 / 10_000)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + number * (position // 4))

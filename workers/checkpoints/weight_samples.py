@@ -16,7 +16,7 @@ from workers.checkpoints.layout import Layout, TensorEntry
 
 NUMBERS = 2048  # of each tensor, from its middle
 TENSORS = 6
-_TYPES: Mapping[str, type[np.generic]] = {
+TYPES: Mapping[str, type[np.generic]] = {
     "F64": np.float64,
     "F32": np.float32,
     "F16": np.float16,
@@ -43,18 +43,42 @@ def names_to_sample(layouts: Sequence[Layout]) -> list[str]:
 
 def sample(layout: Layout, names: Sequence[str]) -> Sample:
     """Returns the middle of each of these tensors; empty where the files are not here."""
-    headers: dict[Path, tuple[int, Any]] = {}
-    found = {}
+    if not all(layout.tensors[name].file.is_file() for name in names):
+        return {}
+    places, found = Places(layout), {}
     for name in names:
-        entry = layout.tensors[name]
-        if not entry.file.is_file():
-            return {}
-        if entry.file not in headers:
-            headers[entry.file] = _header(entry.file)
-        start, header = headers[entry.file]
-        position = start + int(header[entry.stored_as or name]["data_offsets"][0])
-        found[name] = _numbers(entry, position)
+        count = math.prod(layout.tensors[name].shape)
+        taken = min(count, NUMBERS)
+        found[name] = read_numbers(places, name, (count - taken) // 2, taken).astype(np.float32)
     return found
+
+
+class Places:
+    """Where a checkpoint's tensors begin in its files; each header is read once, when it is asked for."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._headers: dict[Path, tuple[int, Any]] = {}
+
+    def begin(self, name: str) -> int:
+        """Returns the byte of its file at which a tensor begins."""
+        entry = self.layout.tensors[name]
+        if entry.file not in self._headers:
+            self._headers[entry.file] = _header(entry.file)
+        start, header = self._headers[entry.file]
+        return start + int(header[entry.stored_as or name]["data_offsets"][0])
+
+
+def read_numbers(places: Places, name: str, start: int, count: int) -> NDArray[np.floating[Any]]:
+    """Returns `count` numbers of a tensor from `start` on, [count], in a format that holds them exactly."""
+    entry = places.layout.tensors[name]
+    kind = np.dtype(TYPES[entry.dtype]).newbyteorder("<")
+    with entry.file.open("rb") as file:
+        file.seek(places.begin(name) + start * kind.itemsize)
+        raw = np.frombuffer(file.read(count * kind.itemsize), dtype=kind)
+    if entry.dtype == "BF16":
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return raw
 
 
 def relative_distance(sampled: Sample, origin: Sample) -> float | None:
@@ -74,23 +98,10 @@ def _alike(entry: TensorEntry, other: TensorEntry | None) -> bool:
     """Says whether two tensors can be compared; what an adapter adds to one is not in its file's numbers."""
     if other is None or entry.change is not None or other.change is not None:
         return False
-    return other.shape == entry.shape and {entry.dtype, other.dtype} <= _TYPES.keys()
+    return other.shape == entry.shape and {entry.dtype, other.dtype} <= TYPES.keys()
 
 
 def _header(path: Path) -> tuple[int, Any]:
     with path.open("rb") as file:
         length = int(struct.unpack("<Q", file.read(8))[0])  # looked at before, within our limits
         return 8 + length, json.loads(file.read(length))
-
-
-def _numbers(entry: TensorEntry, position: int) -> NDArray[np.float32]:
-    kind = np.dtype(_TYPES[entry.dtype]).newbyteorder("<")
-    count = math.prod(entry.shape)
-    taken = min(count, NUMBERS)
-    skipped = (count - taken) // 2
-    with entry.file.open("rb") as file:
-        file.seek(position + skipped * kind.itemsize)
-        raw = np.frombuffer(file.read(taken * kind.itemsize), dtype=kind)
-    if entry.dtype == "BF16":
-        return (raw.astype(np.uint32) << 16).view(np.float32)
-    return raw.astype(np.float32)

@@ -1,6 +1,7 @@
 """Looks at the parents of a merge before any weight is read: what they are, and what will not work.
 
-Reads configs, tokenizers, safetensors headers and a few kilobytes of weights.  Torch-free.
+Reads configs, tokenizers, safetensors headers, a few kilobytes of weights, and those that parents left as
+they were.  Torch-free.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from search_spaces import Parent, Recipe
 from search_spaces.catalogue.methods import method_named
 from search_spaces.recipes.idle_filters import idle_filters
+from workers.checkpoints.comparing.weight_changes import WeightChanges, unchanged_in, weight_changes
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.inspection import compare_layouts
 from workers.checkpoints.layout import Layout
@@ -63,6 +65,7 @@ class Preflight:
         refusals: What cannot work.
         warnings: What can, and is seldom meant.
         chat_template: Whose the merged model takes, in a few words; "" where nothing is merged.
+        changes: What each model changed of the base, or of the first model.
     """
 
     parents: tuple[ParentFacts, ...]
@@ -71,6 +74,7 @@ class Preflight:
     refusals: tuple[Concern, ...]
     warnings: tuple[Concern, ...]
     chat_template: str = ""
+    changes: tuple[WeightChanges, ...] = ()
 
 
 def preflight_recipe(recipe: Recipe) -> Preflight:
@@ -100,7 +104,8 @@ def preflight_recipe(recipe: Recipe) -> Preflight:
         warnings += unrelated(comparisons, based=method_named(recipe.method).needs_base)
     template = "" if fitted is None else _template(recipe, layouts, refusals, warnings)
     needs = None if refusals or fitted is None else _needs(recipe, fitted, facts)
-    return Preflight(tuple(facts), comparisons, needs, tuple(refusals), tuple(warnings), template)
+    changes = tuple(_changes(layouts, recipe.base, recipe.merged_parents))
+    return Preflight(tuple(facts), comparisons, needs, tuple(refusals), tuple(warnings), template, changes)
 
 
 def preflight_models(parents: Sequence[Parent]) -> Preflight:
@@ -112,7 +117,17 @@ def preflight_models(parents: Sequence[Parent]) -> Preflight:
     settings = settings_that_differ(present, present[0] if present else None)
     refusals += settings.refusals
     warnings = (*_warnings(facts, comparisons), *settings.warnings, *unrelated(comparisons))
-    return Preflight(tuple(facts), comparisons, None, tuple(refusals), warnings)
+    changes = tuple(_changes(layouts, next(iter(layouts), None), parents))
+    return Preflight(tuple(facts), comparisons, None, tuple(refusals), warnings, changes=changes)
+
+
+def _changes(
+    layouts: Mapping[Parent, Layout], base: Parent | None, parents: Sequence[Parent]
+) -> Iterator[WeightChanges]:
+    """Yields what each model changed of the base, where one is named and the weights are on this machine."""
+    for parent, kept in unchanged_in(layouts, base, merged=parents).items():
+        if base is not None:
+            yield weight_changes(layouts[parent], layouts[base], kept)
 
 
 def _template(

@@ -11,7 +11,7 @@ from typing import Self
 
 from search_spaces import Parent
 from workers.checkpoints.layout import Layout
-from workers.export.finished import sha256_of
+from workers.checkpoints.tensor_digests import sha256_of
 
 _BLOB = re.compile(r"[0-9a-f]{64}")
 _known: dict[tuple[str, int, int], str] = {}  # by path, size and time of change

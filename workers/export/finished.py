@@ -1,6 +1,6 @@
 """Finished folders that wait for their upload: a push that failed is tried again without merging again.
 
-A note beside the folder, hidden, says what was merged and the SHA-256 of every file that it wrote.  The
+A note beside the folder, hidden, says what was merged and a digest of every file that it wrote.  The
 folder is used again for the same merge where each file still has its own.
 """
 
@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.checkpoints.tensor_digests import content_digest, tensor_digests
 from workers.checkpoints.writing.checkpoint import Contents
 from workers.checkpoints.writing.staging import files_in, sync
+from workers.export.recipe_folder import described
 from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Exported
 
@@ -49,18 +51,19 @@ class FinishedFolder:
             files, digests = files_in(self.folder), known["digests"]
             if files.keys() - self.texts.keys() != digests.keys():
                 return None
-            if any(sha256_of(files[name]) != digest for name, digest in digests.items()):
+            tensors = tensor_digests(self.folder)
+            if any(content_digest(files[name], tensors) != digest for name, digest in digests.items()):
                 return None
             verified = str(known["verified"])
             self._write_texts(verified)
-            return self._described(digests, verified)
+            return described(self.folder, verified, tensors)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def note(self, exported: Exported) -> None:
-        """Notes that the folder is finished."""
+    def note(self, exported: Exported, known: Mapping[str, str]) -> None:
+        """Notes that the folder is finished; `known` are the digests of its tensors."""
         files = files_in(self.folder)
-        digests = {name: sha256_of(path) for name, path in files.items() if name not in self.texts}
+        digests = {n: content_digest(path, known) for n, path in files.items() if n not in self.texts}
         content = {"key": self.key, "digests": digests, "verified": exported.verified}
         _replace(self._note, json.dumps(content).encode())
 
@@ -74,13 +77,6 @@ class FinishedFolder:
             _replace(self.folder / name, content)
         sync(self.folder)
 
-    def _described(self, digests: Mapping[str, str], verified: str) -> Exported:
-        files, digest = files_in(self.folder), hashlib.sha256()
-        for name, path in files.items():
-            digest.update(f"{digests.get(name) or sha256_of(path)}  {name}\n".encode())
-        size = sum(path.stat().st_size for path in files.values())
-        return Exported(str(self.folder), tuple(files), size, digest.hexdigest(), verified=verified)
-
 
 def forget(folder: Path) -> None:
     """Deletes the note of a folder: its upload has ended."""
@@ -89,12 +85,6 @@ def forget(folder: Path) -> None:
 
 def _note_of(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.finished.json"
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(path: Path) -> list[int]:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from workers.checkpoints.hub.push_plan import LocalFile
 from workers.checkpoints.layout import Layout
+from workers.checkpoints.tensor_digests import sha256_of
 from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE
 from workers.checkpoints.writing.descriptions import generated, shard_sizes
 from workers.checkpoints.writing.shards import cut_into_shards
 from workers.export.content_hashes import weight_files
 from workers.export.contents import CARD_FILE
-from workers.export.finished import sha256_of
 from workers.export.gguf import find_converter
 from workers.export.lock_file import LOCK_FILE, lock_text
 from workers.export.object_store import open_store

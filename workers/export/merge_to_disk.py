@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -54,9 +54,10 @@ def merge_to_disk(
     finished = FinishedFolder.of(prepared.folder, f"{prepared.key} {order.verify}", prepared.contents)
     if order.hub is not None and not order.restart and (found := finished.find()) is not None:
         return replace(found, notes=prepared.notes)
-    exported = _write(prepared, device, progress, announce, upload)
+    digests: dict[str, str] = {}
+    exported = _write(prepared, device, progress, announce, upload, digests)
     if order.hub is not None:
-        finished.note(exported)
+        finished.note(exported, digests)
     return replace(exported, notes=prepared.notes)
 
 
@@ -66,9 +67,15 @@ def _write(
     progress: Progress | None,
     announce: Announce | None,
     upload: EarlyUpload | None,
+    digests: dict[str, str],
 ) -> Exported:
-    """Writes the checkpoint, with its lock, and verifies it before it gets its name."""
+    """Writes the checkpoint, with its lock, and verifies it before it gets its name; fills in `digests`."""
     order, contents = prepared.order, prepared.contents
+
+    def complete(folder: Path, known: Mapping[str, str]) -> None:
+        digests.update(known)
+        write_lock(folder, prepared.locked, hashes, known)
+
     with (
         ContentHashes(prepared.stored) as hashes,
         Rescoring(order.answers if order.verify else None, order.folder) as rescoring,
@@ -88,7 +95,7 @@ def _write(
             progress=progress,
             check=partial(_check, prepared, rescoring, upload),
             finished=None if upload is None else upload.offer,
-            complete=lambda folder, digests: write_lock(folder, prepared.locked, hashes, digests),
+            complete=complete,
         )
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
+from workers.checkpoints.tensor_digests import sha256_of
 from workers.checkpoints.writing.staging import files_in
 from workers.errors import ExportError
-from workers.export.finished import sha256_of
 from workers.protocol.messages import Exported
 
 LAST = "config.json"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from workers.checkpoints.tensor_digests import folder_digest
 from workers.checkpoints.writing.staging import (
     dispose_of_leftovers,
     files_in,
@@ -59,11 +59,8 @@ def _write(folder: Path, files: Mapping[str, str | bytes], *, may_replace: bool)
     return described(folder)
 
 
-def described(folder: Path, verified: str = "") -> Exported:
-    """Returns what a folder holds: names, size, and one digest over all files."""
-    paths, digest = files_in(folder), hashlib.sha256()
-    for name, path in paths.items():
-        with path.open("rb") as file:
-            digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+def described(folder: Path, verified: str = "", known: Mapping[str, str] | None = None) -> Exported:
+    """Returns what a folder holds: names, size, and one digest over all files; `known` are its tensors'."""
+    paths = files_in(folder)
     size = sum(path.stat().st_size for path in paths.values())
-    return Exported(str(folder), tuple(paths), size, digest.hexdigest(), verified=verified)
+    return Exported(str(folder), tuple(paths), size, folder_digest(paths, known), verified=verified)

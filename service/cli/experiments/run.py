@@ -69,7 +69,9 @@ def _stored(place: Place, flags: EvolveFlags) -> Place:
 
 def summary(found: ValidationView) -> str:
     """Returns what an experiment would be."""
-    lines = [f"genes: {len(found.genes)}", f"baselines: {', '.join(found.baselines)}"]
+    idle = f", and {len(found.idle_genes)} that do nothing" if found.idle_genes else ""
+    lines = [f"genes: {len(found.genes)}{idle}", *(f"parent: {each}" for each in found.changes)]
+    lines += [f"baselines: {', '.join(found.baselines)}"]
     for objective in found.objectives:
         items = ", ".join(f"{count} {split}" for split, count in objective.items.items())
         asked = f", asked as: {objective.asked}" if objective.asked else ""

@@ -1,4 +1,4 @@
-"""`evomerge preflight`: what the parents of a merge are, and what will not work; reads no weights."""
+"""`evomerge preflight`: what the parents of a merge are, and what will not work; reads few weights."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def preflight(
 ) -> int:
     """Say what the parents of a merge are, what it needs, and what will not work.
 
-    Reads configs, tokenizers, the headers of safetensors and a few kilobytes of weights. Ends with
-    code 3 when the merge cannot work. Of a file with several recipes each is looked at.
+    Reads configs, tokenizers, the headers of safetensors, a few kilobytes of weights, and as much more
+    as models left of the base (or the first model) as it was. Ends with code 3 when the merge cannot
+    work. Of a file with several recipes each is looked at.
     """
     if len(what) > 1 or not what[0].endswith(RECIPE_ENDINGS):
         found = [preflight_models([parent_named(text) for text in what])]
@@ -82,6 +83,8 @@ def _show(found: Preflight) -> None:
         console.print(_needs_table(found.needs))
     if found.chat_template:
         console.print(clean(f"\nThe merged model takes {found.chat_template}."))
+    for change in found.changes:
+        console.print(clean(f"{change.words}."))
     for heading, findings in (("Refused", found.refusals), ("Mind", found.warnings)):
         if findings:
             console.print(f"\n{heading}:")

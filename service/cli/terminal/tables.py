@@ -55,6 +55,8 @@ def status_table(view: ExperimentDetail) -> Table:
         "hypervolume": number(progress.hypervolume[-1].hypervolume if progress.hypervolume else None),
         "objectives": ", ".join(f"{o.name} ({o.metric})" for o in view.objectives),
         "parents": ", ".join(view.parents),
+        **({"changes": "; ".join(view.changes)} if view.changes else {}),
+        **({"idle genes": ", ".join(view.idle_genes)} if view.idle_genes else {}),
         "may": ", ".join(view.may) or "nothing more",
     }
     if view.controller is not None:

@@ -29,14 +29,15 @@ def redraw(parent: Path) -> None:
 
 
 def draw(folder: Path) -> None:
-    """Gives all parents the same weights that are not zero."""
+    """Gives base and left almost the same weights, and right others."""
     for name in ("base", "left", "right"):
         redraw(folder / name)
         path = folder / name / "model.safetensors"
         tensors = load_file(path)
         if name == "right":
             continue
-        save_file({n: 2.0 * torch.ones_like(t) + t for n, t in tensors.items()}, path)
+        shift = 2.0 if name == "base" else 2.01
+        save_file({n: shift * torch.ones_like(t) + t for n, t in tensors.items()}, path)
 
 
 def test_parents_that_look_unrelated_are_told_by_the_check(folder: Path) -> None:
@@ -70,3 +71,31 @@ def test_parents_whose_tensors_are_another_network_are_refused(
     mistake = only_mistake(spec_in(folder))
     assert (mistake.pointer, mistake.code) == ("/parents/1", "parents_differ")
     assert f"{key} (" in mistake.detail
+
+
+def keep_layers(parent: Path, base: Path, *layers: int) -> None:
+    """Gives a parent the base's weights in these layers."""
+    weights, others = (load_file(each / "model.safetensors") for each in (parent, base))
+    kept = {n: t for n, t in others.items() if any(f"layers.{layer}." in n for layer in layers)}
+    save_file(weights | kept, parent / "model.safetensors")
+
+
+def test_genes_that_can_do_nothing_are_told_and_not_searched(folder: Path) -> None:
+    keep_layers(folder / "left", folder / "base", 0)
+    found = check(spec_in(folder, space={"layer_groups": 2, "outer_genes": True}))
+    assert "weight of left (group 0)" not in found.genes
+    assert len(found.genes) == 5
+    (warning,) = (each for each in found.warnings if "not searched" in each)
+    assert warning.startswith("left changed layer 1 of 2 and what lies outside the layers")
+    assert "1 of 6 genes does nothing there, and is not searched: weight of left (group 0)" in warning
+    view = validation_view(found)
+    assert view.idle_genes == ["weight of left (group 0)"]
+    assert view.changes[1] == "right changed every tensor of the base"
+
+
+def test_parents_that_all_equal_the_base_leave_nothing_to_search(folder: Path) -> None:
+    for name in ("left", "right"):
+        (folder / name / "model.safetensors").write_bytes((folder / "base/model.safetensors").read_bytes())
+    found = check(spec_in(folder))
+    assert len(found.genes) == 2
+    assert any("no gene does anything" in warning for warning in found.warnings)

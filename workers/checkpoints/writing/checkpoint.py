@@ -6,7 +6,6 @@ Memory is bounded by the tensors under way, or by their rows where they come in 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workers.checkpoints.tensor_digests import tensor_digests
+from workers.checkpoints.tensor_digests import folder_digest
 from workers.checkpoints.writing.descriptions import generated
 from workers.checkpoints.writing.merge_journal import MergeJournal, Written
 from workers.checkpoints.writing.shard_writer import QUEUED, Piece, ShardWriter
@@ -219,7 +218,7 @@ def _fill(
         writer.finish()
     _write_descriptions(contents, shards, places.partial)
     if places.complete is not None:
-        places.complete(places.partial, tensor_digests(places.partial, known=writer.tensor_digests))
+        places.complete(places.partial, writer.digests)
     verified = places.check(places.partial) if places.check is not None else ""
     exported = replaced(_describe(places, writer.digests), verified=verified)
     sync(places.partial)
@@ -258,18 +257,10 @@ def _new_file(partial: Path, name: str) -> Path:
 
 
 def _describe(places: _Places, known: Mapping[str, str]) -> Exported:
-    """Names the files, their size, and one digest over all of them."""
+    """Names the files, their size, and one digest over all of them; `known` are the tensors'."""
     paths = files_in(places.partial)
-    digest = hashlib.sha256()
-    for name, path in paths.items():
-        digest.update(f"{known.get(name) or _sha256(path)}  {name}\n".encode())
     size = sum(path.stat().st_size for path in paths.values())
-    return Exported(str(places.final), tuple(paths), size, digest.hexdigest())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Exported(str(places.final), tuple(paths), size, folder_digest(paths, known))
 
 
 def _check_place(folder: Path, *, replace: bool) -> None:

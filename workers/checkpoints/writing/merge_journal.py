@@ -1,7 +1,7 @@
 """What an unfinished checkpoint holds already, so that a killed merge can go on where it stopped.
 
 Beside the unfinished files lies a journal: a key that says what is being written, and then one line
-per tensor, the SHA-256 of its file up to the tensor's end.  Nothing in it is believed: before a merge
+per tensor, the SHA-256 of its content.  Nothing in it is believed: before a merge
 goes on, the files are read and hashed again, and what does not match, or was not all on the disk when
 the power went, is merged again.
 """
@@ -26,16 +26,19 @@ class Written:
     """What is on the disk, hashed.
 
     Attributes:
-        tensors: How many are complete, in the checkpoint's order.
-        digests: SHA-256 of every complete file, by name.
-        begun: The hash of the file that is not complete, up to its last complete tensor.
-        length: How many bytes that are.
+        digests: SHA-256 of every complete tensor's content, by name, in the checkpoint's order.
+        complete: The names of the complete files.
+        length: How many bytes of the file that is not complete are sound; zero where none was begun.
     """
 
-    tensors: int = 0
     digests: dict[str, str] = field(default_factory=dict)
-    begun: Any = None  # hashlib gives its hash objects no name that can be imported
+    complete: set[str] = field(default_factory=set)
     length: int = 0
+
+    @property
+    def tensors(self) -> int:
+        """How many are complete."""
+        return len(self.digests)
 
 
 class MergeJournal:
@@ -104,26 +107,26 @@ def _verify(digests: Sequence[str], shards: Sequence[Shard], folder: Path) -> Wr
         _verify_file(digests, shard, folder / shard.name, written)
         if written.tensors - before < len(shard.tensors):
             return written
-        written.digests[shard.name] = written.begun.hexdigest()
-        written.begun, written.length = None, 0
+        written.complete.add(shard.name)
+        written.length = 0
     return written
 
 
 def _verify_file(digests: Sequence[str], shard: Shard, path: Path, written: Written) -> None:
+    header = shard.header()
     with path.open("rb", buffering=0) as file:
-        header = shard.header()
-        hashed, position = hashlib.sha256(), 0
-        pending = len(header)
+        if file.read(len(header)) != header:
+            return
+        position = len(header)
         for stored in shard.tensors:
-            pending += stored.bytes
-            if written.tensors == len(digests) or _hash(file, pending, hashed) < pending:
+            hashed = hashlib.sha256()
+            if written.tensors == len(digests) or _hash(file, stored.bytes, hashed) < stored.bytes:
                 return
             if hashed.hexdigest() != digests[written.tensors]:
                 return
-            position += pending
-            pending = 0
-            written.tensors += 1
-            written.begun, written.length = hashed.copy(), position
+            position += stored.bytes
+            written.digests[stored.name] = hashed.hexdigest()
+            written.length = position
 
 
 def _hash(file: Any, count: int, hashed: Any) -> int:  # noqa: ANN401 - hashlib's objects
@@ -140,9 +143,9 @@ def _hash(file: Any, count: int, hashed: Any) -> int:  # noqa: ANN401 - hashlib'
 
 def _cut(folder: Path, shards: Sequence[Shard], written: Written) -> None:
     """Deletes what is beyond the last complete tensor."""
-    begun = next((shard.name for shard in shards if shard.name not in written.digests), None)
+    begun = next((shard.name for shard in shards if shard.name not in written.complete), None)
     for path in folder.iterdir():
-        if path.name == begun and written.begun is not None:
+        if path.name == begun and written.length:
             os.truncate(path, written.length)
-        elif path.name not in written.digests:
+        elif path.name not in written.complete:
             path.unlink()

@@ -1,4 +1,8 @@
-"""Writes a checkpoint's safetensors files piece by piece, on its own thread, and hashes them on the way."""
+"""Writes a checkpoint's safetensors files piece by piece, on its own thread, and hashes tensors meanwhile.
+
+Every byte is hashed once, as a part of its tensor: a second hash, of the whole file, would take longer than
+the disk does.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +68,6 @@ class ShardWriter:
         self._thread = threading.Thread(target=self._work, name="evomerge-writer", daemon=True)
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="evomerge-flusher")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="evomerge-hasher")
-        self._tensor_digests: dict[str, str] = {}
         self._begun = hashlib.sha256()  # of the tensor under way
         self._flush: Future[None] = Future()
         self._flush.set_result(None)
@@ -72,13 +75,8 @@ class ShardWriter:
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every complete file, by name."""
+        """SHA-256 of the content of every complete tensor, by name."""
         return self._written.digests
-
-    @property
-    def tensor_digests(self) -> dict[str, str]:
-        """SHA-256 of the content of every tensor that this writer wrote, by name."""
-        return self._tensor_digests
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -163,10 +161,9 @@ class ShardWriter:
                 if file is None:
                     file = self._open(shard)
                 size = len(piece.content)
-                hashed = self._hasher.submit(self._begun.update, piece.content)  # beside the file's hash
+                hashed = self._hasher.submit(self._begun.update, piece.content)
                 _write(file, piece.content)
                 self._flush_early(file, size)
-                self._written.begun.update(piece.content)
                 hashed.result()
                 del piece, hashed  # its memory is free for the next one
                 filled += size
@@ -203,27 +200,23 @@ class ShardWriter:
     def _open(self, shard: Shard) -> BinaryIO:
         """Opens the file that the next tensor goes into: a new one, or one that was begun."""
         file = (self._folder / shard.name).open("ab", buffering=0)
-        if self._written.begun is None:
-            header = shard.header()
-            _write(file, memoryview(header))
-            self._written.begun = hashlib.sha256(header)
+        if not self._written.length:
+            _write(file, memoryview(shard.header()))
         return file
 
     def _complete(self, shard: Shard, stored: StoredTensor) -> bool:
         """Notes that a tensor is on the disk; says whether its file is complete."""
-        digest = self._written.begun.hexdigest()
+        digest = self._begun.hexdigest()
         self._journal.note(digest)
-        self._tensor_digests[stored.name] = self._begun.hexdigest()
         self._begun = hashlib.sha256()
         ended = stored is shard.tensors[-1]
         if ended:
             self._await_flush()
-            self._written.digests[shard.name] = digest
-            self._written.begun = None
+            self._written.length = 0  # of the next file
             if self._finished is not None:
                 self._finished(self._folder / shard.name)
         self.bytes += stored.bytes
-        self._written.tensors += 1
+        self._written.digests[stored.name] = digest  # the last step: `finish` waits for it
         self._progress(self._written.tensors, self.bytes)
         return ended
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,8 +17,15 @@ from torch import Tensor
 
 from workers.checkpoints.peft_format.adapter_kinds import check_kind
 from workers.checkpoints.peft_format.adapter_patterns import UnsafeExpressionError, number_of
+from workers.checkpoints.tensor_digests import folder_digest
 from workers.checkpoints.tensor_table import read_header, read_json
-from workers.checkpoints.writing.staging import dispose_of_leftovers, name_of_partial, put_in_place, sync
+from workers.checkpoints.writing.staging import (
+    dispose_of_leftovers,
+    files_in,
+    name_of_partial,
+    put_in_place,
+    sync,
+)
 from workers.errors import CheckpointError, ExportError, FolderTakenError
 from workers.protocol.messages import Exported
 from workers.protocol.transform_orders import Destination
@@ -163,9 +169,6 @@ def _alpha(folder: Path, config: Mapping[str, Any], layer: str) -> float:
 
 
 def _describe(partial: Path, folder: Path) -> Exported:
-    paths = sorted(partial.iterdir())
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n".encode())
-    size = sum(path.stat().st_size for path in paths)
-    return Exported(str(folder), tuple(path.name for path in paths), size, digest.hexdigest())
+    paths = files_in(partial)
+    size = sum(path.stat().st_size for path in paths.values())
+    return Exported(str(folder), tuple(paths), size, folder_digest(paths))

@@ -134,7 +134,7 @@ function bytes(count) {
 function showFacts(found) {
   const budget = found.spec.budget.candidates;
   const tiles = [
-    tile("Search space", `${found.genes.length} genes`),
+    tile("Search space", `${found.genes.length} genes${found.idle_genes.length ? `, ${found.idle_genes.length} that do nothing are not searched` : ""}`),
     tile("Candidates", `${budget} and ${found.baselines.length} baselines`),
     tile("Algorithm", found.algorithm ?? "–"),
     tile("Parameters of a model", found.parameters?.toLocaleString("en") ?? "–"),

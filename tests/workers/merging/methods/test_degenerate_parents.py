@@ -162,3 +162,23 @@ def test_sce_finds_no_variance_where_all_parents_are_equal(count: int, dtype: to
     assert torch.equal(found[500:], base[500:].float())
     alike = merged("sce", [tuned] * count, base, select_topk=0.5)
     assert torch.equal(alike, base.float())
+
+
+IDLE = {name: variant for name, variant in VARIANTS.items() if variant.method.unchanged_is_idle}
+_NOT_IDLE = {"normalize": 1.0, "granularity": "global"}
+
+
+@pytest.mark.parametrize("name", sorted(IDLE))
+def test_a_parents_parameters_do_nothing_where_it_equals_the_base_if_that_is_declared(name: str) -> None:
+    base, variant = draw(0), IDLE[name]
+    quiet = {n: v for n, v in variant.values.items() if v != _NOT_IDLE.get(n)}
+    if variant.has("weight") and any(p.name == "normalize" for p in variant.method.parameters):
+        quiet["normalize"] = 0.0
+    parents = [base + draw(1), base + 0.1 * draw(2), base.clone()]
+    mixed = ingredients(Variant(variant.name, quiet), parents, base)
+    expected = KERNELS[variant.name](mixed)
+    for parameter in (p for p in variant.method.parameters if p.name in mixed.per_parent):
+        for value in (parameter.low, (parameter.low + parameter.high) / 3, parameter.high):
+            moved = (*mixed.per_parent[parameter.name][:-1], value)
+            again = replace(mixed, per_parent={**mixed.per_parent, parameter.name: moved})
+            assert torch.equal(KERNELS[variant.name](again), expected), (parameter.name, value)

@@ -1,0 +1,1 @@
+"""Two checkpoints beside each other, number by number.  Torch-free."""
