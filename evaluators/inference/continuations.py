@@ -188,7 +188,7 @@ class ContinuationPlan:
     def _kept_states(self) -> KeptStates:
         """Returns a place for what first layers give; nothing is kept of rows that are read alone."""
         read = [tokens for one in self._stage for tokens in one.reads] if self.why_alone is None else []
-        distinct = torch.cat([tokens.flatten() for tokens in read]).unique() if read else torch.zeros(0)
+        distinct = torch.unique(torch.cat([tokens.flatten() for tokens in read])) if read else torch.zeros(0)
         return KeptStates(distinct, sum(tokens.numel() for tokens in read))
 
     def _all_passed(self, network: PreTrainedModel) -> list[Tensor]:

@@ -82,5 +82,5 @@ def _digest(tensors: Iterator[Tensor]) -> bytes:
     for tensor in tensors:
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype} ".encode())
         entries = tensor.detach().contiguous().reshape(-1)
-        digest.update(entries.view(torch.uint8).numpy())
+        digest.update(entries.view(torch.uint8).numpy().data)
     return digest.digest()

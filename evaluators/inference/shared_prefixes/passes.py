@@ -92,7 +92,7 @@ def judge(network: PreTrainedModel, batch: Pass, before: Beginning | None = None
     logits_UV = _logits(network, batch, before)
     wanted_T = logits_UV[batch.pairs, batch.tokens].float()
     rows = _AT_ONCE if logits_UV.device.type == "cpu" else max(len(logits_UV), 1)
-    tops, sums = zip(*(_top_and_sum(some) for some in logits_UV.split(rows)), strict=True)
+    tops, sums = zip(*(_top_and_sum(some) for some in torch.split(logits_UV, rows)), strict=True)
     tops_U, sums_U = torch.cat(tops), torch.cat(sums)
     greedy_T = _is_first(logits_UV, batch, wanted_T == tops_U[batch.pairs])
     logprobs_T = wanted_T - tops_U[batch.pairs] - sums_U.log()[batch.pairs]

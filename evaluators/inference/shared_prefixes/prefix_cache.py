@@ -6,6 +6,7 @@ Shapes: h key-value heads, H tokens of the beginning, d size of a head, B rows, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class Beginning:
 
 def following(beginning: Beginning) -> Cache:
     """Returns a cache that shows every row this beginning, and forgets what the rows add."""
-    layers = [DynamicLayer() if pair is None else _Shown(*pair) for pair in beginning.layers]  # type: ignore[no-untyped-call]
+    layers: list[Any] = [DynamicLayer() if pair is None else _Shown(*pair) for pair in beginning.layers]
     return Cache(layers=layers)
 
 
