@@ -33,6 +33,8 @@ PARITY = {
     "getCandidate": ("candidate", "show"),
     "getRecipe": ("recipe", "recipe"),
     "tryCandidate": ("try_candidate", "try"),
+    "listSamples": ("samples", "samples"),
+    "askSamples": ("ask_samples", "samples"),
     "enqueueRecipe": ("enqueue", "enqueue"),
     "retryCandidate": ("retry", "retry"),
     "reevaluateCandidate": ("reevaluate", "reevaluate"),

@@ -37,6 +37,7 @@ MATRIX = {
     "getArchive": A.LOOK,
     "getFront": A.LOOK,
     "listQueue": A.LOOK,
+    "listSamples": A.LOOK,
     "listMethods": A.LOOK,
     "inspectModel": A.LOOK,
     "listWorkers": A.LOOK,
@@ -58,6 +59,7 @@ MATRIX = {
     "enqueueRecipe": A.CHANGE,
     "retryCandidate": A.CHANGE,
     "reevaluateCandidate": A.CHANGE,
+    "askSamples": A.CHANGE,
     "tryCandidate": A.CHANGE,  # it occupies a worker
     "extendExperiment": A.CHANGE,
     "deleteExperiment": A.CHANGE,
