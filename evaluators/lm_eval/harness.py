@@ -42,8 +42,8 @@ from evaluators.lm_eval.tasks.task_building import BuiltBenchmark, build_benchma
 from evaluators.lm_eval.tasks.task_filters import filters_of
 from evaluators.lm_eval.tasks.task_questions import Question, Subtask
 from evaluators.scores import Score
-from evaluators.shown_answer import ShownAnswer
 from evaluators.splits import Split
+from evaluators.task_facts import ShownAnswer
 
 _RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
 _NO_ERROR = "N/A"  # how lm-eval writes a standard error that is not known
@@ -120,7 +120,8 @@ class Harness:
         selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
         found = []
         for built, parts in zip(self._built, selection.parts, strict=True):
-            first, of_benchmark = 0, []
+            first = 0
+            of_benchmark: list[ShownAnswer] = []
             for subtask, part in zip(built.subtasks, parts, strict=True):
                 of_benchmark += shown_answers(subtask, part, selection, first=first)
                 first += len(subtask.items[split])

@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluators.lm_eval.question_set import Part, Selection
 from evaluators.lm_eval.tasks.task_questions import Question, Subtask
-from evaluators.shown_answer import ShownAnswer
+from evaluators.task_facts import ShownAnswer
 
 LONGEST = 20_000  # letters of a text
 

@@ -253,7 +253,7 @@ class SampleRow(Base):
     """What a candidate answered to some items of a benchmark, when a person asked to see it.
 
     Attributes:
-        answers: `evaluators.shown_answer.ShownAnswer`, one per item.
+        answers: `evaluators.task_facts.ShownAnswer`, one per item.
     """
 
     __tablename__ = "sample_answers"

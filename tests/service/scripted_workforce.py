@@ -11,8 +11,7 @@ import numpy as np
 
 from evaluators import Benchmark, BenchmarkFacts, ItemIndices, ItemSet, Score, Split
 from evaluators.scores import mean_score
-from evaluators.shown_answer import ShownAnswer
-from evaluators.task_facts import TaskDescription, TaskEntry, TaskExample, TaskList
+from evaluators.task_facts import ShownAnswer, TaskDescription, TaskEntry, TaskExample, TaskList
 from search_spaces import Recipe
 from workers.errors import NoSuchTaskError, WorkerError
 from workers.protocol.failure import Failure

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evaluators.benchmark import Benchmark
-from evaluators.shown_answer import ShownAnswer
 from evaluators.splits import Split
+from evaluators.task_facts import ShownAnswer
 from search_spaces import Parent, Recipe
 
 AsChat = Literal["auto", "on", "off"]
