@@ -338,6 +338,11 @@ COMMANDS: Mapping[str, Command] = {
         "Give an instruct model the vocabulary of an adapted base.",
         ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
     ),
+    "config": Command(
+        "experiments.configuring:config",
+        "Show the settings in force here, or an experiment's spec.",
+        ("evomerge config show", "evomerge config show skills > again.yml"),
+    ),
     "key": Command(
         "keys:key",
         "Make, list and revoke keys of a service; see what was changed by whose key.",

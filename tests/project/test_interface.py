@@ -20,6 +20,8 @@ PARITY = {
     "createExperiment": ("create", "run"),
     "listExperiments": ("experiments", "list"),
     "getExperiment": ("experiment", "status"),
+    "getProgress": ("progress", "status"),
+    "getConfig": ("config", "config"),
     "describeExperiment": ("describe", "edit"),
     "cloneExperiment": ("clone", "clone"),
     "pauseExperiment": ("pause", "pause"),

@@ -37,6 +37,8 @@ MATRIX = {
     "getArchive": A.LOOK,
     "getFront": A.LOOK,
     "listQueue": A.LOOK,
+    "getProgress": A.LOOK,
+    "getConfig": A.LOOK,
     "listSamples": A.LOOK,
     "listMethods": A.LOOK,
     "inspectModel": A.LOOK,
