@@ -16,7 +16,7 @@ from workers.errors import ExportError
 from workers.protocol.messages import Exported
 
 SIGNATURE_FILE = "model.sig"
-KEY, PASSWORD = "EVOMERGE_SIGNING_KEY", "EVOMERGE_SIGNING_KEY_PASSWORD"  # noqa: S105 - names of settings
+KEY, PASSWORD = "EVOMERGE_SIGNING_KEY", "EVOMERGE_SIGNING_KEY_PASSWORD"
 
 
 def check_signing() -> None:
