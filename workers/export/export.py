@@ -12,10 +12,10 @@ from workers.export.finished import forget
 from workers.export.gguf import convert_to_gguf, find_converter
 from workers.export.merge_to_disk import merge_to_disk
 from workers.export.object_store import copy_to_store
+from workers.export.provenance.signature import check_signing, sign
 from workers.export.quantized.copies import check_places, write_copy
 from workers.export.quantized.kinds import check_kinds
 from workers.export.recipe_folder import write_recipe_folder
-from workers.export.signature import check_signing, sign
 from workers.protocol.messages import Announce, Exported, ExportOrder, HubTarget, Progress
 
 if TYPE_CHECKING:

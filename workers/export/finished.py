@@ -16,8 +16,8 @@ from pathlib import Path
 from workers.checkpoints.tensor_digests import content_digest, tensor_digests
 from workers.checkpoints.writing.checkpoint import Contents
 from workers.checkpoints.writing.staging import files_in, sync
+from workers.export.provenance.signature import SIGNATURE_FILE
 from workers.export.recipe_folder import described
-from workers.export.signature import SIGNATURE_FILE
 from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Exported
 

@@ -16,15 +16,15 @@ from workers.checkpoints.tensor_digests import sha256_of
 from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE
 from workers.checkpoints.writing.descriptions import generated, shard_sizes
 from workers.checkpoints.writing.shards import cut_into_shards
-from workers.export.content_hashes import weight_files
 from workers.export.contents import CARD_FILE
 from workers.export.gguf import find_converter
-from workers.export.lock_file import LOCK_FILE, lock_text
 from workers.export.object_store import open_store
 from workers.export.preparation import PreparedMerge, prepare_merge
+from workers.export.provenance.content_hashes import weight_files
+from workers.export.provenance.lock_file import LOCK_FILE, lock_text
+from workers.export.provenance.signature import SIGNATURE_FILE, check_signing
 from workers.export.quantized.kinds import check_kinds
 from workers.export.recipe_folder import recipe_files
-from workers.export.signature import SIGNATURE_FILE, check_signing
 from workers.protocol.card_marks import VERIFIED
 from workers.protocol.messages import ExportOrder, ForeseenExport
 
