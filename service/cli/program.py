@@ -339,7 +339,7 @@ COMMANDS: Mapping[str, Command] = {
         ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
     ),
     "config": Command(
-        "experiments.configuring:config",
+        "spec_files.configuring:config",
         "Show the settings in force here, or an experiment's spec.",
         ("evomerge config show", "evomerge config show skills > again.yml"),
     ),

@@ -37,7 +37,7 @@ def get_progress(key: str, repository: Reading) -> ProgressView:
     summary="Get an experiment's spec as YAML",
     response_class=PlainTextResponse,
     responses={
-        200: {"content": {"application/yaml": {"schema": {"type": "string"}}}, "description": "The spec."},
+        200: {"content": {"application/yaml": {"schema": {}}}, "description": "The spec."},
         **responses(404, 422),
     },
 )

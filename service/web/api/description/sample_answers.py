@@ -66,7 +66,6 @@ PARAMETERS: Mapping[str, Any] = {
     "filter": "objectives.gsm8k >= 0.5 AND kind = evolved",
     "order_by": "objectives.gsm8k desc",
     "fields": "number,status,scores",
-    "Idempotency-Key": "b7c1d2e3",
 }
 MOST_DEPTH = 12
 
