@@ -14,20 +14,27 @@ from workers.protocol.messages import Outcome
 class CandidateKind(StrEnum):
     """Where a candidate comes from; a label is only what people call it.
 
-    All kinds but `evolved` and `mean` are baselines: generation 0, which the search must beat.
+    Parents, base, average and baselines are what the search must beat.  They and what is known from other
+    experiments make generation 0.
     """
 
     PARENT = "parent"
     BASE = "base"
     AVERAGE = "average"
     BASELINE = "baseline"
+    KNOWN = "known"
     EVOLVED = "evolved"
     MEAN = "mean"
 
     @property
     def is_baseline(self) -> bool:
         """Says whether no optimizer had a part in it."""
-        return self not in (CandidateKind.EVOLVED, CandidateKind.MEAN)
+        return self not in (CandidateKind.KNOWN, CandidateKind.EVOLVED, CandidateKind.MEAN)
+
+    @property
+    def is_given(self) -> bool:
+        """Says whether this experiment's optimizer had no part in it: it is of generation 0."""
+        return self.is_baseline or self is CandidateKind.KNOWN
 
     @property
     def is_bare(self) -> bool:
@@ -80,6 +87,11 @@ class Candidate:
     def is_baseline(self) -> bool:
         """Says whether no optimizer had a part in it."""
         return self.kind.is_baseline
+
+    @property
+    def is_given(self) -> bool:
+        """Says whether it is of generation 0."""
+        return self.kind.is_given
 
     @property
     def digest(self) -> str | None:

@@ -26,7 +26,9 @@ async function post(button, changed) {
       problem.textContent = await refusal(response);
       problem.hidden = false;
     } else {
-      changed();
+      const made = button.dataset.made === undefined ? undefined : await response.json();
+      if (made !== undefined) window.location.assign(button.dataset.made + made.id);
+      else changed();
     }
   } catch (error) {
     problem.textContent = `The server cannot be reached (${error.message}).`;
