@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evaluators.chat import Chat
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
@@ -16,11 +18,7 @@ class EvaluationSettings:
         folders: With the user's own task files.
         shots: Solved examples before each question; None leaves it to the tasks.
         limit: Most items of each task; below 1, the share of them; None asks all.
-        chat: The tokenizer's chat template is applied.
-        template_options: What else the template is given (`enable_thinking`).
-        system: A system message; without a template it stands before the prompt.
-        fewshot_as_multiturn: Examples are turns of the conversation.
-        think_end: The text, or the token, up to which reasoning is cut off answers.
+        chat: Whether and how chat templates are applied; `apply` is `on` or `off`.
         generation: Goes before the tasks' own generation settings.
         batch_size: Rows of a pass.
         keep_samples: Every item with its prompt and answers is kept in the results.
@@ -30,11 +28,7 @@ class EvaluationSettings:
     folders: tuple[str, ...] = ()
     shots: int | None = None
     limit: float | None = None
-    chat: bool = False
-    template_options: Mapping[str, Any] = field(default_factory=dict)
-    system: str | None = None
-    fewshot_as_multiturn: bool = True
-    think_end: str | int | None = None
+    chat: Chat = field(default_factory=lambda: Chat(apply="off"))
     generation: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 64
     keep_samples: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluators.evaluations import EvaluationSettings
 from search_spaces import Parent
+from service.experiment.chat_options import ChatOptions
 from workers.pools.actor import evaluate_here
 from workers.protocol.evaluation_orders import EvaluationOrder, EvaluationReport
 
@@ -23,7 +24,7 @@ def evaluate(
     tasks_path: Sequence[str | PathLike[str]] = (),
     num_fewshot: int | None = None,
     limit: float | None = None,
-    apply_chat_template: bool = False,
+    apply_chat_template: bool | str = False,
     system_instruction: str | None = None,
     fewshot_as_multiturn: bool = True,
     gen_kwargs: Mapping[str, Any] | None = None,
@@ -42,7 +43,8 @@ def evaluate(
         tasks_path: Folders with task files of your own.
         num_fewshot: Solved examples before each question; None leaves it to the tasks.
         limit: Most items of each task; below 1, the share of them.
-        apply_chat_template: Puts questions as the tokenizer's chat template does.
+        apply_chat_template: Puts questions as the tokenizer's chat template does, or another one: one of
+            the tokenizer's own by name, a built-in one by name, or a file.
         system_instruction: A system message.
         fewshot_as_multiturn: Examples are turns of the conversation, where a template is applied.
         gen_kwargs: Go before the tasks' own generation settings.
@@ -64,9 +66,12 @@ def evaluate(
         folders=tuple(str(Path(folder).expanduser().absolute()) for folder in tasks_path),
         shots=num_fewshot,
         limit=limit,
-        chat=apply_chat_template,
-        system=system_instruction,
-        fewshot_as_multiturn=fewshot_as_multiturn,
+        chat=ChatOptions(
+            apply=bool(apply_chat_template),
+            template=apply_chat_template if isinstance(apply_chat_template, str) else None,
+            system=system_instruction,
+            fewshot_as_multiturn=fewshot_as_multiturn,
+        ).chat,
         generation=gen_kwargs or {},
         batch_size=batch_size,
         keep_samples=log_samples,

@@ -47,6 +47,7 @@ class EvomergeLM(LM):  # type: ignore[misc]
         *,
         batch_size: int = 64,
         long: Long = "cut",
+        template: str | None = None,
         template_options: Mapping[str, Any] | None = None,
         think_end: str | int | None = None,
     ) -> None:
@@ -58,13 +59,15 @@ class EvomergeLM(LM):  # type: ignore[misc]
             batch_size: A pass holds as many tokens as so many of the longest rows would, or fewer.
             long: What becomes of prompts that do not fit the network: they lose their beginning, which
                 is logged and counted, or they are refused.
+            template: A chat template's text; None takes the tokenizer's own.
             template_options: What else the chat template is given, `enable_thinking` say.
             think_end: The text, or the token, up to which reasoning is cut off answers.
         """
         super().__init__()
         self.tokenizer, self._batch_size, self._long = tokenizer, batch_size, long
         self._network = network
-        self._template_options, self._think_end = dict(template_options or {}), think_end
+        own = {} if template is None else {"chat_template": template}
+        self._template_options, self._think_end = {**own, **(template_options or {})}, think_end
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
         self.cut = 0
 
@@ -87,6 +90,9 @@ class EvomergeLM(LM):  # type: ignore[misc]
         Raises:
             EvaluationError: A continuation cannot be scored, or its result is NaN.
         """
+        if any(len(one.args) > 2 for one in requests):
+            seen = [with_images(one) for one in requests]
+            return self._model().plan_image_continuations(seen).answers(self._network)
         pairs = [(str(one.args[0]), str(one.args[1])) for one in requests]
         plan = self._plan("choices", tuple(pairs), lambda model: model.plan_continuations(pairs))
         self._tell(plan.lost)

@@ -11,6 +11,7 @@ from evaluators.chat import Chat, Scalar
 from search_spaces.recipes.chat_templates import BUILT_IN
 from service.experiment.criteria import Spec
 
+TEMPLATE_ENDINGS = (".jinja", ".j2", ".txt")
 Words = Literal["auto", "available", "on", "off"]
 
 
@@ -87,7 +88,7 @@ def _template(wanted: str | None) -> dict[str, str]:
 
 def is_file_name(template: str) -> bool:
     """Says whether a template's name is that of a file."""
-    return "/" in template or Path(template).suffix in (".jinja", ".j2", ".txt")
+    return "/" in template or Path(template).suffix in TEMPLATE_ENDINGS
 
 
 def in_full(value: object) -> object:

@@ -32,8 +32,9 @@ def evaluate_checkpoints(order: EvaluationOrder, tell: Tell) -> EvaluationReport
         WorkerError: A checkpoint cannot be loaded.
     """
     everyone = tuple(dict.fromkeys((*order.models, *order.parents)))
-    _check(order, everyone)
     evaluation = PlainEvaluation(order.settings)
+    for model in everyone:
+        _check(model, evaluation)
     found: dict[Parent, Evaluated] = {}
     for number, model in enumerate(everyone, 1):
         tell(f"{number}/{len(everyone)} {model}")
@@ -46,13 +47,13 @@ def evaluate_checkpoints(order: EvaluationOrder, tell: Tell) -> EvaluationReport
     return EvaluationReport(models, parents, differences)
 
 
-def _check(order: EvaluationOrder, everyone: tuple[Parent, ...]) -> None:
-    """Looks for tokenizers and chat templates before any weights are read."""
-    for model in everyone:
-        (tokenizer,) = asked_model(model).tokenizers
-        if order.settings.chat and tokenizer.chat_template is None:
-            detail = f"the tokenizer of {model} has no chat template"
-            raise EvaluationError("chat", detail, "leave --apply-chat-template out, or add one to its files")
+def _check(model: Parent, evaluation: PlainEvaluation) -> None:
+    """Tries tokenizer and chat template before any weights are read."""
+    asked = asked_model(model)
+    try:
+        evaluation.check(asked.tokenizers[0], sees=asked.sights[0] is not None)
+    except EvaluationError as error:
+        raise EvaluationError(error.field, f"{model}: {error.detail}", error.remedy) from error
 
 
 @contextmanager

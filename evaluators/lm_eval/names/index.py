@@ -13,6 +13,7 @@ from lm_eval.api.registry import metric_registry
 from lm_eval.tasks import TaskManager
 
 from evaluators.errors import EvaluationError, UnknownMetricError
+from evaluators.lm_eval.names.folder_tasks import FolderTasks
 from evaluators.lm_eval.names.suggestion import suggestion
 from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE, check_folder, task_code_allowed
 from evaluators.permissions import check_place
@@ -31,7 +32,7 @@ def tasks_in(folders: Sequence[Path]) -> TaskManager:
     for folder in folders:
         check_place("include_path", folder)
         check_folder(folder)
-    return TaskManager(include_path=[str(folder) for folder in folders], include_defaults=False)
+    return FolderTasks(folders)
 
 
 def is_collection(task: str, index: Index) -> bool:

@@ -14,6 +14,7 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.errors import UnknownTaskError
 from evaluators.lm_eval.names.catalogue import own_folder, own_names
+from evaluators.lm_eval.names.folder_tasks import Finish, FolderTasks
 from evaluators.lm_eval.names.index import check_code, members_of, tasks_in
 from evaluators.lm_eval.names.suggestion import suggestion
 from evaluators.task_facts import OwnTask
@@ -53,8 +54,13 @@ def locate(task: str, folders: Sequence[Path] = ()) -> Located:
     raise UnknownTaskError("task", f"there is no {task!r} among {' or '.join(places)}", near)
 
 
-def locate_all(tasks: Sequence[str], folders: Sequence[Path]) -> TaskManager:
+def locate_all(tasks: Sequence[str], folders: Sequence[Path], finish: Finish = lambda _: None) -> TaskManager:
     """Returns what builds all of these, users' tasks hiding lm-eval's own of the same name, as in lm-eval.
+
+    Args:
+        tasks: Names of tasks, groups and tags.
+        folders: With the user's own task files.
+        finish: Is given each task that is built, where there are such folders.
 
     Raises:
         UnknownTaskError: There is no such task.
@@ -68,8 +74,8 @@ def locate_all(tasks: Sequence[str], folders: Sequence[Path]) -> TaskManager:
     is_enough = _has_the_same(some, needed)
     if not folders:
         return some if is_enough else _all_own_tasks()
-    paths = [*(places if is_enough else ()), *map(str, folders)]
-    return TaskManager(include_path=paths, include_defaults=not is_enough)
+    known = places if is_enough else ()
+    return FolderTasks(folders, own=known, include_defaults=not is_enough, finish=finish)
 
 
 @cache

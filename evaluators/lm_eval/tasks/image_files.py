@@ -55,12 +55,8 @@ class ImageFiles:
             ) from error
 
 
-def use_image_files(task: Task, data_files: object) -> None:
+def use_image_files(task: Task) -> None:
     """Has a task's image columns read as files, where they hold names and not images.
-
-    Args:
-        task: Built from files of the user's.
-        data_files: Their paths, as nested as the task's file has them.
 
     Raises:
         EvaluationError: They lie in several folders, so that it is open where paths begin.
@@ -72,6 +68,7 @@ def use_image_files(task: Task, data_files: object) -> None:
     first = next(iter(_docs(task)), None)
     if first is None or any(_holds_images(first.get(column)) for column in columns):
         return
+    data_files = (task.config.dataset_kwargs or {}).get("data_files")
     folders = {Path(file).parent for file in _files(data_files)}
     if len(folders) != 1:
         listed = ", ".join(sorted(map(str, folders))) or "none"

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -25,6 +24,7 @@ from lm_eval.tasks import TaskManager
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError, SplitError, UnknownMetricError
+from evaluators.lm_eval.names.folder_tasks import OWN_DATA
 from evaluators.lm_eval.names.index import Entry, check_code, is_collection, leaves_of
 from evaluators.lm_eval.names.location import locate
 from evaluators.lm_eval.rouge_l import offer_rouge_l
@@ -42,9 +42,6 @@ from evaluators.lm_eval.tasks.task_metrics import choose_metric, group_rule
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 from evaluators.lm_eval.tasks.task_splits import divide, limit, rule_of
 from evaluators.splits import NamedSplits
-
-# Loaders of files: data that a user brings are not public.
-OWN_DATA = ("json", "csv", "text", "parquet", "arrow", "pandas", "xml", "webdataset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +176,8 @@ def _load(benchmark: Benchmark, manager: TaskManager) -> tuple[list[Task], Group
         raise EvaluationError(
             "task", f"{name} is written in Python alone", "choose a task that has a YAML file"
         )
+    for task in tasks if benchmark.include_path is not None else ():
+        use_image_files(task)
     return tasks, group
 
 
@@ -191,10 +190,7 @@ def _load_task(benchmark: Benchmark, manager: TaskManager) -> Task:
         if error.args[:1] == (overrides.get("test_split"),):
             raise _no_scored_split(benchmark, error.args[0]) from error
         raise
-    task = next(iter(loaded["groups"]["evomerge"]))
-    if benchmark.include_path is not None and task.config.doc_to_image is not None:
-        use_image_files(task, overrides.get("dataset_kwargs", {}).get("data_files"))
-    return task
+    return next(iter(loaded["groups"]["evomerge"]))
 
 
 def _no_scored_split(benchmark: Benchmark, missing: str) -> SplitError:
@@ -206,27 +202,12 @@ def _no_scored_split(benchmark: Benchmark, missing: str) -> SplitError:
 
 
 def _overrides(benchmark: Benchmark, entry: Entry) -> dict[str, Any]:
-    """Returns what the task's file leaves to us: where its data lie, and what is scored."""
+    """Returns what the task's file leaves to us: what is scored."""
     config = entry.cfg or {}
-    overrides: dict[str, Any] = {}
-    arguments = dict(config.get("dataset_kwargs") or {})
-    if benchmark.include_path is not None and "data_files" in arguments:
-        arguments["data_files"] = _beside(Path(entry.yaml_path).parent, arguments["data_files"])
-        overrides["dataset_kwargs"] = arguments
-    if not (config.get("test_split") or config.get("validation_split")):
-        rule = benchmark.splits if isinstance(benchmark.splits, NamedSplits) else NamedSplits()
-        overrides["test_split"] = rule.search
-    return overrides
-
-
-def _beside(folder: Path, files: Any) -> Any:  # noqa: ANN401 - as nested as the task's file has it
-    """Returns data files with those that lie beside the task's file under their full names."""
-    if isinstance(files, Mapping):
-        return {name: _beside(folder, value) for name, value in files.items()}
-    if isinstance(files, list):
-        return [_beside(folder, value) for value in files]
-    here = folder / str(files)
-    return str(here.resolve()) if here.exists() else files
+    if config.get("test_split") or config.get("validation_split"):
+        return {}
+    rule = benchmark.splits if isinstance(benchmark.splits, NamedSplits) else NamedSplits()
+    return {"test_split": rule.search}
 
 
 def _direction(task: Task, metric: str) -> bool:

@@ -13,9 +13,10 @@ import datasets
 from lm_eval.tasks import TaskManager
 
 from evaluators.lm_eval.names.entries import data_of
+from evaluators.lm_eval.names.folder_tasks import OWN_DATA
 from evaluators.lm_eval.names.index import check_code, leaves_of
 from evaluators.lm_eval.names.location import locate
-from evaluators.lm_eval.tasks.task_building import OWN_DATA, tame_lm_eval
+from evaluators.lm_eval.tasks.task_building import tame_lm_eval
 from evaluators.lm_eval.tasks.task_questions import Task, foreign_code
 from evaluators.task_facts import Fetched, FetchedData
 

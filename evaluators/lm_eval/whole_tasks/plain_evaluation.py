@@ -5,23 +5,31 @@ Here "task", "group", "metric" and "filter" are lm-eval's words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from lm_eval import simple_evaluate
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.evaluator_utils import get_sample_size
+from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
 from evaluators.evaluations import Evaluated, EvaluationSettings, TaskAnswers
+from evaluators.inference.chat_format import ChatFormat, chat_format, check_template, check_think_end
 from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.lm_eval.names.location import locate_all
 from evaluators.lm_eval.names.task_files import task_code_allowed
+from evaluators.lm_eval.tasks.image_files import check_images, use_image_files
 from evaluators.lm_eval.tasks.task_building import tame_lm_eval
+from evaluators.lm_eval.tasks.task_questions import Task, foreign_code
 
 Results = Mapping[str, Any]
 
@@ -32,14 +40,38 @@ class PlainEvaluation:
     Args:
         settings: What is asked, and how.
 
+    Attributes:
+        tasks: What was loaded: stands for lm-eval's manager of tasks.
+
     Raises:
-        EvaluationError: There is no such task, or it would run foreign code.
+        EvaluationError: There is no such task, it would run foreign code, or its data cannot be had.
     """
 
     def __init__(self, settings: EvaluationSettings) -> None:
         tame_lm_eval()
         self._settings = settings
-        self._manager = locate_all(settings.tasks, [Path(folder) for folder in settings.folders])
+        folders = [Path(folder) for folder in settings.folders]
+        manager = locate_all(settings.tasks, folders, _finish)
+        with foreign_code(", ".join(settings.tasks)):
+            self.tasks = _LoadedTasks(manager, settings.tasks)
+        for task in self._seen:
+            check_images(task, islice(task.eval_docs, get_sample_size(task, settings.limit)))
+
+    @property
+    def _seen(self) -> Sequence[Task]:
+        return [task for task in self.tasks.found["tasks"].values() if getattr(task, "MULTIMODAL", False)]
+
+    def check(self, tokenizer: PreTrainedTokenizerBase, *, sees: bool) -> None:
+        """Refuses, before its weights are read, a model that the tasks cannot be put to as is wanted.
+
+        Raises:
+            EvaluationError: Says why.
+        """
+        _applied_format(self._settings.chat, tokenizer)
+        if self._seen and not sees:
+            named = ", ".join(str(task.task_name) for task in self._seen)
+            detail = f"{named} asks about images, and the model only reads"
+            raise EvaluationError("task", detail, "evaluate a model that sees, or leave the task out")
 
     def evaluate(self, name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Evaluated:
         """Returns lm-eval's results of a model in memory.
@@ -48,15 +80,15 @@ class PlainEvaluation:
             EvaluationError: A task cannot be built, or cannot be put to this model.
         """
         settings = self._settings
+        form = _applied_format(settings.chat, tokenizer)
         lm = EvomergeLM(
             network,
             tokenizer,
             batch_size=settings.batch_size,
-            template_options=settings.template_options,
-            think_end=settings.think_end,
+            template=form.template if form else None,
+            template_options=form.options if form else None,
+            think_end=settings.chat.think_end,
         )
-        if settings.chat:
-            lm.chat_template(chat_template=True)  # refused at once where there is none
         began = perf_counter()
         results = self._asked(lm)
         seconds = perf_counter() - began
@@ -74,12 +106,12 @@ class PlainEvaluation:
             found: dict[str, Any] = simple_evaluate(
                 model=lm,
                 tasks=list(settings.tasks),
-                task_manager=self._manager,
+                task_manager=self.tasks,
                 num_fewshot=settings.shots,
                 limit=settings.limit,
-                apply_chat_template=settings.chat,
-                system_instruction=settings.system,
-                fewshot_as_multiturn=settings.fewshot_as_multiturn and settings.chat,
+                apply_chat_template=settings.chat.apply == "on",
+                system_instruction=settings.chat.system,
+                fewshot_as_multiturn=settings.chat.fewshot_as_multiturn and settings.chat.apply == "on",
                 gen_kwargs=dict(settings.generation) or None,
                 batch_size=settings.batch_size,
                 log_samples=True,
@@ -95,6 +127,39 @@ class PlainEvaluation:
                 raise
             raise problem from error
         return found
+
+
+def _applied_format(chat: Chat, tokenizer: PreTrainedTokenizerBase) -> ChatFormat | None:
+    """Returns how a model is spoken to; None where prompts are plain text.
+
+    Raises:
+        EvaluationError: The tokenizer has no such template, or it cannot be rendered as is wanted.
+    """
+    check_think_end(chat, tokenizer)
+    if chat.apply != "on":
+        return None
+    check_template(chat, tokenizer)
+    form = chat_format(chat, tokenizer, generates=True, instruct=False)
+    if form is not None:
+        told = [] if chat.system is None else [{"role": "system", "content": chat.system}]
+        form.prompt([*told, {"role": "user", "content": "Who?"}])
+    return form
+
+
+class _LoadedTasks:
+    """Stands for a manager, and gives what was loaded: tasks are the same for every model."""
+
+    def __init__(self, manager: TaskManager, tasks: Sequence[str]) -> None:
+        self.task_index = manager.task_index
+        self.found: Mapping[str, Any] = manager.load(list(tasks))
+
+    def load(self, _: object) -> Mapping[str, Any]:
+        return self.found
+
+
+def _finish(task: Task) -> None:
+    if isinstance(task, ConfigurableTask):
+        use_image_files(task)
 
 
 def _answers(results: Results) -> Iterator[TaskAnswers]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperCommand
 
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.recipes.strict_yaml import load_yaml
@@ -17,6 +16,7 @@ from service.cli.connection import JsonOption, Place, finds_experiments
 from service.cli.exits import Exit
 from service.cli.model_arguments import recipe_in
 from service.cli.reaching import connect
+from service.cli.several_values import Follows, WordsCommand, anything
 from service.cli.spec_file import read_spec_file
 from service.cli.spec_files.questions import QUESTIONS_ENDING, read_questions, task_text
 from service.cli.spec_files.schema import write_schema_beside
@@ -28,7 +28,6 @@ from service.specification.reading import read_spec
 
 USUAL_CANDIDATES = 100
 USUAL_GROUPS = 4
-_SEVERAL = frozenset({"--models", "--tasks"})
 TASKS_FOLDER = "tasks"  # beside the experiment's file
 OutOption = Annotated[Path, typer.Option("--out", metavar="FILE.yml", help="Where to.")]
 TasksPathOption = Annotated[
@@ -36,25 +35,10 @@ TasksPathOption = Annotated[
 ]
 
 
-class InitCommand(TyperCommand):
+class InitCommand(WordsCommand):
     """Takes several values after one option: `--models A B --tasks T`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - the framework's
-        """Names the option again before each value that follows its first."""
-        return super().parse_args(ctx, list(_spread(args)))
-
-
-def _spread(arguments: Sequence[str]) -> Iterator[str]:
-    several: str | None = None
-    for word in arguments:
-        if word in _SEVERAL:
-            several = word
-            continue
-        if word.startswith("-"):
-            several = None
-        if several is not None:
-            yield several
-        yield word
+    several: ClassVar[Mapping[str, Follows]] = {"--models": anything, "--tasks": anything}
 
 
 @finds_experiments

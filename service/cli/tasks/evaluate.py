@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
+from pydantic import ValidationError
 
+from evaluators.chat import Chat
 from evaluators.evaluations import EvaluationSettings
 from service.cli.connection import JsonOption
 from service.cli.exits import Exit
 from service.cli.model_arguments import parent_named
+from service.cli.several_values import Follows, WordsCommand, anything
 from service.cli.tasks.evaluation_tables import report_as_json, show_report
 from service.cli.tasks.named_tasks import TaskFolders, spelt, tasks_named
 from service.cli.terminal.output import CommandError, note, say
+from service.experiment.chat_options import TEMPLATE_ENDINGS, ChatOptions
 from workers.pools.actor import evaluate_here
 from workers.protocol.evaluation_orders import EvaluationOrder, EvaluationReport
 
@@ -33,7 +37,7 @@ def evaluate(
     parents: Annotated[
         list[str] | None,
         typer.Option(
-            "--parents", metavar="MODEL,...", help="Show each model beside these, with paired differences."
+            "--parents", metavar="MODEL...", help="Show each model beside these, with paired differences."
         ),
     ] = None,
     folders: TaskFolders = None,
@@ -51,10 +55,14 @@ def evaluate(
         float | None,
         typer.Option("--limit", "-L", min=0.0, help="Most items per task; below 1, the share of them."),
     ] = None,
-    chat: Annotated[
-        bool,
-        typer.Option(*spelt("--apply-chat-template"), help="Apply the chat template."),
-    ] = False,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            *spelt("--apply-chat-template"),
+            metavar="[NAME]",
+            help="Apply the chat template: the tokenizer's, or its NAMEd one, a built-in one, or a file.",
+        ),
+    ] = None,
     system: Annotated[
         str | None,
         typer.Option(
@@ -129,11 +137,7 @@ def evaluate(
             folders=named.folders,
             shots=shots,
             limit=limit,
-            chat=chat,
-            template_options={} if thinking is None else {"enable_thinking": thinking},
-            system=system,
-            fewshot_as_multiturn=multiturn,
-            think_end=int(think_end) if think_end and think_end.isdecimal() else think_end,
+            chat=_chat(template, system, thinking, think_end, multiturn=multiturn),
             generation=generation_of(generation or ()),
             batch_size=batch_size,
             keep_samples=keep_samples,
@@ -149,6 +153,54 @@ def evaluate(
             note,
         )
     _tell(found, settings, out, as_json=as_json)
+
+
+class EvaluateCommand(WordsCommand):
+    """Takes `--parents A B`, `--gen_kwargs A=1 B=2` and `--apply_chat_template [NAME]`, as lm-eval does."""
+
+    several: ClassVar[Mapping[str, Follows]] = {
+        "--parents": anything,
+        **dict.fromkeys(spelt("--gen-kwargs"), lambda word: "=" in word),
+    }
+    optional: ClassVar[Mapping[str, Follows]] = dict.fromkeys(
+        spelt("--apply-chat-template"), lambda word: not _names_a_model(word)
+    )
+
+
+evaluate.command_class = EvaluateCommand  # type: ignore[attr-defined]
+
+
+def _names_a_model(word: str) -> bool:
+    """Says whether a word after --apply-chat-template is a model rather than a template."""
+    return Path(word).expanduser().is_dir() or ("/" in word and Path(word).suffix not in TEMPLATE_ENDINGS)
+
+
+def _chat(
+    template: str | None, system: str | None, thinking: bool | None, think_end: str | None, *, multiturn: bool
+) -> Chat:
+    """Returns how models are spoken to; as with lm-eval, no template is applied unless one is asked for.
+
+    Raises:
+        CommandError: A setting is wrong, or means nothing without a template.
+    """
+    if template is None and thinking is not None:
+        hint = "add --apply-chat-template"
+        raise CommandError(
+            "--thinking sets a chat template's switch, and none is applied", hint, code=Exit.USAGE
+        )
+    try:
+        return ChatOptions(
+            apply="off" if template is None else "on",
+            template=template or None,
+            system=system,
+            fewshot_as_multiturn=multiturn,
+            thinking=thinking,
+            think_end=int(think_end) if think_end and think_end.isdecimal() else think_end,
+        ).chat
+    except ValidationError as error:
+        first = error.errors()[0]
+        detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise CommandError(detail, "correct the option", code=Exit.USAGE) from error
 
 
 def generation_of(words: Sequence[str]) -> dict[str, Any]:
@@ -209,7 +261,7 @@ def _tell(found: EvaluationReport, settings: EvaluationSettings, out: Path | Non
     for each in (*found.models, *found.parents):
         if each.cut:
             note(f"{each.model}: {each.cut} prompts lost their beginning, because the model reads no more")
-        if each.has_template and not settings.chat:
+        if each.has_template and settings.chat.apply == "off":
             note(f"{each.model} has a chat template, which --apply-chat-template applies")
     text = json.dumps(report_as_json(found), indent=2, ensure_ascii=False, default=str)
     if out is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from evaluators.chat import Chat
 from evaluators.evaluations import Evaluated, EvaluationSettings, PairedDifference
 from service.cli.terminal.output import clean, data_console, say
 from service.cli.terminal.tables import plain_table
@@ -39,9 +40,14 @@ def _conditions(settings: EvaluationSettings) -> str:
         f"num_fewshot: {settings.shots}",
         f"batch_size: {settings.batch_size}",
     ]
-    parts += ["chat template applied"] if settings.chat else []
+    parts += [_template(settings.chat)] if settings.chat.apply == "on" else []
     parts += [f"gen_kwargs: {dict(settings.generation)}"] if settings.generation else []
     return ", ".join(parts)
+
+
+def _template(chat: Chat) -> str:
+    named = chat.template_file or chat.template
+    return f"chat template {named} applied" if named else "chat template applied"
 
 
 def _show_differences(found: EvaluationReport) -> None:

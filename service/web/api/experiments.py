@@ -232,7 +232,7 @@ def widen(
     wanted: Widening | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Creates an experiment in wider bounds than the winner's weights ended at; it starts from what is known."""
+    """Creates an experiment in bounds that are wider than the winner's; it starts from what is known."""
     said = wanted or Widening()
     with services.database.reading() as session:
         repository = Repository(session)

@@ -15,6 +15,7 @@ from evaluators import Benchmark, BenchmarkFacts, EvaluationError, ItemShares, N
 from evaluators.errors import SplitError, UnknownMetricError, UnknownTaskError
 from evaluators.lm_eval.harness import inspect_benchmarks
 from evaluators.lm_eval.names.task_files import ALLOW_TASK_CODE
+from evaluators.permissions import TASK_ROOTS
 from tests.conftest import REPOSITORY
 from tests.evaluators.task_writing import CHOICE, GENERATION, ROLLING, rows, three_splits, write_task
 
@@ -125,6 +126,30 @@ def test_data_files_may_be_named_relative_to_the_task_file(tmp_path: Path) -> No
     assert facts(tmp_path).items == {"search": 12, "selection": 12, "test": 12}
 
 
+def test_the_data_of_a_groups_tasks_lie_beside_the_file_that_names_them(tmp_path: Path) -> None:
+    write_task(tmp_path / "far" / "off", "words", three_splits(), relative=True, **CHOICE)
+    write_task(tmp_path / "data", "others", three_splits(9), relative=True, **CHOICE)
+    (tmp_path / "data" / "others.yaml").unlink()
+    member = {"task": "words", "dataset_kwargs": {"data_files": {"search": "data/others_*.jsonl"}}}
+    member |= {"test_split": "search"}
+    rule = {"aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}]}
+    (tmp_path / "as_it_is.yaml").write_text(yaml.safe_dump({"group": "as_it_is", "task": ["words"], **rule}))
+    (tmp_path / "moved.yaml").write_text(yaml.safe_dump({"group": "moved", "task": [member], **rule}))
+    assert sum(facts(tmp_path, "as_it_is").items.values()) == 36
+    assert sum(facts(tmp_path, "moved").items.values()) == 27
+
+
+def test_data_outside_the_operators_folders_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(tmp_path / "private", "words", three_splits(), **CHOICE)
+    task = (tmp_path / "private" / "words.yaml").read_text()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "words.yaml").write_text(task)
+    monkeypatch.setenv(TASK_ROOTS, str(tmp_path / "open"))
+    assert "does not lie in a folder" in refusal(tmp_path / "open").detail
+
+
 def test_a_task_file_need_not_say_what_is_scored_when_the_splits_do(tmp_path: Path) -> None:
     write_task(tmp_path, "words", three_splits(), test_split=None, **CHOICE)
     assert facts(tmp_path).items["search"] == 12
@@ -139,7 +164,7 @@ def test_a_missing_data_file_is_named(words: Path) -> None:
     (words / "words_test.jsonl").unlink()
     error = refusal(words)
     assert "words_test.jsonl" in error.detail
-    assert "data can be reached" in error.remedy
+    assert "from the task file's folder" in error.remedy
 
 
 def test_a_template_that_does_not_fit_the_data_is_refused(tmp_path: Path) -> None:

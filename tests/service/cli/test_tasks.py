@@ -67,6 +67,20 @@ def test_a_checkpoint_is_scored_beside_its_parent(folder: Path, tmp_path: Path) 
     assert found["parents"][0]["n-samples"]["words"] == {"original": 12, "effective": 5}
 
 
+def test_words_are_taken_as_lm_evals_command_line_takes_them(folder: Path, tmp_path: Path) -> None:
+    models = [save_tiny_model(tmp_path / name, n) for n, name in enumerate(("model", "one", "two"))]
+    asked = ("evaluate", models[0], "-t", "words", "--include_path", folder, "--parents", *models[1:])
+    found = json.loads(evomerge(*asked, "--limit", 3, "--apply_chat_template", "chatml", "--json"))
+    assert len(found["parents"]) == 2
+    bare = ("evaluate", "-t", "words", "--tasks-path", folder, "--limit", 3, "--apply_chat_template")
+    assert "has no chat template" in evomerge(*bare, models[0], code=Exit.INVALID)
+    assert "no template 'mine'" in evomerge(*bare, "mine", models[0], code=Exit.INVALID)
+    assert "name it before --parents" in evomerge(*bare, "--parents", *models, code=Exit.USAGE)
+    for wrong in (("--thinking",), ("--apply_chat_template", "chatml", "--thinking")):
+        said = evomerge("evaluate", models[0], "-t", "words", "--tasks-path", folder, *wrong, code=None)
+        assert "switch" in said
+
+
 def test_mistakes_are_told_before_anything_is_asked(folder: Path, tmp_path: Path) -> None:
     known = ("evaluate", tmp_path / "none", "-t", "words", "--tasks-path", folder)
     assert "no key=value" in evomerge(*known, "--gen-kwargs", "hot", code=Exit.USAGE)

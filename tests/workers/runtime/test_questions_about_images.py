@@ -15,22 +15,28 @@ import torch
 import yaml
 from datasets import Dataset, Features, Value
 from datasets import Image as DataImage
+from lm_eval import simple_evaluate
 from lm_eval.models.hf_vlms import HFMultimodalLM
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from evaluators import Benchmark, BenchmarkFacts, Score
+from evaluators.evaluations import EvaluationSettings
 from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.tasks.task_building import build_benchmark
+from evaluators.lm_eval.whole_tasks.plain_evaluation import PlainEvaluation
 from evaluators.splits import ItemShares
 from search_spaces import Recipe
 from tests.evaluators.task_writing import write_task
 from tests.seeing_models import save_looking_model, save_pictures
 from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at
+from workers.errors import TaskError
 from workers.export.export import export
 from workers.export.merge_to_disk import merge_to_disk
+from workers.pools.actor import evaluate_here
 from workers.pools.jobs import report_on_benchmarks
+from workers.protocol.evaluation_orders import EvaluationOrder
 from workers.protocol.messages import BenchmarkInquiry, BenchmarkProblem, ExportOrder, Workload
 from workers.protocol.stored_answers import StoredAnswers
 from workers.runtime.in_place_merger import InPlaceMerger
@@ -244,6 +250,23 @@ def test_lm_evals_own_evaluation_asks_the_live_model(gallery: Gallery) -> None:
     answers = lm.generate_until(requests)
     marks = [subtask.task.process_results(r.doc, [a]) for r, a in zip(requests, answers, strict=True)]
     assert score.per_item == tuple(mark["rouge_l"] for mark in marks)
+
+
+def test_a_checkpoint_is_evaluated_on_images_as_lm_evals_multimodal_model_is(gallery: Gallery) -> None:
+    settings = EvaluationSettings(("written", "chosen"), (str(gallery.tasks),), keep_samples=True)
+    model = parent_at(gallery.first)
+    (found,) = evaluate_here(EvaluationOrder((model,), settings), lambda _: None).models
+    theirs = HFMultimodalLM(pretrained=str(gallery.first), dtype="float32", batch_size=ITEMS, device="cpu")
+    tasks = PlainEvaluation(dataclasses.replace(settings, tasks=("written",))).tasks
+    expected: Any = simple_evaluate(model=theirs, tasks=["written"], task_manager=tasks)
+    ours = found.results["samples"]["written"]
+    for one, other in zip(ours, expected["samples"]["written"], strict=True):
+        assert (one["rouge_l"], one["resps"]) == (other["rouge_l"], other["resps"])
+    ready = prepared(gallery, gallery.recipe(gallery.first), "chosen")
+    score = score_of(ready, InPlaceMerger(ready), gallery.recipe(gallery.first))
+    assert [sample["acc"] for sample in found.results["samples"]["chosen"]] == list(score.per_item)
+    with pytest.raises(TaskError, match="written, chosen asks about images, and the model only reads"):
+        evaluate_here(EvaluationOrder((parent_at(gallery.reading),), settings), lambda _: None)
 
 
 def test_drawn_answers_about_images_can_be_had_again(gallery: Gallery) -> None:

@@ -13,6 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
+from evaluators.chat import Chat
 from evaluators.evaluations import EvaluationSettings
 from search_spaces import Parent
 from tests.chat_tokenizers import chat_tokenizer
@@ -64,7 +65,7 @@ def evaluate(folder: Path, models: tuple[Path, Path]) -> Callable[..., Evaluatio
     [
         ({"shots": 2, "limit": 7}, {"num_fewshot": 2, "limit": 7}),
         (
-            {"chat": True, "system": "w1", "shots": 1, "generation": {"max_gen_toks": 3}},
+            {"chat": Chat(apply="on", system="w1"), "shots": 1, "generation": {"max_gen_toks": 3}},
             {
                 "apply_chat_template": True,
                 "system_instruction": "w1",
@@ -119,7 +120,7 @@ def test_what_cannot_be_asked_is_said(
 ) -> None:
     with pytest.raises(NoSuchTaskError, match=r"did you mean choices\?"):
         evaluate("choice")
-    bare = EvaluationSettings(tasks=("choices",), folders=(str(folder),), chat=True)
+    bare = EvaluationSettings(tasks=("choices",), folders=(str(folder),), chat=Chat(apply="on"))
     model = Parent(model=str(save_tiny_model(tmp_path / "bare", 1)))
     with pytest.raises(TaskError, match="no chat template"):
         evaluate_here(EvaluationOrder((model,), bare), print)

@@ -1,9 +1,8 @@
 """Block counts: how often each magnitude occurs in each block of a task vector.
 
-Differences of bfloat16 numbers have few distinct magnitudes, some thousands in a block: a small hash table
-counts them in one pass, and the counts tell both the whole vector's table of magnitudes and, for equal
-ones, in which block a rank falls.  Differences of float32 numbers have as many as entries; they are
-given up at the first block.
+Differences of bfloat16 numbers have few distinct magnitudes, some thousands in a block.  The counts tell
+both the whole vector's table of magnitudes and, for equal ones, in which block a rank falls.  Differences
+of float32 numbers have as many as entries; they are given up at the first block.
 """
 
 from __future__ import annotations
@@ -14,19 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from workers.merging.fast.compiled.compiling import compiled
-from workers.merging.fast.compiled.entries import MAGNITUDE
-from workers.merging.fast.compiled.intrinsics import bits, widen
-from workers.merging.fast.storage import LANES, Array
+from workers.merging.fast.statistics.magnitude_counts import (
+    CELLS,
+    EMPTY,
+    MOST_DISTINCT,
+    SLOTS,
+    add_up_cells,
+    count_cells,
+    count_odd,
+    list_downwards,
+    list_upwards,
+    sorted_by_cell,
+)
+from workers.merging.fast.storage import Array
 from workers.merging.fast.threads import Map
 
 BLOCK = 1 << 18
 """Entries that are counted together."""
 
-_SLOTS = 1 << 15
-_MOST_DISTINCT = _SLOTS // 2
-_EMPTY = np.uint32(0xFFFFFFFF)  # no magnitude has these bits
-_SCATTER, _TO_SLOT = np.uint32(2654435769), np.uint32(17)
-_LAST_SLOT = np.uint32(_SLOTS - 1)
 _HALF = np.uint64(32)
 _LOWER = np.uint64(0xFFFFFFFF)
 
@@ -50,11 +54,13 @@ class BlockCounts:
 
     def distinct(self) -> tuple[Array, Array]:
         """Returns all magnitudes, the largest first, uint32, and how many are as large or larger, int64."""
-        ordered = np.sort(self.packed)[::-1]
-        magnitudes = (ordered >> _HALF).astype(np.uint32)
-        first = np.flatnonzero(np.concatenate(([True], magnitudes[1:] != magnitudes[:-1])))
-        counts = np.add.reduceat((ordered & _LOWER).astype(np.int64), first)
-        return magnitudes[first], np.cumsum(counts)
+        odd = np.empty(len(self.packed) + 1, np.uint64)
+        length, first, last = add_up_cells(self.packed, _ROOM.sums, odd)
+        odd = sorted_by_cell(odd[:length])
+        most = min(length + last - first + 1, len(self.packed))
+        magnitudes, until = np.empty(most, np.uint32), np.empty(most, np.int64)
+        length = list_downwards(_ROOM.sums, odd, first, last, magnitudes, until)
+        return magnitudes[:length].copy(), until[:length].copy()
 
 
 def count_blocks(parent: Array, base: Array, work: Map) -> BlockCounts | None:
@@ -68,8 +74,7 @@ def count_blocks(parent: Array, base: Array, work: Map) -> BlockCounts | None:
 
     def part(start: int) -> Array | None:
         inside = slice(start, start + BLOCK)
-        length = _count(parent[inside], base[inside], _ROOM.table, _ROOM.found)
-        return None if length < 0 else np.sort(_ROOM.found[:length])
+        return _count(parent[inside], base[inside])
 
     starts = range(0, len(parent), BLOCK)
     first = part(0)
@@ -82,58 +87,39 @@ def count_blocks(parent: Array, base: Array, work: Map) -> BlockCounts | None:
     return BlockCounts(np.concatenate(found), np.cumsum([0, *map(len, found)]))
 
 
+def _count(parent: Array, base: Array) -> Array | None:
+    """Returns the packed counts of a block, upwards, or None where they are too many."""
+    room = _ROOM
+    length, first, last = count_cells(parent, base, room.cells, room.odd)
+    distinct = count_odd(room.odd[:length], room.table, room.found)
+    odd = sorted_by_cell(room.found[: max(distinct, 0)])
+    listed = list_upwards(room.cells, odd, first, last, room.listed)
+    return None if distinct < 0 or listed > MOST_DISTINCT else room.listed[:listed].copy()
+
+
 class _Room(threading.local):
     """Each thread's own memory: fresh memory would cost more than its use.
 
     Attributes:
+        cells: uint32 [2, cells], all zero.
+        odd: uint32 [entries of a block + 1].
         table: (magnitude, count), uint32 [slots, 2], all empty.
         found: uint64 [most distinct].
+        listed: uint64 [cells + most distinct].
+        sums: int64 [cells], all zero.
     """
 
     def __init__(self) -> None:
-        self.table = np.empty((_SLOTS, 2), np.uint32)
-        self.table[:, 0] = _EMPTY
-        self.found = np.empty(_MOST_DISTINCT + 1, np.uint64)
+        self.cells = np.zeros((2, CELLS), np.uint32)
+        self.odd = np.empty(BLOCK + 1, np.uint32)
+        self.table = np.empty((SLOTS, 2), np.uint32)
+        self.table[:, 0] = EMPTY
+        self.found = np.empty(MOST_DISTINCT, np.uint64)
+        self.listed = np.empty(CELLS + MOST_DISTINCT, np.uint64)
+        self.sums = np.zeros(CELLS, np.int64)
 
 
 _ROOM = _Room()
-
-
-@compiled
-def _count(parent: Array, base: Array, table: Array, found: Array) -> int:
-    """Writes the packed counts of a block, in no order; returns how many, or -1 where they are too many.
-
-    Args:
-        parent: Flat, at most `BLOCK` entries, as `base`.
-        base: As above.
-        table: (magnitude, count), uint32 [slots, 2], all empty; so it is left.
-        found: The packed counts, uint64.
-    """
-    sizes = np.empty(LANES, np.uint32)
-    used = np.empty(_MOST_DISTINCT + 1, np.uint32)
-    length = 0
-    for start in range(0, parent.shape[0], LANES):
-        own, origin = parent[start : start + LANES], base[start : start + LANES]
-        for j in range(own.shape[0]):
-            sizes[j] = bits(widen(own[j]) - widen(origin[j])) & MAGNITUDE
-        for j in range(own.shape[0]):
-            slot = np.uint32(sizes[j] * _SCATTER) >> _TO_SLOT
-            while table[slot, 0] != sizes[j] and table[slot, 0] != _EMPTY:
-                slot = np.uint32((slot + np.uint32(1)) & _LAST_SLOT)
-            if table[slot, 0] == _EMPTY:
-                if length == _MOST_DISTINCT:
-                    table[:, 0] = _EMPTY
-                    return -1
-                table[slot, 0] = sizes[j]
-                table[slot, 1] = np.uint32(0)
-                used[length] = slot
-                length += 1
-            table[slot, 1] += np.uint32(1)
-    for k in range(length):
-        slot = used[k]
-        found[k] = (np.uint64(table[slot, 0]) << _HALF) | np.uint64(table[slot, 1])
-        table[slot, 0] = _EMPTY
-    return length
 
 
 @compiled
