@@ -26,6 +26,7 @@ PARITY = {
     "resumeExperiment": ("resume", "resume"),
     "cancelExperiment": ("cancel", "cancel"),
     "extendExperiment": ("extend", "extend"),
+    "widenExperiment": ("widen", "extend"),
     "deleteExperiment": ("delete", "delete"),
     "listCandidates": ("candidates", "candidates"),
     "getCandidate": ("candidate", "show"),
