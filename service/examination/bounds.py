@@ -12,7 +12,7 @@ from service.experiment.candidate import Candidate, CandidateKind
 NEAR = 0.01  # of a range, from a bound
 MANY = 1 / 4  # of the weights
 WIDER = 1.4
-_SEARCHED = (CandidateKind.EVOLVED, CandidateKind.KNOWN, CandidateKind.MEAN)
+_SEARCHED = (CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.KNOWN, CandidateKind.MEAN)
 
 
 @dataclass(frozen=True, slots=True)

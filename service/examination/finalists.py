@@ -11,7 +11,7 @@ from service.experiment.candidate import Candidate, CandidateKind, Remembered
 from service.experiment.objectives import weighted_mean
 from workers.protocol.messages import Outcome, Scored
 
-_FOUND = (CandidateKind.EVOLVED, CandidateKind.KNOWN)
+_FOUND = (CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.KNOWN)
 
 
 def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:

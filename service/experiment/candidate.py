@@ -8,14 +8,16 @@ from uuid import UUID
 
 from evaluators import Score
 from search_spaces import Genome, Infeasible, Recipe
+from service.experiment.enqueued import EnqueuedBy
 from workers.protocol.messages import Outcome
 
 
 class CandidateKind(StrEnum):
     """Where a candidate comes from; a label is only what people call it.
 
-    Parents, base, average and baselines are what the search must beat.  They and what is known from other
-    experiments make generation 0.
+    An optimizer proposed those that are `evolved`, a person those that were `enqueued` while the search
+    went on; `known` are those that other experiments scored, and generation 0 holds as well.  All others but
+    `mean` are baselines, which the search must beat.
     """
 
     PARENT = "parent"
@@ -24,23 +26,26 @@ class CandidateKind(StrEnum):
     BASELINE = "baseline"
     KNOWN = "known"
     EVOLVED = "evolved"
+    ENQUEUED = "enqueued"
     MEAN = "mean"
 
     @property
     def is_baseline(self) -> bool:
-        """Says whether no optimizer had a part in it."""
-        return self not in (CandidateKind.KNOWN, CandidateKind.EVOLVED, CandidateKind.MEAN)
+        """Says whether the search must beat it."""
+        return self not in _NO_BASELINES
 
     @property
-    def is_given(self) -> bool:
-        """Says whether this experiment's optimizer had no part in it: it is of generation 0."""
-        return self.is_baseline or self is CandidateKind.KNOWN
+    def is_searched(self) -> bool:
+        """Says whether it took one of the places that the budget gives a search."""
+        return self in (CandidateKind.EVOLVED, CandidateKind.ENQUEUED)
 
     @property
     def is_bare(self) -> bool:
         """Says whether it is one of the models as it is, and no merge."""
         return self in (CandidateKind.PARENT, CandidateKind.BASE)
 
+
+_NO_BASELINES = (CandidateKind.KNOWN, CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.MEAN)
 
 MEAN_LABEL = "distribution's mean"
 """What the candidate is called that the middle of the optimizer's distribution makes."""
@@ -85,13 +90,18 @@ class Candidate:
 
     @property
     def is_baseline(self) -> bool:
-        """Says whether no optimizer had a part in it."""
+        """Says whether it belongs to generation 0, in which no optimizer had a part."""
         return self.kind.is_baseline
 
     @property
-    def is_given(self) -> bool:
-        """Says whether it is of generation 0."""
-        return self.kind.is_given
+    def is_evolved(self) -> bool:
+        """Says whether an optimizer proposed it."""
+        return self.kind is CandidateKind.EVOLVED
+
+    @property
+    def is_asked_anew(self) -> bool:
+        """Says whether no answer that was given before may be used."""
+        return self.kind is CandidateKind.ENQUEUED and self.operator == EnqueuedBy.REEVALUATION
 
     @property
     def digest(self) -> str | None:

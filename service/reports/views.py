@@ -203,6 +203,7 @@ class ExperimentView(View):
         known: How many scored models of which earlier experiments it started from.
         workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
         priority: Its share of the workers beside others'.
+        deleted_at: Since when it waits to be removed; None for those that are not deleted.
     """
 
     id: UUID
@@ -220,7 +221,7 @@ class ExperimentView(View):
     base: str | None
     winner: WinnerView | None
     failure: FailureView | None
-    may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
+    may: list[Literal["pause", "resume", "stop", "extend", "cancel", "export"]]
     notes: str = ""
     changes: list[str] = []
     idle_genes: list[str] = []
@@ -230,6 +231,7 @@ class ExperimentView(View):
     controller: str | None = None
     workers: int | None = None
     priority: float = 1.0
+    deleted_at: datetime | None = None
 
     @property
     def took(self) -> float | None:
