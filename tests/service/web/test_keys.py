@@ -57,6 +57,7 @@ MATRIX = {
     "resumeExperiment": A.CHANGE,
     "cancelExperiment": A.CHANGE,
     "stopExperiment": A.CHANGE,
+    "widenExperiment": A.CHANGE,
     "undeleteExperiment": A.CHANGE,
     "enqueueRecipe": A.CHANGE,
     "retryCandidate": A.CHANGE,
