@@ -29,7 +29,7 @@ from evaluators.lm_eval.names.location import locate_all
 from evaluators.lm_eval.names.task_files import task_code_allowed
 from evaluators.lm_eval.tasks.image_files import check_images, use_image_files
 from evaluators.lm_eval.tasks.task_building import tame_lm_eval
-from evaluators.lm_eval.tasks.task_questions import Task, foreign_code
+from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 
 Results = Mapping[str, Any]
 
@@ -67,11 +67,22 @@ class PlainEvaluation:
         Raises:
             EvaluationError: Says why.
         """
-        _applied_format(self._settings.chat, tokenizer)
+        form = _applied_format(self._settings.chat, tokenizer)
+        for task in self.tasks.found["tasks"].values():
+            if isinstance(task, ConfigurableTask):
+                self._try_prompts(task, form)
         if self._seen and not sees:
             named = ", ".join(str(task.task_name) for task in self._seen)
             detail = f"{named} asks about images, and the model only reads"
             raise EvaluationError("task", detail, "evaluate a model that sees, or leave the task out")
+
+    def _try_prompts(self, task: Task, form: ChatFormat | None) -> None:
+        """Puts all that will be asked, with as many examples as lm-eval will take."""
+        settings, own = self._settings, task.config.num_fewshot
+        if own is None or (own != 0 and settings.shots is not None):
+            task.set_config("num_fewshot", settings.shots or 0)
+        items = list(islice(task.eval_docs, get_sample_size(task, settings.limit)))
+        Subtask(task, {"test": items}, settings.chat).try_prompts(form)
 
     def evaluate(self, name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Evaluated:
         """Returns lm-eval's results of a model in memory.
