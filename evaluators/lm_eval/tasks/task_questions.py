@@ -79,15 +79,16 @@ class Subtask:
         self.task.set_fewshot_seed(_FEWSHOT_SEED)
         put = self._context if self.sees else partial(self._question, 0)  # images are read elsewhere
         for split, items in self.items.items():
-            for number, item in enumerate(items, 1):
-                try:
-                    with foreign_code(self.task.config.task):
+            number = 0
+            try:
+                with foreign_code(self.task.config.task):
+                    for number, item in enumerate(items, 1):  # noqa: B007 - said where one fails
                         put(item, form)
-                except EvaluationError as error:
-                    if number == 1 and split == SPLITS[0]:
-                        raise
-                    detail = f"item {number} of the {split} split: {error.detail}"
-                    raise type(error)(error.field, detail, error.remedy) from error
+            except EvaluationError as error:
+                if number == 1 and split == SPLITS[0]:
+                    raise
+                detail = f"item {number} of the {split} split: {error.detail}"
+                raise type(error)(error.field, detail, error.remedy) from error
 
     @property
     def generates(self) -> bool:
