@@ -23,6 +23,7 @@ from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
 from evaluators.evaluations import Evaluated, EvaluationSettings, TaskAnswers
 from evaluators.inference.chat_format import ChatFormat, chat_format, check_template, check_think_end
+from evaluators.inference.images.sight import Sight
 from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.lm_eval.names.location import locate_all
@@ -61,7 +62,7 @@ class PlainEvaluation:
     def _seen(self) -> Sequence[Task]:
         return [task for task in self.tasks.found["tasks"].values() if getattr(task, "MULTIMODAL", False)]
 
-    def check(self, tokenizer: PreTrainedTokenizerBase, *, sees: bool) -> None:
+    def check(self, tokenizer: PreTrainedTokenizerBase, sight: Sight | None) -> None:
         """Refuses, before its weights are read, a model that the tasks cannot be put to as is wanted.
 
         Raises:
@@ -71,7 +72,9 @@ class PlainEvaluation:
         for task in self.tasks.found["tasks"].values():
             if isinstance(task, ConfigurableTask):
                 self._try_prompts(task, form)
-        if self._seen and not sees:
+        if self._seen and sight is not None:
+            _ = sight.processor  # loads it, or says what it lacks
+        elif self._seen:
             named = ", ".join(str(task.task_name) for task in self._seen)
             detail = f"{named} asks about images, and the model only reads"
             raise EvaluationError("task", detail, "evaluate a model that sees, or leave the task out")
