@@ -36,7 +36,7 @@ from service.web.api.entity_tags import IfMatch, check_unchanged, experiment_tag
 from service.web.api.idempotency import Attempt, IdempotencyKey
 from service.web.api.pages import cut_to, token_for
 from service.web.api.problems import responses
-from service.web.api.selection import SelectionQuery, only
+from service.web.api.selection import PartialPage, SelectionQuery, only
 from service.web.dependencies import Reading, Services, ServicesHere, Writing
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -135,7 +135,7 @@ class ExperimentQuery(SelectionQuery):
     "",
     operation_id="listExperiments",
     summary="List experiments, newest first",
-    response_model=ExperimentPage,
+    response_model=ExperimentPage | PartialPage,
     responses=responses(422),
 )
 def list_experiments(
