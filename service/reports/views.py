@@ -5,7 +5,7 @@ Scores are as lm-eval gives them (0 to 1 for accuracies); times are UTC, duratio
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -202,6 +202,7 @@ class ExperimentView(View):
         idle_genes: Genes that do nothing because a parent equals the base where they act; not searched.
         workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
         priority: Its share of the workers beside others'.
+        deleted_at: Since when it waits to be removed; None for those that are not deleted.
     """
 
     id: UUID
@@ -219,7 +220,7 @@ class ExperimentView(View):
     base: str | None
     winner: WinnerView | None
     failure: FailureView | None
-    may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
+    may: list[Literal["pause", "resume", "stop", "extend", "cancel", "export"]]
     notes: str = ""
     changes: list[str] = []
     idle_genes: list[str] = []
@@ -228,6 +229,14 @@ class ExperimentView(View):
     controller: str | None = None
     workers: int | None = None
     priority: float = 1.0
+    deleted_at: datetime | None = None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end, or until now; None before it started."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or datetime.now(UTC)) - self.started_at).total_seconds()
 
     def _repr_html_(self) -> str:
         return experiment_html(self)

@@ -16,12 +16,14 @@ from workers.checkpoints.tensor_digests import sha256_of
 from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE
 from workers.checkpoints.writing.descriptions import generated, shard_sizes
 from workers.checkpoints.writing.shards import cut_into_shards
-from workers.export.content_hashes import weight_files
 from workers.export.contents import CARD_FILE
 from workers.export.gguf import find_converter
-from workers.export.lock_file import LOCK_FILE, lock_text
 from workers.export.object_store import open_store
 from workers.export.preparation import PreparedMerge, prepare_merge
+from workers.export.provenance.content_hashes import weight_files
+from workers.export.provenance.lock_file import LOCK_FILE, lock_text
+from workers.export.provenance.signature import SIGNATURE_FILE, check_signing
+from workers.export.quantized.kinds import check_kinds
 from workers.export.recipe_folder import recipe_files
 from workers.protocol.card_marks import VERIFIED
 from workers.protocol.messages import ExportOrder, ForeseenExport
@@ -37,6 +39,9 @@ def foresee(order: ExportOrder) -> ForeseenExport:
         WorkerError: What the merge itself would be refused for: a parent that cannot be read or does not
             fit, a missing converter, a target that cannot be reached.
     """
+    check_kinds(order.quantize, weights=order.format != "mergekit")
+    if order.sign:
+        check_signing()
     if order.format == "gguf":
         find_converter()
     if order.format == "mergekit":
@@ -53,9 +58,11 @@ def foresee(order: ExportOrder) -> ForeseenExport:
         **{name: _size(text) for name, text in contents.texts.items()},
         LOCK_FILE: _lock_size(prepared),
         **({GGUF_FILE: None} if order.format == "gguf" else {}),
+        **({SIGNATURE_FILE: None} if order.sign else {}),
     }
     if VERIFIED in order.card:
         notes = (*notes, f"{CARD_FILE} grows by the sentence that says what was verified")
+    notes = (*notes, *(f"a {kind} copy is written beside it" for kind in order.quantize))
     copied = {name: path for name, path in contents.copied.items() if name not in contents.texts}
     return _at_target(order, files, copied, notes)
 
