@@ -183,6 +183,19 @@ class Client(CandidateCalls):
         """
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/extend", json=budget)
 
+    def widen(self, key: str | UUID, name: str | None = None, **budget: float | None) -> ExperimentDetail:
+        """Submits an experiment in wider bounds, which starts from all that an ended one knows.
+
+        Args:
+            key: The name or id of the one whose winner's weights lie at their upper bound.
+            name: The new one's; by default the old one's with `-wider`.
+            budget: As in `extend`; what is left out is as it was.
+        """
+        headers = {"Idempotency-Key": uuid4().hex}
+        body = {"name": name, "budget": budget}
+        path = f"{experiment_at(key)}/widen"
+        return self._view(ExperimentDetail, "POST", path, json=body, headers=headers, timeout=UNHURRIED)
+
     def events(
         self, key: str | UUID, *, after: int = 0, page_size: int = 500, page_token: str | None = None
     ) -> EventPage:

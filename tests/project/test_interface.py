@@ -28,6 +28,7 @@ PARITY = {
     "undeleteExperiment": ("undelete", "undelete"),
     "cancelExperiment": ("cancel", "cancel"),
     "extendExperiment": ("extend", "extend"),
+    "widenExperiment": ("widen", "extend"),
     "deleteExperiment": ("delete", "delete"),
     "listCandidates": ("candidates", "candidates"),
     "getCandidate": ("candidate", "show"),
