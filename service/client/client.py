@@ -19,7 +19,9 @@ from service.client.errors import ApiError, ClientError, ServerUnreachableError,
 from service.client.event_stream import events_in
 from service.experiment.spec import ExperimentSpec
 from service.reports.listings.key_views import AuditPage, KeysView, KeyView, NewKeyView
+from service.reports.listings.method_views import MethodsView, ModelView
 from service.reports.listings.task_views import TaskDetail, TaskPage
+from service.reports.listings.worker_views import WorkersView
 from service.reports.views import (
     EventPage,
     EventView,
@@ -303,6 +305,19 @@ class Client(CandidateCalls):
         wanted = {"search": search, "kind": kind, "page_size": page_size, "page_token": page_token}
         params = {name: value for name, value in wanted.items() if value is not None}
         return self._view(TaskPage, "GET", "/api/v1/tasks", params=params, timeout=UNHURRIED)
+
+    def methods(self) -> MethodsView:
+        """Returns all merge methods, with their parameters."""
+        return self._view(MethodsView, "GET", "/api/v1/merge-methods")
+
+    def inspect_model(self, model: str) -> ModelView:
+        """Returns what a model is, by its config and headers alone."""
+        params = {"ref": model}
+        return self._view(ModelView, "GET", "/api/v1/models/inspect", params=params, timeout=UNHURRIED)
+
+    def workers(self) -> WorkersView:
+        """Returns who has which workers now, and who waits for some."""
+        return self._view(WorkersView, "GET", "/api/v1/workers")
 
     def task(self, name: str, *, model: str | None = None) -> TaskDetail:
         """Returns all about a task, with an example; the prompt as `model` sees it, where one is named."""
