@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -31,6 +31,7 @@ from service.reports.views import (
     ExportPage,
     ExportPreview,
     ExportView,
+    ProgressView,
     ValidationView,
 )
 from service.specification.reading import not_json
@@ -92,6 +93,14 @@ class Client(CandidateCalls):
     def experiment(self, key: str | UUID) -> ExperimentDetail:
         """Returns one experiment, by name or id."""
         return self._view(ExperimentDetail, "GET", experiment_at(key))
+
+    def progress(self, key: str | UUID) -> ProgressView:
+        """Returns how far an experiment is, with the course of best value and hypervolume."""
+        return self._view(ProgressView, "GET", f"{experiment_at(key)}/progress")
+
+    def config(self, key: str | UUID, form: Literal["short", "resolved"] = "short") -> str:
+        """Returns an experiment's spec as YAML, without defaults or with every one."""
+        return self._ask("GET", f"{experiment_at(key)}/config", params={"form": form}).text
 
     def create_key(self, name: str, role: str = "viewer", *, days: float | None = None) -> NewKeyView:
         """Makes a key for the service, which cannot be shown again; none of `days` never expires."""
@@ -182,6 +191,19 @@ class Client(CandidateCalls):
                 None lifts a limit.
         """
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/extend", json=budget)
+
+    def widen(self, key: str | UUID, name: str | None = None, **budget: float | None) -> ExperimentDetail:
+        """Submits an experiment in wider bounds, which starts from all that an ended one knows.
+
+        Args:
+            key: The name or id of the one whose winner's weights lie at their upper bound.
+            name: The new one's; by default the old one's with `-wider`.
+            budget: As in `extend`; what is left out is as it was.
+        """
+        headers = {"Idempotency-Key": uuid4().hex}
+        body = {"name": name, "budget": budget}
+        path = f"{experiment_at(key)}/widen"
+        return self._view(ExperimentDetail, "POST", path, json=body, headers=headers, timeout=UNHURRIED)
 
     def events(
         self, key: str | UUID, *, after: int = 0, page_size: int = 500, page_token: str | None = None
