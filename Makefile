@@ -42,6 +42,7 @@ check: install  ## Formatting, lint, types, layers, migrations, documents
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python scripts/check_tree.py
+	@$(BIN)/python -m scripts.check_manifests
 
 format: install  ## Format the code
 	@$(BIN)/ruff format .
