@@ -37,6 +37,7 @@ def test_an_experiments_trace_holds_its_parts(sqlite_database: Database, spans: 
     found = {one.name: one for one in spans.get_finished_spans()}
     assert list(found) == ["prepare", "search", "examine", "experiment"]
     whole = found["experiment"]
+    assert whole.context is not None
     assert whole.attributes is not None
     assert whole.attributes["evomerge.experiment"] == str(row.id)
     for part in ("prepare", "search", "examine"):
