@@ -1,8 +1,9 @@
 """The examination: what the finalists are worth on items that the optimizer never saw.
 
-The selection split picks the winner among the best candidates, the front and the baselines; then
-the test split is read once, for the report.  A baseline may win: then the search found nothing
-better, and the report says so.  A candidate that broke a constraint in the search wins only where all did.
+The selection split, with the search items, picks the winner among the best candidates, the front and the
+baselines (`choice.py`); then the test split is read once, for the report.  A baseline may win: then the
+search found nothing clearly better, and the report says so.  A candidate that broke a constraint in the
+search wins only where all did.
 Likely winners are asked first; what is clearly worse than the winner on the selection items is not asked
 the test items, and what the budget leaves out is said.  Nothing of this is ever told to the optimizer.
 """
@@ -17,6 +18,7 @@ from evaluators.conditions import CONDITIONS
 from search_spaces.genome import Variable
 from service.examination.analysis import Evidence, findings
 from service.examination.asking import Asking
+from service.examination.choice import winner_of
 from service.examination.distribution_mean import settle_mean
 from service.examination.finalists import best_of, finalists, likely_first, mean_of, optimism, violations_of
 from service.examination.other_conditions import under_other_conditions
@@ -67,7 +69,9 @@ def examine(
     selection = asking.on("selection", order, always=LEAST, reserved=reserved)
     if isinstance(selection, ControlRequest):
         return selection
-    number = best_of(selection, spec.weights, violations_of(remembered) if spec.constraints else {})
+    search = {r.candidate.number: r.outcome for r in remembered if r.outcome is not None}
+    broken = violations_of(remembered) if spec.constraints else {}
+    number = winner_of(order, search, selection, spec.weights, broken)
     asked = (remembered, order, selection)
     return None if number is None else _report(asking, spec, objectives, asked, number, variables=variables)
 

@@ -14,7 +14,8 @@ from benchmarks.searching.suite.stage import Stage
 from evaluators import Split
 from search_spaces import Recipe
 from service.archives.pareto import ParetoArchive, hypervolume_of
-from service.examination.finalists import best_of, finalists, fitness_of, mean_of, violations_of
+from service.examination.choice import winner_of
+from service.examination.finalists import finalists, fitness_of, mean_of, violations_of
 from service.experiment.candidate import Candidate, CandidateKind, Remembered
 from workers.protocol.messages import Outcome, Scored
 
@@ -64,7 +65,10 @@ class Judge:
         chosen = finalists(known, weights, self.stage.spec.examination.finalists)
         chosen += self._mean(known, count)
         selection = {one.number: self._ask(one, "selection") for one in chosen}
-        number = best_of(selection, weights, violations_of(known) if self.stage.spec.constraints else {})
+        search = {r.candidate.number: r.outcome for r in known if r.outcome is not None}
+        search |= {one.number: self._ask(one, "search") for one in chosen if one.number not in search}
+        broken = violations_of(known) if self.stage.spec.constraints else {}
+        number = winner_of(chosen, search, selection, weights, broken)
         winner = next(one for one in chosen if one.number == number)
         return mean_of(self._ask(winner, "test"), weights), winner.kind.value
 

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.searching.suite.course import Look
-from benchmarks.searching.suite.evaluation_cache import code_digest
+from benchmarks.searching.suite.evaluation_cache import ROOT, code_digest
 from benchmarks.searching.suite.peers import PEERS
 from benchmarks.searching.suite.problem import Problem
 
 _OURS = ("service/optimizers", "service/search", "search_spaces")
+_CHOICE = ("choice", "finalists")  # of the winner, which all contestants' are chosen by
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Run:
     """What is run: it names its record.
 
     Attributes:
-        made_of: A digest of the problem and of the contestant's code: a changed optimizer is run again.
+        made_of: A digest of the problem, of the contestant's code and of how winners are chosen: a changed
+            optimizer is run again.
     """
 
     problem: str
@@ -44,7 +46,8 @@ def run_of(problem: Problem, folder: Path, contestant: str, seed: int, budget: i
     peer = PEERS.get(contestant)
     code = repr(peer) + peer.source() if peer else code_digest(_OURS)
     spec = json.dumps(problem.make(folder / "families"), sort_keys=True).replace(str(folder), "")
-    made_of = hashlib.sha256((code + spec + str(problem.is_front)).encode()).hexdigest()[:12]
+    choice = "".join((ROOT / "service" / "examination" / f"{name}.py").read_text() for name in _CHOICE)
+    made_of = hashlib.sha256((code + spec + choice + str(problem.is_front)).encode()).hexdigest()[:12]
     return Run(problem.name, contestant, seed, budget, made_of)
 
 

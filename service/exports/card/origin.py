@@ -34,7 +34,7 @@ def _merge(subject: Subject) -> str:
         how = f"candidate {candidate.number}, proposed by {proposer}"
     outcome = ""
     if subject.won:
-        outcome = " It won on the selection split, which the search did not see."
+        outcome = " It won on search and selection items together, and the search did not see the latter."
     method = subject.method or _method_in(subject.recipe)
     return (
         f"A merge of {len(experiment.parents)} models by `{method}`, found by "
@@ -59,7 +59,8 @@ def _copy(subject: Subject, parent: Parent) -> str:
     experiment, candidate = subject.experiment, subject.candidate
     outcome = (
         f"In the experiment “{escape(experiment.name)}” of evomerge {escape(subject.version)} no merge beat "
-        f"this parent on the selection split, of {experiment.progress.settled} candidates tried."
+        f"this parent clearly on search and selection items, "
+        f"of {experiment.progress.settled} candidates tried."
         if subject.won
         else f"It took part in the experiment “{escape(experiment.name)}” of evomerge "
         f"{escape(subject.version)} as candidate {candidate.number}, for comparison."

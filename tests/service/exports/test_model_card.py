@@ -130,7 +130,14 @@ def test_a_model_that_was_not_examined_claims_no_results() -> None:
 
 def test_the_card_tells_how_the_model_was_found() -> None:
     card = model_card(subject())
-    for fact in ("`ties`", "cma\\_es", "candidate 7", "of 12 tried", "seed 3", "won on the selection split"):
+    for fact in (
+        "`ties`",
+        "cma\\_es",
+        "candidate 7",
+        "of 12 tried",
+        "seed 3",
+        "won on search and selection items",
+    ):
         assert fact in card
     assert RECIPE.strip() in section(card, "Recipe")
     assert 'from_pretrained("me/skills")' in section(card, "Usage")
@@ -147,7 +154,7 @@ def test_the_card_of_a_parent_that_won_says_that_no_merge_beat_it() -> None:
     assert found["tags"] == ["evomerge"]
     assert "# skills, candidate 0: a copy of left" in card
     assert "not a merge" in card
-    assert "no merge beat this parent on the selection split, of 12 candidates tried" in card
+    assert "no merge beat this parent clearly on search and selection items, of 12 candidates tried" in card
     assert "A merge of" not in card
 
 
