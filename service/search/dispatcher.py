@@ -95,8 +95,9 @@ class EvaluationRequest:
 
     @property
     def key(self) -> tuple[str, ItemIndices | None]:
-        """What names the scores: the model, and what it is asked."""
-        return self.recipe.digest, self.items
+        """What names the scores: the model, and what it is asked; asked anew, it has no twin."""
+        anew = f", asked anew as {self.candidate.number}" if self.candidate.is_asked_anew else ""
+        return f"{self.recipe.digest}{anew}", self.items
 
 
 class Dispatcher:
@@ -234,7 +235,7 @@ class Dispatcher:
             timeout=self.timeout,
             items=request.items,
             race=request.race,
-            known=(*self.record.known(candidate), *request.known),
+            known=(*(() if candidate.is_asked_anew else self.record.known(candidate)), *request.known),
         )
 
     def _collect(self) -> None:

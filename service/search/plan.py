@@ -28,6 +28,7 @@ class Ending(StrEnum):
     TARGET_REACHED = "target reached"
     STAGNATED = "nothing better for a while"
     TOO_MANY_FAILURES = "too many failures"
+    FINISHED_EARLY = "stopped by request"
     PAUSED = "paused"
     CANCELLED = "cancelled"
     STOPPED = "stopped"

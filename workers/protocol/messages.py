@@ -19,6 +19,7 @@ from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.prompt_orders import PromptAnswers, PromptOrder
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.stored_answers import StoredAnswers
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
@@ -130,6 +131,7 @@ Announce = Callable[[int], None]
 
 
 ExportFormat = Literal["hf", "mergekit", "gguf"]
+QuantizedKindName = Literal["int8", "float8", "nf4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ class ExportOrder:
             something lies there already, too.
         format: `hf`: a checkpoint.  `mergekit`: its recipe and descriptions alone.  `gguf`: a checkpoint with
             a GGUF file beside it.
+        quantize: Kinds of quantized copies to write beside it (`int8`, `float8`, `nf4`).
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
@@ -190,6 +193,7 @@ class ExportOrder:
     remote: str | None = None
     replace_remote: bool = False
     format: ExportFormat = "hf"
+    quantize: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +281,15 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Inquiry = ExportInquiry | PublicationInquiry | BenchmarkInquiry | KinshipInquiry | TaskSearch | TaskInquiry
+Inquiry = (
+    ExportInquiry
+    | PublicationInquiry
+    | BenchmarkInquiry
+    | KinshipInquiry
+    | TaskSearch
+    | TaskInquiry
+    | PromptOrder
+)
 Job = ExportOrder | TransformOrder | CalibrationOrder | LearningOrder | Inquiry
 JobResult = (
     Exported
@@ -290,6 +302,7 @@ JobResult = (
     | KinshipReport
     | TaskList
     | TaskDescription
+    | PromptAnswers
 )
 WorkforceKind = Literal["ray", "inline"]
 
