@@ -21,6 +21,7 @@ PAGES = {
     "runs": "Runs",
     "analysis": "Analysis",
     "compare": "Compare",
+    "try": "Try it",
     "export": "Export",
 }
 """Slug -> title, in the rail's order; the archive only where there is one."""

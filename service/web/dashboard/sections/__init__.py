@@ -15,6 +15,7 @@ from service.web.dashboard.sections import (
     inside,
     lineage,
     runs,
+    trying,
 )
 
 router = APIRouter(prefix="/e/{key}", include_in_schema=False)
@@ -28,6 +29,7 @@ for section in (
     runs,
     analysis,
     compare,
+    trying,
     export,
 ):
     router.include_router(section.router)
