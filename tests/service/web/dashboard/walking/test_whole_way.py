@@ -1,4 +1,4 @@
-"""The whole way in a browser: submit, watch, choose, compare, export; by mouse, by finger and by keyboard."""
+"""The whole way in a browser: submit, watch, choose, compare, try, export; by mouse, finger and keyboard."""
 
 from __future__ import annotations
 
@@ -70,6 +70,14 @@ def test_by_mouse_at_a_desk_and_by_finger_on_a_phone(
     hand.press(view.get_by_role("region", name="Chosen candidates").get_by_role("link", name="Compare"))
     expect(view.locator("#pairs caption")).to_contain_text("against the others")
 
+    hand.go("Try it")
+    view.get_by_role("textbox", name="Prompt").fill("How many are left?")
+    hand.press(view.get_by_role("button", name="Ask", exact=True))
+    answers = view.locator(".answer")
+    expect(answers.first).to_contain_text("says 4")
+    assert answers.count() > 2  # the candidate's, and its parents'
+    expect(answers.first).to_contain_text("tokens")
+
     hand.go("Export")
     view.get_by_label("Target").fill(str(tmp_path / "out"))
     hand.press(view.get_by_role("button", name="Export", exact=True))
@@ -107,6 +115,14 @@ def test_by_keyboard_alone(
         keys.press(key)
     expect(view.locator("#pairs caption")).to_contain_text("against the others")
     expect(view.locator("#live")).to_have_text("ended")
+
+    palette(view, "Try it")
+    expect(view.locator("#try")).to_be_visible()
+    tab_to(view, "Prompt")
+    keys.type("How many are left?")
+    tab_to(view, "Ask")
+    keys.press("Enter")
+    expect(view.locator(".answer").first).to_contain_text("says 4")
 
     keys.press("e")
     expect(view.get_by_role("button", name="Export", exact=True)).to_be_visible()
