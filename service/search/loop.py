@@ -58,7 +58,9 @@ class SearchLoop:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
         self.prove_all = prove_all  # asks again for those as well that were told: law 1 as a check
         self.schedule = plan.schedule(optimizer.population)
-        self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
+        self.dispatcher = Dispatcher(
+            workforce, journal, timeout=plan.timeout, again=journal, benchmarks=plan.benchmarks
+        )
         self.fidelity = FidelityPolicy(
             self.dispatcher, race=plan.race, rotation=plan.rotation, halving=plan.halving
         )
