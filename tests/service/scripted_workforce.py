@@ -34,7 +34,14 @@ from workers.protocol.messages import (
     Workload,
     never,
 )
-from workers.protocol.prompt_orders import PromptAnswer, PromptAnswers, PromptOrder
+from workers.protocol.prompt_orders import (
+    AnswerToItem,
+    ItemOrder,
+    ItemReport,
+    PromptAnswer,
+    PromptAnswers,
+    PromptOrder,
+)
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.runtime.item_evaluation import evaluate_items
@@ -170,6 +177,10 @@ class ScriptedWorkforce:
             seen = f"USER: {job.prompt}"
             answers = [PromptAnswer(m.label, seen, f"{m.label} says 4", 3, False, 0.01) for m in job.models]
             return PromptAnswers(tuple(answers))
+        if isinstance(job, ItemOrder):
+            seen = f"item {job.item} of {job.benchmark.name}"
+            shown = (" a", " b"), "0", "", (-1.0, -1.5)
+            return ItemReport(tuple(AnswerToItem(model.label, seen, *shown) for model in job.models))
         if isinstance(job, PublicationInquiry):
             return self.published.get(job.repository, Publication(job.repository))
         if isinstance(job, ExportInquiry):

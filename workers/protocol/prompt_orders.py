@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluators import Split
+from evaluators.benchmark import Benchmark
 from search_spaces import Recipe
 
 AsChat = Literal["auto", "on", "off"]
@@ -70,3 +72,48 @@ class PromptAnswers:
     """One answer per model, in order."""
 
     entries: tuple[PromptAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOrder:
+    """An item of a benchmark, put to models one after the other; answered with `ItemReport`.
+
+    Attributes:
+        item: Its place in the split.
+        seconds: That all answers together may take, getting ready included.
+        dtype: Of the weights; None takes the parents' own.
+    """
+
+    models: tuple[PromptedModel, ...]
+    benchmark: Benchmark
+    split: Split
+    item: int
+    seconds: float = 300.0
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerToItem:
+    """What one model made of the item.
+
+    Attributes:
+        prompt: As the model saw it.
+        continuations: What it compared; () where it wrote.
+        reference: What the task takes for right; None where it has no such thing.
+        text: What it wrote.
+        scores: The continuations' log-likelihoods in nats.
+    """
+
+    label: str
+    prompt: str
+    continuations: tuple[str, ...]
+    reference: str | None
+    text: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """One answer per model, in order."""
+
+    entries: tuple[AnswerToItem, ...]

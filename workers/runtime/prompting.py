@@ -1,7 +1,9 @@
-"""Prompting: a prompt is put to merged models and parents, beside any search."""
+"""Prompting: a prompt, or a benchmark's item, is put to merged models and parents, beside any search."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -12,10 +14,19 @@ from evaluators import EvaluationError
 from evaluators.chat import Chat
 from evaluators.inference.chat_format import chat_format
 from evaluators.inference.language_model import InMemoryModel
+from evaluators.lm_eval.item_answers import ItemAnswers
 from search_spaces import Parent
 from workers.errors import PromptError
 from workers.protocol.messages import Workload
-from workers.protocol.prompt_orders import PromptAnswer, PromptAnswers, PromptedModel, PromptOrder
+from workers.protocol.prompt_orders import (
+    AnswerToItem,
+    ItemOrder,
+    ItemReport,
+    PromptAnswer,
+    PromptAnswers,
+    PromptedModel,
+    PromptOrder,
+)
 from workers.runtime.in_place_merger import InPlaceMerger
 from workers.runtime.preparation import prepare_workload
 
@@ -28,16 +39,45 @@ def answer_prompt(order: PromptOrder) -> PromptAnswers:
     Raises:
         WorkerError: A parent or a recipe is unusable, or the prompt cannot be put to a model.
     """
-    parents = dict.fromkeys(parent for model in order.models for parent in model.recipe.all_parents)
-    prepared = prepare_workload(_workload(tuple(parents), order.dtype))
+    with _merging(order.models, order.dtype) as merger:
+        return PromptAnswers(tuple(_answer(merger, model, order) for model in order.models))
+
+
+def answer_item(order: ItemOrder) -> ItemReport:
+    """Returns what each model makes of an item, asked as a search asks it.
+
+    Raises:
+        WorkerError: A parent or a recipe is unusable, or the item cannot be put to a model.
+    """
+    with _merging(order.models, order.dtype) as merger:
+        asked = ItemAnswers(order.benchmark)
+        return ItemReport(tuple(_answer_to_item(merger, model, asked, order) for model in order.models))
+
+
+@contextmanager
+def _merging(models: tuple[PromptedModel, ...], dtype: str | None) -> Iterator[InPlaceMerger]:
+    """Holds what the models are merged of; what cannot be asked becomes a worker's error."""
+    parents = dict.fromkeys(parent for model in models for parent in model.recipe.all_parents)
+    prepared = prepare_workload(_workload(tuple(parents), dtype))
     merger = InPlaceMerger(prepared)
     try:
-        return PromptAnswers(tuple(_answer(merger, model, order) for model in order.models))
+        yield merger
     except EvaluationError as error:
         raise PromptError(error.field, error.detail, error.remedy) from error
     finally:
         merger.close()
         prepared.close()
+
+
+def _answer_to_item(
+    merger: InPlaceMerger, model: PromptedModel, asked: ItemAnswers, order: ItemOrder
+) -> AnswerToItem:
+    network, tokenizer = merger.merge(model.recipe)
+    with torch.inference_mode():
+        (found,) = asked.of(network, tokenizer, order.split, (order.item,))  # type: ignore[arg-type]
+    return AnswerToItem(
+        model.label, found.prompt, found.continuations, found.reference, found.text, found.scores
+    )
 
 
 def _workload(parents: tuple[Parent, ...], dtype: str | None) -> Workload:

@@ -16,6 +16,7 @@ PAGES = {
     "candidates": "Candidates",
     "inside": "Inside a merge",
     "complementarity": "Complementarity",
+    "samples": "Sample answers",
     "lineage": "Lineage",
     "archive": "Archive",
     "runs": "Runs",

@@ -15,6 +15,7 @@ from service.web.dashboard.sections import (
     inside,
     lineage,
     runs,
+    samples,
     trying,
 )
 
@@ -24,6 +25,7 @@ for section in (
     candidates,
     inside,
     complementarity,
+    samples,
     lineage,
     archive,
     runs,
