@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluators import Benchmark, BenchmarkFacts, ItemIndices, ItemSet, Score, Split
 from evaluators.scores import mean_score
-from evaluators.task_facts import TaskDescription, TaskEntry, TaskExample, TaskList
+from evaluators.task_facts import ShownAnswer, TaskDescription, TaskEntry, TaskExample, TaskList
 from search_spaces import Recipe
 from workers.errors import NoSuchTaskError, WorkerError
 from workers.protocol.failure import Failure
@@ -35,12 +35,11 @@ from workers.protocol.messages import (
     never,
 )
 from workers.protocol.prompt_orders import (
-    AnswerToItem,
-    ItemOrder,
-    ItemReport,
     PromptAnswer,
     PromptAnswers,
     PromptOrder,
+    SampleAnswers,
+    SampleOrder,
 )
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
@@ -177,10 +176,12 @@ class ScriptedWorkforce:
             seen = f"USER: {job.prompt}"
             answers = [PromptAnswer(m.label, seen, f"{m.label} says 4", 3, False, 0.01) for m in job.models]
             return PromptAnswers(tuple(answers))
-        if isinstance(job, ItemOrder):
-            seen = f"item {job.item} of {job.benchmark.name}"
-            shown = (" a", " b"), "0", "", (-1.0, -1.5)
-            return ItemReport(tuple(AnswerToItem(model.label, seen, *shown) for model in job.models))
+        if isinstance(job, SampleOrder):
+            shown = tuple(
+                ShownAnswer(n, f"Q{n}?", " yes", ((" yes", -0.5), (" no", -1.0)), "0")
+                for n in job.items or range(job.count)
+            )
+            return SampleAnswers(tuple((benchmark.name, shown) for benchmark in job.benchmarks))
         if isinstance(job, PublicationInquiry):
             return self.published.get(job.repository, Publication(job.repository))
         if isinstance(job, ExportInquiry):

@@ -1,13 +1,14 @@
-"""Prompts that people put to single models, and the answers.  Torch-free."""
+"""Prompts and items that people have put to single models, and the answers.  Torch-free."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from evaluators import Split
 from evaluators.benchmark import Benchmark
-from search_spaces import Recipe
+from evaluators.splits import Split
+from evaluators.task_facts import ShownAnswer
+from search_spaces import Parent, Recipe
 
 AsChat = Literal["auto", "on", "off"]
 
@@ -68,52 +69,39 @@ class PromptAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleOrder:
+    """Some items of benchmarks, put to one model; answered with `SampleAnswers`.
+
+    Attributes:
+        recipe: The model.
+        parents: All of the experiment's: their names say how questions are put.
+        benchmarks: lm-eval's tasks alone.
+        count: Items of each benchmark, from the first on.
+        items: These items alone, by their places in the split, in the place of the first; none of those that
+            a benchmark does not have.
+        seconds: That all of it may take.
+        dtype: Of the weights; None takes the parents' own.
+    """
+
+    recipe: Recipe
+    parents: tuple[Parent, ...]
+    benchmarks: tuple[Benchmark, ...]
+    split: Split = "search"
+    count: int = 4
+    seconds: float = 600.0
+    dtype: str | None = None
+    items: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswers:
+    """What a model answered: per benchmark its name and its items."""
+
+    entries: tuple[tuple[str, tuple[ShownAnswer, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PromptAnswers:
     """One answer per model, in order."""
 
     entries: tuple[PromptAnswer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ItemOrder:
-    """An item of a benchmark, put to models one after the other; answered with `ItemReport`.
-
-    Attributes:
-        item: Its place in the split.
-        seconds: That all answers together may take, getting ready included.
-        dtype: Of the weights; None takes the parents' own.
-    """
-
-    models: tuple[PromptedModel, ...]
-    benchmark: Benchmark
-    split: Split
-    item: int
-    seconds: float = 300.0
-    dtype: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerToItem:
-    """What one model made of the item.
-
-    Attributes:
-        prompt: As the model saw it.
-        continuations: What it compared; () where it wrote.
-        reference: What the task takes for right; None where it has no such thing.
-        text: What it wrote.
-        scores: The continuations' log-likelihoods in nats.
-    """
-
-    label: str
-    prompt: str
-    continuations: tuple[str, ...]
-    reference: str | None
-    text: str
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ItemReport:
-    """One answer per model, in order."""
-
-    entries: tuple[AnswerToItem, ...]

@@ -1,11 +1,9 @@
-"""Prompting: a prompt, or a benchmark's item, is put to merged models and parents, beside any search."""
+"""Prompting: prompts and single items are put to merged models and parents, beside any search."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import torch
@@ -14,21 +12,22 @@ from evaluators import EvaluationError
 from evaluators.chat import Chat
 from evaluators.inference.chat_format import chat_format
 from evaluators.inference.language_model import InMemoryModel
-from evaluators.lm_eval.item_answers import ItemAnswers
 from search_spaces import Parent
 from workers.errors import PromptError
 from workers.protocol.messages import Workload
 from workers.protocol.prompt_orders import (
-    AnswerToItem,
-    ItemOrder,
-    ItemReport,
     PromptAnswer,
     PromptAnswers,
     PromptedModel,
     PromptOrder,
+    SampleAnswers,
+    SampleOrder,
 )
 from workers.runtime.in_place_merger import InPlaceMerger
 from workers.runtime.preparation import prepare_workload
+
+if TYPE_CHECKING:
+    from evaluators.lm_eval.harness import Harness
 
 _APPLY = {"auto": "available", "on": "on", "off": "off"}
 
@@ -39,29 +38,11 @@ def answer_prompt(order: PromptOrder) -> PromptAnswers:
     Raises:
         WorkerError: A parent or a recipe is unusable, or the prompt cannot be put to a model.
     """
-    with _merging(order.models, order.dtype) as merger:
-        return PromptAnswers(tuple(_answer(merger, model, order) for model in order.models))
-
-
-def answer_item(order: ItemOrder) -> ItemReport:
-    """Returns what each model makes of an item, asked as a search asks it.
-
-    Raises:
-        WorkerError: A parent or a recipe is unusable, or the item cannot be put to a model.
-    """
-    with _merging(order.models, order.dtype) as merger:
-        asked = ItemAnswers(order.benchmark)
-        return ItemReport(tuple(_answer_to_item(merger, model, asked, order) for model in order.models))
-
-
-@contextmanager
-def _merging(models: tuple[PromptedModel, ...], dtype: str | None) -> Iterator[InPlaceMerger]:
-    """Holds what the models are merged of; what cannot be asked becomes a worker's error."""
-    parents = dict.fromkeys(parent for model in models for parent in model.recipe.all_parents)
-    prepared = prepare_workload(_workload(tuple(parents), dtype))
+    parents = dict.fromkeys(parent for model in order.models for parent in model.recipe.all_parents)
+    prepared = prepare_workload(_workload(tuple(parents), order.dtype))
     merger = InPlaceMerger(prepared)
     try:
-        yield merger
+        return PromptAnswers(tuple(_answer(merger, model, order) for model in order.models))
     except EvaluationError as error:
         raise PromptError(error.field, error.detail, error.remedy) from error
     finally:
@@ -69,15 +50,35 @@ def _merging(models: tuple[PromptedModel, ...], dtype: str | None) -> Iterator[I
         prepared.close()
 
 
-def _answer_to_item(
-    merger: InPlaceMerger, model: PromptedModel, asked: ItemAnswers, order: ItemOrder
-) -> AnswerToItem:
-    network, tokenizer = merger.merge(model.recipe)
-    with torch.inference_mode():
-        (found,) = asked.of(network, tokenizer, order.split, (order.item,))  # type: ignore[arg-type]
-    return AnswerToItem(
-        model.label, found.prompt, found.continuations, found.reference, found.text, found.scores
-    )
+def answer_items(order: SampleOrder) -> SampleAnswers:
+    """Returns what a model answers to some items of each benchmark, with prompts as it sees them.
+
+    Raises:
+        WorkerError: A parent, the recipe or a benchmark is unusable.
+    """
+    workload = Workload(uuid4(), order.parents, order.benchmarks, dtype=order.dtype, batch_size=8)
+    prepared = prepare_workload(workload)
+    merger = InPlaceMerger(prepared)
+    try:
+        network, tokenizer = merger.merge(order.recipe)
+        harness = cast("Harness", prepared.evaluator)  # of lm-eval's tasks alone
+        sets = harness.item_sets(order.split, tokenizer=tokenizer)  # type: ignore[arg-type]
+        items = tuple(_wanted(order, one.size) for one in sets)
+        with torch.inference_mode():
+            found = harness.shown(network, tokenizer, order.split, items)  # type: ignore[arg-type]
+    except EvaluationError as error:
+        raise PromptError(error.field, error.detail, error.remedy) from error
+    finally:
+        merger.close()
+        prepared.close()
+    names = [benchmark.name for benchmark in order.benchmarks]
+    return SampleAnswers(tuple(zip(names, found, strict=True)))
+
+
+def _wanted(order: SampleOrder, size: int) -> tuple[int, ...]:
+    """Returns which items of a benchmark of this size are asked."""
+    chosen = order.items or tuple(range(order.count))
+    return tuple(item for item in chosen if item < size)
 
 
 def _workload(parents: tuple[Parent, ...], dtype: str | None) -> Workload:

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.benchmark import Benchmark
 from search_spaces import Recipe
-from tests.tiny_models import write_word_task
 from tests.workers.recipes import linear_recipe
 from workers.errors import PromptError
 from workers.pools.inline_pool import InlinePool
+from workers.protocol.messages import Workload
 from workers.protocol.prompt_orders import (
-    ItemOrder,
-    ItemReport,
     PromptAnswers,
     PromptedModel,
     PromptOrder,
+    SampleAnswers,
+    SampleOrder,
 )
 
 
@@ -53,19 +52,13 @@ def test_a_prompt_cannot_be_a_message_where_there_is_no_chat_template(average: R
         InlinePool().run_job(order(average, chat="on"))
 
 
-def test_an_item_is_asked_of_each_model_as_a_search_asks_it(
-    average: Recipe, left: Recipe, tmp_path: Path
-) -> None:
-    words = Benchmark(name="words", task="words", include_path=str(write_word_task(tmp_path / "tasks")))
-    models = (PromptedModel("merge", average), PromptedModel("left", left))
-    found = InlinePool().run_job(ItemOrder(models, words, "search", 1))
-
-    assert isinstance(found, ItemReport)
-    merge, parent = found.entries
-    assert (merge.label, parent.label) == ("merge", "left")
-    assert merge.prompt == parent.prompt
-    assert merge.continuations == parent.continuations
-    assert len(merge.scores) == len(merge.continuations) > 1
-    assert merge.scores != parent.scores
-    with pytest.raises(PromptError):
-        InlinePool().run_job(ItemOrder(models, words, "search", 10**6))
+def test_items_are_answered_with_prompts_as_the_model_saw_them(average: Recipe, workload: Workload) -> None:
+    order = SampleOrder(average, workload.parents, workload.benchmarks, count=3)
+    found = InlinePool().run_job(order)
+    assert isinstance(found, SampleAnswers)
+    ((name, answers),) = found.entries
+    assert name == "words"
+    assert [answer.item for answer in answers] == [0, 1, 2]
+    for answer in answers:
+        assert answer.prompt
+        assert answer.text in [text for text, _ in answer.choices]

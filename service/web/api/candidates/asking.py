@@ -64,15 +64,10 @@ def answer(key: str, number: Number, wanted: WantedAnswers, services: ServicesHe
     """
     with services.database.reading() as session:
         order = _order(Repository(session), key, number, wanted)
-    with turn(services):
+    with a_turn(services):
         found = services.workforce.run_job(order)
     assert isinstance(found, PromptAnswers)  # noqa: S101 - what such an order is answered with
     return answers_view(number, found)
-
-
-def bare_models(facts: ExperimentFacts) -> list[PromptedModel]:
-    """Returns an experiment's parents and base, as they are asked."""
-    return [PromptedModel(each.label, each.recipe) for each in facts.baselines if each.kind.is_bare]
 
 
 def _order(repository: Repository, key: str, number: int, wanted: WantedAnswers) -> PromptOrder:
@@ -84,15 +79,16 @@ def _order(repository: Repository, key: str, number: int, wanted: WantedAnswers)
             "ask one that decodes to a recipe",
         )
     spec = ExperimentSpec.model_validate({"chat": {"apply": "off"}} | experiment.spec)
+    planned = ExperimentFacts.model_validate(experiment.facts).baselines
     own = PromptedModel(row.label or f"candidate {number}", Recipe.model_validate(row.recipe))
-    bare = bare_models(ExperimentFacts.model_validate(experiment.facts))
+    bare = [PromptedModel(each.label, each.recipe) for each in planned if each.kind.is_bare]
     asked = (own, *(model for model in bare if wanted.parents and model.recipe != own.recipe))
     settings = wanted.model_dump(exclude={"parents"})
     return PromptOrder(asked, dtype=spec.dtype, **settings)
 
 
 @contextmanager
-def turn(services: Services) -> Iterator[None]:
+def a_turn(services: Services) -> Iterator[None]:
     """Takes one of the places in the queue.
 
     Raises:

@@ -8,22 +8,25 @@ function made(tag, text, name = "") {
   return Object.assign(document.createElement(tag), { textContent: text, className: name });
 }
 
-/** Returns the continuations with their log-likelihoods; the likeliest is marked. */
-function choices({ continuations, scores }) {
-  const best = scores.indexOf(Math.max(...scores));
+/** Returns what was compared with its log-likelihoods; the likeliest is marked. */
+function choiceList({ choices }) {
+  const best = Math.max(...choices.map((one) => one.log_likelihood));
   const list = made("ol", "", "groups");
-  list.append(...continuations.map((text, place) => {
+  list.append(...choices.map(({ text, log_likelihood: value }, place) => {
     const line = made("li", "");
-    line.append(made(place === best ? "strong" : "span", `${place}: ${text.trim() || text}`), made("span", ` ${scores[place].toFixed(2)} nats${place === best ? ", the likeliest" : ""}`, "hint"));
+    const likeliest = value === best;
+    line.append(made(likeliest ? "strong" : "span", `${place}: ${text.trim() || text}`), made("span", ` ${value.toFixed(2)} nats${likeliest ? ", the likeliest" : ""}`, "hint"));
     return line;
   }));
   return list;
 }
 
-function card(answer) {
+function card(label, answer) {
   const box = made("section", "", "card answer");
-  box.append(made("h3", answer.label));
-  if (answer.continuations.length > 0) box.append(choices(answer));
+  const title = made("h3", label);
+  if (answer.value !== null) title.append(made("span", ` scored ${Number(answer.value.toPrecision(3))}`, "hint"));
+  box.append(title);
+  if (answer.choices.length > 0) box.append(choiceList(answer));
   else {
     const text = made("pre", answer.text || "(nothing)");
     text.tabIndex = 0;
@@ -38,13 +41,25 @@ function card(answer) {
   return box;
 }
 
-function show(given, items) {
+function show(given, found) {
   const row = made("div", "", "answers");
-  row.append(...items.map(card));
-  const reference = items[0]?.reference;
+  row.append(...found.map(([label, answer]) => card(label, answer)));
   const words = [made("h2", `Item ${given.item} of ${given.objective}, ${given.split} split`, "apart")];
-  if (reference !== null && reference !== undefined) words.push(made("p", `The task takes for right: ${reference}`, "hint"));
+  if (found.length > 0) words.push(made("p", `The task takes for right: ${found[0][1].target}`, "hint"));
   document.getElementById("answers").replaceChildren(...words, row);
+}
+
+/** Returns one model's answer: a stored one, or one that a worker gives now; and why there is none. */
+async function answerOf(number, given) {
+  const address = `${form.dataset.candidates}${number}/samples`;
+  const fits = (one) => one.benchmark === given.objective && one.split === given.split && one.item === given.item;
+  const stored = await fetch(address);
+  const before = stored.ok ? (await stored.json()).items.find(fits) : undefined;
+  if (before !== undefined) return { why: "", answer: before };
+  const { why, told } = await sent("POST", address, { split: given.split, objective: given.objective, items: [given.item] });
+  if (why !== "") return { why, answer: undefined };
+  const answer = told.items.find(fits);
+  return { why: answer === undefined ? `${given.objective} has no item ${given.item} in its ${given.split} split.` : "", answer };
 }
 
 function keep(given) {
@@ -54,23 +69,29 @@ function keep(given) {
   window.history.replaceState(window.history.state, "", url);
 }
 
+/** Has the candidate answer, then its parents, and shows each answer when it comes. */
 async function ask() {
-  const given = Object.fromEntries(new FormData(form));
-  const content = { ...given, item: Number(given.item), number: Number(given.number) };
+  const text = Object.fromEntries(new FormData(form));
+  const given = { ...text, item: Number(text.item), number: Number(text.number) };
+  const models = Object.entries(JSON.parse(form.dataset.parents)).filter(([number]) => Number(number) !== given.number);
   const button = form.querySelector("[type=submit]");
   const problem = form.querySelector("[role=alert]");
   const waiting = document.getElementById("waiting");
+  const found = [];
   button.disabled = true;
   problem.hidden = true;
-  waiting.textContent = "asking \u2026";
-  const { why, told } = await sent("POST", form.dataset.send, content);
+  keep(given);
+  for (const [number, label] of [[given.number, `candidate ${given.number}`], ...models]) {
+    waiting.textContent = `asking ${label} \u2026`;
+    const { why, answer } = await answerOf(number, given);
+    problem.textContent = why;
+    problem.hidden = why === "";
+    if (answer === undefined) break;
+    found.push([label, answer]);
+    show(given, found);
+  }
   waiting.textContent = "";
   button.disabled = false;
-  problem.textContent = why;
-  problem.hidden = why === "";
-  if (why !== "") return;
-  keep(content);
-  show(content, told.items);
 }
 
 form?.addEventListener("submit", (event) => {

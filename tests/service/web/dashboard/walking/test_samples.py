@@ -22,21 +22,20 @@ def service(tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
-def test_the_test_split_stays_sealed_until_the_winner_was_examined(service: Served) -> None:
-    played = PlayedExperiment(service.database, "sealed")
+def test_items_are_asked_by_their_places_and_kept_beside_those_asked_before(service: Served) -> None:
+    played = PlayedExperiment(service.database, "asked")
     played.play_baselines()
     played.play(6)
-    wanted = {"objective": "arithmetic", "split": "test", "item": 3, "number": 6}
-    address = f"{service.url}/e/{played.id}/samples"
+    address = f"{service.url}/api/v1/experiments/{played.id}/candidates/6/samples"
 
-    answer = httpx.post(address, json=wanted)
-    assert answer.status_code == 409
-    assert "sealed" in answer.json()["detail"]
-    assert httpx.post(address, json=wanted | {"split": "search"}).status_code == 200
-    assert httpx.post(address, json=wanted | {"objective": "unknown"}).status_code == 404
-    played.examine()
-    found = httpx.post(address, json=wanted).json()["items"]
-    assert [entry["label"] for entry in found] == ["candidate 6", "parent: maths", "parent: japanese"]
+    first = httpx.post(address, json={"items": [7, 3], "objective": "arithmetic"}).json()["items"]
+    assert [(one["benchmark"], one["item"]) for one in first] == [("arithmetic", 3), ("arithmetic", 7)]
+    again = httpx.post(address, json={"items": [5], "objective": "arithmetic"}).json()["items"]
+    assert [one["item"] for one in again] == [3, 5, 7]
+    assert httpx.post(address, json={"objective": "unknown"}).status_code == 409
+    page = httpx.get(f"{service.url}/e/{played.id}/samples?split=test&item=3").text
+    assert "stay sealed" in page
+    assert "<option>test" not in page
 
 
 @pytest.mark.skipif(
