@@ -109,9 +109,7 @@ def _order(repository: Repository, key: str, number: int, wanted: WantedSamples)
         raise ConflictError(detail, "ask items of the search or the selection split")
     spec = ExperimentSpec.model_validate({"chat": {"apply": "off"}} | experiment.spec)
     tasks = tuple(
-        one
-        for one in spec.benchmarks
-        if one.kind == "lm_eval" and wanted.objective in (None, one.name)
+        one for one in spec.benchmarks if one.kind == "lm_eval" and wanted.objective in (None, one.name)
     )
     if not tasks:
         raise ConflictError("no objective is one of lm-eval's tasks", "put a prompt to it (`evomerge try`)")
