@@ -271,7 +271,7 @@ def _of_group(
     subtasks: Sequence[Subtask],
     found: Sequence[tuple[float, float | str, int]],
 ) -> tuple[float, float]:
-    """Averages a group's tasks as the group itself lays down.
+    """Averages a group's tasks as the group itself lays down; a metric of ours as that which marks answers.
 
     Args:
         group: With its rules.
@@ -279,8 +279,8 @@ def _of_group(
         subtasks: Those of its tasks that were asked.
         found: Per task its value, standard error and number of items.
     """
-    value_key = built.metrics[0]
-    error_key = f"{built.metric}_stderr,{built.filter}"
+    value_key = f"{built.base_metric},{built.filter}"
+    error_key = f"{built.base_metric}_stderr,{built.filter}"
     parts = {
         subtask.task.task_name: {value_key: value, error_key: error, "sample_len": size}
         for subtask, (value, error, size) in zip(subtasks, found, strict=True)

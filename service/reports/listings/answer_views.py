@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from evaluators.splits import Split
+from service.reports.notebook_tables import answers_html
 from service.reports.views import View
 from workers.protocol.prompt_orders import PromptAnswers
 
@@ -33,6 +34,9 @@ class AnswersView(View):
 
     candidate: int
     items: list[AnswerView]
+
+    def _repr_html_(self) -> str:
+        return answers_html(self)
 
 
 class ChoiceView(View):
