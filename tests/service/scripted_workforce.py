@@ -180,7 +180,7 @@ class ScriptedWorkforce:
         if isinstance(job, SampleOrder):
             shown = tuple(
                 ShownAnswer(n, f"Q{n}?", " yes", ((" yes", -0.5), (" no", -1.0)), "0")
-                for n in range(job.count)
+                for n in job.items or range(job.count)
             )
             return SampleAnswers(tuple((benchmark.name, shown) for benchmark in job.benchmarks))
         if isinstance(job, PublicationInquiry):
