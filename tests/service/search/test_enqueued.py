@@ -14,9 +14,9 @@ from service.experiment.enqueued import Enqueued, EnqueuedBy
 from service.search.journal import ListJournal
 from service.search.plan import Ending
 from tests.service.scripted_workforce import ScriptedWorkforce
-from tests.service.search.test_halving_search import HALVING
-from tests.service.search.test_racing_search import RACING
-from tests.service.search.test_rotation import ROTATING
+from tests.service.search.fidelity.test_halving_search import HALVING
+from tests.service.search.fidelity.test_racing_search import RACING
+from tests.service.search.fidelity.test_rotation import ROTATING
 from tests.service.search.test_search_loop import OBJECTIVES, essence, loop_over
 from tests.service.small_experiments import EVERY_OPTIMIZER, with_optimizer
 from workers.protocol.messages import Scored
