@@ -32,14 +32,17 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "negative_flips": ("task", "parent"),
     "python": ("file", "judge"),
     "http": ("file", "judge"),
-    "model_judge": ("file", "judge"),
+    "model_judge": ("judge",),
 }
 """What each kind of benchmark must be given."""
 
 
 def missing_fields(kind: str, given: object) -> list[str]:
     """Returns what a benchmark of this kind lacks."""
-    return [name for name in NEEDS.get(kind, ()) if not getattr(given, name)]
+    missing = [name for name in NEEDS.get(kind, ()) if not getattr(given, name)]
+    if kind == "model_judge" and bool(getattr(given, "file")) == bool(getattr(given, "task")):  # noqa: B009
+        missing.append("either file or task")
+    return missing
 
 
 class Benchmark(BaseModel):
@@ -50,7 +53,8 @@ class Benchmark(BaseModel):
         kind: Who judges.  `lm_eval`: a task.  `perplexity`: of the texts in `file`.  `output_length`
             (tokens), `language` (share of answers in `language`), `refusals` (share), `python` and
             `http` (`judge`), `model_judge` (how far a model in a local folder prefers them to the file's
-            references): of greedy answers to the prompts in `file`.  `negative_flips`: share of
+            references, or to the answers of `parent`): of greedy answers to the prompts in `file`;
+            `model_judge` also of the answers to `task`.  `negative_flips`: share of
             `task`'s items that `parent` gets right and the model gets wrong (Echterhoff et al.,
             arXiv 2407.09435).  `depth`, `parameters`: of the merged network, which is asked nothing.
         task: The task's name in lm-eval.

@@ -13,7 +13,17 @@ from evaluators.evaluator import BenchmarkFacts
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
 from evaluators.inference.chat_format import ChatFormat, check_template, check_think_end
 from evaluators.item_set import ItemIndices, ItemSet
-from evaluators.judges.judge_runner import Answers, JudgeRunner, Network, NetworkCost, Perplexity, Tokenizer
+from evaluators.judged_task import JudgedTask, as_judged, task_of
+from evaluators.judges.judge_runner import (
+    Answers,
+    AnswersRunner,
+    JudgeRunner,
+    Network,
+    NetworkCost,
+    Perplexity,
+    Tokenizer,
+)
+from evaluators.judges.preferred_answers import PreferredAnswers
 from evaluators.judges.spoken_prompts import form_for, spoken
 from evaluators.lm_eval.harness import Harness, inspect_benchmarks
 from evaluators.lm_eval.prompt_facts import Asked, described
@@ -26,8 +36,8 @@ _BY_LM_EVAL = ("lm_eval", "negative_flips")
 class CompositeEvaluator:
     """An `Evaluator` of benchmarks of all kinds.
 
-    `negative_flips` compares with a parent, so the holder of the parents shows it each of
-    `references` once per split.
+    `negative_flips` compares with a parent, and `model_judge` may, so the holder of the parents shows it
+    each of `references` once per split.
     """
 
     def __init__(
@@ -36,19 +46,32 @@ class CompositeEvaluator:
         self._benchmarks, self._batch_size = tuple(benchmarks), batch_size
         asked = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
         self._harness = Harness(asked, batch_size=batch_size, instruct=instruct) if asked else None
-        self._judges = {b.name: judge_runner(b) for b in benchmarks if b.kind not in _BY_LM_EVAL}
+        self._judges = {
+            b.name: judge_runner(b, instruct=instruct) for b in benchmarks if b.kind not in _BY_LM_EVAL
+        }
         self._references: dict[tuple[str, Split], dict[str, Score]] = {}
 
     def references(self, split: Split) -> tuple[str, ...]:
         """Returns the parents whose answers are still needed."""
         needed = dict.fromkeys(b.parent for b in self._benchmarks if b.kind == "negative_flips")
-        return tuple(parent for parent in needed if parent and (parent, split) not in self._references)
+        flipped = [parent for parent in needed if parent and (parent, split) not in self._references]
+        judged = [judge.preference.waits_for(split) for judge in self._comparing]
+        return tuple(dict.fromkeys((*flipped, *(parent for parent in judged if parent))))
 
     def refer(self, parent: str, split: Split, model: Network, tokenizer: Tokenizer) -> None:
         """Takes in what a parent answers."""
-        if self._harness is not None:
+        counted = any(b.kind == "negative_flips" and b.parent == parent for b in self._benchmarks)
+        if self._harness is not None and counted:
             scores = self._harness.evaluate(model, tokenizer, split)
             self._references[parent, split] = {score.benchmark: score for score in scores}
+        for judge in self._comparing:
+            if judge.preference.waits_for(split) == parent:
+                judge.refer(model, tokenizer, split, batch_size=self._batch_size)
+
+    @property
+    def _comparing(self) -> list[JudgedTask | PreferredAnswers]:
+        judges = self._judges.values()
+        return [judge for judge in judges if isinstance(judge, JudgedTask | PreferredAnswers)]
 
     def evaluate(
         self,
@@ -147,19 +170,23 @@ class CompositeEvaluator:
 
 def as_task(benchmark: Benchmark) -> Benchmark:
     """Returns a benchmark as the harness asks it; what counts flips asks the task as it is."""
-    if benchmark.kind == "lm_eval":
-        return benchmark
-    return benchmark.model_copy(update={"kind": "lm_eval", "direction": None})
+    return benchmark if benchmark.kind == "lm_eval" else task_of(benchmark)
 
 
-def judge_runner(benchmark: Benchmark) -> JudgeRunner:
+def judge_runner(benchmark: Benchmark, *, instruct: bool = False) -> JudgeRunner:
     """Builds a judge.
+
+    Args:
+        benchmark: Of another kind than lm-eval's.
+        instruct: A parent's name says that it was trained on instructions.
 
     Raises:
         EvaluationError: It cannot be asked; names field, value and remedy.
     """
     if benchmark.kind in ("depth", "parameters"):
         return NetworkCost(benchmark)
+    if benchmark.kind == "model_judge":
+        return JudgedTask(benchmark, instruct=instruct) if benchmark.task else PreferredAnswers(benchmark)
     return Perplexity(benchmark) if benchmark.kind == "perplexity" else Answers(benchmark)
 
 
@@ -172,22 +199,30 @@ def inspect_all(
         benchmarks: What is asked.
         asked: Whose tokenizers make prompts, where they are known.
     """
-    tasks = [as_task(benchmark) for benchmark in benchmarks if benchmark.kind in _BY_LM_EVAL]
+    tasks = [as_task(benchmark) for benchmark in benchmarks if _is_task(benchmark)]
     asked = asked or Asked()
     by_lm_eval = iter(inspect_benchmarks(tasks, asked))
     return tuple(
-        _as_flips(benchmark, next(by_lm_eval))
-        if benchmark.kind in _BY_LM_EVAL
-        else _inspect(benchmark, asked)
+        _as_marked(benchmark, next(by_lm_eval)) if _is_task(benchmark) else _inspect(benchmark, asked)
         for benchmark in benchmarks
     )
 
 
-def _as_flips(
+def _is_task(benchmark: Benchmark) -> bool:
+    return benchmark.kind in _BY_LM_EVAL or (benchmark.kind == "model_judge" and bool(benchmark.task))
+
+
+def _as_marked(
     benchmark: Benchmark, found: BenchmarkFacts | EvaluationError
 ) -> BenchmarkFacts | EvaluationError:
     if benchmark.kind == "lm_eval" or isinstance(found, EvaluationError):
         return found
+    if benchmark.kind == "model_judge":
+        try:
+            JudgedTask(benchmark)
+        except EvaluationError as error:
+            return error
+        return as_judged(found, higher_is_better=benchmark.higher_is_better(otherwise=True))
     higher = benchmark.higher_is_better()
     return replace(found, metrics=("negative_flips", *found.metrics), higher_is_better=higher)
 
@@ -195,14 +230,14 @@ def _as_flips(
 def _inspect(benchmark: Benchmark, asked: Asked) -> BenchmarkFacts | EvaluationError:
     try:
         runner = judge_runner(benchmark)
-        if isinstance(runner, Answers):
+        if isinstance(runner, AnswersRunner):
             return _with_prompts(runner, asked)
         return runner.facts()
     except EvaluationError as error:
         return error
 
 
-def _with_prompts(runner: Answers, asked: Asked) -> BenchmarkFacts:
+def _with_prompts(runner: AnswersRunner, asked: Asked) -> BenchmarkFacts:
     """Returns what is known of a file's prompts, with how they are put to each model.
 
     Raises:

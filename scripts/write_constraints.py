@@ -15,7 +15,14 @@ from tempfile import TemporaryDirectory
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONSTRAINTS = REPOSITORY / "constraints.txt"
-EXTRAS = ("worker", "nevergrad", "postgres", "qd")  # what `make install` installs; vLLM brings its own torch
+EXTRAS = (
+    "worker",
+    "nevergrad",
+    "postgres",
+    "qd",
+    "quantize",
+    "signing",
+)  # not vLLM, which brings its own torch
 PYTHON, PLATFORM = "3.11", "x86_64-manylinux_2_28"
 CHOSEN_ELSEWHERE = re.compile(r"(nvidia-|cuda-|triton\b|setuptools\b)")
 """What only one of torch's builds brings, and what pip brings: the CPU build's environment has none of it."""

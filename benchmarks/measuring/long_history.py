@@ -31,10 +31,19 @@ CHUNK = 5_000
 SHAPE = {"layers": 4, "layer_prefix": "model.layers."}
 
 
-def write_history(database: Database, name: str, *, candidates: int, objectives: int, seed: int = 0) -> UUID:
+def write_history(
+    database: Database,
+    name: str,
+    *,
+    candidates: int,
+    objectives: int,
+    seed: int = 0,
+    running: bool = False,
+) -> UUID:
     """Writes an experiment with so many scored candidates, baselines included; returns its id.
 
-    Scores grow slowly towards a limit, with noise, so that fronts have the sizes of real ones.
+    Scores grow slowly towards a limit, with noise, so that fronts have the sizes of real ones.  A running
+    one has not ended, and no controller.
     """
     names = [f"task{n}" for n in range(objectives)]
     spec = _spec(name, names, candidates)
@@ -62,7 +71,7 @@ def write_history(database: Database, name: str, *, candidates: int, objectives:
                 insert(EvaluationRow),
                 [cell for row, values in found for cell in _cells(row["id"], names, values)],
             )
-    _end(database, key, scores, len(planned))
+    _end(database, key, scores, len(planned), running=running)
     return key
 
 
@@ -140,7 +149,9 @@ def _cells(key: UUID, names: Sequence[str], values: NDArray[np.float64]) -> list
     return evaluation_rows(key, "search", scores)
 
 
-def _end(database: Database, key: UUID, scores: NDArray[np.float64], baselines: int) -> None:
+def _end(
+    database: Database, key: UUID, scores: NDArray[np.float64], baselines: int, *, running: bool
+) -> None:
     """Notes the course of the search, in at most 2,000 generations, and its end."""
     means = scores.mean(axis=1)
     told = np.unique(np.linspace(baselines, len(scores), min(len(scores) // GENERATION, 2_000), dtype=int))
@@ -156,5 +167,6 @@ def _end(database: Database, key: UUID, scores: NDArray[np.float64], baselines: 
             repository.add_generation(key, progress, float(generation))
         row = repository.experiment(key)
         row.reference = scores[:baselines].min(axis=0).tolist()
-        for status in (ExperimentStatus.RUNNING, ExperimentStatus.EXAMINING, ExperimentStatus.SUCCEEDED):
+        repository.move(row, ExperimentStatus.RUNNING)
+        for status in () if running else (ExperimentStatus.EXAMINING, ExperimentStatus.SUCCEEDED):
             repository.move(row, status)

@@ -21,7 +21,6 @@ from evaluators.errors import BadScoreError, EvaluationError
 from evaluators.fingerprints.code_origin import version_of
 from evaluators.fingerprints.code_references import UnrepeatableError
 from evaluators.fingerprints.values import fingerprint_of, unrepeatable_mark
-from evaluators.judges.preference import preference, preference_marking
 from evaluators.permissions import check_judge
 
 Judge = Callable[[Sequence[str], Sequence[str], Any], list[float]]
@@ -187,5 +186,4 @@ ANSWER_KINDS: Mapping[str, AnswerKind] = {
     "refusals": AnswerKind("refusal_rate", False, _refusals),
     "python": AnswerKind("judge", True, _callable, _function_marking),
     "http": AnswerKind("judge", True, _address, _address_marking),
-    "model_judge": AnswerKind("preferred", True, preference, preference_marking),
 }

@@ -103,6 +103,7 @@ class FileJudgeRunner:
         higher = benchmark.higher_is_better(otherwise=higher_is_better)
         self._like = Score(benchmark.name, metric, 0.0, 0.0, higher)
         self._fingerprints: dict[Hashable, str] = {}
+        self._prompts: dict[Hashable, list[str]] = {}
 
     def facts(self) -> BenchmarkFacts:
         """Returns how many items there are."""
@@ -149,20 +150,8 @@ class FileJudgeRunner:
         return replace(self._like, item_indices=part, item_set=self.fingerprint(split, tokenizer))
 
 
-class Answers(FileJudgeRunner):
-    """Judges greedy answers to prompts; the score is the mean over them."""
-
-    def __init__(self, benchmark: Benchmark) -> None:
-        kind = ANSWER_KINDS[benchmark.kind]
-        self._judge = kind.build(benchmark)
-        super().__init__(
-            benchmark,
-            "prompt",
-            kind.metric,
-            higher_is_better=kind.higher_is_better,
-            marking=partial(kind.marking, benchmark),
-        )
-        self._prompts: dict[Hashable, list[str]] = {}
+class AnswersRunner(FileJudgeRunner):
+    """Has prompts answered greedily; the score is the mean over the answers' values."""
 
     def form(self, tokenizer: Tokenizer | None) -> ChatFormat | None:
         """Returns how prompts are put to models with this tokenizer; None where they are plain text."""
@@ -176,20 +165,50 @@ class Answers(FileJudgeRunner):
             self._prompts[key] = spoken(self.items[split], self.benchmark.chat, form)
         return self._prompts[key]
 
+    def values(
+        self, answers: Sequence[str], split: Split, indices: Sequence[int], asked: InMemoryModel
+    ) -> list[float]:
+        """Returns a value per answer."""
+        raise NotImplementedError
+
+    def answers(self, asked: InMemoryModel, split: Split, indices: Sequence[int]) -> list[str]:
+        """Returns what a model answers, without its reasoning."""
+        read = self.prompts(split, asked.tokenizer)
+        settings: dict[str, Any] = {"until": [], "max_gen_toks": self.benchmark.new_tokens}
+        if self.benchmark.chat.think_end is not None:
+            settings["think_end"] = self.benchmark.chat.think_end
+        plan = asked.plan_generations([(read[index], settings) for index in indices])
+        return plan.answers(asked.network)
+
     def score(
         self, model: Network, tokenizer: Tokenizer, split: Split, indices: Sequence[int], *, batch_size: int
     ) -> Score:
         """Has the prompts answered and the answers judged."""
-        prompts = [self.items[split][index] for index in indices]
-        read = self.prompts(split, tokenizer)
-        settings: dict[str, Any] = {"until": [], "max_gen_toks": self.benchmark.new_tokens}
-        if self.benchmark.chat.think_end is not None:
-            settings["think_end"] = self.benchmark.chat.think_end
         asked = InMemoryModel(model, tokenizer, batch_size=batch_size)
-        plan = asked.plan_generations([(read[index], settings) for index in indices])
-        values = self._judge(prompts, plan.answers(asked.network), asked)
-        answers = dict(zip(indices, values, strict=True))
-        return mean_score(self.blank(split, indices, tokenizer), answers, size=len(self.items[split]))
+        values = self.values(self.answers(asked, split, indices), split, indices, asked)
+        found = dict(zip(indices, values, strict=True))
+        return mean_score(self.blank(split, indices, tokenizer), found, size=len(self.items[split]))
+
+
+class Answers(AnswersRunner):
+    """Judges answers by one of `ANSWER_KINDS`."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        kind = ANSWER_KINDS[benchmark.kind]
+        self._judge = kind.build(benchmark)
+        super().__init__(
+            benchmark,
+            "prompt",
+            kind.metric,
+            higher_is_better=kind.higher_is_better,
+            marking=partial(kind.marking, benchmark),
+        )
+
+    def values(
+        self, answers: Sequence[str], split: Split, indices: Sequence[int], asked: InMemoryModel
+    ) -> list[float]:
+        """Returns what the judge says of each."""
+        return self._judge([self.items[split][index] for index in indices], answers, asked)
 
 
 class Perplexity(FileJudgeRunner):

@@ -89,6 +89,10 @@ class Parent(BaseModel):
         """Where the adapter lies, None where there is none."""
         return None if self.adapter is None else Parent(model=self.adapter, revision=self.adapter_revision)
 
+    def is_called(self, name: str) -> bool:
+        """Says whether a name means it: its reference, its model's, or the last part of that."""
+        return name in (str(self), self.model, self.model.rstrip("/").rpartition("/")[2])
+
     @model_serializer
     def __str__(self) -> str:
         """Writes the reference as it is read."""

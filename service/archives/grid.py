@@ -109,6 +109,11 @@ class GridArchive:
         """How many cells there are, filled or not."""
         return math.prod(axis.cells for axis in self.axes)
 
+    def quality_in(self, cell: Cell, without: float) -> float:
+        """Returns the quality of a cell's elite; `without` where the cell is empty."""
+        elite = self._elites.get(cell)
+        return without if elite is None else elite.quality
+
     @property
     def coverage(self) -> float:
         """Share of the cells that hold an elite."""

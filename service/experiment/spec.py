@@ -69,7 +69,8 @@ class Objective(Spec):
         if missing := missing_fields(self.kind, self):
             wanted = " and ".join(missing)
             raise ValueError(f"an objective of kind {self.kind} needs {wanted}; give it {wanted}")
-        if self.kind not in ("lm_eval", "negative_flips") and (self.generation or self.filter):
+        asks_task = self.kind in ("lm_eval", "negative_flips") or (self.kind == "model_judge" and self.task)
+        if (self.generation and not asks_task) or (self.filter and (not asks_task or self.judge)):
             raise ValueError("generation and filter are of tasks; leave them out, or write new_tokens")
         if self.rubric is not None and self.kind != "model_judge":
             raise ValueError("a rubric is for kind model_judge; leave it out")

@@ -30,6 +30,11 @@ class ExperimentStatus(StrEnum):
         """What people are told: how the experiment is."""
         return _WORDS[self]
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a controller works on it, or will without being asked again."""
+        return self in UNDER_WAY
+
 
 _S = ExperimentStatus
 _MAY_BECOME: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {

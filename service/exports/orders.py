@@ -79,6 +79,7 @@ def order_for(
         shard_bytes=int(options.get("shard_gigabytes", 5.0) * _GIGABYTE),
         memory_limit=options.get("memory_limit"),
         format=options.get("format", "hf"),
+        quantize=tuple(options.get("quantize") or ()),
         verify=verify,
         answers=_answers(repository, experiment, candidate) if verify else None,
     )

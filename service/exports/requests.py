@@ -36,6 +36,7 @@ class Wanted:
         shard_gigabytes: Of the largest file of weights.
         memory_limit: Bytes that the worker may have resident.
         format: What is written.
+        quantize: Kinds of quantized copies that are written beside it.
         family: Numbers of the candidates of a front that are exported together, this one among them; the
             target ends with this one's number, and theirs with theirs.
     """
@@ -52,13 +53,14 @@ class Wanted:
     shard_gigabytes: float = 5.0
     memory_limit: int | None = None
     format: ExportFormat = "hf"
+    quantize: tuple[str, ...] = ()
     family: tuple[int, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
         """What is kept with the export, beside candidate and target."""
         kept = {name: value for name, value in asdict(self).items() if name not in ("candidate", "target")}
-        return kept | {"family": list(self.family)}
+        return kept | {"family": list(self.family), "quantize": list(self.quantize)}
 
 
 def publishing_problems(database: Database, key: str, wanted: Wanted) -> tuple[LicenceProblem, ...]:

@@ -10,7 +10,7 @@ from service.client.errors import ClientError
 from service.inprocess.errors import MissingPackageError
 from service.reports.front_columns import front_columns, front_rows
 from service.reports.views import FrontPoint, FrontView
-from service.web.dashboard.figures import Theme, best_so_far_figure, front_figure
+from service.web.dashboard.pictures.figures import Theme, best_so_far_figure, front_figure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from service.examination.sentences import sentences
 from service.experiment.findings import ExaminationFindings
 from service.inprocess.front import Front
 from service.reports.views import ExperimentDetail, ExportView, WinnerView
-from service.web.dashboard.figures import Theme, progress_figure
+from service.web.dashboard.pictures.figures import Theme, progress_figure
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from service.experiment.candidate import CandidateStatus
 from service.reports.views import ScoreView, View
 
@@ -61,15 +63,25 @@ class CellView(View):
     measures: list[float]
 
 
+class ArchivePoint(View):
+    """The archive after so many candidates were taken in."""
+
+    candidates: int
+    coverage: float
+    qd_score: float
+
+
 class ArchiveView(View):
     """The best candidate of every cell, of all that keep the constraints.
 
     Attributes:
         coverage: Share of the cells that are filled.
         qd_score: Sum of the qualities, each counted from the reference: the worst baseline.
+        course: How both grew: at most 256 points, evenly spread, and the newest.
     """
 
     measures: list[MeasureView]
     cells: list[CellView]
     coverage: float
     qd_score: float
+    course: list[ArchivePoint] = Field(default_factory=list)

@@ -5,7 +5,7 @@ Scores are as lm-eval gives them (0 to 1 for accuracies); times are UTC, duratio
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -228,6 +228,13 @@ class ExperimentView(View):
     controller: str | None = None
     workers: int | None = None
     priority: float = 1.0
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end, or until now; None before it started."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or datetime.now(UTC)) - self.started_at).total_seconds()
 
     def _repr_html_(self) -> str:
         return experiment_html(self)

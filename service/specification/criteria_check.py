@@ -27,7 +27,9 @@ T = TypeVar("T")
 
 def criteria_mistakes(raw: Mapping[str, Any], parents: Sequence[Parent]) -> Iterator[Mistake]:
     """Yields measures and constraints that speak of what the experiment does not have."""
-    objectives = [objective.label for objective in _parts(raw, "objectives", Objective).values()]
+    asked = _parts(raw, "objectives", Objective)
+    yield from _strangers(asked, parents)
+    objectives = [objective.label for objective in asked.values()]
     measures, constraints = _parts(raw, "measures", Measure), _parts(raw, "constraints", Constraint)
     for key, found in (("measures", measures), ("constraints", constraints)):
         for place, each in found.items():
@@ -47,6 +49,17 @@ def criteria_mistakes(raw: Mapping[str, Any], parents: Sequence[Parent]) -> Iter
         if labels.index(measure.label) < list(measures).index(place):
             detail = f"two measures are called {measure.label!r}"
             yield Mistake(pointer_to("measures", place), "duplicate", detail, "give one another `name`")
+
+
+def _strangers(objectives: Mapping[int, Objective], parents: Sequence[Parent]) -> Iterator[Mistake]:
+    """Yields objectives that compare with what is none of the experiment's parents, nor its base."""
+    for place, objective in objectives.items():
+        name = objective.parent
+        count = 1 if name is None or not parents else sum(parent.is_called(name) for parent in parents)
+        if count != 1:
+            detail = f"{name} names {count} of the experiment's parents and base"
+            remedy = did_you_mean(str(name), list(map(str, parents)))
+            yield Mistake(f"{pointer_to('objectives', place)}/parent", "unknown_parent", detail, remedy)
 
 
 def optimizer_mistakes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,34 @@ class Order:
     descending: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreBound:
+    """Between which values an objective's score must lie; None bounds nothing."""
+
+    objective: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFilter:
+    """Which candidates are wanted; what is empty or None asks for nothing.
+
+    Attributes:
+        among: Numbers.
+        scores: On the split that the candidates are shown on.
+        generations: The first and the last.
+        operator: How they were made.
+    """
+
+    status: Collection[CandidateStatus] = ()
+    kinds: Collection[CandidateKind] = ()
+    among: Collection[int] | None = None
+    scores: Collection[ScoreBound] = ()
+    generations: tuple[float | None, float | None] = (None, None)
+    operator: str = ""
+
+
 COLUMNS: dict[str, ColumnElement[Any]] = {
     "number": CandidateRow.number.expression,
     "label": CandidateRow.label.expression,
@@ -46,11 +74,9 @@ def numbers_in_order(
     session: Session,
     experiment_id: UUID,
     order: Order,
+    wanted: CandidateFilter,
     *,
     split: Split = "search",
-    status: Collection[CandidateStatus] = (),
-    kinds: Collection[CandidateKind] = (),
-    among: Collection[int] | None = None,
     limit: int,
     offset: int = 0,
 ) -> tuple[list[int], int]:
@@ -60,23 +86,48 @@ def numbers_in_order(
         session: Of the database.
         experiment_id: Whose candidates.
         order: Of the candidates; equal ones are sorted by their number.
+        wanted: Which of them.
         split: Whose scores are compared.
-        status: Those alone; empty takes all.
-        kinds: Those alone; empty takes all.
-        among: Numbers; None takes all.
         limit: The size of a page.
         offset: How many candidates come before the page.
     """
-    wanted: list[ColumnElement[bool]] = [CandidateRow.experiment_id == experiment_id]
-    if status:
-        wanted.append(CandidateRow.status.in_(status))
-    if kinds:
-        wanted.append(CandidateRow.kind.in_(kinds))
-    if among is not None:
-        wanted.append(CandidateRow.number.in_(among))
-    total = session.scalar(select(func.count()).select_from(CandidateRow).where(*wanted)) or 0
-    query = _sorted(select(CandidateRow.number).where(*wanted), order, split)
+    fits = [CandidateRow.experiment_id == experiment_id, *_conditions(wanted, split)]
+    total = session.scalar(select(func.count()).select_from(CandidateRow).where(*fits)) or 0
+    query = _sorted(select(CandidateRow.number).where(*fits), order, split)
     return list(session.scalars(query.limit(limit).offset(offset))), total
+
+
+def _conditions(wanted: CandidateFilter, split: Split) -> Iterator[ColumnElement[bool]]:
+    row = CandidateRow
+    if wanted.status:
+        yield row.status.in_(wanted.status)
+    if wanted.kinds:
+        yield row.kind.in_(wanted.kinds)
+    if wanted.among is not None:
+        yield row.number.in_(wanted.among)
+    if wanted.operator:
+        yield row.operator == wanted.operator
+    first, last = wanted.generations
+    if first is not None:
+        yield row.generation >= first
+    if last is not None:
+        yield row.generation <= last
+    for bound in wanted.scores:
+        score = EvaluationRow
+        query = select(score.candidate_id).where(
+            score.candidate_id == row.id, score.split == split, score.benchmark == bound.objective
+        )
+        if bound.low is not None:
+            query = query.where(score.value >= bound.low)
+        if bound.high is not None:
+            query = query.where(score.value <= bound.high)
+        yield query.exists()
+
+
+def operators_in_use(session: Session, experiment_id: UUID) -> list[str]:
+    """Returns how an experiment's candidates were made, in the order of letters."""
+    query = select(CandidateRow.operator).where(CandidateRow.experiment_id == experiment_id).distinct()
+    return sorted(found for found in session.scalars(query) if found)
 
 
 def _sorted(query: Select[int], order: Order, split: Split) -> Select[int]:

@@ -146,6 +146,18 @@ def origins(
     return [Origin(*found) for found in session.execute(query.order_by(row.number))]
 
 
+def measures_of(session: Session, experiment_id: UUID) -> Sequence[tuple[int, list[float]]]:
+    """Returns the measures of scored candidates that keep the constraints and have some, by number."""
+    row = CandidateRow
+    query = select(row.number, row.measures, row.violation).where(
+        row.experiment_id == experiment_id,
+        row.status == CandidateStatus.SCORED,
+        row.measures.is_not(None),
+    )
+    found = session.execute(query.order_by(row.number))
+    return [(number, measures) for number, measures, violation in found if measures and not violation]
+
+
 class Work(NamedTuple):
     """What a worker did for a candidate; merge and evaluate are seconds."""
 

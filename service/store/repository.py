@@ -16,7 +16,7 @@ from evaluators import Score, Split
 from search_spaces import Recipe
 from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
 from service.experiment.candidate import CandidateKind, CandidateStatus
-from service.experiment.status import ENDED, ExperimentStatus, check_move
+from service.experiment.status import ENDED, UNDER_WAY, ExperimentStatus, check_move
 from service.search.journal import GenerationSummary
 from service.store.clock import DatabaseClock
 from service.store.models import (
@@ -84,11 +84,24 @@ class Repository:
             raise NotFoundError("experiment", key)
         return row
 
-    def experiments(self, *, limit: int, before: ExperimentRow | UUID | None = None) -> list[ExperimentRow]:
+    def experiments(
+        self,
+        *,
+        limit: int,
+        before: ExperimentRow | UUID | None = None,
+        among: Collection[UUID] | None = None,
+    ) -> list[ExperimentRow]:
         """Returns experiments, newest first; `before` goes on after the last of a page."""
         query = select(ExperimentRow).order_by(ExperimentRow.id.desc()).limit(limit)
+        if among is not None:
+            query = query.where(ExperimentRow.id.in_(among))
         if before is not None:
             query = query.where(ExperimentRow.id < (before if isinstance(before, UUID) else before.id))
+        return list(self.session.scalars(query))
+
+    def experiments_under_way(self) -> list[ExperimentRow]:
+        """Returns the experiments that run, end or wait to run, the oldest first."""
+        query = select(ExperimentRow).where(ExperimentRow.status.in_(UNDER_WAY)).order_by(ExperimentRow.id)
         return list(self.session.scalars(query))
 
     def rename(self, experiment: ExperimentRow, name: str) -> None:

@@ -28,6 +28,7 @@ from service.store.database import DATABASE_AWAY, Database
 from service.store.models import AuditRow
 from service.web.access.guesses import MOST_GUESSES, Guesses
 from service.web.access.keyring import LOCAL, Caller, Keyring
+from service.web.access.present import CALLER
 from service.web.access.roles import SAFE_METHODS, Access, access_to, allows
 from service.web.metrics import RequestMetrics
 from service.web.problems import Problem, problem_response
@@ -164,6 +165,7 @@ class Gatekeeper:
                 self._guesses.note(address)
             return _unauthorized()
         scope["state"]["caller"] = caller
+        CALLER.set(caller)
         return None if allows(caller.role, access) else _forbidden(caller, access)
 
     async def _note(self, scope: Scope, status: int) -> None:

@@ -92,7 +92,7 @@ def test_every_command_that_is_named_exists_with_its_options(options: dict[str, 
 
 def test_every_option_that_a_hint_names_exists(options: dict[str, set[str]]) -> None:
     every = set().union(*options.values(), {"--debug", "--version", "--install-completion", "--no-"})
-    others = re.compile(r"pip |mergekit|genotype|docker|ray ", re.IGNORECASE)
+    others = re.compile(r"pip |mergekit|genotype|docker|ray |nvidia-smi", re.IGNORECASE)
     wrong = []
     for place, text in texts():
         if place.startswith("service/") and place.endswith(".py") and not others.search(text):

@@ -22,6 +22,7 @@ from workers.export.gguf import find_converter
 from workers.export.lock_file import LOCK_FILE, lock_text
 from workers.export.object_store import open_store
 from workers.export.preparation import PreparedMerge, prepare_merge
+from workers.export.quantized.kinds import check_kinds
 from workers.export.recipe_folder import recipe_files
 from workers.protocol.card_marks import VERIFIED
 from workers.protocol.messages import ExportOrder, ForeseenExport
@@ -37,6 +38,7 @@ def foresee(order: ExportOrder) -> ForeseenExport:
         WorkerError: What the merge itself would be refused for: a parent that cannot be read or does not
             fit, a missing converter, a target that cannot be reached.
     """
+    check_kinds(order.quantize, weights=order.format != "mergekit")
     if order.format == "gguf":
         find_converter()
     if order.format == "mergekit":
@@ -56,6 +58,7 @@ def foresee(order: ExportOrder) -> ForeseenExport:
     }
     if VERIFIED in order.card:
         notes = (*notes, f"{CARD_FILE} grows by the sentence that says what was verified")
+    notes = (*notes, *(f"a {kind} copy is written beside it" for kind in order.quantize))
     copied = {name: path for name, path in contents.copied.items() if name not in contents.texts}
     return _at_target(order, files, copied, notes)
 

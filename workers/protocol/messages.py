@@ -130,6 +130,7 @@ Announce = Callable[[int], None]
 
 
 ExportFormat = Literal["hf", "mergekit", "gguf"]
+QuantizedKindName = Literal["int8", "float8", "nf4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class ExportOrder:
             something lies there already, too.
         format: `hf`: a checkpoint.  `mergekit`: its recipe and descriptions alone.  `gguf`: a checkpoint with
             a GGUF file beside it.
+        quantize: Kinds of quantized copies to write beside it (`int8`, `float8`, `nf4`).
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
@@ -190,6 +192,7 @@ class ExportOrder:
     remote: str | None = None
     replace_remote: bool = False
     format: ExportFormat = "hf"
+    quantize: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -32,7 +31,7 @@ def show_references(
 
 
 def _parent_called(name: str, parents: Sequence[Parent]) -> Parent:
-    found = [p for p in parents if name in (str(p), p.model, Path(p.model).name)]
+    found = [parent for parent in parents if parent.is_called(name)]
     if len(found) != 1:
         known = ", ".join(map(str, parents))
         raise EvaluationError("parent", f"{name} names {len(found)} of the parents", f"use one of: {known}")

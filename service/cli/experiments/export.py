@@ -81,6 +81,14 @@ def export(
         Literal["hf", "mergekit", "gguf"],
         typer.Option("--format", help="A checkpoint, its recipe alone, or a checkpoint and a GGUF file."),
     ] = "hf",
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            "--quantize",
+            metavar="KIND,...",
+            help="Write copies beside it: int8, float8 (torchao), nf4 (bitsandbytes).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -106,6 +114,7 @@ def export(
         "shard_gigabytes": shard_gigabytes,
         "memory_limit": bytes_in(memory_limit) if memory_limit is not None else None,
         "format": file_format,
+        "quantize": [kind.strip() for kind in (quantize or "").split(",") if kind.strip()],
     }
     with reach(place, Need.EXPORT) as (client, own):
         if candidate == FRONT:

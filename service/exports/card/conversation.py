@@ -46,7 +46,7 @@ def conversations(subject: Subject) -> list[Conversation]:
     for objective in subject.experiment.objectives:
         own = given.get(objective.name, {})
         chat = _chat(own.get("chat")).over(shared)
-        is_task = own.get("kind", "lm_eval") in ("lm_eval", "negative_flips")
+        is_task = own.get("kind", "lm_eval") in ("lm_eval", "negative_flips") or bool(own.get("task"))
         generation = _generation(own.get("generation")).over(general) if is_task else {}
         found.append(Conversation(objective.name, _asked(objective, subject), chat, generation))
     return found

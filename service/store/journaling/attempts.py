@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, case, func, insert, select, update
@@ -28,6 +29,27 @@ _ANSWER = (
     .where(_ATTEMPTS.c.id == bindparam("key"))
     .values(ended_at=bindparam("moment", type_=_ATTEMPTS.c.ended_at.type), ending=ANSWERED)
 )
+
+
+class Out(NamedTuple):
+    """What was handed to workers and has not come back: a candidate, the split it is asked, since when."""
+
+    number: int
+    split: str
+    started_at: datetime
+
+
+def out_now(session: Session, experiment_id: UUID, *, limit: int) -> tuple[list[Out], int]:
+    """Returns what of an experiment is out, the oldest first, and how much that is in all."""
+    wanted = (
+        AttemptRow.experiment_id == experiment_id,
+        AttemptRow.ending.is_(None),
+        AttemptRow.split != PREPARATION,
+    )
+    total = session.scalar(select(func.count()).select_from(AttemptRow).where(*wanted)) or 0
+    query = select(AttemptRow.number, AttemptRow.split, AttemptRow.started_at).where(*wanted)
+    found = session.execute(query.order_by(AttemptRow.started_at, AttemptRow.number).limit(limit))
+    return [Out(*row) for row in found], total
 
 
 class Attempts:

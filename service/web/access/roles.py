@@ -28,7 +28,7 @@ ALLOWED: Mapping[Role, frozenset[Access]] = {
 }
 _OPEN = frozenset({"/healthz"})  # asked by supervisors that hold no key
 _MONITORING = frozenset({"/readyz", "/version", "/metrics"})
-_ADMINISTERED = ("/api/v1/keys", "/api/v1/audit")
+_ADMINISTERED = ("/api/v1/keys", "/api/v1/audit", "/settings")
 
 
 def access_to(method: str, path: str) -> Access:

@@ -17,7 +17,7 @@ from service.web.api.idempotency import Attempt, IdempotencyKey
 from service.web.api.pages import PageWanted, cut_to
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, Services, ServicesHere, Writing
-from workers.protocol.messages import ExportFormat
+from workers.protocol.messages import ExportFormat, QuantizedKindName
 
 router = APIRouter(tags=["exports"])
 
@@ -101,6 +101,14 @@ class ExportRequest(BaseModel):
             "with a GGUF file beside it, by an installed converter."
         ),
     ] = "hf"
+    quantize: Annotated[
+        tuple[QuantizedKindName, ...],
+        Field(
+            max_length=3,
+            description="Quantized copies to write beside it, each in a folder, address or repository of its "
+            "own whose name ends with the kind: `int8` and `float8` by torchao, `nf4` by bitsandbytes.",
+        ),
+    ] = ()
     family: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
         Field(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self, cast, get_args
-from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
 from service.experiment.findings import ComparisonFinding, ExaminationFindings
@@ -17,98 +15,15 @@ from service.reports.views import (
     ExperimentView,
     ScoreView,
 )
-from service.store.candidate_order import COLUMNS, Order
 from service.store.failure_groups import FailureGroup
+from service.web.dashboard.choices import GROUPS, OPTIONAL, PAGE_ROWS, ListChoice, ReaderChoice
 from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import ExperimentPage
-from service.web.dashboard.lineage import LineagePicture
-from service.web.dashboard.plane import score_of
-from service.web.dashboard.sparkline import sparkline
-from service.web.dashboard.stacking import StackingPicture
+from service.web.dashboard.pictures.lineage import LineagePicture
+from service.web.dashboard.pictures.plane import score_of
+from service.web.dashboard.pictures.sparkline import sparkline
+from service.web.dashboard.pictures.stacking import StackingPicture
 from service.web.dashboard.verdict import Verdict, VerdictRow, best_parent
-
-Show = Literal["all", "front", "baselines", "failed"]
-PAGE_ROWS = 30
-OPTIONAL = {
-    "front": "Front",
-    "label": "Label",
-    "status": "Status",
-    "generation": "Gen.",
-    "seconds": "Time",
-    "operator": "Made by",
-    "digest": "Recipe",
-    "worker": "Worker",
-}
-"""Columns of the table that the reader may leave out or add: key -> title."""
-USUAL = ("front", "label", "status", "generation", "seconds")
-LAST_PAGE = 10**6
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderChoice:
-    """What the reader chose to see; it lives in the query string, so that links keep it.
-
-    Attributes:
-        names: Of the objectives.
-        x, y: Objectives on the axes of the front.
-        sort: The column that the table is sorted by: `score0` for the first objective's scores, or one of
-            `service.store.candidate_order.COLUMNS`.
-        down: Whether the largest come first.
-        page: Which part of the table, from 1.
-        columns: Which of `OPTIONAL` it has.
-    """
-
-    split: Split
-    names: tuple[str, ...]
-    x: str
-    y: str
-    show: Show
-    sort: str
-    down: bool
-    page: int
-    columns: tuple[str, ...] = USUAL
-
-    @classmethod
-    def read(cls, wanted: dict[str, str], names: Sequence[str]) -> Self:
-        """Takes what makes sense of a query string, and the defaults for the rest."""
-        split, show = wanted.get("split", ""), wanted.get("show", "")
-        x = wanted["x"] if wanted.get("x") in names else names[0]
-        y = wanted["y"] if wanted.get("y") in names else names[min(1, len(names) - 1)]
-        sorts = (*COLUMNS, *(f"score{place}" for place in range(len(names))))
-        sort, page = wanted.get("sort", ""), wanted.get("page", "")
-        shown = set(wanted["cols"].split(",")) if "cols" in wanted else set(USUAL)
-        return cls(
-            split=split if split in SPLITS else "search",
-            names=tuple(names),
-            x=x,
-            y=y,
-            show=cast("Show", show) if show in get_args(Show) else "all",
-            sort=sort if sort in sorts else "number",
-            down=wanted.get("down", "1") != "0",
-            page=min(max(int(page), 1), LAST_PAGE) if page.isdecimal() and len(page) < 8 else 1,
-            columns=tuple(column for column in OPTIONAL if column in shown),
-        )
-
-    def query(self, **changes: str | int) -> str:
-        """Returns the query string of this choice with some changes."""
-        plain: dict[str, str | int] = {"split": self.split, "x": self.x, "y": self.y, "show": self.show}
-        plain |= {"sort": self.sort, "down": int(self.down), "page": self.page}
-        if self.columns != USUAL:
-            plain["cols"] = ",".join(self.columns)
-        return urlencode(plain | changes)
-
-    def sorted_by(self, column: str) -> str:
-        """Returns the query string that sorts by a column, or turns its order round."""
-        first = column not in ("label", "status")  # scores and numbers: the largest; words: the first
-        down = not self.down if column == self.sort else first
-        return self.query(sort=column, down=int(down), page=1)
-
-    @property
-    def order(self) -> Order:
-        """How the table is sorted."""
-        if self.sort.startswith("score"):
-            return Order(None, self.names[int(self.sort.removeprefix("score"))], self.down)
-        return Order(self.sort, None, self.down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +32,14 @@ class ListContext:
 
     Attributes:
         older: Where the list goes on; None at its end.
+        tags: All that are in use.
     """
 
     experiments: Sequence[ExperimentView]
     older: str | None
+    choice: ListChoice
+    tags: Sequence[str]
+    groups: Collection[str] = tuple(GROUPS)
     twin: str = "/api/v1/experiments"
 
 
@@ -221,6 +140,7 @@ class CandidatesContext(ExperimentPage):
         failures: What failed alike, where the table shows failed candidates.
         splits_with_scores: Those that the table can show.
         basket: Numbers of the candidates that are chosen.
+        operators: How candidates were made, for the reader to choose from.
         optional: Columns that may be left out or added.
     """
 
@@ -230,6 +150,7 @@ class CandidatesContext(ExperimentPage):
     failures: Sequence[FailureGroup] = ()
     splits_with_scores: tuple[Split, ...] = ()
     basket: Sequence[int] = ()
+    operators: Sequence[str] = ()
     optional: Mapping[str, str] = field(default_factory=lambda: OPTIONAL)
 
     @property

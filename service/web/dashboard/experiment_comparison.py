@@ -18,9 +18,9 @@ from service.reports.front import front_view
 from service.reports.views import ExperimentDetail, FrontView
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
-from service.web.dashboard.figures import Theme, or_nothing
 from service.web.dashboard.formats import is_share
-from service.web.dashboard.plane import MOST_ON_FRONT, PALETTES, axis, plain_layout, score_of
+from service.web.dashboard.pictures.figures import Theme, or_nothing
+from service.web.dashboard.pictures.plane import MOST_ON_FRONT, PALETTES, axis, plain_layout, score_of
 from service.web.dashboard.rendering import figure, missing, render
 from service.web.dependencies import Reading, Services, ServicesHere
 

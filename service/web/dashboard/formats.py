@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from service.experiment.objectives import ObjectiveFacts
 from service.reports.views import ScoreView
+from service.web.dashboard.markdown import markdown
 
 NARROW, FIRM = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
 _SHARES = ("acc", "exact_match", "em", "f1", "mc1", "mc2", "pass@")
@@ -127,4 +128,5 @@ FILTERS: dict[str, Callable[..., object]] = {
     "short_model": short_model,
     "is_share": is_share,
     "shell": shlex.quote,
+    "markdown": markdown,
 }

@@ -19,16 +19,19 @@ from service.reports.archive import archive_view
 from service.reports.front import front_view
 from service.reports.lineage import lineage_view
 from service.reports.views import ExperimentDetail
+from service.store.experiment_filter import experiments_that_fit, tags_in_use
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
-from service.web.dashboard import assets, figures, formats
-from service.web.dashboard.archive_figure import archive_figure
-from service.web.dashboard.contexts import CandidateContext, ExperimentContext, ListContext, ReaderChoice
+from service.web.dashboard import assets, formats
+from service.web.dashboard.choices import ListChoice, ReaderChoice
+from service.web.dashboard.contexts import CandidateContext, ExperimentContext, ListContext
 from service.web.dashboard.frame import detail_and_event
-from service.web.dashboard.inside_pictures import constants_of, maps_of, stacking_of
-from service.web.dashboard.lineage import lineage_picture
-from service.web.dashboard.plane import MOST_ON_FRONT, MOST_POINTS
+from service.web.dashboard.pictures import figures
+from service.web.dashboard.pictures.archive_figure import archive_course_figure, archive_figure
+from service.web.dashboard.pictures.inside_pictures import constants_of, maps_of, stacking_of
+from service.web.dashboard.pictures.lineage import lineage_picture
+from service.web.dashboard.pictures.plane import MOST_ON_FRONT, MOST_POINTS
 from service.web.dashboard.rendering import Wanted, figure, missing, render
 from service.web.dashboard.verdict import Verdict, verdict_of
 from service.web.dependencies import Reading, Services, ServicesHere
@@ -41,12 +44,15 @@ ThemeWanted = Annotated[figures.Theme, Query()]
 
 @router.get("/")
 def experiments(repository: Reading, wanted: Wanted) -> HTMLResponse:
-    """Lists all experiments, newest first."""
-    rows = repository.experiments(limit=LIST_ROWS + 1, before=_as_id(wanted.get("before", "")))
+    """Lists all experiments, or those that fit, newest first."""
+    choice = ListChoice.read(wanted)
+    fits = choice.filter
+    among = None if fits.is_empty else experiments_that_fit(repository.session, fits)
+    rows = repository.experiments(limit=LIST_ROWS + 1, before=_as_id(wanted.get("before", "")), among=among)
     shown = rows[:LIST_ROWS]
     older = str(shown[-1].id) if len(rows) > LIST_ROWS else None
     views = [reports.experiment_view(repository, row) for row in shown]
-    return render("experiments.html", ListContext(views, older))
+    return render("experiments.html", ListContext(views, older, choice, tags_in_use(repository.session)))
 
 
 @router.get("/e/{key}")
@@ -129,6 +135,13 @@ def archive_of_experiment(key: str, repository: Reading, theme: ThemeWanted = "l
     row = repository.experiment(key)
     share = formats.all_shares(objectives_of(row).each)
     return figure(archive_figure(archive_view(repository, row), share=share, theme=theme).to_json())
+
+
+@router.get("/e/{key}/figures/archive-course.json")
+def course_of_archive(key: str, repository: Reading, theme: ThemeWanted = "light") -> Response:
+    """Gives coverage and QD-score over the candidates as a plotly figure."""
+    view = archive_view(repository, repository.experiment(key))
+    return figure(archive_course_figure(view, theme=theme).to_json())
 
 
 @router.get("/static/{version}/{name}")

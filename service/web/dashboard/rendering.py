@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evaluators import SPLITS
 from service.errors import NotFoundError
+from service.web.access.present import may
 from service.web.dashboard import assets, formats
 from service.web.dashboard.contexts import MissingContext
 
@@ -22,7 +23,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(formats.FILTERS)
-_TEMPLATES.globals.update(address=assets.address, all_shares=formats.all_shares, splits=SPLITS)
+_TEMPLATES.globals.update(address=assets.address, all_shares=formats.all_shares, splits=SPLITS, may=may)
 
 
 def _wanted(request: Request) -> dict[str, str]:

@@ -13,7 +13,7 @@ from service.experiment.findings import ComparisonFinding, ExaminationFindings
 from service.experiment.objectives import ObjectiveFacts, Objectives
 from service.reports.views import ExperimentView, FrontView, ScoreView
 from service.web.dashboard.formats import all_shares
-from service.web.dashboard.plane import Point, score_of
+from service.web.dashboard.pictures.plane import Point, score_of
 
 MOST_PARENTS = 4
 SIGNIFICANT = 0.05

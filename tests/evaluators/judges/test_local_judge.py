@@ -11,13 +11,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from evaluators import Benchmark
+from evaluators import Benchmark, BenchmarkFacts
 from evaluators.composite_evaluator import CompositeEvaluator, inspect_all
 from evaluators.errors import EvaluationError
+from evaluators.judged_task import task_of
 from evaluators.judges.local_judge import LocalJudge, Pair
+from evaluators.lm_eval.answered_tasks import AnsweredTask
 from evaluators.permissions import TASK_ROOTS
 from tests.chat_tokenizers import chat_tokenizer
 from tests.evaluators.judges.letters import teach_letters
+from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
 from tests.tiny_models import save_tiny_model
 
 CPU = torch.device("cpu")
@@ -92,6 +95,56 @@ def test_the_same_answer_is_judged_once_by_workers_and_experiments(
     assert len(asked) == 2
     prints = [CompositeEvaluator([one]).item_sets("search")[0].fingerprint for one in (benchmark, stricter)]
     assert prints[0] != prints[1]
+
+
+def with_task(benchmark: Benchmark, folder: Path, **changes: Any) -> Benchmark:
+    write_task(folder, "written", three_splits(), **GENERATION)
+    asked = {"file": None, "task": "written", "include_path": str(folder), **changes}
+    return benchmark.model_copy(update=asked)
+
+
+def test_answers_are_compared_with_a_parents(
+    make_network: Any, tokenizer: Any, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    plain = tmp_path / "prompts.txt"
+    plain.write_text("\n".join(f"w{n % 28} w{n // 28} w3" for n in range(40)))
+    against = {"parent": "left", "file": str(plain)}
+    for asked in (benchmark.model_copy(update=against), with_task(benchmark, tmp_path, parent="left")):
+        evaluator = CompositeEvaluator([asked])
+        parent, model = make_network(0), make_network(1)
+        assert evaluator.references("search") == ("left",)
+        unknown = [evaluator.item_sets("search", tokenizer=tokenizer)[0].fingerprint for _ in range(2)]
+        assert unknown[0] != unknown[1]
+        with pytest.raises(EvaluationError, match="no answers of left"):
+            evaluator.evaluate(model, tokenizer, "search")
+        evaluator.refer("left", "search", parent, tokenizer)
+        assert evaluator.references("search") == ()
+        (own,), (other,) = (evaluator.evaluate(one, tokenizer, "search") for one in (parent, model))
+        assert own.per_item == pytest.approx([0.5] * len(own.per_item))
+        assert any(abs(one - 0.5) > 0.01 for one in other.per_item)
+        assert own.item_set == evaluator.item_sets("search", tokenizer=tokenizer)[0].fingerprint
+        (part,) = evaluator.evaluate(model, tokenizer, "search", ((1, 4, 7),))
+        assert list(part.per_item) == pytest.approx([other.per_item[index] for index in (1, 4, 7)])
+
+
+def test_answers_to_a_task_are_compared_with_its_own(
+    network: Any, tokenizer: Any, benchmark: Benchmark, folder: Path, tmp_path: Path
+) -> None:
+    asked = with_task(benchmark, tmp_path)
+    (facts,) = inspect_all([asked])
+    assert isinstance(facts, BenchmarkFacts)
+    assert (facts.metrics, facts.items["search"]) == (("preferred",), 12)
+    (score,) = CompositeEvaluator([asked]).evaluate(network, tokenizer, "search")
+    task = AnsweredTask(task_of(asked))
+    given = task.answers(network, tokenizer, "search", range(12), batch_size=4)
+    assert given[3].question == three_splits()["search"][3]["q"]
+    assert given[3].reference == f"w{three_splits()['search'][3]['a']}"
+    pairs = [Pair(one.question, one.answer, one.reference) for one in given]
+    verdicts = LocalJudge(folder, None).compare(pairs, device=CPU, batch_size=4)
+    assert list(score.per_item) == pytest.approx(verdicts)
+    write_task(tmp_path, "chosen", three_splits(), **CHOICE)
+    (refused,) = inspect_all([asked.model_copy(update={"task": "chosen"})])
+    assert "does not have the model write" in str(refused)
 
 
 def refusals(folder: Path, benchmark: Benchmark) -> Iterator[tuple[dict[str, Any], str]]:

@@ -59,6 +59,18 @@ def test_it_must_lie_where_models_are_read_from(spec: dict[str, Any], tmp_path: 
     assert [mistake.pointer for mistake in caught.value.mistakes] == ["/objectives/0/judge"]
 
 
+def test_the_parent_that_it_compares_with_must_be_one(spec: dict[str, Any], inline_pool: InlinePool) -> None:
+    (objective,) = spec["objectives"]
+    checked = check_spec(spec | {"objectives": [objective | {"parent": "left"}]}, inline_pool)
+    assert checked.facts["objectives"][0]["metric"] == "preferred"
+    with pytest.raises(InvalidSpecError, match="judge names 0 of the experiment's parents") as caught:
+        check_spec(spec | {"objectives": [objective | {"parent": "judge"}]}, inline_pool)
+    assert [mistake.pointer for mistake in caught.value.mistakes] == ["/objectives/0/parent"]
+    both = objective | {"task": "gsm8k"}
+    with pytest.raises(InvalidSpecError, match="either file or task"):
+        check_spec(spec | {"objectives": [both]}, inline_pool)
+
+
 def test_a_rubric_is_for_it_alone(spec: dict[str, Any], inline_pool: InlinePool) -> None:
     odd = {"kind": "refusals", "file": "prompts.jsonl", "rubric": "Be strict."}
     with pytest.raises(InvalidSpecError, match="a rubric is for kind model_judge"):

@@ -19,7 +19,7 @@ from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import ExperimentPage, detail_and_event
-from service.web.dashboard.inside_pictures import variables_of
+from service.web.dashboard.pictures.inside_pictures import variables_of
 from service.web.dashboard.rendering import missing, render
 from service.web.dependencies import Reading, Services, ServicesHere
 

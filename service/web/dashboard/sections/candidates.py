@@ -11,11 +11,21 @@ from evaluators import SPLITS, Split
 from service.errors import NotFoundError
 from service.reports import experiments as reports
 from service.reports.views import CandidateView
-from service.store.candidate_order import NOT_PROPOSED_BY_A_SEARCH, WITHOUT_SCORES, numbers_in_order
+from service.store.candidate_order import (
+    NOT_PROPOSED_BY_A_SEARCH,
+    WITHOUT_SCORES,
+    CandidateFilter,
+    ScoreBound,
+    numbers_in_order,
+    operators_in_use,
+)
 from service.store.failure_groups import failure_groups
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
-from service.web.dashboard.contexts import PAGE_ROWS, CandidatesContext, ReaderChoice
+from service.store.rows import objectives_of
+from service.web.dashboard.choices import PAGE_ROWS, ReaderChoice
+from service.web.dashboard.contexts import CandidatesContext
+from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import detail_and_event
 from service.web.dashboard.rendering import Wanted, chosen_numbers, missing, render
 from service.web.dependencies import Reading
@@ -43,6 +53,7 @@ def candidates(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
         failures=failure_groups(repository.session, row.id) if choice.show == "failed" else (),
         splits_with_scores=splits_with_scores(repository, row, choice.split),
         basket=chosen_numbers(wanted),
+        operators=operators_in_use(repository.session, row.id),
     )
     return render("candidates.html", page)
 
@@ -60,16 +71,35 @@ def _table(
 ) -> tuple[Sequence[CandidateView], int]:
     """Returns one page of the chosen candidates, and how many there are on all."""
     front = reports.front_numbers(repository, row.id)
+    wanted = CandidateFilter(
+        status=WITHOUT_SCORES if choice.show == "failed" else (),
+        kinds=NOT_PROPOSED_BY_A_SEARCH if choice.show == "baselines" else (),
+        among=front if choice.show == "front" else None,
+        scores=_bounds(row, choice),
+        generations=(choice.generation.low, choice.generation.high),
+        operator=choice.operator,
+    )
     numbers, total = numbers_in_order(
         repository.session,
         row.id,
         choice.order,
+        wanted,
         split=choice.split,
-        status=WITHOUT_SCORES if choice.show == "failed" else (),
-        kinds=NOT_PROPOSED_BY_A_SEARCH if choice.show == "baselines" else (),
-        among=front if choice.show == "front" else None,
         limit=PAGE_ROWS,
         offset=(choice.page - 1) * PAGE_ROWS,
     )
     found = {each.number: each for each in repository.candidates_numbered(row.id, numbers)}
     return [reports.candidate_view(found[number], front=front) for number in numbers], total
+
+
+def _bounds(row: ExperimentRow, choice: ReaderChoice) -> list[ScoreBound]:
+    """Returns the bounds of scores in their own units: readers write shares in percent."""
+    found = []
+    for place, bounds in choice.scores.items():
+        objective = objectives_of(row).each[place]
+        low, high = (
+            end / 100 if end is not None and is_share(objective.metric) else end
+            for end in (bounds.low, bounds.high)
+        )
+        found.append(ScoreBound(objective.name, low, high))
+    return found

@@ -21,7 +21,7 @@ from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.web.dashboard.formats import is_share
 from service.web.dashboard.frame import ExperimentPage, detail_and_event
-from service.web.dashboard.plane import score_of
+from service.web.dashboard.pictures.plane import score_of
 from service.web.dashboard.rendering import Wanted, chosen_numbers, missing, render
 from service.web.dependencies import Reading
 

@@ -55,6 +55,7 @@ class Axes:
     logy: bool
     ellipses: bool
     arrows: bool
+    mixes: bool = True
 
     @classmethod
     def read(cls, wanted: Mapping[str, str], names: Sequence[str], colours: Sequence[str]) -> Self:
@@ -77,6 +78,7 @@ class Axes:
             logy=wanted.get("logy") == "1",
             ellipses=wanted.get("ellipses", "1") != "0",
             arrows=wanted.get("arrows", "1") != "0",
+            mixes=wanted.get("mixes", "1") != "0",
         )
 
 

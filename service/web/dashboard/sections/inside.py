@@ -16,9 +16,9 @@ from service.reports.inside.population import MOST_RECIPES, PopulationMap
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
 from service.web.dashboard.frame import ExperimentPage, detail_and_event
-from service.web.dashboard.inside_pictures import constants_of, maps_of, population_of, stacking_of
+from service.web.dashboard.pictures.inside_pictures import constants_of, maps_of, population_of, stacking_of
+from service.web.dashboard.pictures.stacking import StackingPicture
 from service.web.dashboard.rendering import Wanted, chosen_numbers, missing, render
-from service.web.dashboard.stacking import StackingPicture
 from service.web.dependencies import Reading
 
 MOST_BESIDE = 2

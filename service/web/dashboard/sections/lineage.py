@@ -12,7 +12,7 @@ from service.errors import NotFoundError
 from service.reports import experiments as reports
 from service.reports.lineage import lineage_view
 from service.web.dashboard.frame import ExperimentPage, detail_and_event
-from service.web.dashboard.lineage import LineagePicture, lineage_picture
+from service.web.dashboard.pictures.lineage import LineagePicture, lineage_picture
 from service.web.dashboard.rendering import Wanted, missing, render
 from service.web.dependencies import Reading
 

@@ -14,26 +14,44 @@ export async function refusal(response) {
   return told.hint ? `${text}; ${told.hint}` : text;
 }
 
+/** Asks the API for something; returns why it refused (empty where it did not), and what it told. */
+export async function sent(method, address, content) {
+  try {
+    const response = await fetch(address, {
+      method,
+      headers: content === undefined ? {} : { "Content-Type": "application/json" },
+      body: content === undefined ? undefined : JSON.stringify(content),
+    });
+    if (!response.ok) return { why: await refusal(response), told: null };
+    return { why: "", told: response.status === 204 ? null : await response.json() };
+  } catch (error) {
+    return { why: `The server cannot be reached (${error.message}).`, told: null };
+  }
+}
+
+/** Returns what a form holds, without what is empty; numbers as numbers. */
+export function formContent(form) {
+  const content = {};
+  for (const [name, value] of new FormData(form)) {
+    if (value !== "") content[name] = form.elements[name].type === "number" ? Number(value) : value;
+  }
+  return content;
+}
+
+/** Does what a button says: `data-post` is the address; method, content, a question before and a page after may be given. */
 async function post(button, changed) {
-  const question = button.dataset.confirm;
+  const { post: address, method = "POST", content, confirm: question, then } = button.dataset;
   if (question !== undefined && !window.confirm(question)) return;
   button.disabled = true;
   const problem = document.getElementById("action-problem");
   problem.hidden = true;
-  try {
-    const response = await fetch(button.dataset.post, { method: "POST" });
-    if (!response.ok) {
-      problem.textContent = await refusal(response);
-      problem.hidden = false;
-    } else {
-      changed();
-    }
-  } catch (error) {
-    problem.textContent = `The server cannot be reached (${error.message}).`;
-    problem.hidden = false;
-  } finally {
-    button.disabled = false;
-  }
+  const { why } = await sent(method, address, content === undefined ? undefined : JSON.parse(content));
+  button.disabled = false;
+  problem.textContent = why;
+  problem.hidden = why === "";
+  if (why !== "") return;
+  if (then !== undefined) window.location.assign(then);
+  else changed();
 }
 
 async function copy(button) {
@@ -53,6 +71,9 @@ async function copy(button) {
 export function followButtons(changed) {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target) || menu.querySelector("div").contains(button)) menu.open = false;
+    }
     if (button === null) return;
     if (button.dataset.post !== undefined) post(button, changed);
     else if (button.dataset.copy !== undefined) copy(button);

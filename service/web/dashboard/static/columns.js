@@ -1,5 +1,6 @@
 // Scores by column, as the server sends them: a header in JSON, then arrays of 32-bit numbers.
 
+const AT_RANDOM = ["random", "quasi-random"]; // operators that look at no score
 const decoder = new TextDecoder();
 
 function decode(buffer) {
@@ -65,6 +66,10 @@ export async function load(address, split, old) {
   found.on_front = Uint8Array.from(found.number, (number) => Number(front.has(number)));
   found.signs = header.objectives.map((objective) => (objective.higher_is_better ? 1 : -1));
   found.means = means(found);
+  const drawn = header.operators.map((name) => AT_RANDOM.includes(name));
+  const parent = header.kinds.indexOf("parent");
+  found.is_reference = Uint8Array.from(found.number, (_, row) => Number(drawn[found.operator[row]] || found.kind[row] === parent));
+  found.random = found.operator.reduce((sum, code) => sum + Number(drawn[code]), 0);
   return found;
 }
 

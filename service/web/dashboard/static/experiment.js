@@ -2,6 +2,7 @@
 
 import { followButtons } from "./actions.js";
 import { followBasket, showBasket } from "./basket.js";
+import { followDescription } from "./description.js";
 import { followCandidates, show, sync } from "./detail.js";
 import { followExtension } from "./extension.js";
 import { followKeys } from "./keys.js";
@@ -28,6 +29,7 @@ function choose(query) {
 }
 
 document.addEventListener("submit", (event) => {
+  if (event.target.closest("#choices") !== null) event.preventDefault(); // its fields tell of each change
   if (event.target.closest("#jump") === null) return;
   event.preventDefault();
   const number = new FormData(event.target).get("c");
@@ -40,6 +42,8 @@ document.addEventListener("change", (event) => {
   const query = new URLSearchParams(window.location.search);
   const given = new FormData(form);
   for (const name of new Set(given.keys())) query.set(name, given.getAll(name).filter(Boolean).join(","));
+  for (const name of [...query.keys()]) if (query.get(name) === "" && name !== "cols") query.delete(name);
+  query.delete("page"); // another choice begins at its first row
   choose(query.toString());
 });
 
@@ -56,6 +60,7 @@ window.addEventListener("popstate", () => {
 });
 followButtons(update);
 followExtension(update);
+followDescription(update);
 followCandidates();
 followBasket();
 followTheme(update);

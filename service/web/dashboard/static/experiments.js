@@ -21,6 +21,19 @@ async function keepLooking() {
   setTimeout(keepLooking, PAUSE);
 }
 
+/** Shows the list with another choice, kept in the address. */
+function choose() {
+  const form = document.getElementById("list-choices");
+  const url = new URL(window.location.href);
+  url.search = "";
+  for (const [name, value] of new FormData(form)) if (value) url.searchParams.set(name, value);
+  window.history.replaceState(null, "", url);
+  look();
+}
+
+const form = document.getElementById("list-choices");
+form?.addEventListener("input", choose);
+form?.addEventListener("submit", (event) => { event.preventDefault(); choose(); });
 document.addEventListener("visibilitychange", look);
 followButtons(look);
 keepLooking();

@@ -53,7 +53,7 @@ function write_address() {
   if (state.better) url.searchParams.set("better", state.better);
   if (state.genes || objectiveCount() === 1) url.searchParams.set("genes", state.genes ? "1" : "0");
   for (const [name, value] of new FormData(form)) url.searchParams.set(name, value);
-  for (const name of ["logx", "logy", "ellipses", "arrows"]) {
+  for (const name of ["logx", "logy", "ellipses", "arrows", "mixes"]) {
     if (form.elements[name]) url.searchParams.set(name, form.elements[name].checked ? "1" : "0");
   }
   window.history.replaceState(window.history.state, "", String(url).replaceAll("%2C", ","));
@@ -162,14 +162,23 @@ function draw() {
     logs: [form.elements.logx.checked, form.elements.logy.checked],
     ellipses: form.elements.ellipses.checked,
     arrows: form.elements.arrows.checked && columns.header.split === "search",
+    mixes: form.elements.mixes.checked && columns.random > 0,
     colours: paint,
     shown,
   });
   if (state.box !== null && axes.length === 2) scatter.frame(state.box);
   parallel.draw(columns, parallelAxes(), { order: drawingOrder(), colours: paint, shown, bands: state.bands });
   tellLegend(legend);
+  tellMixes();
   tellSelection(chosen);
   for (const button of document.querySelectorAll("button[data-better]")) button.setAttribute("aria-pressed", String(button.dataset.better === state.better));
+}
+
+/** Says of how many random mixes the dashed curve is made; without any there is none. */
+function tellMixes() {
+  const label = form.elements.mixes.closest("label");
+  label.hidden = columns.random === 0 || columns.header.objectives.length !== 2;
+  document.getElementById("mixes-hint").textContent = label.hidden ? "" : `The dashed curve is what the parents and ${columns.random.toLocaleString("en")} mixes drawn at random reach.`;
 }
 
 function tellLegend(legend) {

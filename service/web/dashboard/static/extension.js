@@ -1,6 +1,6 @@
 // Extends an experiment that stands still: asks for what comes on top, and sends the new totals.
 
-import { refusal } from "./actions.js";
+import { sent } from "./actions.js";
 
 function totals(form) {
   const given = new FormData(form);
@@ -12,26 +12,12 @@ function totals(form) {
   return budget;
 }
 
-/** Returns why the service refused; nothing where it agreed. */
-async function send(form) {
-  try {
-    const response = await fetch(form.dataset.post, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(totals(form)),
-    });
-    return response.ok ? "" : await refusal(response);
-  } catch (error) {
-    return `The server cannot be reached (${error.message}).`;
-  }
-}
-
 async function extend(form, changed) {
   const button = form.querySelector("[type=submit]");
   const problem = form.querySelector("[role=alert]");
   button.disabled = true;
   problem.hidden = true;
-  const why = await send(form);
+  const { why } = await sent("POST", form.dataset.post, totals(form));
   button.disabled = false;
   problem.textContent = why;
   problem.hidden = why === "";

@@ -112,7 +112,7 @@ const FIELDS = "textarea, input:not([type=checkbox], [type=radio], [type=button]
 function isBeingUsed(element) {
   const active = document.activeElement;
   if (active !== null && active.matches(FIELDS) && element.contains(active)) return true;
-  if (element.open || element.querySelector("input[name=e]:checked") !== null) return true;
+  if (element.open || element.querySelector("input[name=e]:checked, details.menu[open]") !== null) return true;
   const selection = window.getSelection();
   return selection !== null && !selection.isCollapsed && element.contains(selection.anchorNode);
 }

@@ -68,7 +68,10 @@ export class Scatter {
       this.places[2 * row + 1] = this.y.place(up.values[row]);
     }
     if (x < 0) this.best(y);
-    else if (columns.header.objectives.length === 2 && x !== y) this.border();
+    else if (columns.header.objectives.length === 2 && x !== y) {
+      this.border(this.rowsWhere((row) => columns.on_front[row] === 1), this.ink.accent);
+      if (options.mixes) this.mixes();
+    }
     if (options.ellipses && columns.header.front.length <= MOST_ELLIPSES) this.ellipses();
     if (options.arrows) this.arrows();
   }
@@ -108,15 +111,17 @@ export class Scatter {
     this.context.stroke();
   }
 
-  /** The border of what the front dominates; of two objectives alone it can be drawn. */
-  border() {
+  rowsWhere(test) {
+    return [...this.columns.number.keys()].filter(test);
+  }
+
+  /** The border of what some rows dominate; of two objectives alone it can be drawn. */
+  border(rows, ink) {
     const { columns, context } = this;
-    const rows = [];
-    for (let row = 0; row < columns.number.length; row += 1) if (columns.on_front[row]) rows.push(row);
     rows.sort((a, b) => this.places[2 * a] - this.places[2 * b]);
     if (rows.length < 2) return;
     const upFirst = columns.header.objectives[this.options.axes[0]].higher_is_better;
-    context.strokeStyle = this.ink.accent;
+    context.strokeStyle = ink;
     context.beginPath();
     rows.forEach((row, i) => {
       const [px, py] = [this.places[2 * row], this.places[2 * row + 1]];
@@ -128,6 +133,26 @@ export class Scatter {
       context.lineTo(px, py);
     });
     context.stroke();
+  }
+
+  /** What parents and merges drawn at random reach: the curve that a search has to beat. */
+  mixes() {
+    const { columns, context, ink } = this;
+    const [x, y] = this.options.axes;
+    const fitness = (axis, row) => columns.signs[axis] * columns.values[axis][row];
+    const rows = this.rowsWhere((row) => columns.is_reference[row] === 1);
+    rows.sort((a, b) => fitness(x, b) - fitness(x, a) || fitness(y, b) - fitness(y, a));
+    let best = -Infinity;
+    const front = rows.filter((row) => {
+      const better = fitness(y, row) > best;
+      if (better) best = fitness(y, row);
+      return better;
+    });
+    context.save();
+    context.setLineDash([5, 4]);
+    context.lineWidth = 1.5;
+    this.border(front, ink.muted);
+    context.restore();
   }
 
   /** The best score so far, from candidate to candidate. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from tests.service.running import ControlledWorkforce, Steps, spec_over
@@ -44,6 +45,10 @@ def test_the_archive_holds_the_best_of_every_cell(steps: Steps, paper_parents: P
     archive = steps.get(f"{ADDRESS}/small/archive")
     assert [measure["name"] for measure in archive["measures"]] == ["share: left", "score: sums"]
     assert archive["coverage"] == len(archive["cells"]) / 12
+    course = archive["course"]
+    assert course[-1]["coverage"] == archive["coverage"]
+    assert course[-1]["qd_score"] == pytest.approx(archive["qd_score"])
+    assert [point["coverage"] for point in course] == sorted(point["coverage"] for point in course)
     candidates = steps.get(f"{ADDRESS}/small/candidates?page_size=100")["items"]
     measured = {c["number"]: c["measures"] for c in candidates}
     assert measured[0] == [1.0, measured[0][1]]  # the left parent is all left

@@ -112,6 +112,10 @@ class PlayedExperiment:
         candidate = self.played[number]
         self.journal.reevaluated(candidate, generation, self._scored(candidate, "search"), Timings())
 
+    def scores_of(self, number: int) -> list[float]:
+        """Returns what a candidate scored on the search split, by objective."""
+        return [score.value for score in self._scored(self.played[number], "search").scores]
+
     def fail_one(self, cause: str = "the merged weights gave NaN", excerpt: str = "") -> int:
         """Has a candidate fail on its worker."""
         genome = tuple(float(v.initial) for v in self.space.variables)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.web.dashboard.contexts import LAST_PAGE, ReaderChoice
+from urllib.parse import parse_qsl
+
+from service.web.dashboard.choices import LAST_PAGE, Bounds, ReaderChoice
 
 NAMES = ["maths", "japanese", "summaries"]
 
@@ -77,3 +79,13 @@ def test_columns_are_left_out_and_added_by_the_query_and_links_keep_them() -> No
     assert "cols=label%2Coperator" in choice.query(page=2)
     assert "cols" not in ReaderChoice.read({}, NAMES).query()
     assert ReaderChoice.read({"cols": ""}, NAMES).columns == ()
+
+
+def test_filters_are_numbers_of_objectives_and_generations_and_stay_in_the_address() -> None:
+    wanted = {"min0": "60", "max0": "80.5", "max1": "nan", "min9": "1", "mingen": "2", "op": "crossover"}
+    choice = ReaderChoice.read(wanted, NAMES)
+
+    assert choice.scores == {0: Bounds(60.0, 80.5)}
+    assert (choice.generation, choice.operator, choice.filters) == (Bounds(2.0, None), "crossover", 3)
+    assert ReaderChoice.read(dict(parse_qsl(choice.query())), NAMES) == choice
+    assert ReaderChoice.read(dict(parse_qsl(choice.without_filters())), NAMES).filters == 0

@@ -82,7 +82,7 @@ def test_who_answered_a_part_of_the_items_says_so(client: httpx.Client, served: 
 
 
 def test_an_experiment_is_found_by_its_name_too(client: httpx.Client, finished: PlayedExperiment) -> None:
-    assert client.get("/e/finished").text.count("<h1>finished") == 1
+    assert "<title>finished · evomerge</title>" in client.get("/e/finished").text
 
 
 @pytest.mark.parametrize("path", ["/", "/e/finished/c/0", *PAGES])
@@ -322,3 +322,35 @@ def test_experiments_are_compared_by_fronts_and_by_what_their_specs_say(
     assert "budget.candidates" in page
     assert [trace["name"] for trace in figure["data"]] == ["finished", "compared with finished"]
     assert client.get("/compare?e=unknown").status_code == 404
+
+
+def test_the_list_is_found_by_words_status_tag_and_star(client: httpx.Client, served: Served) -> None:
+    described = PlayedExperiment(served.database, "to be found", candidates=5)
+    address = f"/api/v1/experiments/{described.id}"
+    changes = {"tags": ["Paper"], "notes": "a **second** try", "starred": True}
+    client.patch(address, json=changes).raise_for_status()
+
+    for query in ("q=PAPER", "q=second", "tag=Paper", "starred=1", "q=found&status=under+way"):
+        page = client.get(f"/?{query}").text
+        assert "to be found" in page, query
+        assert ">finished</a>" not in page, query
+    assert "Nothing of this kind" in client.get("/?q=no+such+thing").text
+    page = client.get(f"/e/{described.id}").text
+    assert "a <strong>second</strong> try" in page
+    assert 'href="/?tag=Paper"' in page
+
+
+def test_the_table_holds_the_candidates_that_fit_all_filters(
+    client: httpx.Client, finished: PlayedExperiment
+) -> None:
+    def rows(query: str) -> set[int]:
+        page = client.get(f"/e/finished/candidates?{query}").text
+        return {int(number) for number in re.findall(r'<tr data-number="(\d+)"', page)}
+
+    scores = {c.number: finished.scores_of(c.number) for c in finished.played if c.number < 29}
+    good = {number for number, (first, second) in scores.items() if first >= 0.7 and second <= 0.7}
+    assert good
+    assert rows("min0=70&max1=70") == good
+    made = {c.number for c in finished.played if c.operator == "crossover" and c.generation == 2}
+    assert rows("op=crossover&mingen=2&maxgen=2") & set(scores) == made & set(scores)
+    assert "No candidate fits" in client.get("/e/finished/candidates?min0=101").text

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from service.experiment.status import ExperimentStatus
 from tests.service.running import ControlledWorkforce
 from tests.service.small_experiments import add_experiment, small_spec
 from tests.service.web.dashboard.played_experiment import PlayedExperiment
-from tests.service.web.dashboard.served import find_browser, served_in
+from tests.service.web.dashboard.served import Served, find_browser, served_in
 from tests.service.web.dashboard.watched import Watched
 
 pytestmark = pytest.mark.skipif(
@@ -74,3 +75,54 @@ def test_an_export_is_asked_for_by_its_form_and_followed(context: BrowserContext
         view.close()
     assert page.complaints == []
     assert page.foreign_requests == []
+
+
+def test_an_experiment_is_named_noted_and_deleted_from_its_page(page: Watched, served: Served) -> None:
+    paused = PlayedExperiment(served.database, "to be described", candidates=5)
+    paused.move(ExperimentStatus.PAUSING)
+    paused.move(ExperimentStatus.PAUSED)
+    view = page.open(f"/e/{paused.id}")
+
+    view.get_by_role("button", name="Star to be described").click()
+    expect(view.get_by_role("button", name="Star to be described")).to_have_attribute("aria-pressed", "true")
+    view.get_by_text("More", exact=True).click()
+    view.get_by_role("button", name="Name, tags, notes").click()
+    view.get_by_label("Name").fill("described")
+    view.get_by_label("Tags, separated by commas").fill("one, two, one")
+    view.get_by_label("Notes, in Markdown").fill("*Why* it was done")
+    view.get_by_role("button", name="Save").click()
+
+    expect(view.locator("h1")).not_to_contain_text("to be described")
+    expect(view.locator("#notes em")).to_have_text("Why")
+    expect(view.locator(".tag")).to_have_text(["one", "two"])
+    view.get_by_text("More", exact=True).click()
+    view.once("dialog", lambda dialog: dialog.accept())
+    view.get_by_role("button", name="Delete").click()
+    expect(view.get_by_role("heading", level=1)).to_have_text("Experiments")
+    expect(view.get_by_role("link", name="described")).to_have_count(0)
+
+
+def test_the_palette_goes_to_pages_experiments_and_candidates(
+    page: Watched, finished: PlayedExperiment
+) -> None:
+    view = page.open(f"/e/{finished.id}")
+    expect(view.locator("#live")).to_have_text("ended")
+    keys = view.keyboard
+
+    keys.press("Control+k")
+    keys.type("inside")
+    keys.press("Enter")
+    expect(view.locator("h1")).to_contain_text("Inside a merge")
+    expect(view.locator("#live")).to_have_text("ended")
+    keys.press("Control+k")
+    keys.type("7")
+    expect(view.locator("#palette li").first).to_contain_text("Candidate 7")
+    keys.press("Enter")
+    expect(view.locator("h1")).to_contain_text("andidate 7")
+    keys.press("Control+k")
+    keys.type("finish")
+    expect(view.locator("#palette li").first).to_contain_text("experiment")
+    keys.press("ArrowDown")
+    keys.press("ArrowUp")
+    keys.press("Enter")
+    expect(view.locator("h1")).to_contain_text("finished")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.experiment.candidate import CandidateStatus
 from service.reports.search_views import LineageNode, LineageView
-from service.web.dashboard.lineage import MOST_DRAWN, LineagePicture, lineage_picture
+from service.web.dashboard.pictures.lineage import MOST_DRAWN, LineagePicture, lineage_picture
 
 
 def tree(candidate: int, ancestors: dict[int, list[int]]) -> LineageView:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from service.reports.search_views import ArchiveView, CellView, MeasureView
-from service.web.dashboard.figures import or_nothing
 from service.web.dashboard.formats import score
-from service.web.dashboard.plane import PALETTES, Palette, Theme, axis, plain_layout
+from service.web.dashboard.pictures.figures import course_line, or_nothing, two_courses
+from service.web.dashboard.pictures.plane import PALETTES, Palette, Theme, axis, plain_layout
 
 _SCALES: dict[Theme, list[tuple[float, str]]] = {
     "light": [(0.0, "#deebf7"), (0.5, "#6baed6"), (1.0, "#08519c")],
@@ -35,6 +35,20 @@ def archive_figure(view: ArchiveView, *, share: bool = False, theme: Theme = "li
     else:
         figure = _map(view.measures[0], view.measures[1], best, theme, share=share)
     return figure.update_layout(meta={"description": describe_archive(view)})
+
+
+def archive_course_figure(view: ArchiveView, *, theme: Theme = "light") -> go.Figure:
+    """Draws how coverage and QD-score grew over the candidates."""
+    palette = PALETTES[theme]
+    x = [point.candidates for point in view.course]
+    coverage = course_line(
+        palette.front, "Coverage", x, [point.coverage for point in view.course], share=True
+    )
+    score = course_line(palette.winner, "QD-score", x, [point.qd_score for point in view.course])
+    layout = two_courses(palette, "Candidates taken in", "Coverage", "QD-score", shares=(True, False))
+    figure = or_nothing(go.Figure([coverage, score.update(yaxis="y2")] if x else [], layout))
+    said = f"; coverage {view.coverage:.0%} and QD-score {view.qd_score:.4g} at last" if x else ""
+    return figure.update_layout(meta={"description": f"Coverage and QD-score over {len(x)} points{said}."})
 
 
 def describe_archive(view: ArchiveView) -> str:

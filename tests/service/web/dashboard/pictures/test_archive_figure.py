@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.reports.search_views import ArchiveView, CellView, MeasureView
-from service.web.dashboard.archive_figure import archive_figure
+from service.reports.search_views import ArchivePoint, ArchiveView, CellView, MeasureView
+from service.web.dashboard.pictures.archive_figure import archive_course_figure, archive_figure
 
 
 def archive(measures: int, *cells: tuple[tuple[int, ...], int, float]) -> ArchiveView:
@@ -48,3 +48,22 @@ def test_of_several_elites_in_one_place_the_best_is_shown() -> None:
 def test_names_are_text_and_no_markup() -> None:
     figure = archive_figure(archive(2, ((0, 0), 1, 0.5))).to_dict()
     assert figure["layout"]["xaxis"]["title"]["text"] == "&lt;b&gt;0"
+
+
+def test_the_course_has_a_point_for_every_moment_and_says_the_last() -> None:
+    view = archive(2).model_copy(
+        update={
+            "coverage": 0.5,
+            "qd_score": 3.0,
+            "course": [
+                ArchivePoint(candidates=1, coverage=0.25, qd_score=1.0),
+                ArchivePoint(candidates=9, coverage=0.5, qd_score=3.0),
+            ],
+        }
+    )
+
+    figure = archive_course_figure(view)
+
+    assert [list(trace.y) for trace in figure.data] == [[0.25, 0.5], [1.0, 3.0]]
+    assert "coverage 50%" in figure.layout.meta["description"]
+    assert not archive_course_figure(archive(2)).data

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from service.reports.views import FrontView
-from service.web.dashboard.figures import best_so_far_figure, describe_front, front_figure, progress_figure
-from service.web.dashboard.plane import MOST_POINTS, PALETTES
+from service.web.dashboard.pictures.figures import (
+    best_so_far_figure,
+    describe_front,
+    front_figure,
+    progress_figure,
+)
+from service.web.dashboard.pictures.plane import MOST_POINTS, PALETTES
 from tests.service.web.dashboard.examples import objective, point, progress, two_skills
 
 

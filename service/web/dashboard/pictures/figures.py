@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
 from service.experiment.objectives import ObjectiveFacts
 from service.reports.views import FrontView, ProgressView
 from service.web.dashboard.formats import all_shares, score
-from service.web.dashboard.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
+from service.web.dashboard.pictures.plane import PALETTES, Palette, Plane, Theme, axis, plain_layout
 
 __all__ = ["Theme", "best_so_far_figure", "describe_front", "front_figure", "or_nothing", "progress_figure"]
 
@@ -40,19 +41,26 @@ def progress_figure(
     palette, share = PALETTES[theme], all_shares(objectives)
     points = progress.hypervolume
     settled = [point.candidates for point in points]
-    volume = _course(palette.front, "Hypervolume", settled, [point.hypervolume for point in points])
-    best = _course(palette.winner, "Best mean", settled, [point.best for point in points], share=share)
+    volume = course_line(palette.front, "Hypervolume", settled, [point.hypervolume for point in points])
+    best = course_line(palette.winner, "Best mean", settled, [point.best for point in points], share=share)
     best.update(yaxis="y2", marker_symbol="square")
-    layout = plain_layout(palette) | {
-        "showlegend": False,
-        "xaxis": axis(palette, "Candidates settled") | {"anchor": "y2", "rangemode": "tozero"},
-        "yaxis": axis(palette, "Hypervolume") | {"domain": [0.56, 1.0], "rangemode": "tozero"},
-        "yaxis2": axis(palette, "Best mean", share=share) | {"domain": [0.0, 0.46]},
-    }
+    layout = two_courses(palette, "Candidates settled", "Hypervolume", "Best mean", shares=(False, share))
     figure = or_nothing(go.Figure([volume, best] if points else [], layout))
     if points and progress.best_baseline is not None:
         _add_baseline(figure, progress.best_baseline, palette, share=share)
     return figure
+
+
+def two_courses(
+    palette: Palette, x: str, above: str, below: str, *, shares: tuple[bool, bool]
+) -> dict[str, Any]:
+    """Returns the layout of two courses over the same axis, one above the other."""
+    return plain_layout(palette) | {
+        "showlegend": False,
+        "xaxis": axis(palette, x) | {"anchor": "y2", "rangemode": "tozero"},
+        "yaxis": axis(palette, above, share=shares[0]) | {"domain": [0.56, 1.0], "rangemode": "tozero"},
+        "yaxis2": axis(palette, below, share=shares[1]) | {"domain": [0.0, 0.46]},
+    }
 
 
 def or_nothing(figure: go.Figure) -> go.Figure:
@@ -112,9 +120,10 @@ def _best_line(plane: Plane) -> go.Scatter:
     )
 
 
-def _course(
+def course_line(
     color: str, name: str, x: Sequence[int], y: Sequence[float | None], *, share: bool = False
 ) -> go.Scatter:
+    """Returns a line that steps from candidate to candidate."""
     value = "%{y:.1%}" if share else "%{y:.4g}"
     return go.Scatter(
         name=name,

@@ -8,7 +8,7 @@ from service.reports.inside.coefficient_maps import CoefficientMap, coefficient_
 from service.reports.inside.population import PopulationMap, population_maps
 from service.specification.planning import build_space_for
 from service.store.models import CandidateRow, ExperimentRow
-from service.web.dashboard.stacking import StackingPicture, stacking_picture
+from service.web.dashboard.pictures.stacking import StackingPicture, stacking_picture
 
 
 def variables_of(row: ExperimentRow) -> tuple[Variable, ...]:

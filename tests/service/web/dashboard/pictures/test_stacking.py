@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces import Parent, Recipe, Slice, Source
-from service.web.dashboard.stacking import stacking_picture
+from service.web.dashboard.pictures.stacking import stacking_picture
 
 LEFT, RIGHT = Parent(model="/models/left"), Parent(model="/models/right")
 

@@ -1,0 +1,1 @@
+"""What pages draw: figures for plotly, and pictures whose places are worked out here."""
