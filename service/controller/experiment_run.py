@@ -145,9 +145,10 @@ class ExperimentRun:
         plan = replace(plan, searched=row.search_seconds)
         # Asking changes nothing, but the first time it loads libraries, for seconds: no candidate's cost.
         optimizer.ask([len(plan.baselines)])
-        ending = SearchLoop(
+        loop = SearchLoop(
             plan, space=space, optimizer=optimizer, workforce=self.workforce, journal=self.journal
-        ).run()
+        )
+        ending = loop.run()
         match ending:
             case Ending.STOPPED:
                 self.journal.let_go()
@@ -163,7 +164,7 @@ class ExperimentRun:
             return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
         if spec.examination.mean:
             propose_mean(self.journal, optimizer, space)
-        return self.end(_S.EXAMINING, reason=ending.value)
+        return self.end(_S.EXAMINING, reason=loop.reason)
 
     def _models(self, spec: ExperimentSpec) -> ModelKeys | None:
         """Returns what names models by their weights; None where no name says what the parents hold."""

@@ -17,7 +17,11 @@ from tests.evaluators.task_writing import GENERATION, rows, write_task
 
 TOKENS = 2
 SETTINGS = {"until": ["w7"], "max_gen_toks": TOKENS, "do_sample": False}
-TASK: dict[str, Any] = GENERATION | {"doc_to_target": "{{r}}", "generation_kwargs": SETTINGS, "filter_list": []}
+TASK: dict[str, Any] = GENERATION | {
+    "doc_to_target": "{{r}}",
+    "generation_kwargs": SETTINGS,
+    "filter_list": [],
+}
 del TASK["filter_list"]
 
 
@@ -27,7 +31,7 @@ def answers_of(network: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
 
 
 def with_references(network: Any, tokenizer: Any) -> list[dict[str, Any]]:
-    """Returns items of which every other one's reference is what the network says, where it says two words."""
+    """Returns items; every other one's reference is what the network says, where that is two words."""
     items = rows(0, 24)
     said = answers_of(network, tokenizer, [item["q"] for item in items])
     return [
