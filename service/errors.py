@@ -7,6 +7,9 @@
     * NameTakenError             409
     * LeaseLostError             409  another controller runs the experiment now
   * InvalidSpecError             422  holds every mistake of the spec at once, the first of very many
+  * ChangedMeanwhileError        412  it is not any more as the caller last saw it
+  * TooBusyError                 429  too much of this kind waits already
+  * MissingLibraryError          501  a library that this needs is not installed
   * ReplayMismatchError          500  the optimizer no longer proposes what it proposed
   * PoisonError                  500  the controller's process ends with what it is to do, again and again
 """
@@ -68,6 +71,34 @@ class NotFoundError(ServiceError):
 
     def __init__(self, kind: str, key: object) -> None:
         super().__init__(f"there is no {kind} {str(key)!r}", f"list the {kind}s to see what there is")
+
+
+class ChangedMeanwhileError(ServiceError):
+    """What is to be changed is not any more as the caller last saw it."""
+
+    status = 412
+    code = "changed_meanwhile"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was changed meanwhile", "get it again, and change what it is now")
+
+
+class TooBusyError(ServiceError):
+    """Too much of this kind waits already."""
+
+    status = 429
+    code = "too_busy"
+
+
+class MissingLibraryError(ServiceError):
+    """A library that this needs is not installed where the service runs."""
+
+    status = 501
+    code = "missing_library"
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        remedy = f'pip install "evomerge[{extra}]" where the service runs'
+        super().__init__(f"{what} needs {library}, which is not installed", remedy)
 
 
 class ConflictError(ServiceError):

@@ -12,6 +12,7 @@
   * EngineError            an inference engine cannot answer for a model
   * TaskError              a task cannot be asked
     * NoSuchTaskError      there is no such task
+  * PromptError            a prompt cannot be put to a model
   * DataError              a task's data are not in the cache and cannot be fetched
 """
 
@@ -117,6 +118,12 @@ class NoSuchTaskError(TaskError):
     """There is no such task."""
 
     code = "unknown_task"
+
+
+class PromptError(WorkerError):
+    """A prompt cannot be put to a model."""
+
+    code = "bad_prompt"
 
 
 class DataError(WorkerError):

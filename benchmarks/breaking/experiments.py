@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 
-from benchmarks.breaking.controller import OBJECTIVES
+from benchmarks.breaking.workforces import OBJECTIVES
 from benchmarks.storing.instant_workforce import ITEMS
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import ExperimentSpec
@@ -17,21 +18,27 @@ from service.store.database import Database
 from service.store.models import EventRow
 from service.store.repository import Repository
 
-CANDIDATES = 60
+CANDIDATES = 36
+EVALUATION_SECONDS = 5.0  # that a candidate may take
 _SHAPE: dict[str, Any] = {"layers": 4, "layer_prefix": "model.layers."}
 
 
-def add_experiment(database: Database, name: str) -> UUID:
-    """Puts the experiment into the queue under a name; all are equal but for that."""
+def add_experiment(database: Database, name: str, *, folder: Path | None = None) -> UUID:
+    """Puts the experiment into the queue under a name; all are equal but for that.
+
+    Workers that look at its parents find them in `folder`, which is part of the recipes.
+    """
+    place = folder or Path("/models")
     spec = ExperimentSpec.model_validate(
         {
             "name": name,
-            "parents": ["/models/left", "/models/right"],
-            "base": "/models/base",
+            "parents": [str(place / "left"), str(place / "right")],
+            "base": str(place / "base"),
             "objectives": [{"task": task} for task in OBJECTIVES],
             "space": {"layer_groups": 2},
             "optimizer": {"algorithm": "cma_es", "population": 6},
-            "budget": {"candidates": CANDIDATES},
+            "budget": {"candidates": CANDIDATES, "failures": CANDIDATES},
+            "evaluation_timeout": EVALUATION_SECONDS,
             "baselines": {"standard_recipes": False},
             "examination": {"finalists": 2, "mean": False},
         }

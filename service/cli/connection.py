@@ -57,6 +57,13 @@ CandidateArgument = Annotated[
     ),
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="The items whose scores are meant.")]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="TEXT", help="Only those, as 'status = failed AND number > 20'."),
+]
+OrderOption = Annotated[
+    str | None, typer.Option("--order-by", metavar="FIELD", help="As 'objectives.gsm8k desc'.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
 
 if TYPE_CHECKING:

@@ -68,7 +68,11 @@ COMMANDS: Mapping[str, Command] = {
     "list": Command(
         "experiments.show:list_experiments",
         "List experiments, newest first.",
-        ("evomerge list", "evomerge list --json"),
+        (
+            "evomerge list",
+            "evomerge list --filter 'status = running' --order-by name",
+            "evomerge list --deleted",
+        ),
     ),
     "status": Command(
         "experiments.show:status", "Show how far an experiment is.", ("evomerge status skills",)
@@ -104,7 +108,8 @@ COMMANDS: Mapping[str, Command] = {
         (
             "evomerge candidates skills --sort score --limit 10",
             "evomerge candidates skills --status failed",
-            "evomerge candidates skills --csv > candidates.csv",
+            "evomerge candidates skills --filter 'objectives.gsm8k > 0.5 AND kind = evolved'",
+            "evomerge candidates skills --out candidates.parquet",
         ),
     ),
     "show": Command(
@@ -122,6 +127,37 @@ COMMANDS: Mapping[str, Command] = {
         "Show what went wrong in an experiment, and what to do.",
         ("evomerge logs skills", "evomerge logs skills --limit 5"),
     ),
+    "try": Command(
+        "candidates.trying:try_candidate",
+        "Put a prompt to a candidate and its parents.",
+        (
+            "evomerge try skills winner --prompt 'What is 17 + 4?'",
+            "evomerge try skills 17 --prompt - --max-tokens 400 --no-parents < question.txt",
+        ),
+    ),
+    "enqueue": Command(
+        "candidates.queueing:enqueue",
+        "Have a search try a recipe of your own.",
+        (
+            "evomerge enqueue skills recipe.yml",
+            "evomerge enqueue skills recipe.yml --label 'more of the first'",
+        ),
+    ),
+    "retry": Command(
+        "candidates.queueing:retry",
+        "Have a search try a failed candidate again.",
+        ("evomerge retry skills 17",),
+    ),
+    "reevaluate": Command(
+        "candidates.queueing:reevaluate",
+        "Have a candidate's recipe asked every item anew.",
+        ("evomerge reevaluate skills 17", "evomerge reevaluate skills winner"),
+    ),
+    "queue": Command(
+        "candidates.queueing:queue",
+        "List the recipes in a search's queue.",
+        ("evomerge queue skills", "evomerge queue skills --json"),
+    ),
     "pause": Command(
         "experiments.lifecycle:pause", "Have an experiment stop proposing.", ("evomerge pause skills",)
     ),
@@ -137,6 +173,11 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge extend skills --candidates 500",
             "evomerge extend skills --candidates 500 --lift target",
         ),
+    ),
+    "stop": Command(
+        "experiments.lifecycle:stop",
+        "Have a search end early, and examine its winner.",
+        ("evomerge stop skills",),
     ),
     "cancel": Command(
         "experiments.lifecycle:cancel", "End an experiment for good.", ("evomerge cancel skills",)
@@ -154,7 +195,12 @@ COMMANDS: Mapping[str, Command] = {
     "delete": Command(
         "experiments.lifecycle:delete",
         "Delete an experiment; what was exported stays.",
-        ("evomerge delete skills", "evomerge delete skills --yes"),
+        ("evomerge delete skills", "evomerge delete skills --force --yes"),
+    ),
+    "undelete": Command(
+        "experiments.lifecycle:undelete",
+        "Bring a deleted experiment back.",
+        ("evomerge undelete skills",),
     ),
     "recipe": Command(
         "experiments.show:recipe",

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
-from evaluators import Split
 from evaluators.task_facts import TaskKind
-from service.client.addresses import DEFAULT_URL, experiment_at, usual_url
-from service.client.data_frames import data_frame
+from service.client.addresses import DEFAULT_URL, experiment_at
+from service.client.candidate_calls import CandidateCalls
+from service.client.connection import CONNECT_SECONDS, UNHURRIED, cause_of, page_of, selection
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.client.event_stream import events_in
-from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
-from service.reports.key_views import AuditPage, KeysView, KeyView, NewKeyView
-from service.reports.search_views import ArchiveView, LineageView
-from service.reports.task_views import TaskDetail, TaskPage
+from service.reports.listings.key_views import AuditPage, KeysView, KeyView, NewKeyView
+from service.reports.listings.task_views import TaskDetail, TaskPage
 from service.reports.views import (
-    CandidateDetail,
-    CandidatePage,
-    CandidateView,
     EventPage,
     EventView,
     ExperimentDetail,
@@ -37,66 +29,22 @@ from service.reports.views import (
     ExportPage,
     ExportPreview,
     ExportView,
-    FrontView,
     ValidationView,
 )
-from service.settings import is_loopback
 from service.specification.reading import not_json
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-CONNECT_SECONDS = 5.0
-# A check may import libraries, build tasks and fetch their data sets: it takes as long as it takes.
-UNHURRIED = httpx.Timeout(None, connect=CONNECT_SECONDS)
 HEARTBEAT = 15.0  # seconds after which the service says something on a silent stream
 PATIENCE = 30.0  # seconds of failing to reconnect before a stream is given up
-
-V = TypeVar("V", bound=BaseModel)
 
 __all__ = ["DEFAULT_URL", "ApiError", "Client", "ClientError", "ServerUnreachableError", "SlowAnswerError"]
 
 
-class Client:
+class Client(CandidateCalls):
     """Speaks to one service.
 
     Every method raises `ApiError` where the service refuses, `ServerUnreachableError` where
     no service answers, and `SlowAnswerError` where one is there but takes too long.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        api_key: str | None = None,
-        *,
-        timeout: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self.url = (url or usual_url()).rstrip("/")
-        key = api_key or os.environ.get("EVOMERGE_API_KEY")
-        try:
-            host = httpx.URL(self.url).host
-            self._http = httpx.Client(
-                base_url=self.url,
-                headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
-                transport=transport,
-                trust_env=not is_loopback(host),  # no proxy stands between this machine and itself
-            )
-        except httpx.InvalidURL as error:
-            raise ServerUnreachableError(self.url, str(error)) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Lets the connections go."""
-        self._http.close()
 
     def version(self) -> dict[str, str]:
         """Returns the service's name and version."""
@@ -117,9 +65,27 @@ class Client:
             ExperimentDetail, "POST", path, json=_body(spec), headers=headers, timeout=UNHURRIED
         )
 
-    def experiments(self, *, page_size: int = 50, page_token: str | None = None) -> ExperimentPage:
-        """Returns experiments, newest first."""
-        return self._view(ExperimentPage, "GET", "/api/v1/experiments", params=_page(page_size, page_token))
+    def experiments(
+        self,
+        *,
+        filter: str | None = None,  # noqa: A002 - what the interface calls it
+        order_by: str | None = None,
+        deleted: bool = False,
+        page_size: int = 50,
+        page_token: str | None = None,
+    ) -> ExperimentPage:
+        """Returns experiments, newest first or in another order.
+
+        Args:
+            filter: As `status = running AND tags:"paper"`.
+            order_by: As `name`, or `created_at desc`.
+            deleted: Those as well that were deleted and can be brought back.
+            page_size: How many at most.
+            page_token: Of the page before.
+        """
+        params = page_of(page_size, page_token) | selection(filter, order_by)
+        params |= {"show_deleted": "true"} if deleted else {}
+        return self._view(ExperimentPage, "GET", "/api/v1/experiments", params=params)
 
     def experiment(self, key: str | UUID) -> ExperimentDetail:
         """Returns one experiment, by name or id."""
@@ -140,7 +106,7 @@ class Client:
 
     def audit(self, *, page_size: int = 50, page_token: str | None = None) -> AuditPage:
         """Returns what was changed, by whose key, the newest first."""
-        return self._view(AuditPage, "GET", "/api/v1/audit", params=_page(page_size, page_token))
+        return self._view(AuditPage, "GET", "/api/v1/audit", params=page_of(page_size, page_token))
 
     def describe(
         self,
@@ -186,9 +152,24 @@ class Client:
         """Ends an experiment for good; what was scored stays."""
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/cancel")
 
-    def delete(self, key: str | UUID) -> None:
-        """Deletes an experiment that is not under way, with all that was found out; exports stay on disk."""
-        self._ask("DELETE", experiment_at(key))
+    def stop(self, key: str | UUID) -> ExperimentView:
+        """Has a search end early: what it has asked for is scored, then its winner is examined."""
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/stop")
+
+    def delete(self, key: str | UUID, *, force: bool = False, for_good: bool = False) -> ExperimentView:
+        """Deletes an experiment with all that was found out; exports stay on disk.
+
+        Args:
+            key: Its name or id.
+            force: Cancel it first where it is under way.
+            for_good: Remove it at once; else `undelete` brings it back for 30 days.
+        """
+        params = {"force": str(force).lower(), "for_good": str(for_good).lower()}
+        return self._view(ExperimentView, "DELETE", experiment_at(key), params=params)
+
+    def undelete(self, key: str | UUID) -> ExperimentView:
+        """Brings an experiment back that was deleted within the last 30 days."""
+        return self._view(ExperimentView, "POST", f"{experiment_at(key)}/undelete")
 
     def extend(self, key: str | UUID, **budget: float | None) -> ExperimentView:
         """Has an experiment that ended go on with a larger budget.
@@ -200,61 +181,11 @@ class Client:
         """
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/extend", json=budget)
 
-    def candidates(
-        self,
-        key: str | UUID,
-        *,
-        status: CandidateStatus | None = None,
-        page_size: int = 1000,
-        page_token: str | None = None,
-    ) -> CandidatePage:
-        """Returns candidates by number."""
-        params = _page(page_size, page_token) | ({"status": status.value} if status else {})
-        return self._view(CandidatePage, "GET", f"{experiment_at(key)}/candidates", params=params)
-
-    def all_candidates(self, key: str | UUID) -> Iterator[CandidateView]:
-        """Yields every candidate by number, a page at a time."""
-        token: str | None = None
-        while True:
-            page = self.candidates(key, page_token=token)
-            yield from page.items
-            token = page.next_page_token
-            if token is None:
-                return
-
-    def candidates_csv(self, key: str | UUID) -> str:
-        """Returns every candidate as CSV."""
-        return self._ask("GET", f"{experiment_at(key)}/candidates", headers={"Accept": "text/csv"}).text
-
-    def to_pandas(self, key: str | UUID) -> pd.DataFrame:
-        """Returns every candidate, with its scores, costs and genes, as a data frame of pandas."""
-        return data_frame(self.candidates_csv(key))
-
-    def candidate(self, key: str | UUID, number: int) -> CandidateDetail:
-        """Returns a candidate with its recipe and genome."""
-        return self._view(CandidateDetail, "GET", f"{experiment_at(key)}/candidates/{number}")
-
-    def recipe(self, key: str | UUID, number: int) -> str:
-        """Returns a candidate's recipe as mergekit YAML."""
-        return self._ask("GET", f"{experiment_at(key)}/candidates/{number}/recipe").text
-
-    def lineage(self, key: str | UUID, number: int) -> LineageView:
-        """Returns a candidate and all its ancestors."""
-        return self._view(LineageView, "GET", f"{experiment_at(key)}/candidates/{number}/lineage")
-
-    def archive(self, key: str | UUID) -> ArchiveView:
-        """Returns the best candidate of every cell over the experiment's measures."""
-        return self._view(ArchiveView, "GET", f"{experiment_at(key)}/archive")
-
-    def front(self, key: str | UUID, split: Split = "search") -> FrontView:
-        """Returns the front on one split, and what it is compared to."""
-        return self._view(FrontView, "GET", f"{experiment_at(key)}/front", params={"split": split})
-
     def events(
         self, key: str | UUID, *, after: int = 0, page_size: int = 500, page_token: str | None = None
     ) -> EventPage:
         """Returns what happened so far, oldest first; all of it, or what happened after an event."""
-        params = _page(page_size, page_token) | ({"after": str(after)} if after else {})
+        params = page_of(page_size, page_token) | ({"after": str(after)} if after else {})
         return self._view(EventPage, "GET", f"{experiment_at(key)}/events", params=params)
 
     def follow(self, key: str | UUID, *, after: int = 0) -> Iterator[EventView]:
@@ -276,7 +207,7 @@ class Client:
             except httpx.TransportError as error:
                 failing_since = failing_since or time.monotonic()
                 if time.monotonic() - failing_since > PATIENCE:
-                    raise ServerUnreachableError(self.url, _cause(error)) from error
+                    raise ServerUnreachableError(self.url, cause_of(error)) from error
             time.sleep(0.5)
 
     def _stream(self, key: str | UUID, after: int) -> Iterator[EventView | None]:
@@ -358,7 +289,7 @@ class Client:
 
     def exports(self, *, page_size: int = 50, page_token: str | None = None) -> ExportPage:
         """Returns exports, newest first."""
-        return self._view(ExportPage, "GET", "/api/v1/exports", params=_page(page_size, page_token))
+        return self._view(ExportPage, "GET", "/api/v1/exports", params=page_of(page_size, page_token))
 
     def tasks(
         self,
@@ -384,29 +315,6 @@ class Client:
         """Returns how far an export is."""
         return self._view(ExportView, "GET", f"/api/v1/exports/{export}")
 
-    def _view(self, kind: type[V], method: str, path: str, **options: Any) -> V:  # noqa: ANN401 - httpx's
-        response = self._ask(method, path, **options)
-        try:
-            return kind.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ApiError(
-                response.status_code,
-                "unexpected_answer",
-                f"{response.url} answered what this version does not know: {error.errors()[0]['msg']}",
-                hint="use one version of evomerge for the service and the client",
-            ) from error
-
-    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        try:
-            response = self._http.request(method, path, **options)
-        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
-            raise SlowAnswerError(self.url, self._http.timeout.read) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ServerUnreachableError(self.url, _cause(error)) from error
-        if response.is_error:
-            raise ApiError.of(response)
-        return response
-
 
 def _body(spec: Mapping[str, Any] | ExperimentSpec) -> dict[str, Any]:
     """Returns a spec as a request's body.
@@ -420,11 +328,3 @@ def _body(spec: Mapping[str, Any] | ExperimentSpec) -> dict[str, Any]:
         said = "; ".join(map(str, mistakes))
         raise ApiError(422, "invalid_spec", f"the experiment cannot be sent: {said}", mistakes=mistakes)
     return dict(spec)
-
-
-def _page(page_size: int, page_token: str | None) -> dict[str, str]:
-    return {"page_size": str(page_size)} | ({"page_token": page_token} if page_token else {})
-
-
-def _cause(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -124,7 +124,7 @@ class ExperimentRun:
         self.journal.prepared()
 
     def _is_interrupted(self) -> bool:
-        return self.journal.control_request() is not None
+        return self.journal.control_request() not in (None, ControlRequest.FINISH)
 
     def _give_way(self) -> None:
         """Does what was asked for while the workers got ready."""

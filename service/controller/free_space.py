@@ -63,7 +63,9 @@ def is_disk_full(error: BaseException) -> bool:
 def resume_where_there_is_space(session: Session, settings: Settings) -> None:
     """Puts experiments back into the queue that were paused for want of space, once there is some."""
     query = select(ExperimentRow).where(
-        ExperimentRow.status == ExperimentStatus.PAUSED, ExperimentRow.reason.startswith(NO_SPACE)
+        ExperimentRow.deleted_at.is_(None),
+        ExperimentRow.status == ExperimentStatus.PAUSED,
+        ExperimentRow.reason.startswith(NO_SPACE),
     )
     rows = session.scalars(query).all()
     if rows and lack_of_space(settings, times=_ENOUGH) is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from service.errors import ReplayMismatchError
-from service.experiment.candidate import Candidate, CandidateKind
+from service.experiment.candidate import Candidate
 from service.experiment.spec import ExperimentSpec
 from service.search.journal import ControlRequest, ListJournal
 from service.search.loop import SearchLoop
@@ -39,7 +39,7 @@ def _loop(row: ExperimentRow, journal: _Remembering) -> SearchLoop:
     spec = ExperimentSpec.model_validate({"chat": {"apply": "off"}} | row.spec)
     space = build_space_for(spec, row.facts)
     plan = plan_for(spec, row.facts, window=row.facts.get("window"))
-    evolved = sum(e.candidate.kind is CandidateKind.EVOLVED for e in journal.entries.values())
+    evolved = sum(e.candidate.kind.is_searched for e in journal.entries.values())
     # Nothing beyond what is there, and no end before it.
     budget = plan.budget.model_copy(
         update={

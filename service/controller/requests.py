@@ -1,4 +1,4 @@
-"""What people may ask of an experiment: pause, resume, cancel, extend.  Its controller carries it out.
+"""What people may ask of an experiment: pause, resume, stop, cancel, extend.  Its controller does it.
 
 Each returns whether anything changed; asking for what is already so changes nothing.
 """
@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from service.errors import ConflictError, InvalidSpecError, Mistake
 from service.experiment.spec import Budget
-from service.experiment.status import UNDER_WAY, ExperimentStatus, allows, illegal
+from service.experiment.status import ExperimentStatus, allows, illegal
 from service.specification.reading import hint_for, pointer_to
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 
 _S = ExperimentStatus
 BY_REQUEST = "by request"
-AWAITS_CONTROLLER = frozenset({_S.PAUSING, _S.QUEUED, _S.RUNNING, _S.CANCELLING})
+AWAITS_CONTROLLER = frozenset({_S.PAUSING, _S.STOPPING, _S.QUEUED, _S.RUNNING, _S.CANCELLING})
 
 
 def pause(repository: Repository, experiment: ExperimentRow) -> bool:
@@ -51,6 +51,18 @@ def resume(repository: Repository, experiment: ExperimentRow) -> bool:
     return True
 
 
+def stop(repository: Repository, experiment: ExperimentRow) -> bool:
+    """Has a search ask for nothing more: what it has asked for is scored, then the winner is examined.
+
+    Raises:
+        IllegalTransitionError: It has not begun, is over, or is being cancelled.
+    """
+    if experiment.status in (_S.STOPPING, _S.EXAMINING, _S.SUCCEEDED):
+        return False
+    repository.move(experiment, _S.STOPPING, reason=BY_REQUEST)
+    return True
+
+
 def describe(repository: Repository, experiment: ExperimentRow, changes: Mapping[str, Any]) -> bool:
     """Changes what people call an experiment and note about it; nothing that its search depends on.
 
@@ -71,23 +83,6 @@ def describe(repository: Repository, experiment: ExperimentRow, changes: Mapping
     if "name" in changes:
         repository.rename(experiment, changes["name"])
     return before != (experiment.spec, experiment.tags, experiment.starred)
-
-
-def delete(repository: Repository, experiment: ExperimentRow) -> None:
-    """Deletes an experiment with all that was found out; checkpoints that were exported stay.
-
-    Raises:
-        ConflictError: It is under way, or one of its candidates is being exported.
-    """
-    repository.lock(experiment)
-    if experiment.status in UNDER_WAY:
-        detail = f"experiment {experiment.name} is {experiment.status.words}"
-        raise ConflictError(
-            detail, f"cancel it first (`evomerge cancel {experiment.name}`), or wait for its end"
-        )
-    if repository.is_exported(experiment.id):
-        raise ConflictError(f"a candidate of {experiment.name} is being exported", "wait until it is written")
-    repository.delete_experiment(experiment)
 
 
 def extend(repository: Repository, experiment: ExperimentRow, changes: Mapping[str, object]) -> bool:

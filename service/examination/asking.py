@@ -33,6 +33,7 @@ class Asking:
     ) -> None:
         self.journal, self.workforce, self.timeout = journal, workforce, spec.evaluation_timeout
         self.budget = ExaminationBudget.of(spec.examination)
+        self._benchmarks = tuple(objective.name for objective in objectives)
         self._items = {
             split: sum(objective.items.get(split, 0) for objective in objectives)
             for split in ("search", "selection", "test")
@@ -64,7 +65,13 @@ class Asking:
             known = self._known(split, batch)
             must = {one.number for one in order[:always]}
             due = self._due(split, batch, known, must=must, reserved=reserved)
-            dispatcher = Dispatcher(self.workforce, self.record(split), timeout=self.timeout, split=split)
+            dispatcher = Dispatcher(
+                self.workforce,
+                self.record(split),
+                timeout=self.timeout,
+                split=split,
+                benchmarks=self._benchmarks,
+            )
             settled = dispatcher.settle(due, known)
             if isinstance(settled, ControlRequest):
                 return settled

@@ -10,7 +10,7 @@ from service.experiment.candidate import Candidate, CandidateKind
 NEAR = 0.01  # of a range, from a bound
 MANY = 1 / 4  # of the weights
 WIDER = 1.4
-_SEARCHED = (CandidateKind.EVOLVED, CandidateKind.MEAN)
+_SEARCHED = (CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.MEAN)
 
 
 def at_bounds(winner: Candidate, variables: Sequence[Variable]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from search_spaces import Recipe, SearchSpace
@@ -37,10 +38,12 @@ def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSp
     journal.proposed([mean])
 
 
-def settle_mean(journal: DatabaseJournal, workforce: Workforce, *, timeout: float) -> ControlRequest | None:
+def settle_mean(
+    journal: DatabaseJournal, workforce: Workforce, *, timeout: float, benchmarks: Sequence[str]
+) -> ControlRequest | None:
     """Has the mean scored on the search items like every candidate; the optimizer is not told of it."""
     waiting = [
         r.candidate for r in journal.recall() if r.candidate.kind is CandidateKind.MEAN and r.outcome is None
     ]
-    settled = Dispatcher(workforce, journal, timeout=timeout).settle(waiting, {})
+    settled = Dispatcher(workforce, journal, timeout=timeout, benchmarks=benchmarks).settle(waiting, {})
     return settled if isinstance(settled, ControlRequest) else None

@@ -25,9 +25,9 @@ def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count:
     archive = ParetoArchive()
     for each in (r for r in first.values() if not r.violation):
         archive.add(each.candidate.number, fitness_of(each.outcome), mean_of(each.outcome, weights))
-    always = [r.candidate for r in first.values() if r.candidate.kind is not CandidateKind.EVOLVED]
+    always = [r.candidate for r in first.values() if not r.candidate.kind.is_searched]
     evolved = sorted(
-        (r for r in first.values() if r.candidate.kind is CandidateKind.EVOLVED),
+        (r for r in first.values() if r.candidate.kind.is_searched),
         key=lambda r: (r.violation, -mean_of(r.outcome, weights), r.candidate.number),
     )
     front = [r for r in evolved[count:] if r.candidate.number in archive.front]

@@ -58,7 +58,9 @@ def examine(
 
     What was examined before a crash is not examined again.  The variables are those of the search space.
     """
-    if (control_request := settle_mean(journal, workforce, timeout=spec.evaluation_timeout)) is not None:
+    names = [objective.name for objective in objectives]
+    control_request = settle_mean(journal, workforce, timeout=spec.evaluation_timeout, benchmarks=names)
+    if control_request is not None:
         return control_request
     remembered = journal.recall()
     chosen = finalists(remembered, spec.weights, spec.examination.finalists)

@@ -8,13 +8,15 @@ from uuid import UUID
 
 from evaluators import Score
 from search_spaces import Genome, Infeasible, Recipe
+from service.experiment.enqueued import EnqueuedBy
 from workers.protocol.messages import Outcome
 
 
 class CandidateKind(StrEnum):
     """Where a candidate comes from; a label is only what people call it.
 
-    All kinds but `evolved` and `mean` are baselines: generation 0, which the search must beat.
+    An optimizer proposed those that are `evolved`, a person those that were `enqueued` while the search
+    went on.  All others but `mean` are baselines: generation 0, which the search must beat.
     """
 
     PARENT = "parent"
@@ -22,12 +24,18 @@ class CandidateKind(StrEnum):
     AVERAGE = "average"
     BASELINE = "baseline"
     EVOLVED = "evolved"
+    ENQUEUED = "enqueued"
     MEAN = "mean"
 
     @property
     def is_baseline(self) -> bool:
-        """Says whether no optimizer had a part in it."""
-        return self not in (CandidateKind.EVOLVED, CandidateKind.MEAN)
+        """Says whether it belongs to generation 0, in which no optimizer had a part."""
+        return self not in (CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.MEAN)
+
+    @property
+    def is_searched(self) -> bool:
+        """Says whether it took one of the places that the budget gives a search."""
+        return self in (CandidateKind.EVOLVED, CandidateKind.ENQUEUED)
 
     @property
     def is_bare(self) -> bool:
@@ -78,8 +86,18 @@ class Candidate:
 
     @property
     def is_baseline(self) -> bool:
-        """Says whether no optimizer had a part in it."""
+        """Says whether it belongs to generation 0, in which no optimizer had a part."""
         return self.kind.is_baseline
+
+    @property
+    def is_evolved(self) -> bool:
+        """Says whether an optimizer proposed it."""
+        return self.kind is CandidateKind.EVOLVED
+
+    @property
+    def is_asked_anew(self) -> bool:
+        """Says whether no answer that was given before may be used."""
+        return self.kind is CandidateKind.ENQUEUED and self.operator == EnqueuedBy.REEVALUATION
 
     @property
     def digest(self) -> str | None:

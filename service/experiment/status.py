@@ -12,13 +12,14 @@ from service.errors import IllegalTransitionError
 class ExperimentStatus(StrEnum):
     """Where an experiment stands.
 
-    Pausing and cancelling are requests: the controller that runs the experiment carries them out.
+    Pausing, stopping and cancelling are requests: the controller that runs the experiment carries them out.
     """
 
     QUEUED = "queued"
     RUNNING = "running"
     PAUSING = "pausing"
     PAUSED = "paused"
+    STOPPING = "stopping"
     EXAMINING = "examining"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
@@ -39,9 +40,10 @@ class ExperimentStatus(StrEnum):
 _S = ExperimentStatus
 _MAY_BECOME: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.PAUSED, _S.CANCELLED, _S.FAILED}),
-    _S.RUNNING: frozenset({_S.PAUSING, _S.CANCELLING, _S.EXAMINING, _S.SUCCEEDED, _S.FAILED}),
-    _S.PAUSING: frozenset({_S.PAUSED, _S.RUNNING, _S.CANCELLING, _S.EXAMINING, _S.FAILED}),
-    _S.PAUSED: frozenset({_S.QUEUED, _S.CANCELLED}),
+    _S.RUNNING: frozenset({_S.PAUSING, _S.STOPPING, _S.CANCELLING, _S.EXAMINING, _S.SUCCEEDED, _S.FAILED}),
+    _S.PAUSING: frozenset({_S.PAUSED, _S.RUNNING, _S.STOPPING, _S.CANCELLING, _S.EXAMINING, _S.FAILED}),
+    _S.PAUSED: frozenset({_S.QUEUED, _S.STOPPING, _S.CANCELLED}),
+    _S.STOPPING: frozenset({_S.CANCELLING, _S.EXAMINING, _S.SUCCEEDED, _S.FAILED}),
     _S.EXAMINING: frozenset({_S.SUCCEEDED, _S.CANCELLING, _S.FAILED}),
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.FAILED}),
     _S.SUCCEEDED: frozenset({_S.QUEUED}),  # when it is extended
@@ -54,6 +56,7 @@ _WORDS: Mapping[ExperimentStatus, str] = {
     _S.RUNNING: "searching",
     _S.PAUSING: "being paused",
     _S.PAUSED: "paused",
+    _S.STOPPING: "being stopped",
     _S.EXAMINING: "examining its winner",
     _S.CANCELLING: "being cancelled",
     _S.SUCCEEDED: "finished",
@@ -65,24 +68,26 @@ _WANTED: Mapping[ExperimentStatus, str] = {  # what was asked of an experiment t
     _S.RUNNING: "go on",
     _S.PAUSING: "be paused",
     _S.PAUSED: "be paused",
+    _S.STOPPING: "be stopped",
     _S.CANCELLING: "be cancelled",
     _S.CANCELLED: "be cancelled",
 }
 
-UNDER_WAY = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.EXAMINING, _S.CANCELLING})
+UNDER_WAY = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.STOPPING, _S.EXAMINING, _S.CANCELLING})
 ENDED = frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELLED})
 
-Action = Literal["pause", "resume", "extend", "cancel"]
+Action = Literal["pause", "resume", "stop", "extend", "cancel"]
 _ALLOWED: Mapping[Action, frozenset[ExperimentStatus]] = {
     "pause": frozenset({_S.QUEUED, _S.RUNNING}),
     "resume": frozenset({_S.PAUSED, _S.PAUSING, _S.FAILED}),
+    "stop": frozenset({_S.RUNNING, _S.PAUSING, _S.PAUSED}),
     "extend": frozenset({_S.SUCCEEDED, _S.FAILED, _S.PAUSED}),
-    "cancel": frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.EXAMINING}),
+    "cancel": frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.STOPPING, _S.EXAMINING}),
 }
 
 
 def allows(status: ExperimentStatus, action: Action) -> bool:
-    """Says whether an experiment of this status may be paused, resumed, extended or cancelled."""
+    """Says whether an experiment of this status may be paused, resumed, stopped, extended or cancelled."""
     return status in _ALLOWED[action]
 
 

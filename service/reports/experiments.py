@@ -78,7 +78,8 @@ def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int)
     base = row.spec.get("base")
     return {
         "id": row.id,
-        "name": row.name,
+        "name": row.spec["name"] if row.deleted_at is not None else row.name,
+        "deleted_at": row.deleted_at,
         "status": row.status,
         "reason": row.reason,
         "algorithm": row.facts.get("algorithm") or row.spec["optimizer"]["algorithm"],

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from pydantic import Field
 
 from service.experiment.candidate import CandidateStatus
-from service.reports.views import ScoreView, View
+from service.experiment.enqueued import EnqueuedBy
+from service.reports.views import Page, ScoreView, View
+
+
+class EnqueuedView(View):
+    """A recipe that a person put into a search's queue.
+
+    Attributes:
+        id: Of the candidate that it becomes.
+        made_by: `enqueued`, or which repetition it is.
+        ancestor: The candidate that it repeats.
+        candidate: The number of the candidate that it became; None while it waits.
+        recipe: As mergekit YAML.
+    """
+
+    id: UUID
+    label: str | None
+    made_by: EnqueuedBy
+    ancestor: int | None
+    candidate: int | None
+    recipe: str
+    created_at: datetime
+
+
+class QueuePage(Page):
+    """What was put into a search's queue, the first first."""
+
+    items: list[EnqueuedView]
 
 
 class LineageNode(View):

@@ -202,6 +202,7 @@ class ExperimentView(View):
         idle_genes: Genes that do nothing because a parent equals the base where they act; not searched.
         workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
         priority: Its share of the workers beside others'.
+        deleted_at: Since when it waits to be removed; None for those that are not deleted.
     """
 
     id: UUID
@@ -219,7 +220,7 @@ class ExperimentView(View):
     base: str | None
     winner: WinnerView | None
     failure: FailureView | None
-    may: list[Literal["pause", "resume", "extend", "cancel", "export"]]
+    may: list[Literal["pause", "resume", "stop", "extend", "cancel", "export"]]
     notes: str = ""
     changes: list[str] = []
     idle_genes: list[str] = []
@@ -228,6 +229,7 @@ class ExperimentView(View):
     controller: str | None = None
     workers: int | None = None
     priority: float = 1.0
+    deleted_at: datetime | None = None
 
     @property
     def took(self) -> float | None:

@@ -9,12 +9,12 @@ from time import monotonic
 from typing import Protocol
 from uuid import UUID, uuid5
 
-from evaluators import EvaluationError, ItemIndices, Race, Score, Split
+from evaluators import ItemIndices, Race, Score, Split
 from evaluators.scores import united_score
 from search_spaces import Recipe
 from service.experiment.candidate import Candidate, Reevaluation, Timings
+from service.search.answers import believable
 from service.search.journal import ControlRequest
-from workers.protocol.failure import Failure
 from workers.protocol.messages import Assignment, Failed, Outcome, Scored, Workforce
 from workers.protocol.outcomes import poison
 
@@ -95,8 +95,9 @@ class EvaluationRequest:
 
     @property
     def key(self) -> tuple[str, ItemIndices | None]:
-        """What names the scores: the model, and what it is asked."""
-        return self.recipe.digest, self.items
+        """What names the scores: the model, and what it is asked; asked anew, it has no twin."""
+        anew = f", asked anew as {self.candidate.number}" if self.candidate.is_asked_anew else ""
+        return f"{self.recipe.digest}{anew}", self.items
 
 
 class Dispatcher:
@@ -114,8 +115,11 @@ class Dispatcher:
         timeout: float,
         split: Split = "search",
         again: ReevaluationRecord | None = None,
+        benchmarks: Sequence[str] = (),
     ) -> None:
+        """Takes, beside the workers and where to write, the names of what is asked; () takes any answer."""
         self.workforce, self.record, self.timeout, self.split = workforce, record, timeout, split
+        self.benchmarks = tuple(benchmarks)
         self._reevaluation_record = again
         self.outcomes: dict[int, Outcome] = {}
         self.worked: dict[int, float] = {}  # seconds that workers were at a candidate
@@ -234,7 +238,7 @@ class Dispatcher:
             timeout=self.timeout,
             items=request.items,
             race=request.race,
-            known=(*self.record.known(candidate), *request.known),
+            known=(*(() if candidate.is_asked_anew else self.record.known(candidate)), *request.known),
         )
 
     def _collect(self) -> None:
@@ -253,12 +257,13 @@ class Dispatcher:
         request, handed_out = self._out.pop(outcome.candidate)
         self.record.answered(request.id, self.split)
         seconds = monotonic() - handed_out
+        outcome = believable(outcome, self.benchmarks, seconds=seconds)
         worked = outcome.merge_seconds + outcome.evaluate_seconds if isinstance(outcome, Scored) else seconds
         request = replace(request, worked=request.worked + worked)
         if isinstance(outcome, Failed) and outcome.failure.retryable and outcome.attempt < MOST_ATTEMPTS:
             self._queue.appendleft(replace(request, attempt=outcome.attempt + 1))
             return
-        self._write(request, checked(outcome), dispatch=max(seconds - worked, 0.0))
+        self._write(request, outcome, dispatch=max(seconds - worked, 0.0))
 
     def _write(self, request: EvaluationRequest, outcome: Outcome, *, dispatch: float = 0.0) -> None:
         timings = Timings(ask=request.ask_seconds, dispatch=dispatch, worked=request.worked)
@@ -295,15 +300,3 @@ def united(before: Outcome | None, after: Scored) -> Scored:
         return after
     pairs = zip(before.scores, after.scores, strict=True)
     return replace(before, scores=tuple(united_score(old, new) for old, new in pairs))
-
-
-def checked(outcome: Outcome) -> Outcome:
-    """Returns the outcome, or why its scores do not count: no optimizer may ever see a NaN."""
-    if isinstance(outcome, Failed):
-        return outcome
-    try:
-        for score in outcome.scores:
-            score.check()
-    except EvaluationError as error:
-        return Failed(outcome.candidate, outcome.attempt, Failure.of(error), outcome.worker)
-    return outcome

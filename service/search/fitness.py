@@ -95,7 +95,7 @@ class FitnessAssigner:
             candidate.number,
             candidate.genome,
             fitness,
-            candidate.is_baseline,
+            not candidate.is_evolved,
             items=tuple(score.item_fitness for score in profile.scores.values()),
             measures=record.measures,
             violation=record.violation,
@@ -122,7 +122,7 @@ class FitnessAssigner:
         if self._worst is None or candidate.genome is None:
             return None
         return Evaluation(
-            candidate.number, candidate.genome, self._worst, candidate.is_baseline, violation=violation
+            candidate.number, candidate.genome, self._worst, not candidate.is_evolved, violation=violation
         )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from evaluators import Score, Split
 from service.experiment.candidate import Candidate, FitnessRecord, Reevaluation, Remembered, Timings
+from service.experiment.enqueued import Enqueued
 from service.experiment.findings import EstimatorFinding
 from workers.protocol.messages import Assignment, Outcome, Scored
 
@@ -17,11 +18,13 @@ from workers.protocol.messages import Assignment, Outcome, Scored
 class ControlRequest(StrEnum):
     """What is asked of a running experiment.
 
-    People pause (candidates on a worker finish) and cancel (they do not); a controller that shuts
-    down stops: it drops what is on the workers, and the next one begins there.
+    People pause (candidates on a worker finish), cancel (they do not), and finish (nothing more is asked
+    for, and the search ends as if its budget were spent); a controller that shuts down stops: it drops what
+    is on the workers, and the next one begins there.
     """
 
     PAUSE = "pause"
+    FINISH = "finish"
     CANCEL = "cancel"
     STOP = "stop"
 
@@ -62,6 +65,10 @@ class Journal(Protocol):
 
     def proposed(self, candidates: Sequence[Candidate]) -> None:
         """Notes candidates before any of them is dispatched."""
+        ...
+
+    def enqueued(self, most: int) -> Sequence[Enqueued]:
+        """Returns recipes that people put into the queue and that are no candidates yet, in their order."""
         ...
 
     def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
@@ -128,6 +135,7 @@ class ListJournal:
         self.entries: dict[int, Remembered] = {}
         self.progress: list[GenerationSummary] = []
         self.requested: ControlRequest | None = None
+        self.queue: list[Enqueued] = []
 
     def recall(self) -> list[Remembered]:
         """Returns every candidate proposed so far, by number."""
@@ -136,6 +144,11 @@ class ListJournal:
     def proposed(self, candidates: Sequence[Candidate]) -> None:
         """Notes candidates before any of them is dispatched."""
         self.entries |= {candidate.number: Remembered(candidate) for candidate in candidates}
+
+    def enqueued(self, most: int) -> Sequence[Enqueued]:
+        """Returns recipes that were put into `queue` and that are no candidates yet, in their order."""
+        taken = {entry.candidate.id for entry in self.entries.values()} if self.queue else set()
+        return [each for each in self.queue if each.id not in taken][:most]
 
     def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
         """Notes how a candidate ended."""

@@ -10,6 +10,9 @@ own, or as soon as the one a window ahead was told, so that no worker waits for 
 that goes by numbers alone, crashes and the number of workers change nothing.  Told as they come
 (`plan.order`), candidates depend on which worker was faster; then the order of telling is what is remembered.
 
+A recipe that a person put into the queue takes the place of the next candidate that would be asked for: its
+row, with its number, is the record of when that was.  It is told like a baseline, and never asked for again.
+
 Which items a candidate is asked is up to the fidelity policy: where a generation answers a part of the
 items only, the elites answer it as well, and their new scores are told before that generation.
 
@@ -19,7 +22,7 @@ It knows no SQL, no HTTP, no Ray and no torch: only its two ports, `Workforce` a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from uuid import uuid4
@@ -28,6 +31,7 @@ from search_spaces import Genome, Recipe, SearchSpace
 from search_spaces.errors import NotInSpaceError
 from service.errors import ReplayMismatchError
 from service.experiment.candidate import Candidate, CandidateKind, Remembered
+from service.experiment.enqueued import Enqueued
 from service.optimizers.base import Forecast, Optimizer
 from service.search.dispatcher import Dispatcher
 from service.search.fidelity.policy import FidelityPolicy
@@ -56,7 +60,9 @@ class SearchLoop:
         self.plan, self.space, self.optimizer, self.journal = plan, space, optimizer, journal
         self.prove_all = prove_all  # asks again for those as well that were told: law 1 as a check
         self.schedule = plan.schedule(optimizer.population)
-        self.dispatcher = Dispatcher(workforce, journal, timeout=plan.timeout, again=journal)
+        self.dispatcher = Dispatcher(
+            workforce, journal, timeout=plan.timeout, again=journal, benchmarks=plan.benchmarks
+        )
         self.fidelity = FidelityPolicy(
             self.dispatcher, race=plan.race, rotation=plan.rotation, halving=plan.halving
         )
@@ -105,6 +111,8 @@ class SearchLoop:
                 return Ending.PAUSED
             self.dispatcher.step(hand_out=False)
             return None
+        if control_request is ControlRequest.FINISH:
+            self._ending = self._ending or Ending.FINISHED_EARLY
         self._ask()
         self.fidelity.dispatch()
         if self._tell():
@@ -122,10 +130,9 @@ class SearchLoop:
         fresh = [number for number in due if number not in self._remembered]
         if fresh and (ending := self._reason_to_end()) is not None:
             self._ending, due, fresh = ending, [n for n in due if n in self._remembered], []
-        # Who was told needs no proof that he would be proposed again.
-        unproven = [n for n in due if self.prove_all or n in fresh or self._remembered[n].told is None]
+        unproven = [number for number in due if number in fresh or self._needs_proof(number)]
         started = monotonic()
-        proposed = {candidate.number: candidate for candidate in self._propose(unproven)}
+        proposed = {c.number: c for c in self._propose(unproven, self._from_queue(fresh))}
         ask_seconds = (monotonic() - started) / max(len(unproven), 1)
         candidates = [self._proven(number, proposed.get(number)) for number in due]
         self._asked += len(due)
@@ -176,10 +183,23 @@ class SearchLoop:
         self._forecast = forecast
         return Ending.NOTHING_TO_EXPECT
 
-    def _propose(self, numbers: Sequence[int]) -> list[Candidate]:
+    def _needs_proof(self, number: int) -> bool:
+        """Says whether a remembered candidate is asked for again, to see that it would be proposed."""
+        known = self._remembered[number]
+        if known.candidate.kind is CandidateKind.ENQUEUED:
+            return False  # nothing proposed it
+        return self.prove_all or known.told is None
+
+    def _from_queue(self, fresh: Sequence[int]) -> dict[int, Enqueued]:
+        """Returns whose places are taken by recipes that people put into the queue."""
+        places = [number for number in fresh if number >= len(self.plan.baselines)]
+        return dict(zip(places, self.journal.enqueued(len(places)) if places else (), strict=False))
+
+    def _propose(self, numbers: Sequence[int], queued: Mapping[int, Enqueued]) -> list[Candidate]:
         first = len(self.plan.baselines)
-        evolved = [number for number in numbers if number >= first]
+        evolved = [number for number in numbers if number >= first and number not in queued]
         candidates = [self._baseline(number) for number in numbers if number < first]
+        candidates += [self._enqueued(number, one) for number, one in queued.items()]
         for number, genome in zip(evolved, self.optimizer.ask(evolved), strict=True):
             origin = self.optimizer.origin(number)
             candidates.append(
@@ -200,6 +220,20 @@ class SearchLoop:
         baseline = self.plan.baselines[number]
         genome = genome_of(self.space, baseline.recipe)
         return Candidate(uuid4(), number, 0, genome, baseline.recipe, baseline.label, kind=baseline.kind)
+
+    def _enqueued(self, number: int, one: Enqueued) -> Candidate:
+        return Candidate(
+            one.id,
+            number,
+            self.schedule.generation(number),
+            genome_of(self.space, one.recipe),
+            one.recipe,
+            one.label,
+            operator=one.by,
+            ancestors=() if one.ancestor is None else (one.ancestor,),
+            asked_after=self._told,
+            kind=CandidateKind.ENQUEUED,
+        )
 
     def _proven(self, number: int, proposed: Candidate | None) -> Candidate:
         """Returns the candidate as it is remembered, if that is what would be proposed now."""

@@ -29,6 +29,7 @@ class Ending(StrEnum):
     STAGNATED = "nothing better for a while"
     NOTHING_TO_EXPECT = "nothing more to expect"
     TOO_MANY_FAILURES = "too many failures"
+    FINISHED_EARLY = "stopped by request"
     PAUSED = "paused"
     CANCELLED = "cancelled"
     STOPPED = "stopped"
@@ -61,6 +62,7 @@ class SearchPlan:
         rotation: How many items a generation answers; None asks all.
         halving: How a generation is halved while it answers; None asks every candidate all items.
         pruned: What the optimizer is told of candidates that lost a race or were left behind.
+        benchmarks: The names of what every candidate is asked, in order; empty takes any answer.
     """
 
     baselines: tuple[Baseline, ...]
@@ -76,6 +78,7 @@ class SearchPlan:
     rotation: RotationRule | None = None
     halving: HalvingRule | None = None
     pruned: PruningPolicy = "estimate"
+    benchmarks: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:

@@ -40,7 +40,10 @@ class SearchProgress:
             self.archive.add(number, fitness, self.scalar(fitness))
         best = self.archive.best
         improved = number in self.archive.front or (best is not None and best[0] == number)
-        self._fruitless = 0 if improved or one.candidate.is_baseline else self._fruitless + 1
+        if improved or one.candidate.is_baseline:
+            self._fruitless = 0
+        else:
+            self._fruitless += one.candidate.is_evolved
 
     def retell(self, one: AssignedFitness, worked: float) -> None:
         """Takes in that a candidate is worth something else; `worked` are the seconds that it took."""

@@ -59,11 +59,15 @@ def baselines_for(
     # What they say in vain was told when the spec was checked.
     found += [Baseline(name, read_recipe(text, notices=[])) for name, text in spec.baselines.recipes.items()]
     found += taken_over
-    found = [_spoken_to(baseline, spec.space) for baseline in found]
-    if eyes is not None:
-        found = [_seeing(baseline, eyes) for baseline in found]
+    found = [as_asked(baseline, spec.space, eyes) for baseline in found]
     first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
     return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
+
+
+def as_asked(baseline: Baseline, space: SpaceOptions, eyes: Eyes | None) -> Baseline:
+    """Returns a baseline as the experiment can ask it: in a chat, and about images."""
+    spoken_to = _spoken_to(baseline, space)
+    return spoken_to if eyes is None else _seeing(spoken_to, eyes)
 
 
 def _spoken_to(baseline: Baseline, space: SpaceOptions) -> Baseline:

@@ -185,6 +185,7 @@ def plan_for(
         rotation=None if spec.rotation is None else RotationRule(spec.rotation, sizes, seed),
         halving=None if spec.halving is None else HalvingRule(spec.halving, sizes, weights, seed),
         pruned="estimate" if pruned is None else pruned.told,
+        benchmarks=tuple(objective.name for objective in found.objectives),
     )
 
 

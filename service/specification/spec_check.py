@@ -15,7 +15,7 @@ from typing import Any
 from evaluators import BenchmarkFacts
 from search_spaces import Eyes, Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
 from search_spaces.catalogue.methods import METHODS
-from search_spaces.errors import RecipeFileError, SpaceError, did_you_mean
+from search_spaces.errors import RecipeFileError, SpaceError
 from search_spaces.genome import Real, Variable, initial_genome
 from search_spaces.recipes.mergekit.problems import Notice
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe, write_recipe
@@ -39,6 +39,7 @@ from service.specification.objectives.searched_templates import (
     with_searched_templates,
 )
 from service.specification.objectives.task_folders import task_folders
+from service.specification.own_recipes import incompatibilities, mistakes_in
 from service.specification.planning import ExperimentFacts, build_pool, build_space_for, with_eyes
 from service.specification.reading import (
     average_of,
@@ -334,10 +335,7 @@ class _Check:
             try:
                 recipe = read_recipe(text, notices)
             except RecipeFileError as error:
-                for problem in error.problems:
-                    place = "" if problem.line is None else f"line {problem.line}: "
-                    detail = f"{place}{problem.field}: {problem.detail}"
-                    self.mistakes.append(Mistake(pointer, problem.code, detail, problem.remedy))
+                self.mistakes += mistakes_in(error, pointer)
             else:
                 self.ignored += [f"baselines.recipes.{name}, {notice}" for notice in notices]
                 self.mistakes += self._incompatibilities(recipe, pointer)
@@ -363,20 +361,12 @@ class _Check:
         """Yields what a recipe takes that the experiment's parents do not have."""
         if self.pool is None:
             return
-        known = [str(parent) for parent in self.named_parents()]
-        for parent in recipe.all_parents:
-            if str(parent) not in known:
-                detail = f"{parent} is none of the experiment's parents"
-                yield Mistake(pointer, "unknown_parent", detail, did_you_mean(str(parent), known))
-        spans = [part.sources[0].layers or (0, self.pool.layers) for part in recipe.slices]
-        count = sum(end - start for start, end in spans)
-        stacked = (
-            isinstance(space := self.raw.get("space"), dict) and space.get("kind", "parameter") != "parameter"
+        space = self.raw.get("space")
+        stacked = isinstance(space, dict) and space.get("kind", "parameter") != "parameter"
+        layers = self.pool.layers if self.layouts else None
+        yield from incompatibilities(
+            recipe, tuple(self.named_parents()), layers=layers, stacked=stacked, pointer=pointer
         )
-        too_far = any(end > self.pool.layers for _, end in spans)
-        if self.layouts and (too_far or (count != self.pool.layers and not stacked)):
-            detail = f"it takes {count} layers, up to number {max(end for _, end in spans)}"
-            yield Mistake(pointer, "wrong_depth", detail, f"the parents have {self.pool.layers} layers")
 
     def kinship(self, spec: ExperimentSpec, workforce: Workforce) -> tuple[tuple[float, ...], ...] | None:
         """Has a worker read all parents and say how alike they are, where the optimizer asks for it.

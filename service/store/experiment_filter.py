@@ -36,7 +36,8 @@ def experiments_that_fit(session: Session, wanted: ExperimentFilter) -> list[UUI
     """Returns the experiments that fit, the newest first."""
     row = ExperimentRow
     notes = row.spec["notes"].as_string()
-    query = select(row.id, row.name, row.tags, notes).order_by(row.id.desc())
+    query = select(row.id, row.name, row.tags, notes).where(row.deleted_at.is_(None))
+    query = query.order_by(row.id.desc())
     if wanted.statuses:
         query = query.where(row.status.in_(wanted.statuses))
     if wanted.starred:

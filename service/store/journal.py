@@ -19,6 +19,7 @@ from evaluators import Score, Split
 from search_spaces import Infeasible
 from service.errors import LeaseLostError, PoisonError
 from service.experiment.candidate import Candidate, FitnessRecord, Remembered, Timings
+from service.experiment.enqueued import Enqueued
 from service.experiment.status import ExperimentStatus
 from service.search.journal import ControlRequest, GenerationSummary
 from service.store.database import Database
@@ -27,6 +28,7 @@ from service.store.journaling.batch import Batch, value_rows, write_values
 from service.store.journaling.recall import told_candidates
 from service.store.model_keys import ModelKeys, known_scores
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, Json
+from service.store.recipe_queue import waiting_recipes
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, new_row, outcome_of, remembered
 from workers.protocol.messages import Assignment, Outcome, Scored
@@ -37,6 +39,7 @@ MOST_PENDING = 1_000  # notes on candidates that wait for a commit
 REQUEST_INTERVAL = 0.2  # seconds between two looks at the experiment's status
 _REQUESTS = {
     ExperimentStatus.PAUSING: ControlRequest.PAUSE,
+    ExperimentStatus.STOPPING: ControlRequest.FINISH,
     ExperimentStatus.CANCELLING: ControlRequest.CANCEL,
 }
 
@@ -174,6 +177,13 @@ class DatabaseJournal:
         self._open |= {row["number"]: (row["id"], row["seconds"]) for row in rows}
         self._batch.propose(rows)
         self._keep_short()
+
+    def enqueued(self, most: int) -> Sequence[Enqueued]:
+        """Returns recipes that people put into the queue and that are no candidates yet, in their order."""
+        with self.database.reading() as session:
+            waiting = waiting_recipes(session, self.experiment_id)
+        proposed = {key for key, _ in self._open.values()}  # as far as they are not durable yet
+        return [each for each in waiting if each.id not in proposed][:most]
 
     def settled(self, candidate: Candidate, outcome: Outcome, timings: Timings) -> None:
         """Notes how a candidate ended, with its scores on the search split; it must not have ended before."""

@@ -75,6 +75,7 @@ class ExperimentRow(Base):
         lease_until: Seconds since 1970 by the database's clock.
         epoch: Fencing token: grows whenever another controller takes the experiment over.
         workers: How many it had when its lease was last renewed; None while no controller runs it.
+        deleted_at: Since when it waits to be removed; meanwhile its name is free for others.
     """
 
     __tablename__ = "experiments"
@@ -100,6 +101,7 @@ class ExperimentRow(Base):
     workers: Mapped[int | None] = mapped_column(Integer)
     tags: Mapped[list[Any] | None]
     starred: Mapped[bool] = mapped_column(default=False, server_default=false())
+    deleted_at: Mapped[datetime | None]
 
 
 class CandidateRow(Base):
@@ -159,6 +161,28 @@ class CandidateRow(Base):
     evaluations: Mapped[list[EvaluationRow]] = relationship(
         lazy="raise", order_by="(EvaluationRow.split, EvaluationRow.position)", passive_deletes="all"
     )
+
+
+class EnqueuedRow(Base):
+    """A recipe that a person put into an experiment's queue.
+
+    Attributes:
+        id: Of the candidate that it becomes; while there is none, it waits.
+        recipe: Its canonical JSON.
+        made_by: A `service.experiment.enqueued.EnqueuedBy`.
+        ancestor: The candidate that it repeats, by number.
+    """
+
+    __tablename__ = "enqueued_recipes"
+    __table_args__ = (Index(None, "experiment_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    experiment_id: Mapped[UUID] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    recipe: Mapped[Json]
+    label: Mapped[str | None] = mapped_column(Text)
+    made_by: Mapped[str] = mapped_column(String(20))
+    ancestor: Mapped[int | None] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class AttemptRow(Base):

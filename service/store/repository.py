@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, selectinload
 
@@ -72,16 +72,23 @@ class Repository:
     def experiment(self, key: str | UUID) -> ExperimentRow:
         """Returns the experiment with this id or name.
 
+        People's keys are texts, and find none that was deleted; a program's own ids find every one.
+
         Raises:
             NotFoundError: There is none.
         """
+        row = self.any_experiment(key)
+        if row is None or (isinstance(key, str) and row.deleted_at is not None):
+            raise NotFoundError("experiment", key)
+        return row
+
+    def any_experiment(self, key: str | UUID) -> ExperimentRow | None:
+        """Returns the experiment with this id or name, though it may have been deleted; None without any."""
         row = None
         if (found := _as_uuid(key)) is not None:
             row = self.session.get(ExperimentRow, found)
         if row is None and isinstance(key, str):
             row = self.session.scalar(select(ExperimentRow).where(ExperimentRow.name == key))
-        if row is None:
-            raise NotFoundError("experiment", key)
         return row
 
     def experiments(
@@ -90,9 +97,12 @@ class Repository:
         limit: int,
         before: ExperimentRow | UUID | None = None,
         among: Collection[UUID] | None = None,
+        deleted: bool = False,
     ) -> list[ExperimentRow]:
         """Returns experiments, newest first; `before` goes on after the last of a page."""
         query = select(ExperimentRow).order_by(ExperimentRow.id.desc()).limit(limit)
+        if not deleted:
+            query = query.where(ExperimentRow.deleted_at.is_(None))
         if among is not None:
             query = query.where(ExperimentRow.id.in_(among))
         if before is not None:
@@ -115,13 +125,6 @@ class Repository:
             raise NameTakenError(name)
         experiment.name = name
         self.session.flush()
-
-    def delete_experiment(self, experiment: ExperimentRow) -> None:
-        """Deletes an experiment and all rows that belong to it."""
-        key, name = experiment.id, experiment.name
-        self.session.expunge(experiment)
-        self.session.execute(delete(ExperimentRow).where(ExperimentRow.id == key))
-        self.add_event(None, "experiment.deleted", {"id": str(key), "name": name})
 
     def is_exported(self, experiment_id: UUID) -> bool:
         """Says whether a candidate of an experiment waits to be written, or is being written."""
@@ -165,11 +168,14 @@ class Repository:
         after: int = -1,
         limit: int | None = None,
         status: CandidateStatus | None = None,
+        where: ColumnElement[bool] | None = None,
     ) -> list[CandidateRow]:
         """Returns candidates by number, with their evaluations (but not each item's result)."""
         query = _with_scores(experiment_id).where(CandidateRow.number > after)
         if status is not None:
             query = query.where(CandidateRow.status == status)
+        if where is not None:
+            query = query.where(where)
         return list(self.session.scalars(query.order_by(CandidateRow.number).limit(limit)))
 
     def make_room(self, experiment: ExperimentRow, total: int) -> None:
@@ -234,11 +240,11 @@ class Repository:
         return {status: count for status, count in self.session.execute(query)}  # noqa: C416 - rows, not pairs
 
     def has_evolved(self, experiment_id: UUID) -> bool:
-        """Says whether any candidate that an optimizer proposed has scores."""
+        """Says whether any candidate of the search itself has scores, generation 0 apart."""
         query = select(CandidateRow.id).where(
             CandidateRow.experiment_id == experiment_id,
             CandidateRow.status.in_((CandidateStatus.SCORED, CandidateStatus.PRUNED)),
-            CandidateRow.kind == CandidateKind.EVOLVED,
+            CandidateRow.kind.in_((CandidateKind.EVOLVED, CandidateKind.ENQUEUED)),
         )
         return self.session.scalar(query.limit(1)) is not None
 
@@ -386,8 +392,10 @@ class Repository:
     def exports(
         self, experiment_id: UUID | None = None, *, limit: int, before: ExportRow | UUID | None = None
     ) -> list[ExportRow]:
-        """Returns exports, newest first; `before` goes on after the last of a page."""
-        query = select(ExportRow).order_by(ExportRow.id.desc()).limit(limit)
+        """Returns exports of experiments that are not deleted, newest first; `before` begins after a page."""
+        kept = select(ExperimentRow.id).where(ExperimentRow.deleted_at.is_(None))
+        query = select(ExportRow).where(ExportRow.experiment_id.in_(kept))
+        query = query.order_by(ExportRow.id.desc()).limit(limit)
         if experiment_id is not None:
             query = query.where(ExportRow.experiment_id == experiment_id)
         if before is not None:
@@ -425,7 +433,8 @@ class Repository:
 
     def overview(self) -> Overview:
         """Counts experiments and exports, and says who has the workers."""
-        experiments = select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status)
+        experiments = select(ExperimentRow.status, func.count()).where(ExperimentRow.deleted_at.is_(None))
+        experiments = experiments.group_by(ExperimentRow.status)
         exports = select(ExportRow.status, func.count()).group_by(ExportRow.status)
         workers = select(ExperimentRow.name, func.coalesce(ExperimentRow.workers, 0)).where(
             ExperimentRow.lease_until > DatabaseClock()

@@ -18,6 +18,7 @@ from service.store.database import Database
 from service.web import api, dashboard
 from service.web.api import health
 from service.web.api.bodies import StrictBodies
+from service.web.api.entity_tags import EntityTags
 from service.web.api.event_tail import EventTail
 from service.web.api.openapi import describe
 from service.web.api.problems import add_problem_handlers
@@ -60,6 +61,7 @@ def create_app(
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
     add_problem_handlers(app)
     app.add_middleware(StrictBodies)
+    app.add_middleware(EntityTags)
     # Added last, so it is passed first.
     app.add_middleware(
         Gatekeeper, settings=chosen, database=lambda: app.state.services.database, metrics=requests

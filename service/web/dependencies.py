@@ -17,6 +17,8 @@ from service.store.database import Database
 from service.store.repository import Repository
 from workers.protocol.messages import Workforce
 
+MOST_PROMPTS = 4  # that wait for an answer at once
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -25,6 +27,7 @@ class Services:
     Attributes:
         columns: Scores that pages and routes read again and again.
         stopping: Set when the service goes down, so that endless answers end.
+        prompts: Places for people's prompts, which occupy a thread each until they are answered.
     """
 
     settings: Settings
@@ -34,6 +37,9 @@ class Services:
     exporter: Exporters
     columns: ColumnsCache = field(default_factory=ColumnsCache)
     stopping: threading.Event = field(default_factory=threading.Event)
+    prompts: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(MOST_PROMPTS)
+    )
 
 
 def get_services(request: Request) -> Services:

@@ -68,7 +68,8 @@ class Problem:
     def of(cls, error: ServiceError) -> Self:
         """Returns the problem that an error of the service becomes."""
         mistakes: Sequence[Mistake] = error.mistakes if isinstance(error, InvalidSpecError) else ()
-        return cls(error.status, error.code, error.detail, error.remedy, tuple(mistakes))
+        headers = {"Retry-After": "5"} if error.status == HTTPStatus.TOO_MANY_REQUESTS else {}
+        return cls(error.status, error.code, error.detail, error.remedy, tuple(mistakes), headers)
 
 
 def problem_view(scope: Scope, problem: Problem) -> ProblemView:

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import database, database_url, new_postgres, sqlite_database, sqlite_url
+from tests.databases import (
+    database,
+    database_url,
+    new_postgres,
+    postgres_server,
+    sqlite_database,
+    sqlite_url,
+)
 from tests.service.paper_checkpoints import write_checkpoint
 
-__all__ = ["database", "database_url", "new_postgres", "sqlite_database", "sqlite_url"]
+__all__ = ["database", "database_url", "new_postgres", "postgres_server", "sqlite_database", "sqlite_url"]
 
 
 @pytest.fixture(scope="session")

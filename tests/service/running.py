@@ -129,9 +129,9 @@ def serving(home: Path, workforce: Workforce, **changes: Any) -> Iterator[str]:
         yield embedded.url
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> None:
     """Waits until something is so."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.02)

@@ -34,6 +34,7 @@ from workers.protocol.messages import (
     Workload,
     never,
 )
+from workers.protocol.prompt_orders import PromptAnswer, PromptAnswers, PromptOrder
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.runtime.item_evaluation import evaluate_items
@@ -165,6 +166,10 @@ class ScriptedWorkforce:
             places = range(len(job.parents))
             pairs = [Kinship(i, j, 0.25, 0.25, 1.0, 0.25, 0.25, 1.0, 0.9) for j in places for i in range(j)]
             return KinshipReport(job.parents, tuple(sorted(pairs, key=lambda p: (p.first, p.second))), 1)
+        if isinstance(job, PromptOrder):
+            seen = f"USER: {job.prompt}"
+            answers = [PromptAnswer(m.label, seen, f"{m.label} says 4", 3, False, 0.01) for m in job.models]
+            return PromptAnswers(tuple(answers))
         if isinstance(job, PublicationInquiry):
             return self.published.get(job.repository, Publication(job.repository))
         if isinstance(job, ExportInquiry):

@@ -20,6 +20,7 @@ from workers.protocol.messages import (
     Job,
     JobResult,
 )
+from workers.protocol.prompt_orders import PromptOrder
 from workers.protocol.publications import PublicationInquiry
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.protocol.transform_orders import (
@@ -78,6 +79,10 @@ def _answer(inquiry: Inquiry) -> JobResult:
             return describe_task(inquiry)
         case KinshipInquiry():
             return kinship(inquiry)
+        case PromptOrder():
+            from workers.runtime.prompting import answer_prompt  # transformers is slow to import
+
+            return answer_prompt(inquiry)
 
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:

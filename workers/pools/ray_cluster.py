@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from workers.errors import JobTimeoutError, PreparationError
 from workers.pools.actor import Worker
@@ -59,7 +59,12 @@ class Cluster:
 
     It watches over Ray.  Once Ray has ended, everything that was asked of it, and whatever is asked
     from then on, is a WorkerLostError; a further Cluster may be opened then.
+
+    Attributes:
+        worker_class: What Ray runs in each worker's process.
     """
+
+    worker_class: ClassVar[type] = Worker
 
     def __init__(self, state_folder: Path, address: str | None = None) -> None:
         self.address = address or os.environ.get("RAY_ADDRESS")
@@ -183,7 +188,8 @@ class Cluster:
             WorkerLostError: Ray has ended.
         """
         with self._gate.entered():
-            actor_class = self._ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0)
+            actor_class = self._ray.remote(self.worker_class)
+            actor_class = actor_class.options(num_cpus=cpus, num_gpus=gpus, max_restarts=0)
             return RemoteWorker(
                 name, actor_class.remote(name, threads=threads, environment=dict(environment or {}))
             )

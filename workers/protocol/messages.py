@@ -19,6 +19,7 @@ from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
+from workers.protocol.prompt_orders import PromptAnswers, PromptOrder
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.stored_answers import StoredAnswers
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
@@ -280,7 +281,15 @@ class BenchmarkReport:
     entries: tuple[BenchmarkFacts | BenchmarkProblem, ...]
 
 
-Inquiry = ExportInquiry | PublicationInquiry | BenchmarkInquiry | KinshipInquiry | TaskSearch | TaskInquiry
+Inquiry = (
+    ExportInquiry
+    | PublicationInquiry
+    | BenchmarkInquiry
+    | KinshipInquiry
+    | TaskSearch
+    | TaskInquiry
+    | PromptOrder
+)
 Job = ExportOrder | TransformOrder | CalibrationOrder | LearningOrder | Inquiry
 JobResult = (
     Exported
@@ -293,6 +302,7 @@ JobResult = (
     | KinshipReport
     | TaskList
     | TaskDescription
+    | PromptAnswers
 )
 WorkforceKind = Literal["ray", "inline"]
 

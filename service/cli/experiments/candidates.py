@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,17 +14,19 @@ from rich.table import Table
 from evaluators import SPLITS, Split
 from service.cli.connection import (
     CandidateArgument,
+    FilterOption,
     JsonOption,
     NameArgument,
+    OrderOption,
     Place,
     SplitOption,
     finds_experiments,
     numbered,
 )
 from service.cli.reaching import connect
-from service.cli.terminal.output import clean, data_console, note, say, say_json
+from service.cli.terminal.output import CommandError, clean, data_console, note, say, say_json
 from service.cli.terminal.tables import plain_table, score_of, with_error
-from service.client.client import Client
+from service.client.candidate_calls import TableForm
 from service.experiment.candidate import CandidateStatus
 from service.experiment.objectives import Objectives
 from service.reports.views import CandidateDetail, CandidatePage, CandidateView, ExperimentDetail
@@ -45,17 +48,29 @@ def candidates(
     front: Annotated[bool, typer.Option("--front", help="Only those on the front.")] = False,
     split: SplitOption = "search",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most candidates to show.")] = 50,
+    chosen: FilterOption = None,
+    order_by: OrderOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all rows to a .csv, .ndjson or .parquet file.")
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of a table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List an experiment's candidates with their scores.
 
-    Baselines come first by number. `evomerge show NAME N` tells all of one.
+    Baselines come first by number. `evomerge show NAME N` tells all of one.  Filters name columns:
+    number, generation, status, kind, operator, on_front, failure.code, recipe.method, objectives.NAME ...
     """
     with connect(place) as client:
+        if out is not None:
+            _write(out, client.candidates_table(name, _form_of(out), filter=chosen))
+            return
         view = client.experiment(name)
-        found = [each for each in _asked_for(client, name, statuses or ()) if each.on_front or not front]
-    found.sort(key=_ordering(view, sort, split))
+        every = client.all_candidates(name, filter=chosen, order_by=order_by)
+        found = [each for each in every if not statuses or each.status in statuses]
+    found = [each for each in found if each.on_front or not front]
+    if order_by is None:
+        found.sort(key=_ordering(view, sort, split))
     shown = found[:limit]
     if as_json:
         say_json(CandidatePage(items=shown, next_page_token=None))
@@ -69,10 +84,29 @@ def candidates(
             note(f"{len(found) - limit} more; --limit {len(found)} shows all.")
 
 
-def _asked_for(client: Client, name: str, statuses: Sequence[CandidateStatus]) -> Iterator[CandidateView]:
-    for each in client.all_candidates(name):
-        if not statuses or each.status in statuses:
-            yield each
+def _form_of(out: Path) -> TableForm:
+    """Returns the form that a file's name tells.
+
+    Raises:
+        BadParameter: It tells none.
+    """
+    forms: dict[str, TableForm] = {".csv": "csv", ".ndjson": "ndjson", ".parquet": "parquet"}
+    if out.suffix not in forms:
+        raise typer.BadParameter(f"{out} ends in none of {', '.join(forms)}", param_hint="--out")
+    return forms[out.suffix]
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Writes all rows to a file.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise CommandError(f"{out}: {error.strerror}", "name a file that can be written") from error
+    note(f"wrote {out}")
 
 
 def _ordering(

@@ -1,4 +1,4 @@
-"""Commands of an experiment's lifecycle: pause, resume, extend, cancel, delete."""
+"""Commands of an experiment's lifecycle: pause, resume, stop, extend, cancel, delete, undelete."""
 
 from __future__ import annotations
 
@@ -69,6 +69,13 @@ def extend(
 
 
 @finds_experiments
+def stop(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
+    """Have a search end early: what it has asked for is scored, then its winner is examined."""
+    with reach(place) as (client, own):
+        _say(client.stop(name), own=own, as_json=as_json)
+
+
+@finds_experiments
 def cancel(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
     """End an experiment for good; what was scored stays."""
     with reach(place) as (client, own):
@@ -80,20 +87,32 @@ def delete(
     name: NameArgument,
     place: Place,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Cancel it first where it is under way.")] = False,
+    for_good: Annotated[
+        bool, typer.Option("--for-good", help="Remove it at once: nothing brings it back.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete an experiment with its candidates, scores and events. Exported checkpoints stay.
 
-    One that is under way must be cancelled first. There is no way back but a backup.
+    For 30 days `evomerge undelete NAME` brings it back.
     """
     with reach(place) as (client, _):
-        view = client.experiment(name)
         if not yes:
-            _ask(view)
-        client.delete(view.id)
+            _ask(client.experiment(name))
+        view = client.delete(name, force=force, for_good=for_good)
     if as_json:
         say_json(view)
-    note(f"{view.name} is deleted")
+    note(
+        f"{view.name} is {'removed for good' if for_good else 'deleted; `evomerge undelete` brings it back'}"
+    )
+
+
+@finds_experiments
+def undelete(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
+    """Bring an experiment back that was deleted within the last 30 days."""
+    with reach(place) as (client, own):
+        _say(client.undelete(name), own=own, as_json=as_json)
 
 
 def _ask(view: ExperimentView) -> None:

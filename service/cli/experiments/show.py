@@ -8,8 +8,10 @@ import typer
 
 from service.cli.connection import (
     CandidateArgument,
+    FilterOption,
     JsonOption,
     NameArgument,
+    OrderOption,
     Place,
     SplitOption,
     finds_experiments,
@@ -26,11 +28,14 @@ from service.experiment.bare_parent import unbeaten
 def list_experiments(
     place: Place,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most experiments to show.")] = 50,
+    chosen: FilterOption = None,
+    order_by: OrderOption = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Those as well that were deleted.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List experiments, newest first."""
     with connect(place) as client:
-        page = client.experiments(page_size=limit)
+        page = client.experiments(filter=chosen, order_by=order_by, deleted=deleted, page_size=limit)
     if as_json:
         say_json(page)
     elif page.items:

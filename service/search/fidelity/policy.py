@@ -101,7 +101,7 @@ class FidelityPolicy:
             ask_seconds: What proposing it took.
         """
         number = candidate.number
-        raced = self.race is not None and not candidate.is_baseline
+        raced = self.race is not None and candidate.is_evolved
         self._rivals[number] = best[0] if raced and best is not None else None
         if known is not None and known.outcome is not None:
             self._known[number] = known.again
@@ -166,7 +166,7 @@ class FidelityPolicy:
     def _halving(self, candidate: Candidate) -> SuccessiveHalving | None:
         """Returns what a candidate's generation climbs, if it does."""
         generation = candidate.generation
-        if self.halving is None or candidate.is_baseline:
+        if self.halving is None or not candidate.is_evolved:
             return None
         if generation not in self._halvings:
             items = self._items(generation)

@@ -86,7 +86,7 @@ def _settled_events(session: Session) -> Iterator[Row]:
 
 def _budgets(session: Session) -> Iterator[Row]:
     """Experiments with more evolved candidates, or more failures, than their budget allows."""
-    evolved = func.sum(case((_C.kind == _K.EVOLVED, 1), else_=0))
+    evolved = func.sum(case((_C.kind.in_((_K.EVOLVED, _K.ENQUEUED)), 1), else_=0))
     failed = func.sum(case((and_(_C.status == _S.FAILED, _C.kind != _K.MEAN), 1), else_=0))
     query = select(_E.name, _E.status, _E.spec, evolved, failed).join(_C).group_by(_E.id)
     for name, status, spec, count, failures in session.execute(query):

@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.experiment.candidate import CandidateKind, CandidateStatus
+from service.experiment.enqueued import EnqueuedBy
 from service.store.invariants.invariant import Invariant, Row
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, GenerationRow, OpeningRow
 
@@ -80,6 +81,7 @@ _TWINS_DIFFER = (
     .join(_C, _C.id == _V.candidate_id)
     .join(_E, _E.id == _C.experiment_id)
     .where(_V.item_indices.is_(None), _C.digest.is_not(None))
+    .where(func.coalesce(_C.operator, "") != EnqueuedBy.REEVALUATION)  # sampled answers differ
     .group_by(_E.name, _C.digest, _V.split, _V.benchmark)
     .having(func.min(_V.value) != func.max(_V.value))
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, select
 
 from search_spaces import Recipe
+from service.controller import deletion
 from service.controller import requests as control
-from service.errors import ConflictError, InvalidSpecError
+from service.errors import ConflictError, InvalidSpecError, NotFoundError
 from service.experiment.names import ExperimentName
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
@@ -20,12 +22,18 @@ from service.specification.merge_patch import merged
 from service.specification.roots import check_roots
 from service.specification.spec_check import Checked, check_spec
 from service.specification.warm_start import best_recipes, winner_of
+from service.store.filtering.columns import condition
+from service.store.filtering.experiments import experiment_field
+from service.store.filtering.grammar import parse
+from service.store.filtering.ordering import parse_order, sorted_page, token_text
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
+from service.web.api.entity_tags import IfMatch, check_unchanged, experiment_tag
 from service.web.api.examples import SPEC_EXAMPLE
 from service.web.api.idempotency import Attempt, IdempotencyKey
-from service.web.api.pages import PageWanted, cut_to
+from service.web.api.pages import cut_to, token_for
 from service.web.api.problems import responses
+from service.web.api.selection import SelectionQuery, only
 from service.web.dependencies import Reading, Services, ServicesHere, Writing
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -104,6 +112,14 @@ def _store(services: Services, attempt: Attempt, checked: Checked) -> JSONRespon
         return attempt.answer(repository, 201, body, location=f"/api/v1/experiments/{row.id}")
 
 
+class ExperimentQuery(SelectionQuery):
+    """Which experiments are wanted."""
+
+    show_deleted: Annotated[
+        bool, Field(description="Those as well that were deleted and can be brought back.")
+    ] = False
+
+
 @router.get(
     "",
     operation_id="listExperiments",
@@ -111,11 +127,39 @@ def _store(services: Services, attempt: Attempt, checked: Checked) -> JSONRespon
     response_model=ExperimentPage,
     responses=responses(422),
 )
-def list_experiments(page: PageWanted, repository: Reading) -> ExperimentPage:
-    """Gives experiments with their progress."""
-    rows = repository.experiments(limit=page.size + 1, before=page.id())
-    shown, token = cut_to(rows, page.size, lambda row: row.id)
-    return ExperimentPage(items=[experiment_view(repository, row) for row in shown], next_page_token=token)
+def list_experiments(
+    page: Annotated[ExperimentQuery, Query()], repository: Reading
+) -> ExperimentPage | Response:
+    """Gives experiments with their progress.
+
+    Filters and orders may name name, status, algorithm, notes, tags, parents, starred, priority, created_at,
+    ended_at and search_seconds.
+    """
+    rows, token = _experiments(page, repository)
+    found = ExperimentPage(items=[experiment_view(repository, row) for row in rows], next_page_token=token)
+    return found if page.fields is None else only(found, found.items, ExperimentView, page.fields)
+
+
+def _experiments(page: ExperimentQuery, repository: Repository) -> tuple[list[ExperimentRow], str | None]:
+    """Returns the rows of a page, and the next page's token."""
+    wanted: list[ColumnElement[bool]] = [] if page.show_deleted else [ExperimentRow.deleted_at.is_(None)]
+    if page.filter is not None:
+        wanted.append(condition(parse(page.filter), experiment_field))
+    query = select(ExperimentRow).where(*wanted).limit(page.size + 1)
+    if page.order_by is None:
+        if (before := page.id()) is not None:
+            query = query.where(ExperimentRow.id < before)
+        rows = repository.session.scalars(query.order_by(ExperimentRow.id.desc())).all()
+        return cut_to(rows, page.size, lambda row: row.id)
+    order, place = parse_order(page.order_by, experiment_field), page.place()
+    after = None if place is None else (place[0], page.key_of(place))
+    query = query.add_columns(order.field.expression)
+    found = repository.session.execute(
+        sorted_page(query, order, ExperimentRow.id.expression, after=after)
+    ).all()
+    shown = found[: page.size]
+    token = token_for(token_text(shown[-1][1], shown[-1][0].id)) if len(found) > page.size else None
+    return [row for row, _ in shown], token
 
 
 @router.get(
@@ -125,9 +169,11 @@ def list_experiments(page: PageWanted, repository: Reading) -> ExperimentPage:
     response_model=ExperimentDetail,
     responses=responses(404),
 )
-def get(key: str, repository: Reading) -> ExperimentDetail:
+def get(key: str, repository: Reading, response: Response) -> ExperimentDetail:
     """Gives an experiment with the spec as it was submitted, defaults filled in."""
-    return experiment_detail(repository, repository.experiment(key))
+    row = repository.experiment(key)
+    response.headers["ETag"] = experiment_tag(row, repository.last_events([row.id]).get(row.id, 0))
+    return experiment_detail(repository, row)
 
 
 class Description(BaseModel):
@@ -148,11 +194,14 @@ class Description(BaseModel):
     operation_id="describeExperiment",
     summary="Change an experiment's name, notes, tags or star",
     response_model=ExperimentView,
-    responses=responses(404, 409, 422),
+    responses=responses(404, 409, 412, 422),
 )
-def describe(key: str, description: Description, repository: Writing) -> ExperimentView:
+def describe(
+    key: str, description: Description, repository: Writing, if_match: IfMatch = None
+) -> ExperimentView:
     """Changes what people call it and note about it; its search goes on as it was."""
     row = repository.experiment(key)
+    check_unchanged(row, if_match)
     control.describe(repository, row, description.model_dump(exclude_none=True))
     return experiment_view(repository, row)
 
@@ -234,16 +283,65 @@ def cancel(key: str, repository: Writing, idempotency_key: IdempotencyKey = None
     return _ask(control.cancel, repository, key, Attempt.of(f"cancel:{key}", idempotency_key, None))
 
 
+@router.post(
+    "/{key}/stop",
+    operation_id="stopExperiment",
+    summary="Have a search end early, and examine its winner",
+    status_code=202,
+    response_model=ExperimentView,
+    responses={200: {"model": ExperimentView, "description": "It ends already."}, **responses(404, 409, 422)},
+)
+def stop(
+    key: str, repository: Writing, services: ServicesHere, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Has a search ask for nothing more: what it has asked for is scored, then its winner is examined."""
+    answer = _ask(control.stop, repository, key, Attempt.of(f"stop:{key}", idempotency_key, None))
+    services.runner.wake()
+    return answer
+
+
+class DeletionQuery(BaseModel):
+    """How an experiment is to be deleted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force: Annotated[bool, Field(description="Cancel it first where it is under way.")] = False
+    for_good: Annotated[bool, Field(description="Remove it at once: nothing brings it back.")] = False
+
+
 @router.delete(
     "/{key}",
     operation_id="deleteExperiment",
-    summary="Delete an experiment that is not under way",
-    status_code=204,
-    responses=responses(404, 409),
+    summary="Delete an experiment",
+    response_model=ExperimentView,
+    responses=responses(404, 409, 422),
 )
-def delete(key: str, repository: Writing) -> None:
-    """Deletes it with its candidates, scores and events; checkpoints that were exported stay."""
-    control.delete(repository, repository.experiment(key))
+def delete(key: str, repository: Writing, wanted: Annotated[DeletionQuery, Query()]) -> ExperimentView:
+    """Deletes it with its candidates, scores and events; for 30 days it can be brought back.
+
+    Checkpoints that were exported stay.
+    """
+    row = repository.any_experiment(key) if wanted.for_good else repository.experiment(key)
+    if row is None:
+        raise NotFoundError("experiment", key)
+    if wanted.for_good:
+        view = experiment_view(repository, row)
+        deletion.remove(repository, row)
+        return view
+    deletion.delete(repository, row, force=wanted.force)
+    return experiment_view(repository, row)
+
+
+@router.post(
+    "/{key}/undelete",
+    operation_id="undeleteExperiment",
+    summary="Bring a deleted experiment back",
+    response_model=ExperimentView,
+    responses=responses(404, 409, 422),
+)
+def undelete(key: str, repository: Writing) -> ExperimentView:
+    """Brings it back by its name or id, as it was; after 30 days it is removed for good."""
+    return experiment_view(repository, deletion.undelete(repository, key))
 
 
 class Extension(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.reports.key_views import AuditPage, KeysView, KeyView, NewKeyView, audit_view, key_view
+from service.reports.listings.key_views import AuditPage, KeysView, KeyView, NewKeyView, audit_view, key_view
 from service.store.access.audit import entries
 from service.store.access.keys import all_keys, create_key, revoke_key
 from service.store.access.role import Role

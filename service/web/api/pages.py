@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import InvalidSpecError, Mistake
+from service.store.filtering.ordering import read_token
 
 DEFAULT_SIZE = 50
 MOST_ROWS = 1000
@@ -27,13 +28,37 @@ class PageQuery(BaseModel):
         int, Field(ge=1, description="Most rows wanted; more than 1000 are never given.")
     ] = DEFAULT_SIZE
     page_token: Annotated[
-        str | None, Field(max_length=200, description="`next_page_token` of the page before.")
+        str | None, Field(max_length=2000, description="`next_page_token` of the page before.")
     ] = None
 
     @property
     def size(self) -> int:
         """How many rows to give."""
         return min(self.page_size, MOST_ROWS)
+
+    def place(self) -> tuple[Any, Any] | None:
+        """Returns the value and the key that the token of a sorted list holds.
+
+        Raises:
+            PageTokenError: The token is not one that this service gave.
+        """
+        if self.page_token is None:
+            return None
+        found = read_token(_decode(self.page_token))
+        if found is None:
+            raise PageTokenError(self.page_token)
+        return found
+
+    def key_of(self, place: tuple[Any, Any]) -> UUID:
+        """Returns the id in a sorted list's place.
+
+        Raises:
+            PageTokenError: It is none.
+        """
+        try:
+            return UUID(str(place[1]))
+        except ValueError as error:
+            raise PageTokenError(self.page_token or "") from error
 
     def number(self, default: int) -> int:
         """Returns the number that the token holds.
@@ -86,10 +111,10 @@ def cut_to(rows: Sequence[Row], size: int, key: Callable[[Row], int | UUID]) -> 
         key: What a token holds of a row.
     """
     shown = list(rows[:size])
-    return shown, _token_for(key(shown[-1])) if len(rows) > size else None
+    return shown, token_for(key(shown[-1])) if len(rows) > size else None
 
 
-def _token_for(last: int | UUID) -> str:
+def token_for(last: int | UUID | str) -> str:
     """Returns the token of the page that begins after this row."""
     return base64.urlsafe_b64encode(str(last).encode()).decode().rstrip("=")
 

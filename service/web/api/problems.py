@@ -15,7 +15,7 @@ from starlette.routing import Match
 from service.errors import Mistake, ServiceError, first_mistakes
 from service.store.database import DATABASE_AWAY
 from service.web.problems import MEDIA_TYPE, Problem, ProblemView, problem_response
-from workers.errors import NoSuchTaskError, TaskError, WorkerError
+from workers.errors import NoSuchTaskError, PromptError, TaskError, WorkerError
 
 logger = structlog.get_logger(__name__)
 
@@ -24,7 +24,11 @@ CODES = {
     HTTPStatus.NOT_FOUND: ("not_found", "see /docs for the addresses there are"),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "see /docs for what this address answers to"),
 }
-WORKER_STATUSES = ((NoSuchTaskError, HTTPStatus.NOT_FOUND), (TaskError, HTTPStatus.UNPROCESSABLE_ENTITY))
+WORKER_STATUSES = (
+    (NoSuchTaskError, HTTPStatus.NOT_FOUND),
+    (TaskError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (PromptError, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
 _UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
 
 

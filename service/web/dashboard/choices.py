@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from evaluators import SPLITS, Split
 from service.experiment.status import UNDER_WAY, ExperimentStatus
-from service.store.candidate_order import COLUMNS, Order
 from service.store.experiment_filter import ExperimentFilter
+from service.store.filtering.candidate_order import COLUMNS, Order
 
 Show = Literal["all", "front", "baselines", "failed"]
 PAGE_ROWS = 30
@@ -67,7 +67,7 @@ class ReaderChoice:
         names: Of the objectives.
         x, y: Objectives on the axes of the front.
         sort: The column that the table is sorted by: `score0` for the first objective's scores, or one of
-            `service.store.candidate_order.COLUMNS`.
+            `service.store.filtering.candidate_order.COLUMNS`.
         down: Whether the largest come first.
         page: Which part of the table, from 1.
         columns: Which of `OPTIONAL` it has.

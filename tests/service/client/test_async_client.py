@@ -64,6 +64,7 @@ def test_refusals_are_raised_where_they_are_awaited(client: Client) -> None:
 def test_candidates_are_a_data_frame(client: Client, paper_parents: Parents) -> None:
     client.create(spec_over(paper_parents))
     assert ended(client, "small").status is ExperimentStatus.SUCCEEDED
+    assert client.to_polars("small")["number"].to_list() == list(client.to_pandas("small").index)
     frame = client.to_pandas("small")
     assert len(frame) == 12
     assert frame.index.name == "number"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import select
 
 from service.controller.runner import Runner
@@ -13,6 +14,8 @@ from service.store.database import Database
 from service.store.models import EventRow
 from tests.service.running import ControlledWorkforce, wait_for
 from tests.service.small_experiments import add_experiment, reload
+
+pytestmark = pytest.mark.faults
 
 
 def test_that_workers_are_away_and_back_stands_in_status_and_events(sqlite_database: Database) -> None:

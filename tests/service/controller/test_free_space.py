@@ -20,6 +20,8 @@ from tests.service.scripted_workforce import ScriptedWorkforce
 from tests.service.small_experiments import add_experiment, final_state, reload
 from tests.service.soundness import broken
 
+pytestmark = pytest.mark.faults
+
 OBJECTIVES = ("words", "sums")
 MORE_THAN_THERE_IS = 2**62  # bytes
 

@@ -16,6 +16,8 @@ from tests.service.small_experiments import add_experiment, reload
 from workers.pools.listening import listening
 from workers.protocol.messages import Interrupted, Workload, never
 
+pytestmark = pytest.mark.faults
+
 SETTINGS = Settings(lease_seconds=600.0)
 _S = ExperimentStatus
 

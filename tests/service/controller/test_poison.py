@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
 from service.controller.requests import resume
@@ -15,6 +16,8 @@ from tests.service.crashes import Killed, end_all_leases
 from tests.service.scripted_workforce import Mishap, ScriptedWorkforce
 from tests.service.small_experiments import add_experiment, final_state, reload
 from workers.protocol.messages import Assignment, Interrupted, Workload, never
+
+pytestmark = pytest.mark.faults
 
 OBJECTIVES = ("words", "sums")
 SETTINGS = Settings(lease_seconds=600.0)  # so that no heartbeat comes in between

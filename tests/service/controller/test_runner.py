@@ -36,6 +36,8 @@ from tests.service.soundness import broken
 from workers.errors import PreparationError
 from workers.protocol.messages import Assignment
 
+pytestmark = pytest.mark.faults
+
 OBJECTIVES = ("words", "sums")
 SETTINGS = Settings(lease_seconds=600.0)  # so that no heartbeat comes in between
 ONE_OBJECTIVE = {"objectives": [{"task": "words"}]}
@@ -164,7 +166,7 @@ def test_killed_at_every_single_step_a_run_ends_as_if_nothing_had_happened(sqlit
 
 
 def test_killed_anywhere_a_run_on_postgres_ends_as_if_nothing_had_happened(new_postgres: Any) -> None:
-    with fresh_database(new_postgres()) as database:
+    with fresh_database(new_postgres(), judge=True) as database:
         kill_everywhere(database, stride=29, optimizer={"algorithm": "nsga2", "population": 3})
 
 

@@ -20,6 +20,8 @@ from service.store.models import ExperimentRow
 from tests.service.small_experiments import add_experiment, final_state, reload
 from workers.pools.ray_pool import RayPool
 
+pytestmark = pytest.mark.faults
+
 SETTINGS = Settings(lease_seconds=600.0)
 _S = ExperimentStatus
 

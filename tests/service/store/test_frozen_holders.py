@@ -20,6 +20,8 @@ from tests.databases import NewUrl, fresh_database
 from tests.service.running import wait_for
 from tests.service.small_experiments import add_experiment
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def postgres_url(new_postgres: NewUrl) -> str:
@@ -67,7 +69,7 @@ def test_every_connection_has_limits_and_notices_a_vanished_host(new_postgres: N
 
 
 def test_readers_take_no_connection_from_writers(new_postgres: NewUrl) -> None:
-    with fresh_database(new_postgres()) as database:
+    with fresh_database(new_postgres(), judge=True) as database:
         readers = [database.reading() for _ in range(15)]
         for reader in readers:
             reader.__enter__().execute(text("SELECT 1"))

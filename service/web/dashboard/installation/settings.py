@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from service.reports.key_views import AuditView, KeyView, audit_view, key_view
+from service.reports.listings.key_views import AuditView, KeyView, audit_view, key_view
 from service.settings import Settings
 from service.store.access.audit import entries
 from service.store.access.keys import all_keys

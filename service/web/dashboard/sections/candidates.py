@@ -11,7 +11,8 @@ from evaluators import SPLITS, Split
 from service.errors import NotFoundError
 from service.reports import experiments as reports
 from service.reports.views import CandidateView
-from service.store.candidate_order import (
+from service.store.failure_groups import failure_groups
+from service.store.filtering.candidate_order import (
     NOT_PROPOSED_BY_A_SEARCH,
     WITHOUT_SCORES,
     CandidateFilter,
@@ -19,7 +20,6 @@ from service.store.candidate_order import (
     numbers_in_order,
     operators_in_use,
 )
-from service.store.failure_groups import failure_groups
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of

@@ -137,7 +137,7 @@ def test_an_experiment_is_deleted_when_it_stands_still(
     assert "is being exported" in steps.http.delete("/api/v1/experiments/small").json()["detail"]
     workforce.job_gate.set()
     steps.exported(export["id"])
-    assert steps.http.delete("/api/v1/experiments/small").status_code == 204
+    assert steps.http.delete("/api/v1/experiments/small").status_code == 200
     assert steps.get("/api/v1/experiments")["items"] == []
     assert steps.get("/api/v1/exports")["items"] == []
     assert steps.http.delete("/api/v1/experiments/small").status_code == 404

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import Field
 
 from evaluators import SPLITS, Split
 from service.errors import ConflictError
-from service.experiment.candidate import CandidateStatus
 from service.reports.archive import archive_view
 from service.reports.experiments import (
     candidate_detail,
-    candidate_view,
-    front_numbers,
     recipe_text,
 )
 from service.reports.front import MOST_DOMINATED, front_view
 from service.reports.lineage import lineage_view
 from service.reports.search_views import ArchiveView, LineageView
-from service.reports.views import CandidateDetail, CandidatePage, FrontView
+from service.reports.views import CandidateDetail, CandidatePage, CandidateView, FrontView
 from service.store.repository import Repository
-from service.web.api.pages import PageQuery, cut_to
+from service.web.api.candidates.listing import (
+    MEDIA_TYPES,
+    CandidateQuery,
+    chosen,
+    fields_of,
+    page_of_candidates,
+)
+from service.web.api.candidates.table import CandidateTable
 from service.web.api.problems import responses
-from service.web.api.table import candidate_rows
+from service.web.api.selection import only
 from service.web.dependencies import Reading, ServicesHere
 
 router = APIRouter(prefix="/experiments/{key}", tags=["candidates"])
@@ -34,50 +38,47 @@ router = APIRouter(prefix="/experiments/{key}", tags=["candidates"])
 Number = Annotated[int, Path(ge=0, lt=2**31, description="The candidate's number; baselines come first.")]
 
 
-class CandidateQuery(PageQuery):
-    """Which candidates are wanted, and how."""
-
-    format: Annotated[
-        Literal["json", "csv"] | None,
-        Field(description="`csv` gives every row in one table; None goes by the Accept header."),
-    ] = None
-    status: Annotated[CandidateStatus | None, Field(description="Only those with this status.")] = None
-
-
 @router.get(
     "/candidates",
     operation_id="listCandidates",
-    summary="List candidates by number, as JSON or CSV",
+    summary="List candidates, or all of them as one table",
     response_model=CandidatePage,
     responses={
-        200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "CSV has all rows."},
-        **responses(404, 422),
+        200: {
+            "content": {
+                "text/csv": {"schema": {"type": "string"}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+            },
+            "description": "A page of candidates; all but JSON have all rows.",
+        },
+        **responses(404, 422, 501),
     },
 )
 def list_candidates(
     key: str,
     page: Annotated[CandidateQuery, Query()],
     services: ServicesHere,
-    accept: Annotated[str, Header(description="`text/csv` gives every row in one table.")] = "*/*",
+    accept: Annotated[str, Header(description="Its type may ask for all rows in one table.")] = "*/*",
 ) -> CandidatePage | Response:
-    """Gives a page of candidates with their scores, or all of them as CSV by the Accept header."""
+    """Gives a page of candidates with their scores, or all of them by `format` or the Accept header.
+
+    Filters and orders may name number, generation, status, kind, label, operator, digest, worker, attempts,
+    violation, told, seconds, created_at, settled_at, failure.code, recipe.method, ancestors, on_front, and
+    an objective's score as objectives.NAME, selection.NAME or test.NAME.
+    """
     with services.database.reading() as session:
         repository = Repository(session)
         experiment = repository.experiment(key)
-        if page.format == "csv" or (page.format is None and _wants_csv(accept)):
-            table = candidate_rows(services.database, experiment, status=page.status)
-            return StreamingResponse(table, media_type="text/csv; charset=utf-8")
-        rows = repository.candidates(
-            experiment.id, after=page.number(default=-1), limit=page.size + 1, status=page.status
-        )
-        front = front_numbers(repository, experiment.id)
-    shown, token = cut_to(rows, page.size, lambda row: row.number)
-    return CandidatePage(items=[candidate_view(row, front=front) for row in shown], next_page_token=token)
-
-
-def _wants_csv(accept: str) -> bool:
-    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    return "text/csv" in wanted and "application/json" not in wanted[: wanted.index("text/csv")]
+        if (wanted := page.table(accept)) is None:
+            found = page_of_candidates(repository, experiment, page)
+            return found if page.fields is None else only(found, found.items, CandidateView, page.fields)
+        where = chosen(page, fields_of(repository, experiment))
+    table = CandidateTable(services.database, experiment, where)
+    text = table.csv if wanted == "csv" else table.ndjson
+    made: Iterator[str] | Iterator[bytes] = table.parquet() if wanted == "parquet" else text()
+    charset = "" if wanted == "parquet" else "; charset=utf-8"
+    return StreamingResponse(made, media_type=f"{MEDIA_TYPES[wanted]}{charset}")
 
 
 @router.get(

@@ -12,7 +12,7 @@ from evaluators.benchmark import Benchmark
 from evaluators.task_facts import TaskDescription, TaskKind, TaskList
 from search_spaces import Parent
 from service.errors import InvalidSpecError, Mistake
-from service.reports.task_views import TaskDetail, TaskPage, task_detail, task_page
+from service.reports.listings.task_views import TaskDetail, TaskPage, task_detail, task_page
 from service.specification.roots import check_roots
 from service.web.api.pages import PageQuery, cut_to
 from service.web.api.problems import responses

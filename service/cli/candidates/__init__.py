@@ -1,0 +1,1 @@
+"""Commands about single candidates: try a recipe, try again, ask a prompt."""

@@ -1,0 +1,1 @@
+"""What there is beside experiments: keys, tasks, methods, models, workers."""
