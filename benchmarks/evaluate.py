@@ -34,6 +34,7 @@ from benchmarks.evaluating.problems import (
     make_tokenizer,
 )
 from benchmarks.measuring.report import Samples, print_result, print_table, timed
+from evaluators.inference.first_layers.identity import layers_of
 from evaluators.inference.language_model import InMemoryModel
 from evaluators.lm_eval.model import EvomergeLM
 
@@ -140,15 +141,17 @@ def measured(case: Case, model: Model, *, rate: float, repeats: int) -> Timing:
         batch_size=case.batch,
         softmax_dtype="float32",
     )
-    our_answers, first, _ = _asked(ours, case)
+    _, first, _ = _asked(ours, case)
     difference = 0.0
     mine, others = [], []
     for repeat in range(repeats):
+        become_another_candidate(model.network)
         their_answers, *seconds = _asked(theirs, case)
         others.append(seconds)
+        our_answers, *seconds = _asked(ours, case)
+        mine.append(seconds)
         if repeat == 0:
             difference = agreement(case, our_answers, their_answers, model.network.dtype)
-        mine.append(_asked(ours, case)[1:])
     floor = operations(case, model) / rate
     print(f"{case.name}: (wall, processor) seconds, ours {mine}, HFLM {others}", file=sys.stderr, flush=True)
     (our_wall, our_cpu), (their_wall, their_cpu) = zip(*mine, strict=True), zip(*others, strict=True)
@@ -161,6 +164,12 @@ def measured(case: Case, model: Model, *, rate: float, repeats: int) -> Timing:
         difference=difference,
         processor_ratio=median(their_cpu) / median(our_cpu),
     )
+
+
+@torch.no_grad()
+def become_another_candidate(network: PreTrainedModel) -> None:
+    """Changes the first layer, so that nothing which an earlier candidate gave is this one's as well."""
+    next(layers_of(network)[0].parameters()).mul_(1.01)
 
 
 def _asked(lm: EvomergeLM | HFLM, case: Case) -> tuple[list[Any], float, float]:

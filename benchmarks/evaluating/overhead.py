@@ -110,7 +110,7 @@ def _row(asked: Questions) -> dict[str, Any]:
 
 @contextmanager
 def _without_network() -> Iterator[None]:
-    """Has our passes answer nought at once."""
+    """Has our passes answer nought at once, and no weights compared."""
 
     def nothing(_: object, batch: Pass, __: object) -> torch.Tensor:
         return torch.zeros(2, len(batch.tokens))
@@ -118,5 +118,6 @@ def _without_network() -> Iterator[None]:
     with (
         patch("evaluators.inference.continuations.judge", nothing),
         patch("evaluators.inference.continuations.read_beginning", lambda *_: None),
+        patch("evaluators.inference.first_layers.kept_states.layers_of", lambda _: ()),
     ):
         yield

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from evaluators.errors import BadScoreError, EvaluationError
+from evaluators.inference.first_layers.kept_states import KeptStates
 from evaluators.inference.memory import run_unless_out_of_memory
 from evaluators.inference.packed_weights import packed_weights
 from evaluators.inference.shared_prefixes.passes import (
@@ -144,6 +145,7 @@ class ContinuationPlan:
         self.why_alone, section = _arranged(rows, self._runs, limits, self._budget.tokens)
         self.tokens_read = section.nodes
         self._stage = self._staged(section, device)
+        self._kept = self._kept_states()
         order = [
             n for batch in self.batches for tree in batch.trees for row in tree.rows for n in self._asked[row]
         ]
@@ -200,7 +202,7 @@ class ContinuationPlan:
 
     def _asked_of(self, network: PreTrainedModel, question: _Question) -> NDArray[np.float64]:
         with torch.inference_mode(), packed_weights(network, self.tokens_read):
-            found = list(self._passed(network, self._stage, None, question))
+            found = self._all_passed(network, question)
             return np.asarray(torch.cat(found, dim=1).cpu().double().numpy())  # the only device sync
 
     def _staged(self, section: Section, device: torch.device | str) -> _Stage:
@@ -210,6 +212,20 @@ class ContinuationPlan:
             stage.passes.append(build_pass(trees, self._runs, section.depth, device))
         stage.stages.extend(self._staged(below, device) for below in section.sections)
         return stage
+
+    def _kept_states(self) -> KeptStates:
+        """Returns a place for what first layers give; nothing is kept of rows that are read alone."""
+        read = [tokens for one in self._stage for tokens in one.reads] if self.why_alone is None else []
+        distinct = torch.unique(torch.cat([tokens.flatten() for tokens in read])) if read else torch.zeros(0)
+        return KeptStates(distinct, sum(tokens.numel() for tokens in read))
+
+    def _all_passed(self, network: PreTrainedModel, question: _Question) -> list[Tensor]:
+        while True:
+            try:
+                with self._kept.used(network):
+                    return list(self._passed(network, self._stage, None, question))
+            except _HalvedError:
+                self._kept = self._kept_states()
 
     def _passed(
         self, network: PreTrainedModel, stage: _Stage, before: Beginning | None, question: _Question
@@ -224,6 +240,8 @@ class ContinuationPlan:
             found = run_unless_out_of_memory(partial(question, network, batch, before), rows=len(batch.trees))
             if found is None:  # no memory: from now on two halves take this pass's place
                 stage.passes[number : number + 1] = self._halves(batch, stage.depth)
+                if not self._kept.run.is_plain:
+                    raise _HalvedError
                 continue
             yield found
             number += 1
@@ -236,6 +254,10 @@ class ContinuationPlan:
         return [build_pass(trees, self._runs, depth, batch.inputs.device) for trees in halves]
 
 
+class _HalvedError(Exception):
+    """A pass is two now, so that what was kept of it is of no more use."""
+
+
 @dataclass(slots=True)
 class _Stage:
     """A section, laid out: its own beginning (1 x n), the passes that follow it, and the stages below."""
@@ -244,6 +266,12 @@ class _Stage:
     depth: int
     passes: list[Pass] = field(default_factory=list)
     stages: list[_Stage] = field(default_factory=list)
+
+    @property
+    def reads(self) -> list[Tensor]:
+        """What is read here, stages below left out."""
+        beginning = [] if self.beginning is None else [self.beginning]
+        return [*beginning, *(batch.inputs for batch in self.passes)]
 
     def __iter__(self) -> Iterator[_Stage]:
         yield self

@@ -80,6 +80,7 @@ def order_for(
         memory_limit=options.get("memory_limit"),
         format=options.get("format", "hf"),
         quantize=tuple(options.get("quantize") or ()),
+        sign=bool(options.get("sign", False)),
         verify=verify,
         answers=_answers(repository, experiment, candidate) if verify else None,
     )

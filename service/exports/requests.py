@@ -37,6 +37,7 @@ class Wanted:
         memory_limit: Bytes that the worker may have resident.
         format: What is written.
         quantize: Kinds of quantized copies that are written beside it.
+        sign: All files are signed with the key of the worker's machine.
         family: Numbers of the candidates of a front that are exported together, this one among them; the
             target ends with this one's number, and theirs with theirs.
     """
@@ -54,6 +55,7 @@ class Wanted:
     memory_limit: int | None = None
     format: ExportFormat = "hf"
     quantize: tuple[str, ...] = ()
+    sign: bool = False
     family: tuple[int, ...] = ()
 
     @property

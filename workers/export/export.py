@@ -12,6 +12,7 @@ from workers.export.finished import forget
 from workers.export.gguf import convert_to_gguf, find_converter
 from workers.export.merge_to_disk import merge_to_disk
 from workers.export.object_store import copy_to_store
+from workers.export.provenance.signature import check_signing, sign
 from workers.export.quantized.copies import check_places, write_copy
 from workers.export.quantized.kinds import check_kinds
 from workers.export.recipe_folder import write_recipe_folder
@@ -32,16 +33,18 @@ def export(
         WorkerError: A parent cannot be read, the merge fails, or nothing can be written or pushed.
     """
     check_kinds(order.quantize, weights=order.format != "mergekit")
+    if order.sign:
+        check_signing()
     if order.hub is None:
         check_places(Path(order.folder), order.quantize, replace=order.replace)
-        exported = _written(order, progress, announce)
+        exported = _signed(order, _written(order, progress, announce))
         copies = _copies(order, exported)
         delivered = _delivered(order, exported)
         return _told(delivered, [_copy_delivered(order, kind, copy) for kind, copy in copies.items()])
     from workers.checkpoints.hub.early_upload import EarlyUpload  # slow to import, and most merges stay here
 
     with EarlyUpload(order.hub) as upload:
-        exported = _written(order, progress, announce, upload)
+        exported = _signed(order, _written(order, progress, announce, upload))
         copies = _copies(order, exported)  # all are made before anything is published
         pushed = _pushed(order.hub, exported, upload.sent_from(Path(exported.folder)))
         told = [_copy_pushed(order.hub, kind, copy) for kind, copy in copies.items()]
@@ -52,7 +55,12 @@ def export(
 def _copies(order: ExportOrder, exported: Exported) -> dict[str, Exported]:
     """Returns the quantized copies that are asked for, by kind."""
     whole = order.hub.repository if order.hub is not None else Path(order.folder).name
-    return {kind: write_copy(exported, kind, whole, replace=order.replace) for kind in order.quantize}
+    made = {kind: write_copy(exported, kind, whole, replace=order.replace) for kind in order.quantize}
+    return {kind: _signed(order, copy) for kind, copy in made.items()}
+
+
+def _signed(order: ExportOrder, exported: Exported) -> Exported:
+    return sign(exported) if order.sign else exported
 
 
 def _copy_delivered(order: ExportOrder, kind: str, copy: Exported) -> Exported:

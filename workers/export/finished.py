@@ -16,6 +16,7 @@ from pathlib import Path
 from workers.checkpoints.tensor_digests import content_digest, tensor_digests
 from workers.checkpoints.writing.checkpoint import Contents
 from workers.checkpoints.writing.staging import files_in, sync
+from workers.export.provenance.signature import SIGNATURE_FILE
 from workers.export.recipe_folder import described
 from workers.protocol.card_marks import filled_in
 from workers.protocol.messages import Exported
@@ -49,7 +50,7 @@ class FinishedFolder:
             if known["key"] != self.key or not self.folder.is_dir():
                 return None
             files, digests = files_in(self.folder), known["digests"]
-            if files.keys() - self.texts.keys() != digests.keys():
+            if files.keys() - self.texts.keys() - {SIGNATURE_FILE} != digests.keys():
                 return None
             tensors = tensor_digests(self.folder)
             if any(content_digest(files[name], tensors) != digest for name, digest in digests.items()):
@@ -72,6 +73,8 @@ class FinishedFolder:
         return _note_of(self.folder)
 
     def _write_texts(self, verified: str) -> None:
+        """Writes the texts; a signature of the earlier ones goes."""
+        (self.folder / SIGNATURE_FILE).unlink(missing_ok=True)
         for name, text in self.texts.items():
             content = filled_in(text, verified).encode() if isinstance(text, str) else text
             _replace(self.folder / name, content)

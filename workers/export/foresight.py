@@ -16,12 +16,13 @@ from workers.checkpoints.tensor_digests import sha256_of
 from workers.checkpoints.writing.checkpoint import ROOM_TO_SPARE
 from workers.checkpoints.writing.descriptions import generated, shard_sizes
 from workers.checkpoints.writing.shards import cut_into_shards
-from workers.export.content_hashes import weight_files
 from workers.export.contents import CARD_FILE
 from workers.export.gguf import find_converter
-from workers.export.lock_file import LOCK_FILE, lock_text
 from workers.export.object_store import open_store
 from workers.export.preparation import PreparedMerge, prepare_merge
+from workers.export.provenance.content_hashes import weight_files
+from workers.export.provenance.lock_file import LOCK_FILE, lock_text
+from workers.export.provenance.signature import SIGNATURE_FILE, check_signing
 from workers.export.quantized.kinds import check_kinds
 from workers.export.recipe_folder import recipe_files
 from workers.protocol.card_marks import VERIFIED
@@ -39,6 +40,8 @@ def foresee(order: ExportOrder) -> ForeseenExport:
             fit, a missing converter, a target that cannot be reached.
     """
     check_kinds(order.quantize, weights=order.format != "mergekit")
+    if order.sign:
+        check_signing()
     if order.format == "gguf":
         find_converter()
     if order.format == "mergekit":
@@ -55,6 +58,7 @@ def foresee(order: ExportOrder) -> ForeseenExport:
         **{name: _size(text) for name, text in contents.texts.items()},
         LOCK_FILE: _lock_size(prepared),
         **({GGUF_FILE: None} if order.format == "gguf" else {}),
+        **({SIGNATURE_FILE: None} if order.sign else {}),
     }
     if VERIFIED in order.card:
         notes = (*notes, f"{CARD_FILE} grows by the sentence that says what was verified")

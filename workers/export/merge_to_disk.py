@@ -13,11 +13,11 @@ from torch import Tensor
 
 from workers.checkpoints.verification.loading_check import check_loads, get_ready
 from workers.checkpoints.writing.checkpoint import continue_checkpoint
-from workers.export.content_hashes import ContentHashes
 from workers.export.contents import CARD_FILE
 from workers.export.finished import FinishedFolder
-from workers.export.lock_file import write_lock
 from workers.export.preparation import PreparedMerge, prepare_merge
+from workers.export.provenance.content_hashes import ContentHashes
+from workers.export.provenance.lock_file import write_lock
 from workers.export.rescoring.rescoring import Rescoring
 from workers.export.tensor_stream import TensorStream, open_stream
 from workers.merging.device import device_named

@@ -20,7 +20,7 @@ from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parents
 from workers.errors import ExportError
 from workers.export.contents import contents_of, texts_of
-from workers.export.lock_file import LockedMerge
+from workers.export.provenance.lock_file import LockedMerge
 from workers.export.unchanged_parents import ParentFiles
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, plan_merge

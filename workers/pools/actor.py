@@ -138,7 +138,7 @@ def reproduce_here(order: ReproductionOrder) -> Reproduced:
         WorkerError: It could not be done.
     """
     with _explained("reproduction"):
-        from workers.export.reproduction import reproduce
+        from workers.export.provenance.reproduction import reproduce
 
         return reproduce(order)
 

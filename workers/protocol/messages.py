@@ -168,6 +168,7 @@ class ExportOrder:
         format: `hf`: a checkpoint.  `mergekit`: its recipe and descriptions alone.  `gguf`: a checkpoint with
             a GGUF file beside it.
         quantize: Kinds of quantized copies to write beside it (`int8`, `float8`, `nf4`).
+        sign: Add a signature of all files, by the key of the worker's machine.
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.
         device: Where the tensors are merged; `auto` is the first GPU, where there is one.
@@ -194,6 +195,7 @@ class ExportOrder:
     replace_remote: bool = False
     format: ExportFormat = "hf"
     quantize: tuple[str, ...] = ()
+    sign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

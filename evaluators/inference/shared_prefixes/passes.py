@@ -24,6 +24,8 @@ from transformers import DynamicCache, PreTrainedModel
 from evaluators.inference.shared_prefixes.prefix_cache import Beginning, following
 from evaluators.inference.shared_prefixes.token_tree import Tokens, Tree
 
+_AT_ONCE = 16  # nodes whose logits are summed at once: they stay in the processor's cache
+
 Runs = Sequence[Tokens]  # the answers that end one row, shifted by one
 
 
@@ -87,10 +89,13 @@ def _scored(trees: Sequence[Tree], runs: Sequence[Runs], length: int) -> tuple[l
 
 def judge(network: PreTrainedModel, batch: Pass, before: Beginning | None = None) -> Tensor:
     """Returns two rows of T: log-probabilities in float32, and 1 where the token is the likeliest."""
-    logits_UV = _logits(network, batch, before).float()
-    wanted_T = logits_UV[batch.pairs, batch.tokens]
-    logprobs_T = wanted_T - logits_UV.logsumexp(dim=-1)[batch.pairs]
-    greedy_T = logits_UV.argmax(dim=-1)[batch.pairs] == batch.tokens
+    logits_UV = _logits(network, batch, before)
+    wanted_T = logits_UV[batch.pairs, batch.tokens].float()
+    rows = _AT_ONCE if logits_UV.device.type == "cpu" else max(len(logits_UV), 1)
+    tops, sums = zip(*(_top_and_sum(some) for some in torch.split(logits_UV, rows)), strict=True)
+    tops_U, sums_U = torch.cat(tops), torch.cat(sums)
+    greedy_T = _is_first(logits_UV, batch, wanted_T == tops_U[batch.pairs])
+    logprobs_T = wanted_T - tops_U[batch.pairs] - sums_U.log()[batch.pairs]
     return torch.stack((logprobs_T, greedy_T.float()))
 
 
@@ -104,6 +109,27 @@ def leads(network: PreTrainedModel, batch: Pass, before: Beginning | None = None
     return (wanted_T - others_T)[None]
 
 
+def _top_and_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns, for each of some nodes (u x V), the largest logit, and the sum of exp(logit - largest)."""
+    tops_u = logits.amax(dim=-1).float()
+    return tops_u, (logits - tops_u[:, None]).exp_().sum(dim=-1)
+
+
+def _is_first(logits: Tensor, batch: Pass, largest: Tensor) -> Tensor:
+    """Returns whether a judged token is the first of those with the largest logit, T.
+
+    Args:
+        logits: U x V.
+        batch: What is judged.
+        largest: Whether a judged token has the largest logit, T.
+    """
+    if logits.device.type != "cpu":  # to look at a few would wait for the device
+        return logits.argmax(dim=-1)[batch.pairs] == batch.tokens
+    first_T = largest.clone()
+    first_T[largest] = logits[batch.pairs[largest]].argmax(dim=-1) == batch.tokens[largest]
+    return first_T
+
+
 def read_beginning(network: PreTrainedModel, tokens: Tensor, before: Beginning | None) -> Beginning:
     """Returns the keys and values of a beginning that follows another.
 
@@ -114,8 +140,9 @@ def read_beginning(network: PreTrainedModel, tokens: Tensor, before: Beginning |
     """
     known = 0 if before is None else before.length
     kept = DynamicCache()
-    for layer, (keys, values) in enumerate(() if before is None else before.layers):
-        kept.update(keys, values, layer)
+    for layer, known_pair in enumerate(() if before is None else before.layers):
+        if known_pair is not None:
+            kept.update(*known_pair, layer)
     n = tokens.shape[1]
     sees = torch.ones(1, n, n, dtype=torch.bool, device=tokens.device).tril()
     network.base_model(
@@ -125,8 +152,9 @@ def read_beginning(network: PreTrainedModel, tokens: Tensor, before: Beginning |
         past_key_values=kept,
         use_cache=True,
     )
-    layers: list[Any] = kept.layers  # of attention, which have read something
-    return Beginning(tuple((layer.keys, layer.values) for layer in layers))
+    layers: list[Any] = kept.layers  # of attention
+    pairs = ((layer.keys, layer.values) if layer.is_initialized else None for layer in layers)
+    return Beginning(tuple(pairs), known + n)
 
 
 def _logits(network: PreTrainedModel, batch: Pass, before: Beginning | None) -> Tensor:

@@ -6,6 +6,7 @@ Shapes: h key-value heads, H tokens of the beginning, d size of a head, B rows, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,19 +15,21 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What the layers keep of a beginning: per layer keys and values, 1 x h x H x d."""
+    """What the layers keep of a beginning.
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    Attributes:
+        layers: Per layer keys and values, 1 x h x H x d; None for one that was left out.
+        length: H.
+    """
 
-    @property
-    def length(self) -> int:
-        """H."""
-        return int(self.layers[0][0].shape[-2])
+    layers: tuple[tuple[Tensor, Tensor] | None, ...]
+    length: int
 
 
 def following(beginning: Beginning) -> Cache:
     """Returns a cache that shows every row this beginning, and forgets what the rows add."""
-    return Cache(layers=[_Shown(keys, values) for keys, values in beginning.layers])
+    layers: list[Any] = [DynamicLayer() if pair is None else _Shown(*pair) for pair in beginning.layers]
+    return Cache(layers=layers)
 
 
 class _Shown(DynamicLayer):

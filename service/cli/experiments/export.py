@@ -89,6 +89,9 @@ def export(
             help="Write copies beside it: int8, float8 (torchao), nf4 (bitsandbytes).",
         ),
     ] = None,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Add a signature by the key that EVOMERGE_SIGNING_KEY names.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -114,6 +117,7 @@ def export(
         "shard_gigabytes": shard_gigabytes,
         "memory_limit": bytes_in(memory_limit) if memory_limit is not None else None,
         "format": file_format,
+        "sign": sign,
         "quantize": [kind.strip() for kind in (quantize or "").split(",") if kind.strip()],
     }
     with reach(place, Need.EXPORT) as (client, own):

@@ -109,6 +109,14 @@ class ExportRequest(BaseModel):
             "own whose name ends with the kind: `int8` and `float8` by torchao, `nf4` by bitsandbytes.",
         ),
     ] = ()
+    sign: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Add `model.sig`, a signature of all files by the key that EVOMERGE_SIGNING_KEY "
+            "names on the worker's machine.",
+        ),
+    ] = False
     family: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
         Field(

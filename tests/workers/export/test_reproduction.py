@@ -16,7 +16,7 @@ from tests.workers.recipes import linear_recipe, parent_at
 from workers.checkpoints.tensor_digests import tensor_digests
 from workers.errors import CheckpointError
 from workers.export.merge_to_disk import merge_to_disk
-from workers.export.reproduction import reproduce
+from workers.export.provenance.reproduction import reproduce
 from workers.protocol.messages import ExportOrder, HubTarget
 from workers.protocol.reproduction_orders import ReproductionOrder
 

@@ -21,8 +21,8 @@ from workers.checkpoints.tensor_digests import tensor_digests
 from workers.compatibility.fitting import fit_parents
 from workers.compatibility.loaded_parents import load_parents
 from workers.errors import CheckpointError
-from workers.export.content_hashes import content_hash, weight_files
-from workers.export.lock_file import arithmetic, read_lock, versions
+from workers.export.provenance.content_hashes import content_hash, weight_files
+from workers.export.provenance.lock_file import arithmetic, read_lock, versions
 from workers.export.tensor_stream import open_stream
 from workers.merging.folding import fold_scales
 from workers.merging.plan import MergePlan, plan_merge

@@ -22,7 +22,7 @@ from search_spaces.recipes.renamed_parents import names_of, shown
 from workers.checkpoints.layout import Layout
 from workers.checkpoints.writing.shards import StoredTensor
 from workers.errors import CheckpointError
-from workers.export.content_hashes import ContentHashes
+from workers.export.provenance.content_hashes import ContentHashes
 from workers.merging.plan import MergePlan
 
 LOCK_FILE = "evomerge.lock.json"
