@@ -28,15 +28,20 @@ class ParetoArchive:
         self._best: tuple[int, float] | None = None
         self._front: tuple[int, ...] = ()
         self.reference: tuple[float, ...] | None = None
+        self._references: list[tuple[float, ...]] = []  # until the reference is fixed
 
-    def add(self, number: int, fitness: Sequence[float], scalar: float) -> None:
+    def add(self, number: int, fitness: Sequence[float], scalar: float, *, is_reference: bool = True) -> None:
         """Takes a candidate in; `scalar` is what a single-objective optimizer would climb.
+
+        One that is no reference does not count for the reference point, unless there are only such.
 
         Raises:
             ValueError: The fitness is not finite: it could be compared with nothing.
         """
         fitness = _checked(number, fitness)
         self._fitness[number], self._scalars[number] = fitness, scalar
+        if is_reference and self.reference is None:
+            self._references.append(fitness)
         if self._best is None or scalar > self._best[1]:
             self._best = (number, scalar)
         if any(_dominates(self._fitness[n], fitness) or self._fitness[n] == fitness for n in self._front):
@@ -72,7 +77,9 @@ class ParetoArchive:
     def fix_reference(self) -> None:
         """Makes the worst value of each objective so far the reference point, if there is none yet."""
         if self._fitness and self.reference is None:
-            self.reference = tuple(float(v) for v in np.min(list(self._fitness.values()), axis=0))
+            chosen = self._references or list(self._fitness.values())
+            self.reference = tuple(float(v) for v in np.min(chosen, axis=0))
+            self._references = []
 
     @property
     def best(self) -> tuple[int, float] | None:

@@ -250,6 +250,19 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge evaluate ./merged --tasks ifeval --apply-chat-template -o results.json",
         ),
     ),
+    "methods": Command(
+        "models.inspecting:methods", "List merge methods.", ("evomerge methods", "evomerge methods --json")
+    ),
+    "inspect": Command(
+        "models.inspecting:inspect",
+        "Say what a model is, before any weights.",
+        ("evomerge inspect ./math", "evomerge inspect org/math@v2 --json"),
+    ),
+    "workers": Command(
+        "experiments.workers:workers",
+        "Say which experiments have which workers.",
+        ("evomerge workers", "evomerge workers --json"),
+    ),
     "preflight": Command(
         "models.preflight:preflight",
         "Say what a merge's parents are, and what will not work.",

@@ -19,7 +19,9 @@ from service.client.errors import ApiError, ClientError, ServerUnreachableError,
 from service.client.event_stream import events_in
 from service.experiment.spec import ExperimentSpec
 from service.reports.listings.key_views import AuditPage, KeysView, KeyView, NewKeyView
+from service.reports.listings.method_views import MethodsView, ModelView
 from service.reports.listings.task_views import TaskDetail, TaskPage
+from service.reports.listings.worker_views import WorkersView
 from service.reports.views import (
     EventPage,
     EventView,
@@ -181,6 +183,19 @@ class Client(CandidateCalls):
         """
         return self._view(ExperimentView, "POST", f"{experiment_at(key)}/extend", json=budget)
 
+    def widen(self, key: str | UUID, name: str | None = None, **budget: float | None) -> ExperimentDetail:
+        """Submits an experiment in wider bounds, which starts from all that an ended one knows.
+
+        Args:
+            key: The name or id of the one whose winner's weights lie at their upper bound.
+            name: The new one's; by default the old one's with `-wider`.
+            budget: As in `extend`; what is left out is as it was.
+        """
+        headers = {"Idempotency-Key": uuid4().hex}
+        body = {"name": name, "budget": budget}
+        path = f"{experiment_at(key)}/widen"
+        return self._view(ExperimentDetail, "POST", path, json=body, headers=headers, timeout=UNHURRIED)
+
     def events(
         self, key: str | UUID, *, after: int = 0, page_size: int = 500, page_token: str | None = None
     ) -> EventPage:
@@ -303,6 +318,19 @@ class Client(CandidateCalls):
         wanted = {"search": search, "kind": kind, "page_size": page_size, "page_token": page_token}
         params = {name: value for name, value in wanted.items() if value is not None}
         return self._view(TaskPage, "GET", "/api/v1/tasks", params=params, timeout=UNHURRIED)
+
+    def methods(self) -> MethodsView:
+        """Returns all merge methods, with their parameters."""
+        return self._view(MethodsView, "GET", "/api/v1/merge-methods")
+
+    def inspect_model(self, model: str) -> ModelView:
+        """Returns what a model is, by its config and headers alone."""
+        params = {"ref": model}
+        return self._view(ModelView, "GET", "/api/v1/models/inspect", params=params, timeout=UNHURRIED)
+
+    def workers(self) -> WorkersView:
+        """Returns who has which workers now, and who waits for some."""
+        return self._view(WorkersView, "GET", "/api/v1/workers")
 
     def task(self, name: str, *, model: str | None = None) -> TaskDetail:
         """Returns all about a task, with an example; the prompt as `model` sees it, where one is named."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from evaluators import Score, Split
 from evaluators.sampling.statistics import chances_on_front, paired_test
 from search_spaces.genome import Variable
-from service.examination.bounds import at_bounds
+from service.examination.bounds import at_bounds, many_ended
 from service.examination.stopping import SIGNIFICANT, Stop
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import Candidate, CandidateKind
@@ -68,15 +68,18 @@ class Evidence:
 def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
     """Returns all that the evidence says."""
     found = tuple(_objective(evidence, objective) for objective in objectives)
+    winner = next((each for each in evidence.finalists if each.number == evidence.winner), None)
+    ended = None if winner is None else many_ended(winner, evidence.variables)
     return ExaminationFindings(
         objectives=found,
         comparisons=tuple(_comparisons(evidence, objectives)),
         sensitivity=tuple(evidence.sensitivity),
         chances_on_front=tuple(_chances(evidence)),
         asked=(asked := tuple(_asked(evidence, finalist) for finalist in evidence.finalists)),
+        wider=None if ended is None else ended.to_try,
         warnings=(
             *_unbeaten(evidence),
-            *_at_bounds(evidence),
+            *(() if winner is None else at_bounds(winner, evidence.variables)),
             *_lasting_warnings(objectives),
             *_warnings(found),
             *_left_out(asked, evidence.unvaried),
@@ -243,12 +246,6 @@ def _unbeaten(evidence: Evidence) -> Iterator[str]:
     for each in evidence.finalists:
         if each.number == evidence.winner and (said := unbeaten(each.kind, each.label)):
             yield said
-
-
-def _at_bounds(evidence: Evidence) -> Iterator[str]:
-    for each in evidence.finalists:
-        if each.number == evidence.winner and evidence.variables:
-            yield from at_bounds(each, evidence.variables)
 
 
 def _lasting_warnings(objectives: Objectives) -> Iterator[str]:

@@ -11,9 +11,13 @@ from service.experiment.candidate import Candidate, CandidateKind, Remembered
 from service.experiment.objectives import weighted_mean
 from workers.protocol.messages import Outcome, Scored
 
+_FOUND = (CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.KNOWN)
+
 
 def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count: int) -> list[Candidate]:
     """Returns the examined candidates: all baselines, the best, and as many more of the front.
+
+    What is known from other experiments counts as what was evolved here.
 
     Those that break constraints are worse than all that keep them.
     Each recipe is examined once; of equal ones the first stands for all.
@@ -25,9 +29,9 @@ def finalists(remembered: Sequence[Remembered], weights: Sequence[float], count:
     archive = ParetoArchive()
     for each in (r for r in first.values() if not r.violation):
         archive.add(each.candidate.number, fitness_of(each.outcome), mean_of(each.outcome, weights))
-    always = [r.candidate for r in first.values() if not r.candidate.kind.is_searched]
+    always = [r.candidate for r in first.values() if r.candidate.kind not in _FOUND]
     evolved = sorted(
-        (r for r in first.values() if r.candidate.kind.is_searched),
+        (r for r in first.values() if r.candidate.kind in _FOUND),
         key=lambda r: (r.violation, -mean_of(r.outcome, weights), r.candidate.number),
     )
     front = [r for r in evolved[count:] if r.candidate.number in archive.front]

@@ -16,21 +16,23 @@ class CandidateKind(StrEnum):
     """Where a candidate comes from; a label is only what people call it.
 
     An optimizer proposed those that are `evolved`, a person those that were `enqueued` while the search
-    went on.  All others but `mean` are baselines: generation 0, which the search must beat.
+    went on; `known` are those that other experiments scored, and generation 0 holds as well.  All others but
+    `mean` are baselines, which the search must beat.
     """
 
     PARENT = "parent"
     BASE = "base"
     AVERAGE = "average"
     BASELINE = "baseline"
+    KNOWN = "known"
     EVOLVED = "evolved"
     ENQUEUED = "enqueued"
     MEAN = "mean"
 
     @property
     def is_baseline(self) -> bool:
-        """Says whether it belongs to generation 0, in which no optimizer had a part."""
-        return self not in (CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.MEAN)
+        """Says whether the search must beat it."""
+        return self not in _NO_BASELINES
 
     @property
     def is_searched(self) -> bool:
@@ -42,6 +44,8 @@ class CandidateKind(StrEnum):
         """Says whether it is one of the models as it is, and no merge."""
         return self in (CandidateKind.PARENT, CandidateKind.BASE)
 
+
+_NO_BASELINES = (CandidateKind.KNOWN, CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.MEAN)
 
 MEAN_LABEL = "distribution's mean"
 """What the candidate is called that the middle of the optimizer's distribution makes."""

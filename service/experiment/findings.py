@@ -139,6 +139,7 @@ class ExaminationFindings(Finding):
         sensitivity: Of the winner's selection score to seeds and to the room for answers.
         chances_on_front: Of all finalists, the winner first.
         asked: Of all finalists, in the order in which they were asked.
+        wider: The range of weights to search next, where many of the winner's end at their upper bound.
         warnings: What a reader of the winner's scores must know.
     """
 
@@ -147,6 +148,7 @@ class ExaminationFindings(Finding):
     sensitivity: tuple[SensitivityFinding, ...] = ()
     chances_on_front: tuple[ChanceFinding, ...] = ()
     asked: tuple[AskedFinding, ...] = ()
+    wider: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -268,6 +268,8 @@ class ExperimentSpec(Spec):
         failure_policy: What the optimizer is told of a candidate without scores: the `worst` seen so
             far, that and a `penalty` that puts it behind all others, or nothing (`discard`).
         warm_start: Earlier experiments whose winner and front join the baselines.
+        transfer: Earlier experiments over the same parents and items (`all`: every one) whose scored models
+            join generation 0: their scores are known.
         racing: Stops candidates that have lost early; None asks every candidate all items.
         halving: Leaves the weaker part of a generation behind; None asks every candidate all items.
         rotation: Asks generations a part of the items each; None asks every candidate all of them.
@@ -297,6 +299,7 @@ class ExperimentSpec(Spec):
     failure_policy: Literal["worst", "penalty", "discard"] = "worst"
     baselines: Baselines = Baselines()
     warm_start: Annotated[tuple[Name, ...], Field(max_length=MOST_PARENTS)] = ()
+    transfer: Literal["all"] | Annotated[tuple[Name, ...], Field(max_length=MOST_PARENTS)] = ()
     racing: Racing | None = None
     halving: Halving | None = None
     rotation: Rotation | None = None

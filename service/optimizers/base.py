@@ -27,7 +27,8 @@ class Evaluation:
 
     Attributes:
         fitness: One number per objective, larger is better.
-        baseline: Proposed by no optimizer: a parent, an average, a user's own recipe.
+        baseline: Not proposed by this optimizer: a parent, an average, a user's own recipe, or what another
+            experiment scored.
         items: Per objective, the fitness of each item of its benchmark; empty where it was not kept.
         measures: One per measure of the setup; empty where the candidate has none (it failed).
         violation: By how much the constraints are broken, summed; 0 is feasible.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evaluators.conditions import CONDITIONS
+from service.experiment.candidate import CandidateKind
 from service.experiment.examination_budget import ExaminationBudget
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
@@ -43,7 +44,8 @@ def cost_view(spec: ExperimentSpec, facts: ExperimentFacts) -> CostView:
         split: sum(objective.items.get(split, 0) for objective in facts.objectives)
         for split in ("search", "selection", "test")
     }
-    baselines, best = len(facts.baselines), spec.examination.finalists
+    baselines = sum(each.kind is not CandidateKind.KNOWN for each in facts.baselines)
+    best = spec.examination.finalists
     others = min(best * (2 if len(facts.objectives) > 1 else 1), spec.budget.candidates)
     finalists = baselines + others + spec.examination.mean
     groups = ((finalists, "selection"), (finalists, "test"), (len(CONDITIONS), "selection"))

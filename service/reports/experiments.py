@@ -16,7 +16,7 @@ from search_spaces import Recipe
 from search_spaces.recipes.mergekit.recipe_yaml import write_recipe
 from service.errors import InvalidSpecError
 from service.experiment.bare_parent import unbeaten
-from service.experiment.candidate import CandidateStatus
+from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.objectives import Objectives
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import Action, ExperimentStatus, actions_of
@@ -39,6 +39,7 @@ from service.reports.views import (
     ValidationView,
     WinnerView,
 )
+from service.specification.baselines import baseline_count
 from service.specification.idle_genes import changes_in
 from service.specification.planning import ExperimentFacts, build_space_for
 from service.specification.spec_check import Checked
@@ -97,6 +98,7 @@ def _experiment(repository: Repository, row: ExperimentRow, *, most_points: int)
         "notes": row.spec.get("notes", ""),
         "changes": [each.words for each in changes_in(row.facts)],
         "idle_genes": row.facts.get("pinned") or [],
+        "known": row.facts.get("transferred") or {},
         "tags": row.tags or [],
         "starred": row.starred,
         "controller": _controller(row),
@@ -158,7 +160,7 @@ def progress_view(
         examination=examination,
         best=last.best if last else None,
         best_number=last.best_number if last else None,
-        best_baseline=_best_baseline(repository, row, objectives, baselines),
+        best_baseline=_best_baseline(repository, row, objectives, baseline_count(row.facts)),
         generation=last.generation if last else 0,
         hypervolume=[_hypervolume_point(*point) for point in repository.course(row.id, most=most_points)],
         reference=objectives.in_own_units(row.reference),
@@ -297,7 +299,8 @@ def validation_view(found: Checked | InvalidSpecError) -> ValidationView:
         warnings=list(found.warnings),
         spec=found.spec.model_dump(mode="json"),
         genes=list(found.genes),
-        baselines=[baseline.label for baseline in facts.baselines],
+        baselines=[each.label for each in facts.baselines if each.kind is not CandidateKind.KNOWN],
+        known=facts.transferred,
         objectives=list(facts.objectives),
         algorithm=facts.algorithm,
         algorithm_reason=facts.algorithm_reason,

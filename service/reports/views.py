@@ -200,6 +200,7 @@ class ExperimentView(View):
         controller: Host and process id of the controller that runs it; None while none does.
         changes: What each parent changed of the base, in words; [] where it is not known.
         idle_genes: Genes that do nothing because a parent equals the base where they act; not searched.
+        known: How many scored models of which earlier experiments it started from.
         workers: How many it had a few seconds ago; None while no controller runs it, or it has just begun.
         priority: Its share of the workers beside others'.
         deleted_at: Since when it waits to be removed; None for those that are not deleted.
@@ -224,6 +225,7 @@ class ExperimentView(View):
     notes: str = ""
     changes: list[str] = []
     idle_genes: list[str] = []
+    known: dict[str, int] = {}
     tags: list[str] = []
     starred: bool = False
     controller: str | None = None
@@ -385,7 +387,7 @@ class ValidationView(View):
 
     Attributes:
         genes: Those that are searched.
-        changes, idle_genes: As in `ExperimentView`.
+        changes, idle_genes, known: As in `ExperimentView`.
         baselines: Labels of generation 0.
         warnings: What is allowed but seldom wise.
         cost: What it asks at most.
@@ -405,6 +407,7 @@ class ValidationView(View):
     cost: CostView | None = None
     changes: list[str] = []
     idle_genes: list[str] = []
+    known: dict[str, int] = {}
 
 
 class Page(View):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from service.archives.pareto import ParetoArchive
+from service.experiment.candidate import CandidateKind
 from service.search.fitness import AssignedFitness
 from service.search.journal import GenerationSummary
 from service.search.plan import Ending, SearchPlan
@@ -37,7 +38,8 @@ class SearchProgress:
         self.gpu_seconds += worked * self.plan.gpus
         self.failures += isinstance(outcome, Failed)
         if fitness is not None and not one.record.violation:
-            self.archive.add(number, fitness, self.scalar(fitness))
+            is_known = one.candidate.kind is CandidateKind.KNOWN
+            self.archive.add(number, fitness, self.scalar(fitness), is_reference=not is_known)
         best = self.archive.best
         improved = number in self.archive.front or (best is not None and best[0] == number)
         if improved or one.candidate.is_baseline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +87,11 @@ def _seeing(baseline: Baseline, eyes: Eyes) -> Baseline:
     """Returns a baseline that can be asked about images; parents that see are left as they are."""
     give = eyes.lent_to if baseline.kind.is_bare else eyes.given_to
     return replace(baseline, recipe=give(baseline.recipe))
+
+
+def baseline_count(facts: Mapping[str, Any]) -> int:
+    """Returns how many candidates the search must beat; what is known from other experiments comes after."""
+    return sum(each.get("kind") != CandidateKind.KNOWN for each in facts["baselines"])
 
 
 def dtype_of(spec: ExperimentSpec) -> DType | None:

@@ -38,6 +38,7 @@ COMMENTS: Mapping[str, str] = {
     "constraints": "What candidates must keep beside improving the objectives.",
     "baselines": "What generation 0 holds beside the parents: the usual recipes, and your own.",
     "warm_start": "Earlier experiments whose winner and front are scored before the search begins.",
+    "transfer": "Experiments over the same parents and items whose scores it starts from, or all.",
     "examination": "How many of the best compete on the selection split, and for how many items or minutes.",
     "dtype": "The number format of the merged weights; without it the parents' own.",
     "seed": "The same seed gives the same run.",

@@ -52,6 +52,7 @@ class ExperimentFacts(BaseModel):
         eyes: Whose vision tower merged models get; None where no parent sees.
         changes: What parents changed of the base, as far as it is known.
         pinned: Genes that do nothing, and are not searched.
+        transferred: How many of the baselines are known from which experiment.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,6 +72,7 @@ class ExperimentFacts(BaseModel):
     eyes: Eyes | None = None
     changes: tuple[WeightChanges, ...] = ()
     pinned: tuple[str, ...] = ()
+    transferred: dict[str, int] = {}
 
 
 def mixed_parents(spec: ExperimentSpec) -> tuple[Parent, ...]:

@@ -50,6 +50,7 @@ from service.specification.reading import (
     read_spec,
     with_absolute_paths,
 )
+from service.specification.transfer import Transfer, nothing_known, with_known
 from workers.checkpoints.architecture.foldable import rule_for
 from workers.checkpoints.hub.parent_files import inspect_parent
 from workers.checkpoints.layout import Layout, parameter_counts
@@ -98,6 +99,7 @@ def check_spec(
     workforce: Workforce,
     earlier: Earlier = lambda _: None,
     winner_of: WinnerOf = _no_winner,
+    transfer: Transfer = nothing_known,
 ) -> Checked:
     """Returns the spec with absolute paths, and what was found out on the way.
 
@@ -106,6 +108,7 @@ def check_spec(
         workforce: Who can say whether the tasks exist.
         earlier: Finds what a warm start takes over.
         winner_of: Finds the merged model that a space of stacked layers begins with.
+        transfer: Finds what other experiments know of the same models.
 
     Raises:
         InvalidSpecError: The spec has mistakes; holds all of them.
@@ -131,10 +134,14 @@ def check_spec(
     if mistakes:
         raise InvalidSpecError(tuple(mistakes))
     facts = check.facts(spec, kinship)
-    genes = tuple(variable.name for variable in build_space_for(spec, facts).variables)
+    space = build_space_for(spec, facts)
+    genes = tuple(variable.name for variable in space.variables)
+    known = transfer(spec, space)
+    if known.mistakes:
+        raise InvalidSpecError(known.mistakes)
     minded = [f"{found.field}: {found.detail}; {found.remedy}" for found in check.concerns.warnings]
-    told = (*minded, *check.warnings, *_warnings(spec, check.entries, genes), *check.ignored)
-    return Checked(spec, facts, genes, told)
+    told = (*minded, *check.warnings, *_warnings(spec, check.entries, genes), *check.ignored, *known.told)
+    return Checked(spec, with_known(facts, known), genes, told)
 
 
 @dataclass(slots=True)

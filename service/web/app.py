@@ -53,7 +53,7 @@ def create_app(
         version=version("evomerge"),
         description="Evolves merge recipes of language models.",
         lifespan=lifespan,
-        docs_url=None,  # the framework's pages load their scripts from elsewhere; see service.web.api.health
+        docs_url=None,  # the framework's pages load their scripts from elsewhere; the dashboard has its own
         redoc_url=None,
     )
     app.state.stopping = stopping

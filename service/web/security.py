@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from time import perf_counter
 from uuid import uuid4
@@ -165,8 +166,13 @@ class Gatekeeper:
                 self._guesses.note(address)
             return _unauthorized()
         scope["state"]["caller"] = caller
+        scope["state"]["key_holds"] = partial(self._still_opens, given)
         CALLER.set(caller)
         return None if allows(caller.role, access) else _forbidden(caller, access)
+
+    def _still_opens(self, given: bytes) -> bool:
+        """Says whether a request that was let in would be let in now.  Blocks."""
+        return self._keyring.is_open or self._keyring.holds(given)
 
     async def _note(self, scope: Scope, status: int) -> None:
         """Adds a request that may have changed something to the audit log."""

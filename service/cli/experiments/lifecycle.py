@@ -45,9 +45,20 @@ def extend(
         list[str] | None,
         typer.Option(help=f"A limit to lift: {', '.join(LIMITS)}. Repeatable."),
     ] = None,
+    widen: Annotated[
+        bool,
+        typer.Option("--widen", help="Search on beyond the bounds at which the winner's weights lie."),
+    ] = False,
+    new: Annotated[
+        str | None, typer.Option("--name", help="With --widen: what the wider search is called.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have an experiment that ended go on with a larger budget, as if given at first."""
+    """Have an experiment that ended go on with a larger budget, as if given at first.
+
+    With --widen a new experiment (NAME-wider) goes on in wider bounds. It starts from every model that
+    is scored, and has the old one's budget where none is given.
+    """
     totals = {
         "candidates": candidates,
         "seconds": seconds,
@@ -62,6 +73,12 @@ def extend(
         if limit not in LIMITS:
             raise typer.BadParameter(f"{limit!r} is no limit that can be lifted", param_hint="--lift")
         budget[limit] = None
+    if new is not None and not widen:
+        raise typer.BadParameter("it names a wider search; add --widen", param_hint="--name")
+    if widen:
+        with reach(place) as (client, own):
+            _say(client.widen(name, new, **budget), own=own, as_json=as_json)
+        return
     if not budget:
         raise typer.BadParameter("say what to extend, as --candidates 500", param_hint="--candidates")
     with reach(place) as (client, own):

@@ -20,7 +20,7 @@ from service.cli.reaching import Need, reach
 from service.cli.spec_file import read_spec_file
 from service.cli.terminal.output import CommandError, clean, data_console, note, say, say_json
 from service.cli.terminal.still import still
-from service.cli.terminal.tables import front_table
+from service.cli.terminal.tables import front_table, known_words
 from service.cli.terminal.units import size
 from service.client.client import Client
 from service.reports.views import ExperimentView, ValidationView
@@ -72,6 +72,8 @@ def summary(found: ValidationView) -> str:
     idle = f", and {len(found.idle_genes)} that do nothing" if found.idle_genes else ""
     lines = [f"genes: {len(found.genes)}{idle}", *(f"parent: {each}" for each in found.changes)]
     lines += [f"baselines: {', '.join(found.baselines)}"]
+    if found.known:
+        lines.append(f"starts from: {known_words(found.known)}")
     for objective in found.objectives:
         items = ", ".join(f"{count} {split}" for split, count in objective.items.items())
         asked = f", asked as: {objective.asked}" if objective.asked else ""

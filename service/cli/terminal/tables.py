@@ -56,6 +56,7 @@ def status_table(view: ExperimentDetail) -> Table:
         "objectives": ", ".join(f"{o.name} ({o.metric})" for o in view.objectives),
         "parents": ", ".join(view.parents),
         **({"changes": "; ".join(view.changes)} if view.changes else {}),
+        **({"started from": known_words(view.known)} if view.known else {}),
         **({"idle genes": ", ".join(view.idle_genes)} if view.idle_genes else {}),
         "may": ", ".join(view.may) or "nothing more",
     }
@@ -78,6 +79,11 @@ def status_table(view: ExperimentDetail) -> Table:
     for name, text in rows.items():
         table.add_row(name, clean(text))
     return table
+
+
+def known_words(known: Mapping[str, int]) -> str:
+    """Says how many scored models of which experiments another one starts from."""
+    return ", ".join(f"{count} models of {name}" for name, count in known.items())
 
 
 def _by(candidate: int | None) -> str:

@@ -48,6 +48,10 @@ class Keyring:
         """Says whether requests need no key: the service is this machine's alone."""
         return self._key is None
 
+    def holds(self, given: bytes) -> bool:
+        """Says whether a key that opened something still does, as of some seconds ago at most.  Blocks."""
+        return (self.at_once(given) or self.look_up(given)) is not None
+
     def at_once(self, given: bytes) -> Caller | None:
         """Returns whose key it is, as far as that is known without the database."""
         if self._key is not None and hmac.compare_digest(given, self._key):

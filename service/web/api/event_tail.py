@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from uuid import UUID
 
 import anyio.to_thread
@@ -19,6 +20,7 @@ from service.store.database import Database
 from service.store.repository import Repository
 
 GLANCE = 0.25  # seconds between two looks
+ASK_AGAIN = 5.0  # seconds after which a listener's key is looked at again
 BATCH = 500
 
 
@@ -38,13 +40,28 @@ class EventTail:
         self._news = asyncio.Event()
         self._threads = anyio.CapacityLimiter(4)
 
-    async def follow(self, experiment: UUID, *, after: int) -> AsyncIterator[list[EventView]]:
+    async def follow(
+        self, experiment: UUID, *, after: int, allowed: Callable[[], bool]
+    ) -> AsyncIterator[list[EventView]]:
         """Yields batches of an experiment's events until it has ended and all were given.
 
         Stops early when the service goes down: clients reconnect to the next one.
+
+        Args:
+            experiment: Whose events.
+            after: Begin after this event.
+            allowed: Says whether the listener may still listen; asked every few seconds.
+
+        Raises:
+            PermissionError: It may not.
         """
+        asked = float("-inf")
         async with self._listening(experiment):
             while not self.stopping.is_set():
+                if monotonic() - asked >= ASK_AGAIN:
+                    if not await anyio.to_thread.run_sync(allowed, limiter=self._threads):
+                        raise PermissionError
+                    asked = monotonic()
                 news = self._news
                 ended, batch = await anyio.to_thread.run_sync(
                     self._read, experiment, after, limiter=self._threads
@@ -55,7 +72,8 @@ class EventTail:
                 elif ended:
                     return
                 else:
-                    await news.wait()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), ASK_AGAIN)
 
     def _read(self, experiment: UUID, after: int) -> tuple[bool, list[EventView]]:
         """Returns whether the experiment has ended, and what is new; both of the same moment."""

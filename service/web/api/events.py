@@ -79,13 +79,17 @@ async def stream_events(
     """Sends every event as it happens, with its id, until the experiment has ended.
 
     The last message is `stream.ended`, without an id: a client that gets it need not reconnect.  Silent
-    stretches hold a comment every 15 seconds.
+    stretches hold a comment every 15 seconds.  Where the key is revoked or expires, the stream breaks off.
     """
     tail = cast("EventTail", request.app.state.tail)
     yield ServerSentEvent(comment="events", retry=RETRY_MILLISECONDS)
-    async for batch in tail.follow(experiment, after=int(last_event_id) if last_event_id else after):
-        for event in batch:
-            data = json.dumps(event.model_dump(mode="json"))
-            yield ServerSentEvent(raw_data=data, event=event.kind, id=str(event.id))
+    begin = int(last_event_id) if last_event_id else after
+    try:
+        async for batch in tail.follow(experiment, after=begin, allowed=request.state.key_holds):
+            for event in batch:
+                data = json.dumps(event.model_dump(mode="json"))
+                yield ServerSentEvent(raw_data=data, event=event.kind, id=str(event.id))
+    except PermissionError:  # the key was revoked, or has expired: a client that reconnects is told so
+        return
     if not tail.stopping.is_set():
         yield ServerSentEvent(raw_data="{}", event="stream.ended")

@@ -10,17 +10,20 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, select
 
-from search_spaces import Recipe
+from search_spaces import Recipe, SearchSpace
 from service.controller import deletion
 from service.controller import requests as control
+from service.controller.widening import widened, wider_name
 from service.errors import ConflictError, InvalidSpecError, NotFoundError
 from service.experiment.names import ExperimentName
+from service.experiment.spec import ExperimentSpec
 from service.reports.experiments import experiment_detail, experiment_view, validation_view
 from service.reports.views import ExperimentDetail, ExperimentPage, ExperimentView, ValidationView
 from service.specification.baselines import PlannedBaseline
 from service.specification.merge_patch import merged
 from service.specification.roots import check_roots
 from service.specification.spec_check import Checked, check_spec
+from service.specification.transfer import Transferred, known_models
 from service.specification.warm_start import best_recipes, winner_of
 from service.store.filtering.columns import condition
 from service.store.filtering.experiments import experiment_field
@@ -92,8 +95,12 @@ def _check(raw: dict[str, Any], services: Services) -> Checked:
         with services.database.reading() as session:
             return winner_of(Repository(session), name)
 
+    def transfer(spec: ExperimentSpec, space: SearchSpace) -> Transferred:
+        with services.database.reading() as session:
+            return known_models(Repository(session), spec, space)
+
     check_roots(raw, services.settings.model_roots)  # before any parent is looked at
-    return check_spec(raw, services.workforce, earlier, winner)
+    return check_spec(raw, services.workforce, earlier, winner, transfer)
 
 
 def _earlier(services: Services, attempt: Attempt) -> JSONResponse | None:
@@ -108,6 +115,10 @@ def _store(services: Services, attempt: Attempt, checked: Checked) -> JSONRespon
             return answer
         spec = checked.spec.model_dump(mode="json")
         row = repository.create_experiment(checked.spec.name, spec, facts=checked.facts)
+        if taken := checked.facts["transferred"]:
+            repository.add_event(
+                row.id, "experiment.transferred", {"models": sum(taken.values()), "of": taken}
+            )
         body = experiment_detail(repository, row).model_dump(mode="json")
         return attempt.answer(repository, 201, body, location=f"/api/v1/experiments/{row.id}")
 
@@ -238,6 +249,47 @@ def clone(
     with services.database.reading() as session:
         spec = Repository(session).experiment(key).spec
     return create(merged(spec, {**wanted.changes, "name": wanted.name}), services, idempotency_key)
+
+
+class Widening(BaseModel):
+    """A search that goes on in wider bounds.
+
+    Attributes:
+        name: The new experiment's; by default the old one's with `-wider`.
+        budget: New totals of the budget's members; what is left out is as it was, null lifts a limit.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"budget": {"candidates": 100}}]}
+    )
+
+    name: ExperimentName | None = None
+    budget: dict[str, Any] = {}
+
+
+@router.post(
+    "/{key}/widen",
+    operation_id="widenExperiment",
+    summary="Search on in wider bounds",
+    status_code=201,
+    response_model=ExperimentDetail,
+    responses=responses(404, 409, 422, 503),
+)
+def widen(
+    key: str,
+    services: ServicesHere,
+    wanted: Widening | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Creates an experiment in bounds that are wider than the winner's; it starts from what is known."""
+    said = wanted or Widening()
+    with services.database.reading() as session:
+        repository = Repository(session)
+        row = repository.experiment(key)
+        changes = widened(repository, row)
+        spec, name = row.spec, said.name or wider_name(row)
+    changed = merged(spec, {**changes, "budget": said.budget, "name": name})
+    return create(changed, services, idempotency_key)
 
 
 @router.post(

@@ -1,13 +1,11 @@
-"""Routes outside the versioned interface: health, metrics, version, and a plain page about the interface."""
+"""Routes outside the versioned interface: health, metrics and version."""
 
 from __future__ import annotations
 
-import html
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
@@ -102,31 +100,3 @@ def metrics(request: Request, services: ServicesHere) -> Response:
 def get_version(services: ServicesHere) -> VersionView:
     """Says what runs here, and on which home."""
     return VersionView(version=version("evomerge"), home=str(services.settings.home.resolve()))
-
-
-@router.get("/docs", include_in_schema=False)
-def docs(request: Request) -> HTMLResponse:
-    """Lists every operation on a page that needs nothing from anywhere else."""
-    return HTMLResponse(_page(request.app.openapi()))
-
-
-def _page(schema: dict[str, Any]) -> str:
-    rows = []
-    for path, operations in schema["paths"].items():
-        for method, operation in operations.items():
-            about = html.escape(operation.get("description", ""))
-            cells = (method.upper(), path, operation.get("summary", ""))
-            rows.append(
-                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + f"<td>{about}</td></tr>"
-            )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>evomerge REST interface</title>'
-        '<meta name="viewport" content="width=device-width"><style>:root{color-scheme:light dark}'
-        "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
-        "td,th{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top}"
-        "td:nth-child(-n+2){font-family:ui-monospace,monospace;white-space:nowrap}</style></head><body>"
-        '<h1>REST interface</h1><p>Described in full by <a href="/openapi.json">openapi.json</a>. '
-        "Errors are <code>application/problem+json</code>.</p>"
-        "<table><thead><tr><th>Verb</th><th>Address</th><th>Does</th><th></th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></body></html>"
-    )

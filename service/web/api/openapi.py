@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.experiment.spec import ExperimentSpec
+from service.web.api.sample_answers import PARAMETERS, sample
 from service.web.problems import MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -36,17 +37,34 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 if operation["operationId"] in _WITH_SPEC:
                     content = operation["requestBody"]["content"]["application/json"]
                     content["schema"] = {"$ref": _REFERENCE.format(model="ExperimentSpec")}
+        _add_examples(schema)
         for unused in ("HTTPValidationError", "ValidationError"):
             schema["components"]["schemas"].pop(unused, None)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
+def _add_examples(schema: dict[str, Any]) -> None:
+    """Gives every parameter that needs one, and every answer, an example."""
+    components = schema["components"]["schemas"]
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in PARAMETERS:
+                    parameter["example"] = PARAMETERS[parameter["name"]]
+            for status, response in operation["responses"].items():
+                for media_type, content in response.get("content", {}).items():
+                    if media_type == "application/json" and status < "400":
+                        content["example"] = sample(content["schema"], components)
+
+
 def _add_spec(schema: dict[str, Any]) -> None:
     """Describes bodies that hold a spec: `service.specification.spec_check` checks these."""
     spec = ExperimentSpec.model_json_schema(ref_template=_REFERENCE)
     schema["components"]["schemas"] |= spec.pop("$defs", {})
-    schema["components"]["schemas"]["ExperimentSpec"] = spec
+    components = schema["components"]["schemas"]
+    components["ExperimentSpec"] = spec
+    components["Parent"] = {"anyOf": [{"type": "string", "minLength": 1}, components["Parent"]]}
 
 
 def _add_common_problems(verb: str, operation: dict[str, Any]) -> None:

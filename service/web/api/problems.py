@@ -15,7 +15,7 @@ from starlette.routing import Match
 from service.errors import Mistake, ServiceError, first_mistakes
 from service.store.database import DATABASE_AWAY
 from service.web.problems import MEDIA_TYPE, Problem, ProblemView, problem_response
-from workers.errors import NoSuchTaskError, PromptError, TaskError, WorkerError
+from workers.errors import CheckpointError, NoSuchTaskError, PromptError, TaskError, WorkerError
 
 logger = structlog.get_logger(__name__)
 
@@ -25,6 +25,7 @@ CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "see /docs for what this address answers to"),
 }
 WORKER_STATUSES = (
+    (CheckpointError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NoSuchTaskError, HTTPStatus.NOT_FOUND),
     (TaskError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (PromptError, HTTPStatus.UNPROCESSABLE_ENTITY),

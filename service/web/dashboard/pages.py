@@ -19,6 +19,7 @@ from service.reports.archive import archive_view
 from service.reports.front import front_view
 from service.reports.lineage import lineage_view
 from service.reports.views import ExperimentDetail
+from service.specification.baselines import baseline_count
 from service.store.experiment_filter import experiments_that_fit, tags_in_use
 from service.store.models import CandidateRow, ExperimentRow
 from service.store.repository import Repository
@@ -179,7 +180,7 @@ def _best_held_out(
 
 
 def _baselines(repository: Repository, row: ExperimentRow) -> list[CandidateRow]:
-    count = len(row.facts["baselines"])
+    count = baseline_count(row.facts)
     return repository.candidates(row.id, limit=count) if count else []
 
 

@@ -8,14 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from service.client.client import ApiError, Client
 from service.store.access.role import Role
+from service.web.access import keyring
 from service.web.access.keyring import REMEMBERED_SECONDS, Keyring
 from service.web.access.roles import ALLOWED, Access, access_to
+from service.web.api import event_tail
 from service.web.app import create_app
-from tests.service.running import ControlledWorkforce, settings_in
+from tests.service.running import ControlledWorkforce, serving, settings_in, spec_over
 
 ADMIN_KEY = "correct horse battery staple"
 A = Access
@@ -32,6 +36,10 @@ MATRIX = {
     "getLineage": A.LOOK,
     "getArchive": A.LOOK,
     "getFront": A.LOOK,
+    "listQueue": A.LOOK,
+    "listMethods": A.LOOK,
+    "inspectModel": A.LOOK,
+    "listWorkers": A.LOOK,
     "listEvents": A.LOOK,
     "streamEvents": A.LOOK,
     "listExports": A.LOOK,
@@ -45,6 +53,12 @@ MATRIX = {
     "pauseExperiment": A.CHANGE,
     "resumeExperiment": A.CHANGE,
     "cancelExperiment": A.CHANGE,
+    "stopExperiment": A.CHANGE,
+    "undeleteExperiment": A.CHANGE,
+    "enqueueRecipe": A.CHANGE,
+    "retryCandidate": A.CHANGE,
+    "reevaluateCandidate": A.CHANGE,
+    "tryCandidate": A.CHANGE,  # it occupies a worker
     "extendExperiment": A.CHANGE,
     "deleteExperiment": A.CHANGE,
     "previewExport": A.CHANGE,
@@ -208,3 +222,25 @@ def test_on_loopback_without_a_key_everything_is_open_and_a_role_key_narrows_it(
         assert http.get("/api/v1/keys", headers=bearer(made["key"])).status_code == 403
         items = http.get("/api/v1/audit").json()["items"]
         assert [(one["key"], one["status"]) for one in items] == [("this machine", 201)]
+
+
+def test_a_revoked_key_ends_the_streams_that_it_opened(
+    tmp_path: Path, paper_parents: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_tail, "ASK_AGAIN", 0.2)
+    monkeypatch.setattr(keyring, "REMEMBERED_SECONDS", 0.1)
+    workforce = ControlledWorkforce()
+    workforce.gate.clear()
+    with serving(tmp_path / "home", workforce, api_key=ADMIN_KEY) as url:
+        admin = Client(url, ADMIN_KEY)
+        admin.create(spec_over(paper_parents))
+        key = admin.create_key("listener", "viewer").key
+        address = f"{url}/api/v1/experiments/small/events/stream"
+        with httpx.stream("GET", address, headers={"Authorization": f"Bearer {key}"}, timeout=30) as stream:
+            lines = stream.iter_lines()
+            assert any(line.startswith("data:") for line in lines)
+            admin.revoke_key("listener")
+            assert not any("stream.ended" in line for line in lines)  # which comes to an end, without a word
+        with pytest.raises(ApiError, match="opens nothing"):
+            next(Client(url, key).follow("small"))
+        workforce.gate.set()

@@ -46,6 +46,7 @@ def test_a_copy_loads_computes_nearly_the_same_and_claims_no_scores(
 ) -> None:
     done = export(order)
     copy = tmp_path / "out-int8"
+    assert len({path.stat().st_mode for path in copy.iterdir()}) == 1
     assert any(str(copy) in note and "loaded again" in note for note in done.notes)
     ids = torch.arange(1, 9)[None]
     whole = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto")(ids).logits.float()

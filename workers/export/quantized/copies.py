@@ -73,6 +73,8 @@ def write_copy(exported: Exported, kind: str, whole: str, *, replace: bool) -> E
         card = folder / CARD_FILE
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
         (partial / CARD_FILE).write_text(card_of_copy(text, whole, kind, KINDS[kind], verified), "utf-8")
+        for path in partial.glob("*.safetensors"):
+            path.chmod((partial / CARD_FILE).stat().st_mode)  # safetensors lets the owner alone read them
         (partial / ABOUT_FILE).write_text(_about(kind, whole), "utf-8")
         sync(partial)
         put_in_place(partial, place)

@@ -6,17 +6,15 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from evaluators.benchmark import Benchmark
 from evaluators.task_facts import TaskDescription, TaskKind, TaskList
-from search_spaces import Parent
-from service.errors import InvalidSpecError, Mistake
 from service.reports.listings.task_views import TaskDetail, TaskPage, task_detail, task_page
-from service.specification.roots import check_roots
+from service.web.api.catalogues.methods import allowed_model
 from service.web.api.pages import PageQuery, cut_to
 from service.web.api.problems import responses
-from service.web.dependencies import Services, ServicesHere
+from service.web.dependencies import ServicesHere
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -63,21 +61,7 @@ def get_task(
     ] = None,
 ) -> TaskDetail:
     """Gives data, sizes, metrics, and an item as a model will see it; fetches data that are not there."""
-    asked = None if model is None else _allowed(model, services)
+    asked = None if model is None else allowed_model(model, services, pointer="/query/model")
     found = services.workforce.run_job(TaskInquiry(Benchmark(name=name, task=name), asked))
     assert isinstance(found, TaskDescription)  # noqa: S101 - what such a question is answered with
     return task_detail(found)
-
-
-def _allowed(model: str, services: Services) -> Parent:
-    """Returns a model that the service may read.
-
-    Raises:
-        InvalidSpecError: It is in no such folder, or names no model.
-    """
-    check_roots({"parents": [model]}, services.settings.model_roots)
-    try:
-        return Parent.model_validate(model)
-    except ValidationError as error:
-        detail, remedy = f"{model!r}: {error.errors()[0]['msg']}", "name a folder, or org/name of the Hub"
-        raise InvalidSpecError([Mistake("/query/model", "invalid_request", detail, remedy)]) from error

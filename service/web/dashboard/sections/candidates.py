@@ -11,6 +11,7 @@ from evaluators import SPLITS, Split
 from service.errors import NotFoundError
 from service.reports import experiments as reports
 from service.reports.views import CandidateView
+from service.specification.baselines import baseline_count
 from service.store.failure_groups import failure_groups
 from service.store.filtering.candidate_order import (
     NOT_PROPOSED_BY_A_SEARCH,
@@ -60,7 +61,7 @@ def candidates(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
 
 def splits_with_scores(repository: Repository, row: ExperimentRow, chosen: Split) -> tuple[Split, ...]:
     """Returns the splits that have something to show: baselines are evaluated wherever anything is."""
-    count = len(row.facts["baselines"])
+    count = baseline_count(row.facts)
     rows = repository.candidates(row.id, limit=count) if count else []
     found = {evaluation.split for each in rows for evaluation in each.evaluations}
     return tuple(split for split in SPLITS if split in found or split == chosen)

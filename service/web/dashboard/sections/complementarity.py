@@ -14,6 +14,7 @@ from service.experiment.candidate import CandidateKind
 from service.reports.items.complementarity import Complementarity, complementarity
 from service.reports.items.item_tables import ItemTable, item_tables
 from service.reports.views import ExperimentDetail
+from service.specification.baselines import baseline_count
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.web.dashboard.frame import ExperimentPage, detail_and_event
@@ -76,7 +77,7 @@ def _tables(
     repository: Repository, row: ExperimentRow, merge: int | None
 ) -> tuple[Split, list[ItemTable], dict[int, str]]:
     """Returns the models' items, on the test split if all of them answered it."""
-    count = len(row.facts["baselines"])
+    count = baseline_count(row.facts)
     rows = repository.candidates(row.id, limit=count) if count else []
     parents = [found for found in rows if found.kind is CandidateKind.PARENT][:MOST_PARENTS]
     names = {found.number: (found.label or "").removeprefix("parent:").strip() for found in parents}

@@ -21,6 +21,7 @@ from service.reports.inside.recipe_parts import told_parameter
 from service.reports.packed_columns import packed
 from service.reports.recipe_words import in_few_words
 from service.reports.score_columns import ScoreColumns
+from service.specification.baselines import baseline_count
 from service.store.columns import changes_since, origins
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
@@ -154,7 +155,7 @@ def genes(key: str, repository: Reading) -> Response:
     """Gives the genes of the front's newest candidates and of the baselines; words are left out."""
     row = repository.experiment(key)
     names = reports.gene_names(row)
-    baselines = range(len(row.facts["baselines"]))
+    baselines = range(baseline_count(row.facts))
     wanted = sorted({*reports.front_numbers(repository, row.id), *baselines})[-MOST_GENES:]
     values = {
         found.number: [gene if isinstance(gene, (int, float)) else None for gene in found.genome]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
@@ -47,7 +48,9 @@ def test_the_page_about_the_interface_needs_nothing_from_elsewhere(finished: Tes
     assert page.headers["Content-Type"].startswith("text/html")
     assert "/api/v1/experiments/{key}/front" in page.text
     assert "http" not in page.text.replace("http-equiv", "")
-    assert "<script" not in page.text
+    scripts = re.findall(r'<script[^>]* src="([^"]+)"></script>', page.text)
+    assert len(scripts) == page.text.count("<script")
+    assert all(script.startswith("/static/") for script in scripts)
 
 
 def test_what_every_address_may_answer_is_said_of_each(schema: dict[str, Any]) -> None:
@@ -59,3 +62,30 @@ def test_an_address_says_all_that_it_answers_to(finished: TestClient) -> None:
     refused = finished.put("/api/v1/experiments", json={})
     assert refused.status_code == 405
     assert {"GET", "POST"} <= set(refused.headers["Allow"].split(", "))
+
+
+def test_every_operation_has_examples_that_fit_their_schemas(schema: dict[str, Any]) -> None:
+    for where, operation in operations(schema):
+        bodies = list(operation.get("requestBody", {}).get("content", {}).values())
+        answers = [
+            content
+            for status, response in operation["responses"].items()
+            for media_type, content in response.get("content", {}).items()
+            if status < "400" and media_type == "application/json"
+        ]
+        for content in (*bodies, *answers):
+            found = examples_of(content, schema)
+            assert found, where
+            for example in found:
+                whole = content["schema"] | {"components": schema["components"]}
+                jsonschema.validate(example, whole, jsonschema.Draft202012Validator)
+
+
+def examples_of(content: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
+    """Returns what is shown of a body: its own examples, or those of its schema."""
+    if "example" in content:
+        return [content["example"]]
+    if "examples" in content:
+        return [each["value"] for each in content["examples"].values()]
+    name = content["schema"].get("$ref", "").rpartition("/")[2]
+    return list(schema["components"]["schemas"].get(name, {}).get("examples", []))
