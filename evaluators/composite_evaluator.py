@@ -248,12 +248,13 @@ def _with_prompts(runner: AnswersRunner, asked: Asked) -> BenchmarkFacts:
     warnings = list(facts.warnings)
 
     def put(tokenizer: Tokenizer, *, is_merged: bool) -> ChatFormat | None:
-        """Puts one prompt."""
+        """Puts all prompts."""
         if is_merged:
             check_template(chat, tokenizer)
             check_think_end(chat, tokenizer)
         form = form_for(chat, tokenizer)
-        spoken(runner.items["search"][:1], chat, form)
+        for prompts_of_split in runner.items.values() if form is not None else ():
+            spoken(prompts_of_split, chat, form)
         return form
 
     asked.try_all(partial(put, is_merged=True))

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from service.inprocess.errors import UnsuccessfulError as UnsuccessfulError
     from service.inprocess.front import Front as Front
     from service.inprocess.optimize import optimize as optimize
+    from service.inprocess.plotting import plot_archive as plot_archive
+    from service.inprocess.plotting import plot_progress as plot_progress
     from service.inprocess.result import Result as Result
     from workers.errors import WorkerError as WorkerError
     from workers.protocol.evaluation_orders import EvaluationReport as EvaluationReport
@@ -57,6 +59,8 @@ __all__ = [
     "evaluate",
     "merge",
     "optimize",
+    "plot_archive",
+    "plot_progress",
     "read_recipe",
     "write_recipe",
 ]
@@ -82,6 +86,8 @@ _MODULES: Mapping[str, str] = {
     "evaluate": "evomerge.evaluation",
     "merge": "evomerge.merging",
     "optimize": "service.inprocess.optimize",
+    "plot_archive": "service.inprocess.plotting",
+    "plot_progress": "service.inprocess.plotting",
     "read_recipe": "search_spaces.recipes.mergekit.recipe_yaml",
     "write_recipe": "search_spaces.recipes.mergekit.recipe_yaml",
 }

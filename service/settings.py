@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
+SECRET = frozenset({"api_key", "database_url"})
 SHORTEST_KEY = 20  # characters, where other machines can reach the service
 NEW_KEY = "set EVOMERGE_API_KEY to a long random text (`openssl rand -hex 32` makes one)"
 
@@ -103,6 +104,20 @@ class Settings(BaseSettings):
         given = {"model_roots": self.model_roots, "export_roots": self.export_roots}
         missing = {name: usual for name, found in given.items() if found is None}
         return self.model_copy(update=missing)
+
+    def told(self) -> list[tuple[str, str]]:
+        """Returns all settings in words, by the environment's names; of secrets, whether they are set."""
+        found = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name in SECRET:
+                text = "set" if value is not None else "not set"
+            elif isinstance(value, tuple):
+                text = ", ".join(str(part) for part in value) or "none"
+            else:
+                text = "not set" if value is None or value == "" else str(value)
+            found.append((f"EVOMERGE_{name.upper()}", text))
+        return found
 
     @property
     def database(self) -> str:

@@ -36,6 +36,7 @@ from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
 from evaluators.lm_eval.reference_leads import METRIC as REFERENCE_METRIC
 from evaluators.lm_eval.reference_leads import reference_margins
+from evaluators.lm_eval.shown_answers import shown_answers
 from evaluators.lm_eval.task_marks import marked, results_of, values_of
 from evaluators.lm_eval.tasks.image_files import check_images
 from evaluators.lm_eval.tasks.metric_discovery import aggregation_of
@@ -44,6 +45,7 @@ from evaluators.lm_eval.tasks.task_filters import filters_of
 from evaluators.lm_eval.tasks.task_questions import Question, Subtask
 from evaluators.scores import Score
 from evaluators.splits import Split
+from evaluators.task_facts import ShownAnswer
 
 _RESAMPLES = 100  # lm-eval's 100,000 take minutes; with 100 the standard error itself is good to 7 %
 _NO_ERROR = "N/A"  # how lm-eval writes a standard error that is not known
@@ -105,6 +107,30 @@ class Harness:
                 score.check()
                 scores.append(score)
         return tuple(scores)
+
+    def shown(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        split: Split,
+        items: ItemIndices,
+    ) -> tuple[tuple[ShownAnswer, ...], ...]:
+        """Returns, per benchmark, what a model answers to some items, with prompts as it sees them.
+
+        Raises:
+            EvaluationError: An item cannot be put to this model.
+        """
+        selection = self._asked.of(split, STANDARD, tokenizer).questions.selection(items)
+        selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
+        found = []
+        for built, parts in zip(self._built, selection.parts, strict=True):
+            first = 0
+            of_benchmark: list[ShownAnswer] = []
+            for subtask, part in zip(built.subtasks, parts, strict=True):
+                of_benchmark += shown_answers(subtask, part, selection, first=first)
+                first += len(subtask.items[split])
+            found.append(tuple(of_benchmark))
+        return tuple(found)
 
     def item_sets(
         self,
@@ -263,7 +289,7 @@ def _of_group(
     subtasks: Sequence[Subtask],
     found: Sequence[tuple[float, float | str, int]],
 ) -> tuple[float, float]:
-    """Averages a group's tasks as the group itself lays down.
+    """Averages a group's tasks as the group itself lays down; a metric of ours as that which marks answers.
 
     Args:
         group: With its rules.
@@ -271,8 +297,8 @@ def _of_group(
         subtasks: Those of its tasks that were asked.
         found: Per task its value, standard error and number of items.
     """
-    value_key = built.metrics[0]
-    error_key = f"{built.metric}_stderr,{built.filter}"
+    value_key = f"{built.base_metric},{built.filter}"
+    error_key = f"{built.base_metric}_stderr,{built.filter}"
     parts = {
         subtask.task.task_name: {value_key: value, error_key: error, "sample_len": size}
         for subtask, (value, error, size) in zip(subtasks, found, strict=True)

@@ -5,7 +5,7 @@ Here "task" is lm-eval's word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -72,15 +72,18 @@ def with_prompts(facts: BenchmarkFacts, built: BuiltBenchmark, asked: Asked) -> 
     Raises:
         EvaluationError: The merged model cannot be asked so.
     """
+    tried = _Tried()
     for subtask in built.subtasks:
-        asked.try_all(partial(_tried, subtask, asked=asked, is_merged=True))
+        asked.try_all(partial(_tried, subtask, asked=asked, tried=tried, is_merged=True))
     prompts: list[tuple[str, str]] = []
     warnings: dict[str, None] = dict.fromkeys(facts.warnings)
     for name, tokenizer in zip(asked.names, asked.tokenizers, strict=True):
         try:
             for subtask in built.subtasks if not prompts else ():
                 _try_seeing(subtask, asked)
-            forms = [_tried(subtask, tokenizer, asked, is_merged=not prompts) for subtask in built.subtasks]
+            forms = [
+                _tried(subtask, tokenizer, asked, tried, is_merged=not prompts) for subtask in built.subtasks
+            ]
         except EvaluationError as error:
             if not prompts:
                 raise
@@ -120,17 +123,29 @@ def _of_task(subtask: Subtask, form: ChatFormat | None) -> str:
 
 
 def _tried(
-    subtask: Subtask, tokenizer: PreTrainedTokenizerBase, asked: Asked, *, is_merged: bool
+    subtask: Subtask, tokenizer: PreTrainedTokenizerBase, asked: Asked, tried: _Tried, *, is_merged: bool
 ) -> ChatFormat | None:
-    """Renders one question."""
+    """Renders all questions."""
     if is_merged:
         check_template(subtask.chat, tokenizer)
         if subtask.generates:
             check_think_end(subtask.chat, tokenizer)
     form = form_of(subtask, tokenizer, instruct=asked.instruct)
-    if form is not None:
-        subtask.questions("search", form=form, most=1)
+    tried.once(subtask, form)
     return form
+
+
+class _Tried:
+    """What was rendered already; models with the same template are asked the same."""
+
+    def __init__(self) -> None:
+        self._done: set[Hashable] = set()
+
+    def once(self, subtask: Subtask, form: ChatFormat | None) -> None:
+        key = id(subtask), None if form is None else form.key
+        if key not in self._done:
+            subtask.try_prompts(form)
+            self._done.add(key)
 
 
 def _try_seeing(subtask: Subtask, asked: Asked) -> None:

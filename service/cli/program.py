@@ -135,6 +135,11 @@ COMMANDS: Mapping[str, Command] = {
             "evomerge try skills 17 --prompt - --max-tokens 400 --no-parents < question.txt",
         ),
     ),
+    "samples": Command(
+        "candidates.samples:samples",
+        "Show what a candidate answers to single items.",
+        ("evomerge samples skills winner", "evomerge samples skills 17 --split selection --count 10"),
+    ),
     "enqueue": Command(
         "candidates.queueing:enqueue",
         "Have a search try a recipe of your own.",
@@ -332,6 +337,11 @@ COMMANDS: Mapping[str, Command] = {
         "models.transform:transplant",
         "Give an instruct model the vocabulary of an adapted base.",
         ("evomerge transplant instruct --base base --vocabulary adapted --out transplanted",),
+    ),
+    "config": Command(
+        "spec_files.configuring:config",
+        "Show the settings in force here, or an experiment's spec.",
+        ("evomerge config show", "evomerge config show skills > again.yml"),
     ),
     "key": Command(
         "keys:key",

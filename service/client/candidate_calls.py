@@ -11,7 +11,7 @@ from service.client.addresses import experiment_at
 from service.client.connection import UNHURRIED, Connection, page_of, selection
 from service.client.data_frames import data_frame, polars_frame
 from service.experiment.candidate import CandidateStatus
-from service.reports.listings.answer_views import AnswersView
+from service.reports.listings.answer_views import AnswersView, SamplesView
 from service.reports.search_views import ArchiveView, EnqueuedView, LineageView, QueuePage
 from service.reports.views import CandidateDetail, CandidatePage, CandidateView, FrontView
 
@@ -134,6 +134,18 @@ class CandidateCalls(Connection):
         body = {"prompt": prompt} | options
         path = f"{experiment_at(key)}/candidates/{number}/answers"
         return self._view(AnswersView, "POST", path, json=body, timeout=UNHURRIED)
+
+    def samples(self, key: str | UUID, number: int) -> SamplesView:
+        """Returns answers of a candidate that are stored, with prompts as it saw them."""
+        return self._view(SamplesView, "GET", f"{experiment_at(key)}/candidates/{number}/samples")
+
+    def ask_samples(
+        self, key: str | UUID, number: int, *, split: Split = "search", count: int = 4
+    ) -> SamplesView:
+        """Has a candidate answer the first items of each objective, and stores what it answered."""
+        path = f"{experiment_at(key)}/candidates/{number}/samples"
+        body = {"split": split, "count": count}
+        return self._view(SamplesView, "POST", path, json=body, timeout=UNHURRIED)
 
     def queue(self, key: str | UUID, *, page_size: int = 1000, page_token: str | None = None) -> QueuePage:
         """Returns what was put into a search's queue, and which candidates it became."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -31,6 +31,7 @@ from service.reports.views import (
     ExportPage,
     ExportPreview,
     ExportView,
+    ProgressView,
     ValidationView,
 )
 from service.specification.reading import not_json
@@ -92,6 +93,14 @@ class Client(CandidateCalls):
     def experiment(self, key: str | UUID) -> ExperimentDetail:
         """Returns one experiment, by name or id."""
         return self._view(ExperimentDetail, "GET", experiment_at(key))
+
+    def progress(self, key: str | UUID) -> ProgressView:
+        """Returns how far an experiment is, with the course of best value and hypervolume."""
+        return self._view(ProgressView, "GET", f"{experiment_at(key)}/progress")
+
+    def config(self, key: str | UUID, form: Literal["short", "resolved"] = "short") -> str:
+        """Returns an experiment's spec as YAML, without defaults or with every one."""
+        return self._ask("GET", f"{experiment_at(key)}/config", params={"form": form}).text
 
     def create_key(self, name: str, role: str = "viewer", *, days: float | None = None) -> NewKeyView:
         """Makes a key for the service, which cannot be shown again; none of `days` never expires."""

@@ -15,6 +15,7 @@ from service.web.dashboard.pictures.figures import Theme, best_so_far_figure, fr
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
+    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,23 @@ class Front:
         ]
         names = ["number", "label", "kind", "on_front", "winner", *self._score_names()]
         return pd.DataFrame(rows, columns=names).set_index("number")
+
+    def to_polars(self, *, dominated: bool = False) -> pl.DataFrame:
+        """Returns the same as a data frame of polars, with the number as a column.
+
+        Raises:
+            MissingPackageError: polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise MissingPackageError("to_polars()", "polars") from error
+        rows = [
+            self._row(point, on_front=on_front)
+            for point, on_front in front_rows(self.view, dominated=dominated)
+        ]
+        names = ["number", "label", "kind", "on_front", "winner", *self._score_names()]
+        return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
 
     def _score_names(self) -> list[str]:
         columns = [f"{split}:{objective.name}" for split, objective in front_columns(self.view)]

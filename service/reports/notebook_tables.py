@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from service.reports.front_columns import front_columns, front_rows
 
 if TYPE_CHECKING:
-    from service.reports.views import ExperimentPage, ExperimentView, FrontView, ScoreView
+    from service.reports.listings.answer_views import AnswersView
+    from service.reports.views import (
+        CandidateDetail,
+        CandidatePage,
+        ExperimentPage,
+        ExperimentView,
+        FrontView,
+        ScoreView,
+    )
 
 
 def front_html(view: FrontView) -> str:
@@ -61,6 +69,36 @@ def experiments_html(page: ExperimentPage) -> str:
         for view in page.items
     ]
     return table(["name", "status", "candidates", "best", "best baseline", "created, UTC"], rows)
+
+
+def candidates_html(page: CandidatePage) -> str:
+    """Returns one row per candidate; a dot marks the front of the search split."""
+    names = list(dict.fromkeys(s.benchmark for view in page.items for s in view.scores.get("search", ())))
+    rows = []
+    for view in page.items:
+        found = {score.benchmark: score for score in view.scores.get("search", ())}
+        made_by = view.label or view.operator or str(view.kind)
+        scores = [_score(found.get(name)) for name in names]
+        rows.append(["●" if view.on_front else "", str(view.number), made_by, str(view.status), *scores])
+    return table(["", "candidate", "made by", "status", *names], rows, caption="● on the front, search split")
+
+
+def candidate_html(view: CandidateDetail) -> str:
+    """Returns a candidate's scores by split, then its recipe."""
+    names = list(dict.fromkeys(score.benchmark for scores in view.scores.values() for score in scores))
+    rows = []
+    for name in names:
+        found = {split: s for split, scores in view.scores.items() for s in scores if s.benchmark == name}
+        rows.append([name, *(_score(found.get(split)) for split in view.scores)])
+    why = view.infeasible_reason or (f"{view.failure.cause}; {view.failure.remedy}" if view.failure else "")
+    said = table([f"candidate {view.number} ({view.status})", *view.scores], rows, caption=why)
+    return said + (f"<pre>{escape(view.recipe)}</pre>" if view.recipe else "")
+
+
+def answers_html(view: AnswersView) -> str:
+    """Returns what models answered to a prompt, one a row."""
+    rows = [[each.label, each.text + (" …" if each.cut_off else "")] for each in view.items]
+    return table(["model", "answer"], rows)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:

@@ -16,7 +16,13 @@ from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.experiment.findings import EstimatorFinding, ExaminationFindings
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.status import ExperimentStatus
-from service.reports.notebook_tables import experiment_html, experiments_html, front_html
+from service.reports.notebook_tables import (
+    candidate_html,
+    candidates_html,
+    experiment_html,
+    experiments_html,
+    front_html,
+)
 
 
 class View(BaseModel):
@@ -102,6 +108,9 @@ class CandidateDetail(CandidateView):
 
     recipe: str | None
     genome: dict[str, float | int | str] | None
+
+    def _repr_html_(self) -> str:
+        return candidate_html(self)
 
 
 class ExaminationProgress(View):
@@ -429,6 +438,9 @@ class CandidatePage(Page):
     """Candidates by number."""
 
     items: list[CandidateView]
+
+    def _repr_html_(self) -> str:
+        return candidates_html(self)
 
 
 class EventPage(Page):

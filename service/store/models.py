@@ -249,6 +249,24 @@ class EvaluationRow(Base):
     margins: Mapped[bytes | None]
 
 
+class SampleRow(Base):
+    """What a candidate answered to some items of a benchmark, when a person asked to see it.
+
+    Attributes:
+        answers: `evaluators.task_facts.ShownAnswer`, one per item.
+    """
+
+    __tablename__ = "sample_answers"
+
+    candidate_id: Mapped[UUID] = mapped_column(
+        ForeignKey("candidates.id", ondelete="CASCADE"), primary_key=True
+    )
+    split: Mapped[str] = mapped_column(String(20), primary_key=True)
+    benchmark: Mapped[str] = mapped_column(String(200), primary_key=True)
+    answers: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class GenerationRow(Base):
     """Where a search stood after a generation was told.
 

@@ -18,9 +18,9 @@ from service.store.database import Database
 from service.web import api, dashboard
 from service.web.api import health
 from service.web.api.bodies import StrictBodies
+from service.web.api.description.openapi import describe
 from service.web.api.entity_tags import EntityTags
 from service.web.api.event_tail import EventTail
-from service.web.api.openapi import describe
 from service.web.api.problems import add_problem_handlers
 from service.web.dependencies import Services
 from service.web.metrics import RequestMetrics

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluators import Benchmark, BenchmarkFacts, ItemIndices, ItemSet, Score, Split
 from evaluators.scores import mean_score
-from evaluators.task_facts import TaskDescription, TaskEntry, TaskExample, TaskList
+from evaluators.task_facts import ShownAnswer, TaskDescription, TaskEntry, TaskExample, TaskList
 from search_spaces import Recipe
 from workers.errors import NoSuchTaskError, WorkerError
 from workers.protocol.failure import Failure
@@ -34,7 +34,13 @@ from workers.protocol.messages import (
     Workload,
     never,
 )
-from workers.protocol.prompt_orders import PromptAnswer, PromptAnswers, PromptOrder
+from workers.protocol.prompt_orders import (
+    PromptAnswer,
+    PromptAnswers,
+    PromptOrder,
+    SampleAnswers,
+    SampleOrder,
+)
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.runtime.item_evaluation import evaluate_items
@@ -170,6 +176,12 @@ class ScriptedWorkforce:
             seen = f"USER: {job.prompt}"
             answers = [PromptAnswer(m.label, seen, f"{m.label} says 4", 3, False, 0.01) for m in job.models]
             return PromptAnswers(tuple(answers))
+        if isinstance(job, SampleOrder):
+            shown = tuple(
+                ShownAnswer(n, f"Q{n}?", " yes", ((" yes", -0.5), (" no", -1.0)), "0")
+                for n in range(job.count)
+            )
+            return SampleAnswers(tuple((benchmark.name, shown) for benchmark in job.benchmarks))
         if isinstance(job, PublicationInquiry):
             return self.published.get(job.repository, Publication(job.repository))
         if isinstance(job, ExportInquiry):

@@ -20,7 +20,7 @@ from workers.protocol.messages import (
     Job,
     JobResult,
 )
-from workers.protocol.prompt_orders import PromptOrder
+from workers.protocol.prompt_orders import PromptOrder, SampleOrder
 from workers.protocol.publications import PublicationInquiry
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
 from workers.protocol.transform_orders import (
@@ -83,6 +83,10 @@ def _answer(inquiry: Inquiry) -> JobResult:
             from workers.runtime.prompting import answer_prompt  # transformers is slow to import
 
             return answer_prompt(inquiry)
+        case SampleOrder():
+            from workers.runtime.prompting import answer_items
+
+            return answer_items(inquiry)
 
 
 def report_on_benchmarks(inquiry: BenchmarkInquiry) -> BenchmarkReport:

@@ -19,7 +19,7 @@ from search_spaces import Parent, Recipe
 from workers.protocol.calibration_orders import Calibrated, CalibrationOrder, Learned, LearningOrder
 from workers.protocol.failure import Failure
 from workers.protocol.kinship_orders import KinshipInquiry, KinshipReport
-from workers.protocol.prompt_orders import PromptAnswers, PromptOrder
+from workers.protocol.prompt_orders import PromptAnswers, PromptOrder, SampleAnswers, SampleOrder
 from workers.protocol.publications import Publication, PublicationInquiry
 from workers.protocol.stored_answers import StoredAnswers
 from workers.protocol.task_orders import TaskInquiry, TaskSearch
@@ -291,6 +291,7 @@ Inquiry = (
     | TaskSearch
     | TaskInquiry
     | PromptOrder
+    | SampleOrder
 )
 Job = ExportOrder | TransformOrder | CalibrationOrder | LearningOrder | Inquiry
 JobResult = (
@@ -305,6 +306,7 @@ JobResult = (
     | TaskList
     | TaskDescription
     | PromptAnswers
+    | SampleAnswers
 )
 WorkforceKind = Literal["ray", "inline"]
 

@@ -1,11 +1,14 @@
-"""Prompts that people put to single models, and the answers.  Torch-free."""
+"""Prompts and items that people have put to single models, and the answers.  Torch-free."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from search_spaces import Recipe
+from evaluators.benchmark import Benchmark
+from evaluators.splits import Split
+from evaluators.task_facts import ShownAnswer
+from search_spaces import Parent, Recipe
 
 AsChat = Literal["auto", "on", "off"]
 
@@ -63,6 +66,35 @@ class PromptAnswer:
     tokens: int
     cut_off: bool
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOrder:
+    """Some items of benchmarks, put to one model; answered with `SampleAnswers`.
+
+    Attributes:
+        recipe: The model.
+        parents: All of the experiment's: their names say how questions are put.
+        benchmarks: lm-eval's tasks alone.
+        count: Items of each benchmark, from the first on.
+        seconds: That all of it may take.
+        dtype: Of the weights; None takes the parents' own.
+    """
+
+    recipe: Recipe
+    parents: tuple[Parent, ...]
+    benchmarks: tuple[Benchmark, ...]
+    split: Split = "search"
+    count: int = 4
+    seconds: float = 600.0
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswers:
+    """What a model answered: per benchmark its name and its items."""
+
+    entries: tuple[tuple[str, tuple[ShownAnswer, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""Prompting: a prompt is put to merged models and parents, beside any search."""
+"""Prompting: prompts and single items are put to merged models and parents, beside any search."""
 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import torch
@@ -15,9 +15,19 @@ from evaluators.inference.language_model import InMemoryModel
 from search_spaces import Parent
 from workers.errors import PromptError
 from workers.protocol.messages import Workload
-from workers.protocol.prompt_orders import PromptAnswer, PromptAnswers, PromptedModel, PromptOrder
+from workers.protocol.prompt_orders import (
+    PromptAnswer,
+    PromptAnswers,
+    PromptedModel,
+    PromptOrder,
+    SampleAnswers,
+    SampleOrder,
+)
 from workers.runtime.in_place_merger import InPlaceMerger
 from workers.runtime.preparation import prepare_workload
+
+if TYPE_CHECKING:
+    from evaluators.lm_eval.harness import Harness
 
 _APPLY = {"auto": "available", "on": "on", "off": "off"}
 
@@ -38,6 +48,31 @@ def answer_prompt(order: PromptOrder) -> PromptAnswers:
     finally:
         merger.close()
         prepared.close()
+
+
+def answer_items(order: SampleOrder) -> SampleAnswers:
+    """Returns what a model answers to some items of each benchmark, with prompts as it sees them.
+
+    Raises:
+        WorkerError: A parent, the recipe or a benchmark is unusable.
+    """
+    workload = Workload(uuid4(), order.parents, order.benchmarks, dtype=order.dtype, batch_size=8)
+    prepared = prepare_workload(workload)
+    merger = InPlaceMerger(prepared)
+    try:
+        network, tokenizer = merger.merge(order.recipe)
+        harness = cast("Harness", prepared.evaluator)  # of lm-eval's tasks alone
+        sets = harness.item_sets(order.split, tokenizer=tokenizer)  # type: ignore[arg-type]
+        items = tuple(tuple(range(min(order.count, one.size))) for one in sets)
+        with torch.inference_mode():
+            found = harness.shown(network, tokenizer, order.split, items)  # type: ignore[arg-type]
+    except EvaluationError as error:
+        raise PromptError(error.field, error.detail, error.remedy) from error
+    finally:
+        merger.close()
+        prepared.close()
+    names = [benchmark.name for benchmark in order.benchmarks]
+    return SampleAnswers(tuple(zip(names, found, strict=True)))
 
 
 def _workload(parents: tuple[Parent, ...], dtype: str | None) -> Workload:

@@ -51,7 +51,7 @@ def _check(model: Parent, evaluation: PlainEvaluation) -> None:
     """Tries tokenizer and chat template before any weights are read."""
     asked = asked_model(model)
     try:
-        evaluation.check(asked.tokenizers[0], sees=asked.sights[0] is not None)
+        evaluation.check(asked.tokenizers[0], asked.sights[0])
     except EvaluationError as error:
         raise EvaluationError(error.field, f"{model}: {error.detail}", error.remedy) from error
 

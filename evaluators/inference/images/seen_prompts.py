@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PLACEHOLDER = "<image>"  # in lm-eval's prompts, and here
 _MOST_BYTES = 4 << 30  # of pixels that are kept
 _TEXTS = ("input_ids", "attention_mask")
+_OF_TOKENS = "token_type_ids"  # a shape of pixels may be as long as a short prompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +99,7 @@ def see(sight: Sight, text: str, images: Sequence[Any]) -> SeenPrompt:
     marks, pixels = {}, {}
     for name, value in found.items():
         if name not in _TEXTS and isinstance(value, Tensor):
-            if tuple(value.shape) == (1, length):
+            if name.endswith(_OF_TOKENS) and tuple(value.shape) == (1, length):
                 marks[name] = tuple(value[0].tolist())
             else:
                 pixels[name] = value

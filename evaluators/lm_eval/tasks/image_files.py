@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image
 
 from evaluators.errors import EvaluationError
-from evaluators.inference.images.seen_prompts import is_image
-from evaluators.lm_eval.tasks.task_questions import Item, Task
+from evaluators.inference.images.seen_prompts import PLACEHOLDER, is_image
+from evaluators.lm_eval.tasks.task_questions import Item, Task, foreign_code
 from evaluators.permissions import check_place
 
 _FIELD = "task"
@@ -81,15 +81,27 @@ def check_images(task: Task, items: Iterator[Item]) -> None:
     """Reads all images of some items, so that what is missing or broken is told before any weights.
 
     Raises:
-        EvaluationError: Names the first that cannot be read.
+        EvaluationError: Names the first that cannot be read, or has no place in its prompt.
     """
     for item in items:
-        seen = task.doc_to_image(item)
-        for one in seen if isinstance(seen, list | tuple) else () if seen is None else (seen,):
+        given = task.doc_to_image(item)
+        seen = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+        for one in seen:
             if not is_image(one):
                 detail = f"doc_to_image of {task.config.task} gives a {type(one).__name__}, not an image"
                 remedy = "name a column of images, or of files' names in data of your own"
                 raise EvaluationError(_FIELD, detail, remedy)
+        if isinstance(task.doc_to_image, ImageFiles):
+            _check_places(task, item, len(seen))
+
+
+def _check_places(task: Task, item: Item, images: int) -> None:
+    with foreign_code(task.config.task):
+        text = str(task.doc_to_text(item))
+    if (places := text.count(PLACEHOLDER)) != images:
+        detail = f"an item of {task.config.task} has {images} images and {places} times {PLACEHOLDER}"
+        remedy = f"write {PLACEHOLDER} once per image in doc_to_text"
+        raise EvaluationError(_FIELD, f"{detail}: {text[:80]!r}", remedy)
 
 
 def _docs(task: Task) -> Iterator[Item]:

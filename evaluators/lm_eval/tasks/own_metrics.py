@@ -74,25 +74,15 @@ def own_metric(name: str | None) -> OwnMetric | None:
     return found and AnswersMetric(metric, found["way"], int(found["count"]), found["base"])
 
 
-def chosen_own_metric(
-    benchmark: Benchmark,
-    tasks: Sequence[Task],
-    group: object,
-) -> OwnMetric | None:
+def chosen_own_metric(benchmark: Benchmark, tasks: Sequence[Task]) -> OwnMetric | None:
     """Returns the metric of this module that a benchmark is scored by; None where it is the task's own.
 
     Raises:
-        UnknownMetricError: The task has the model write nothing, or is a group.
+        EvaluationError: It counts reasoning, and nothing says where that ends.
     """
     own = own_metric(benchmark.metric)
     if own is None or any(own.name in offer_of(task).names for task in tasks):
         return None
-    if group is not None:
-        detail = f"{benchmark.task} is a group, which has no rule for {own.name}"
-        raise UnknownMetricError("metric", detail, "make an objective of each of its tasks that you want")
-    if any(task.config.output_type != "generate_until" for task in tasks):
-        detail = f"{benchmark.task} compares given texts, and {own.name} is of answers that the model writes"
-        raise UnknownMetricError("metric", detail, "choose a task that generates, or another metric")
     if isinstance(own, TokenMetric) and own.of_reasoning and benchmark.chat.think_end is None:
         detail = f"{own.name} counts what stands before the end of reasoning, and none is named"
         raise EvaluationError("chat.think_end", detail, "write chat: {think_end: </think>}, say")
@@ -118,8 +108,12 @@ def check_own_metric(own: OwnMetric, subtask: Subtask, base_metric: str, *, high
 
     Raises:
         EvaluationError: There are too few of them, or they are all alike.
-        UnknownMetricError: What marks them is no right or wrong.
+        UnknownMetricError: The task has the model write nothing, or what marks it is no right or wrong.
     """
+    if not subtask.generates:
+        name = subtask.task.config.task
+        detail = f"{name} compares given texts, and {own.name} is of answers that the model writes"
+        raise UnknownMetricError("metric", detail, "choose a task that generates, or another metric")
     if isinstance(own, TokenMetric):
         return
     repeats = subtask.task.config.repeats

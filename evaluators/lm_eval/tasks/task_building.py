@@ -96,7 +96,7 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
     for task in tasks:
         set_decoding(benchmark, task)
         check_draws(task)
-    own = chosen_own_metric(benchmark, tasks, group)
+    own = chosen_own_metric(benchmark, tasks)
     wanted = benchmark if own is None else in_the_tasks_words(benchmark, own)
     metrics, tasks = choose_metric(wanted, tasks, group)
     for task in tasks if own is None else ():
@@ -112,7 +112,8 @@ def build_benchmark(benchmark: Benchmark) -> BuiltBenchmark:
         Subtask(task, of_task, benchmark.chat) for task, of_task in zip(tasks, items, strict=True)
     )
     if own is not None:
-        check_own_metric(own, subtasks[0], metrics[0], higher_is_better=higher_is_better)
+        for subtask in subtasks:
+            check_own_metric(own, subtask, metrics[0], higher_is_better=higher_is_better)
         metrics = (f"{own.name},{metrics[0].partition(',')[2]}", *metrics)
     return BuiltBenchmark(benchmark, metrics, higher_is_better, subtasks, group, public_test, own)
 
@@ -230,4 +231,4 @@ def is_mean(built: BuiltBenchmark) -> bool:
     """Says whether the score is the mean over its items, so that parts of it can be put together."""
     if any(aggregation_of(subtask.task, built.metric) is not mean for subtask in built.subtasks):
         return False
-    return built.group is None or group_rule(built.group, built.metric, built.filter).weight_by_size
+    return built.group is None or group_rule(built.group, built.base_metric, built.filter).weight_by_size

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from evaluators.inference.chat_format import ChatFormat
 from evaluators.inference.images.conversation import with_parts
 from evaluators.inference.prompts import DEFAULT_LENGTH, LENGTH_NAMES, SEED
 from evaluators.lm_eval.names.data_access import data_problem
-from evaluators.splits import Split
+from evaluators.splits import SPLITS, Split
 
 Task = Any  # lm-eval's ConfigurableTask, which only the adapter may import
 Item = Any  # a row of the task's data set
@@ -69,6 +70,26 @@ class Subtask:
                 request.arguments = _under(conditions, request.arguments)
         return asked
 
+    def try_prompts(self, form: ChatFormat | None) -> None:
+        """Builds the prompts of all items, and lets them go: what cannot be put is told before any weights.
+
+        Raises:
+            EvaluationError: A template raises, or gives no prompt; names the item, counted from 1.
+        """
+        self.task.set_fewshot_seed(_FEWSHOT_SEED)
+        put = self._context if self.sees else partial(self._question, 0)  # images are read elsewhere
+        for split, items in self.items.items():
+            number = 0
+            try:
+                with foreign_code(self.task.config.task):
+                    for number, item in enumerate(items, 1):  # noqa: B007 - said where one fails
+                        put(item, form)
+            except EvaluationError as error:
+                if number == 1 and split == SPLITS[0]:
+                    raise
+                detail = f"item {number} of the {split} split: {error.detail}"
+                raise type(error)(error.field, detail, error.remedy) from error
+
     @property
     def generates(self) -> bool:
         """Says whether the model writes; otherwise given texts are compared."""
@@ -99,25 +120,29 @@ class Subtask:
             target = self.task.doc_to_target(item)
         return None if target is None else str(target)
 
-    def _question(self, number: int, item: Item, form: ChatFormat | None) -> Question:
-        config = self.task.config
-        spoken = {
+    def _spoken(self, form: ChatFormat | None) -> dict[str, Any]:
+        return {
             "apply_chat_template": form is not None,
             "chat_template": None if form is None else _renderer(form, seeing=self.sees),
         }
-        context = self.task.fewshot_context(
+
+    def _context(self, item: Item, form: ChatFormat | None) -> Any:  # noqa: ANN401 - a text, or several
+        return self.task.fewshot_context(
             item,
-            num_fewshot=config.num_fewshot,
+            num_fewshot=self.task.config.num_fewshot,
             system_instruction=self.chat.system,
             fewshot_as_multiturn=form is not None and self.chat.fewshot_as_multiturn,
             gen_prefix=self.task.doc_to_prefix(item),
-            **spoken,
+            **self._spoken(form),
         )
+
+    def _question(self, number: int, item: Item, form: ChatFormat | None) -> Question:
+        config = self.task.config
         made = self.task.construct_requests(
             doc=item,
-            ctx=context,
+            ctx=self._context(item, form),
             metadata=(config.task, number, config.repeats),
-            **spoken,
+            **self._spoken(form),
         )
         requests = tuple(made) if isinstance(made, list) else (made,)
         if self.generates and self.chat.think_end is not None:

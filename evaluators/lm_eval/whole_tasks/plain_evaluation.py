@@ -23,13 +23,14 @@ from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
 from evaluators.evaluations import Evaluated, EvaluationSettings, TaskAnswers
 from evaluators.inference.chat_format import ChatFormat, chat_format, check_template, check_think_end
+from evaluators.inference.images.sight import Sight
 from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.lm_eval.names.location import locate_all
 from evaluators.lm_eval.names.task_files import task_code_allowed
 from evaluators.lm_eval.tasks.image_files import check_images, use_image_files
 from evaluators.lm_eval.tasks.task_building import tame_lm_eval
-from evaluators.lm_eval.tasks.task_questions import Task, foreign_code
+from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
 
 Results = Mapping[str, Any]
 
@@ -61,17 +62,30 @@ class PlainEvaluation:
     def _seen(self) -> Sequence[Task]:
         return [task for task in self.tasks.found["tasks"].values() if getattr(task, "MULTIMODAL", False)]
 
-    def check(self, tokenizer: PreTrainedTokenizerBase, *, sees: bool) -> None:
+    def check(self, tokenizer: PreTrainedTokenizerBase, sight: Sight | None) -> None:
         """Refuses, before its weights are read, a model that the tasks cannot be put to as is wanted.
 
         Raises:
             EvaluationError: Says why.
         """
-        _applied_format(self._settings.chat, tokenizer)
-        if self._seen and not sees:
+        form = _applied_format(self._settings.chat, tokenizer)
+        for task in self.tasks.found["tasks"].values():
+            if isinstance(task, ConfigurableTask):
+                self._try_prompts(task, form)
+        if self._seen and sight is not None:
+            _ = sight.processor  # loads it, or says what it lacks
+        elif self._seen:
             named = ", ".join(str(task.task_name) for task in self._seen)
             detail = f"{named} asks about images, and the model only reads"
             raise EvaluationError("task", detail, "evaluate a model that sees, or leave the task out")
+
+    def _try_prompts(self, task: Task, form: ChatFormat | None) -> None:
+        """Puts all that will be asked, with as many examples as lm-eval will take."""
+        settings, own = self._settings, task.config.num_fewshot
+        if own is None or (own != 0 and settings.shots is not None):
+            task.set_config("num_fewshot", settings.shots or 0)
+        items = list(islice(task.eval_docs, get_sample_size(task, settings.limit)))
+        Subtask(task, {"test": items}, settings.chat).try_prompts(form)
 
     def evaluate(self, name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Evaluated:
         """Returns lm-eval's results of a model in memory.

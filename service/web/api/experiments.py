@@ -31,8 +31,8 @@ from service.store.filtering.grammar import parse
 from service.store.filtering.ordering import parse_order, sorted_page, token_text
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
+from service.web.api.description.examples import SPEC_EXAMPLE
 from service.web.api.entity_tags import IfMatch, check_unchanged, experiment_tag
-from service.web.api.examples import SPEC_EXAMPLE
 from service.web.api.idempotency import Attempt, IdempotencyKey
 from service.web.api.pages import cut_to, token_for
 from service.web.api.problems import responses

@@ -14,7 +14,8 @@ from lm_eval.tasks import TaskManager
 from evaluators import Benchmark
 from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
-from evaluators.lm_eval.harness import Harness
+from evaluators.lm_eval.harness import Harness, inspect_benchmarks
+from evaluators.lm_eval.prompt_facts import Asked
 from tests.chat_tokenizers import TEMPLATES, chat_tokenizer
 from tests.evaluators.task_writing import CHOICE, GENERATION, rows, three_splits, write_task
 
@@ -145,3 +146,29 @@ def test_repeated_answers_are_read_by_a_filter_that_reads_them_all(
     once, again = (harness.evaluate(network, tokenizer, "search")[0] for _ in range(2))
     assert (once.metric, len(once.per_item)) == ("exact_match,vote", 24)
     assert once == again
+
+
+PARTICULAR = (
+    "{% for m in messages %}{% if 'w5' in m.content.split() %}{{ raise_exception('no w5 here') }}"
+    "{% endif %}<|start|>{{ m.content }}{% endfor %}"
+)
+
+
+def test_a_template_that_refuses_a_single_item_is_told_before_any_weights(tmp_path: Path) -> None:
+    write_task(tmp_path, "words", three_splits(24), **GENERATION)
+    chat = Chat(template_text=PARTICULAR)
+    (found,) = inspect_benchmarks(
+        [benchmark(tmp_path, chat=chat)], Asked(("merged",), (chat_tokenizer("qwen3"),), (None,))
+    )
+    assert isinstance(found, EvaluationError)
+    place = next(n for n, row in enumerate(rows(0, 24), 1) if "w5" in row["q"].split())
+    assert f"item {place} of the search split: the chat template cannot be rendered" in found.detail
+    assert "no w5 here" in found.detail
+    whole = {**three_splits(24), "test": [*rows(200, 23), {"q": "w1"}]}
+    lacking = {**GENERATION, "doc_to_text": "{{q}} {{a + 1}}"}
+    write_task(tmp_path, "words", whole, **lacking)
+    (found,) = inspect_benchmarks(
+        [benchmark(tmp_path)], Asked(("merged",), (chat_tokenizer("qwen3"),), (None,))
+    )
+    assert isinstance(found, EvaluationError)
+    assert "item 24 of the test split" in found.detail

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from lm_eval.tasks import TaskManager
 
-from evaluators import Benchmark
+from evaluators import Benchmark, BenchmarkFacts
 from evaluators.chat import Chat
 from evaluators.errors import EvaluationError
 from evaluators.lm_eval.harness import Harness, inspect_benchmarks
@@ -99,6 +99,32 @@ def test_majority_votes_are_those_of_lm_evals_filters(folder: Path, network: Any
     assert ours.per_item == theirs.per_item
     assert ours_of_three.per_item == theirs_of_three.per_item
     assert Counter(ours.per_item)[1.0] > 0
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("metric", ["pass@2", "maj@3", "answer_tokens"])
+def test_a_group_averages_them_as_it_averages_what_marks_the_answers(
+    tmp_path: Path, network: Any, tokenizer: Any, metric: str, weighted: bool
+) -> None:
+    for name, count in (("words", 24), ("more", 12)):
+        write_task(tmp_path, name, three_splits(count), **SCORED, repeats=REPEATS)
+    write_task(tmp_path, "chosen", three_splits(), **CHOICE)
+    rule = f"aggregate_metric_list: [{{metric: exact_match, weight_by_size: {str(weighted).lower()}}}]"
+    (tmp_path / "all.yaml").write_text(f"group: all\ntask: [words, more, chosen]\n{rule}\n")
+    asked = [
+        benchmark(tmp_path, metric, generation=DRAWN).model_copy(update={"name": name, "task": name})
+        for name in ("words", "more", "all")
+    ]
+    facts = inspect_benchmarks([asked[2]])[0]
+    assert isinstance(facts, BenchmarkFacts)
+    assert (facts.items["search"], facts.additive) == (36, weighted)
+    words, more, both = Harness(asked).evaluate(network, tokenizer, "search")
+    sizes = (24, 12) if weighted else (1, 1)
+    mean = np.average([words.value, more.value], weights=sizes)
+    assert both.value == pytest.approx(mean)
+    assert both.per_item == (*words.per_item, *more.per_item)
+    assert both.metric == f"{metric},word"
+    assert 0 < both.stderr < max(words.stderr, more.stderr)
 
 
 @pytest.mark.parametrize(("answers", "right", "wanted"), [(5, 0, 2), (5, 2, 3), (4, 4, 1), (6, 3, 4)])

@@ -10,7 +10,14 @@ from search_spaces import Recipe
 from tests.workers.recipes import linear_recipe
 from workers.errors import PromptError
 from workers.pools.inline_pool import InlinePool
-from workers.protocol.prompt_orders import PromptAnswers, PromptedModel, PromptOrder
+from workers.protocol.messages import Workload
+from workers.protocol.prompt_orders import (
+    PromptAnswers,
+    PromptedModel,
+    PromptOrder,
+    SampleAnswers,
+    SampleOrder,
+)
 
 
 def order(*recipes: Recipe, **options: object) -> PromptOrder:
@@ -43,3 +50,15 @@ def test_each_model_answers_with_its_own_weights_and_the_same_way_every_time(
 def test_a_prompt_cannot_be_a_message_where_there_is_no_chat_template(average: Recipe) -> None:
     with pytest.raises(PromptError, match="no chat template"):
         InlinePool().run_job(order(average, chat="on"))
+
+
+def test_items_are_answered_with_prompts_as_the_model_saw_them(average: Recipe, workload: Workload) -> None:
+    order = SampleOrder(average, workload.parents, workload.benchmarks, count=3)
+    found = InlinePool().run_job(order)
+    assert isinstance(found, SampleAnswers)
+    ((name, answers),) = found.entries
+    assert name == "words"
+    assert [answer.item for answer in answers] == [0, 1, 2]
+    for answer in answers:
+        assert answer.prompt
+        assert answer.text in [text for text, _ in answer.choices]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -292,6 +294,27 @@ def told(
     benchmark = Benchmark(name=task, task=task, include_path=str(tasks))
     (entry,) = report_on_benchmarks(BenchmarkInquiry((benchmark,), merged=recipe)).entries
     return entry
+
+
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
+def test_a_package_that_the_processor_lacks_is_named_before_any_weights(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(gallery.first, model)
+    processor = {
+        "processor_class": "Qwen2VLProcessor",
+        "image_processor": {"image_processor_type": "Qwen2VLImageProcessor"},
+        "video_processor": {"video_processor_type": "Qwen2VLVideoProcessor"},
+    }
+    (model / "processor_config.json").write_text(json.dumps(processor))
+    found = told(gallery, gallery.tasks, linear_recipe([model], (1.0,)))
+    assert isinstance(found, BenchmarkProblem)
+    assert found.detail == f"the image processor of {model} needs torchvision, which is not installed"
+    assert f"belongs to torch {torch.__version__}" in found.remedy
+    settings = EvaluationSettings(("written",), (str(gallery.tasks),))
+    with pytest.raises(TaskError, match="needs torchvision"):
+        evaluate_here(EvaluationOrder((parent_at(model),), settings), lambda _: None)
 
 
 def test_what_cannot_be_asked_is_told_before_any_weights(gallery: Gallery, tmp_path: Path) -> None:

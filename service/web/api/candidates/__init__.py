@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.web.api.candidates import asking, recipe_queue, routes
+from service.web.api.candidates import asking, recipe_queue, routes, samples
 
 router = APIRouter()
-for part in (routes, recipe_queue, asking):
+for part in (routes, recipe_queue, asking, samples):
     router.include_router(part.router)
 
 __all__ = ["router"]

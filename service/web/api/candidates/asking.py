@@ -64,7 +64,7 @@ def answer(key: str, number: Number, wanted: WantedAnswers, services: ServicesHe
     """
     with services.database.reading() as session:
         order = _order(Repository(session), key, number, wanted)
-    with _turn(services):
+    with a_turn(services):
         found = services.workforce.run_job(order)
     assert isinstance(found, PromptAnswers)  # noqa: S101 - what such an order is answered with
     return answers_view(number, found)
@@ -88,7 +88,7 @@ def _order(repository: Repository, key: str, number: int, wanted: WantedAnswers)
 
 
 @contextmanager
-def _turn(services: Services) -> Iterator[None]:
+def a_turn(services: Services) -> Iterator[None]:
     """Takes one of the places in the queue.
 
     Raises:

@@ -100,7 +100,7 @@ def get_candidate(key: str, number: Number, repository: Reading) -> CandidateDet
     summary="Get a candidate's recipe as mergekit YAML",
     response_class=PlainTextResponse,
     responses={
-        200: {"content": {"application/yaml": {"schema": {"type": "string"}}}, "description": "The recipe."},
+        200: {"content": {"application/yaml": {"schema": {}}}, "description": "The recipe."},
         **responses(404, 409, 422),
     },
 )

@@ -10,7 +10,6 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from service.reports.listings.key_views import AuditView, KeyView, audit_view, key_view
-from service.settings import Settings
 from service.store.access.audit import entries
 from service.store.access.keys import all_keys
 from service.store.access.role import Role
@@ -19,7 +18,6 @@ from service.web.dashboard.rendering import Wanted, render
 from service.web.dependencies import Reading, ServicesHere
 
 MOST_ENTRIES = 50
-SECRET = frozenset({"api_key", "database_url"})
 router = APIRouter()
 
 
@@ -52,25 +50,10 @@ def settings(repository: Reading, services: ServicesHere, wanted: Wanted) -> HTM
     rows = entries(repository.session, limit=MOST_ENTRIES + 1, before=start)
     page = SettingsContext(
         version=version("evomerge"),
-        settings=_told(services.settings),
+        settings=services.settings.told(),
         keys=[key_view(row) for row in all_keys(repository.session)],
         entries=[audit_view(row) for row in rows[:MOST_ENTRIES]],
         older=rows[MOST_ENTRIES - 1].id if len(rows) > MOST_ENTRIES else None,
         caller=CALLER.get().name,
     )
     return render("settings.html", page)
-
-
-def _told(chosen: Settings) -> list[tuple[str, str]]:
-    """Returns the settings in words."""
-    found = []
-    for name in Settings.model_fields:
-        value = getattr(chosen, name)
-        if name in SECRET:
-            text = "set" if value is not None else "not set"
-        elif isinstance(value, tuple):
-            text = ", ".join(str(part) for part in value) or "none"
-        else:
-            text = "not set" if value is None or value == "" else str(value)
-        found.append((f"EVOMERGE_{name.upper()}", text))
-    return found

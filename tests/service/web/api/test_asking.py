@@ -37,3 +37,24 @@ def test_only_a_few_prompts_may_wait_at_once(finished: TestClient) -> None:
         for _ in range(MOST_PROMPTS):
             places.release()
     assert finished.post(ADDRESS, json={"prompt": "2 + 2?"}).status_code == 200
+
+
+def test_answers_to_single_items_are_stored_with_their_prompts(finished: TestClient) -> None:
+    address = "/api/v1/experiments/small/candidates/6/samples"
+    assert finished.get(address).json()["items"] == []
+    asked = finished.post(address, json={"split": "search", "count": 2}).json()
+    assert [(item["benchmark"], item["item"]) for item in asked["items"]] == [
+        ("sums", 0), ("sums", 1), ("words", 0), ("words", 1)
+    ]  # fmt: skip
+    assert asked["items"][0]["prompt"] == "Q0?"
+    assert asked["items"][0]["value"] in (0.0, 1.0)
+    assert finished.get(address).json() == asked
+
+
+def test_the_sealed_test_split_is_shown_of_examined_candidates_alone(finished: TestClient) -> None:
+    every = finished.get("/api/v1/experiments/small/candidates?page_size=100").json()["items"]
+    unexamined = next(item["number"] for item in every if "test" not in item["scores"])
+    refused = finished.post(
+        f"/api/v1/experiments/small/candidates/{unexamined}/samples", json={"split": "test"}
+    )
+    assert (refused.status_code, "sealed" in refused.json()["detail"]) == (409, True)

@@ -63,10 +63,9 @@ PARAMETERS: Mapping[str, Any] = {
     "export": "0199c0de-7c3e-7a51-9d3f-2b6f0c4a8e11",
     "name": "gsm8k",
     "ref": "org/math@main",
-    "filter": "objectives.gsm8k >= 0.5 AND kind = evolved",
-    "order_by": "objectives.gsm8k desc",
-    "fields": "number,status,scores",
-    "Idempotency-Key": "b7c1d2e3",
+    "filter": "status = failed",
+    "order_by": "created_at desc",
+    "fields": "status",
 }
 MOST_DEPTH = 12
 

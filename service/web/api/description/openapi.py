@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.experiment.spec import ExperimentSpec
-from service.web.api.sample_answers import PARAMETERS, sample
+from service.web.api.description.sample_answers import PARAMETERS, sample
 from service.web.problems import MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"

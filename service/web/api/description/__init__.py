@@ -1,0 +1,1 @@
+"""The interface as it describes itself: OpenAPI, with examples."""
