@@ -5,7 +5,9 @@
 FOLDER holds models, items, and `experiment.yml`, which names specialists as parents, their base, and
 tasks.  The experiment is run; the winner and the best usual recipe (by the selection split) are exported
 and asked the test items by lm-eval's own HFLM from disk.  Then candidates are merged and asked in turns
-with HFLM on the same weights in memory, which neither merges nor loads anything.
+with HFLM on the same weights in memory, which neither merges nor loads anything, and which gets the
+faster of two batch sizes.  Layers that are the same in all candidates are run once by us, so the limit
+is given with and without them.
 """
 
 from __future__ import annotations

@@ -51,7 +51,10 @@ def show_costs(costs: Costs) -> None:
         f"{costs.processor_ratio:.1f}",
         f"{costs.floor:.2f}",
         f"{costs.floor / costs.ours.median:.0%}",
+        f"{costs.theirs.median / costs.floor:.1f}",
         f"{costs.agreeing:.1%}",
+        f"{costs.shared_layers} of {costs.layers}",
+        str(costs.their_batch),
     )
     header = (
         "merge s",
@@ -62,7 +65,10 @@ def show_costs(costs: Costs) -> None:
         "of processor time",
         "floor s",
         "of limit",
+        "ratio at limit",
         "items alike",
+        "layers run once",
+        "HFLM's rows",
     )
     print_table("A candidate on the search items, in turns with HFLM", header, [cells])
 
@@ -103,7 +109,10 @@ def finish(
             "seconds": {"evaluation": round(costs.floor, 4)},
             "share_of_limit": {"evaluation": round(costs.floor / costs.ours.median, 3)},
             "ratio_at_limit": {"evaluation": round(costs.theirs.median / costs.floor, 1)},
+            "seconds_with_all_layers": {"evaluation": round(costs.floor_alone, 4)},
         },
+        layers={"network": costs.layers, "shared_by_all_candidates": costs.shared_layers},
+        hflm_batch=costs.their_batch,
         spread={"evaluation": max(costs.ours.spread, costs.theirs.spread), "merge": costs.merges.spread},
         processor_ratios={"evaluation": round(costs.processor_ratio, 3)},
         seconds={name: round(value, 1) for name, value in seconds.items()},

@@ -278,6 +278,11 @@ COMMANDS: Mapping[str, Command] = {
         "Say under which licence a merge of models would stand, and what it asks.",
         ("evomerge licences experiment.yml", "evomerge licences org/base org/math ./code"),
     ),
+    "select": Command(
+        "models.select:select",
+        "Propose which models of a pool to merge.",
+        ("evomerge select ./pool --base ./base --tasks questions.jsonl --limit 200",),
+    ),
     "kinship": Command(
         "models.kinship:kinship",
         "Say how alike fine-tuned models are.",

@@ -19,6 +19,7 @@ from search_spaces.errors import SpaceError
 from service.errors import ServiceError
 from service.examination.distribution_mean import propose_mean
 from service.examination.protocol import Winner, examine
+from service.examination.scale_line import propose_scaled
 from service.experiment.candidate import CandidateStatus
 from service.experiment.spec import ExperimentSpec
 from service.experiment.status import ExperimentStatus
@@ -27,7 +28,13 @@ from service.search.journal import ControlRequest
 from service.search.loop import SearchLoop
 from service.search.plan import Ending
 from service.settings import Settings
-from service.specification.planning import build_optimizer_for, build_space_for, plan_for, window_for
+from service.specification.planning import (
+    build_optimizer_for,
+    build_pool,
+    build_space_for,
+    plan_for,
+    window_for,
+)
 from service.store.journal import DatabaseJournal
 from service.store.model_keys import ModelKeys, hash_folder
 from service.store.models import ExperimentRow
@@ -162,6 +169,7 @@ class ExperimentRun:
         # Baselines may reach a target alone: then one of them wins.
         if ending is not Ending.TARGET_REACHED and not self._evolved_something():
             return self.end(_S.FAILED, failure=_nothing_scored(f"the search ended ({ending}) without one"))
+        propose_scaled(self.journal, spec, build_pool(spec, row.facts), space.variables)
         if spec.examination.mean:
             propose_mean(self.journal, optimizer, space)
         return self.end(_S.EXAMINING, reason=loop.reason)

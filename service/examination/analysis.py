@@ -10,6 +10,7 @@ from evaluators import Score, Split
 from evaluators.sampling.statistics import chances_on_front, paired_test
 from search_spaces.genome import Variable
 from service.examination.bounds import at_bounds, many_ended
+from service.examination.scale_finding import scale_finding
 from service.examination.stopping import SIGNIFICANT, Stop
 from service.experiment.bare_parent import unbeaten
 from service.experiment.candidate import Candidate, CandidateKind
@@ -32,6 +33,7 @@ _ROLES: Mapping[CandidateKind, Role] = {
     CandidateKind.BASE: "baseline",
     CandidateKind.AVERAGE: "average",
     CandidateKind.BASELINE: "baseline",
+    CandidateKind.SCALED: "baseline",
 }
 _HELD_OUT: tuple[Split, ...] = ("selection", "test")
 By = Mapping[int, Outcome]
@@ -69,6 +71,7 @@ def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
     """Returns all that the evidence says."""
     found = tuple(_objective(evidence, objective) for objective in objectives)
     winner = next((each for each in evidence.finalists if each.number == evidence.winner), None)
+    examined, weights = (evidence.finalists, evidence.outcomes), [each.weight for each in objectives]
     ended = None if winner is None else many_ended(winner, evidence.variables)
     return ExaminationFindings(
         objectives=found,
@@ -76,6 +79,7 @@ def findings(evidence: Evidence, objectives: Objectives) -> ExaminationFindings:
         sensitivity=tuple(evidence.sensitivity),
         chances_on_front=tuple(_chances(evidence)),
         asked=(asked := tuple(_asked(evidence, finalist) for finalist in evidence.finalists)),
+        scale=None if winner is None else scale_finding(winner, *examined, weights),
         wider=None if ended is None else ended.to_try,
         warnings=(
             *_unbeaten(evidence),

@@ -38,12 +38,10 @@ def propose_mean(journal: DatabaseJournal, optimizer: Optimizer, space: SearchSp
     journal.proposed([mean])
 
 
-def settle_mean(
+def settle_added(
     journal: DatabaseJournal, workforce: Workforce, *, timeout: float, benchmarks: Sequence[str]
 ) -> ControlRequest | None:
-    """Has the mean scored on the search items like every candidate; the optimizer is not told of it."""
-    waiting = [
-        r.candidate for r in journal.recall() if r.candidate.kind is CandidateKind.MEAN and r.outcome is None
-    ]
+    """Has what was added when the search ended scored on its items; the optimizer is not told of it."""
+    waiting = [r.candidate for r in journal.recall() if r.candidate.kind.is_added and r.outcome is None]
     settled = Dispatcher(workforce, journal, timeout=timeout, benchmarks=benchmarks).settle(waiting, {})
     return settled if isinstance(settled, ControlRequest) else None

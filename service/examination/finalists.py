@@ -82,10 +82,7 @@ def violations_of(remembered: Sequence[Remembered]) -> dict[int, float]:
 
     The distribution's mean was never told, so whether it keeps them was not computed.
     """
-    return {
-        r.candidate.number: math.inf if r.candidate.kind is CandidateKind.MEAN else r.violation
-        for r in remembered
-    }
+    return {r.candidate.number: math.inf if r.candidate.kind.is_added else r.violation for r in remembered}
 
 
 def optimism(search: Outcome | None, test: Outcome | None) -> dict[str, float]:

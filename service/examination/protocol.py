@@ -19,7 +19,7 @@ from search_spaces.genome import Variable
 from service.examination.analysis import Evidence, findings
 from service.examination.asking import Asking
 from service.examination.choice import winner_of
-from service.examination.distribution_mean import settle_mean
+from service.examination.distribution_mean import settle_added
 from service.examination.finalists import best_of, finalists, likely_first, mean_of, optimism, violations_of
 from service.examination.other_conditions import under_other_conditions
 from service.examination.stopping import Stop, stops
@@ -59,7 +59,7 @@ def examine(
     What was examined before a crash is not examined again.  The variables are those of the search space.
     """
     names = [objective.name for objective in objectives]
-    control_request = settle_mean(journal, workforce, timeout=spec.evaluation_timeout, benchmarks=names)
+    control_request = settle_added(journal, workforce, timeout=spec.evaluation_timeout, benchmarks=names)
     if control_request is not None:
         return control_request
     remembered = journal.recall()

@@ -18,6 +18,8 @@ def sentences(found: ExaminationFindings) -> Iterator[str]:
     """Yields what was found out, one fact a line; names are as people gave them."""
     for objective in found.objectives:
         yield _objective(objective)
+    if found.scale is not None:
+        yield found.scale.words
     for comparison in found.comparisons:
         if comparison.role in ALWAYS:
             yield _comparison(comparison)

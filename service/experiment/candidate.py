@@ -16,8 +16,9 @@ class CandidateKind(StrEnum):
     """Where a candidate comes from; a label is only what people call it.
 
     An optimizer proposed those that are `evolved`, a person those that were `enqueued` while the search
-    went on; `known` are those that other experiments scored, and generation 0 holds as well.  All others but
-    `mean` are baselines, which the search must beat.
+    went on; `known` are those that other experiments scored, and generation 0 holds as well.  When a search
+    ends, `mean` and `scaled` are added.  All others, and usual recipes at the `scaled` weights of what was
+    found, are baselines, which the search must beat.
     """
 
     PARENT = "parent"
@@ -28,6 +29,7 @@ class CandidateKind(StrEnum):
     EVOLVED = "evolved"
     ENQUEUED = "enqueued"
     MEAN = "mean"
+    SCALED = "scaled"
 
     @property
     def is_baseline(self) -> bool:
@@ -40,12 +42,18 @@ class CandidateKind(StrEnum):
         return self in (CandidateKind.EVOLVED, CandidateKind.ENQUEUED)
 
     @property
+    def is_added(self) -> bool:
+        """Says whether it was added when the search had ended; no optimizer is told of it."""
+        return self in ADDED_KINDS
+
+    @property
     def is_bare(self) -> bool:
         """Says whether it is one of the models as it is, and no merge."""
         return self in (CandidateKind.PARENT, CandidateKind.BASE)
 
 
 _NO_BASELINES = (CandidateKind.KNOWN, CandidateKind.EVOLVED, CandidateKind.ENQUEUED, CandidateKind.MEAN)
+ADDED_KINDS = (CandidateKind.MEAN, CandidateKind.SCALED)
 
 MEAN_LABEL = "distribution's mean"
 """What the candidate is called that the middle of the optimizer's distribution makes."""

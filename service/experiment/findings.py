@@ -130,6 +130,46 @@ class AskedFinding(Finding):
     p_value: float | None = None
 
 
+class Lead(Finding):
+    """By how much one model is better than another, in the weighted mean over the objectives."""
+
+    value: float
+    stderr: float
+
+
+class ScaleFinding(Finding):
+    """How the winner's lead over the best usual recipe divides into scale and the rest.
+
+    Attributes:
+        split: On whose items.
+        usual, usual_label: The best usual recipe of generation 0.
+        line, line_label: The best of those that give all parents one weight everywhere, whatever the weight.
+        whole: Of the winner over the usual recipe.
+        alone: Of the best on the line over the usual recipe: this is scale alone.
+        rest: Of the winner over the best on the line.
+    """
+
+    split: Literal["selection", "test"]
+    usual: int
+    usual_label: str | None
+    line: int
+    line_label: str | None
+    whole: Lead
+    alone: Lead
+    rest: Lead
+
+    @property
+    def words(self) -> str:
+        """Says it in a sentence without its end."""
+        whole, alone, rest = (
+            f"{lead.value:+.3f} ± {lead.stderr:.3f}" for lead in (self.whole, self.alone, self.rest)
+        )
+        said = f"lead over the best usual recipe ({self.usual_label}) on {self.split} items: {whole}"
+        if self.line == self.usual:
+            return f"{said}; none of it is scale alone: no other weight for all parents is better"
+        return f"{said}; of it {alone} is scale alone ({self.line_label}), {rest} is the search's"
+
+
 class ExaminationFindings(Finding):
     """All that is known of a winner when its experiment ends.
 
@@ -139,6 +179,8 @@ class ExaminationFindings(Finding):
         sensitivity: Of the winner's selection score to seeds and to the room for answers.
         chances_on_front: Of all finalists, the winner first.
         asked: Of all finalists, in the order in which they were asked.
+        scale: How much of the lead is scale alone; None where no usual recipe gives all parents
+            one weight, or one of them won.
         wider: The range of weights to search next, where many of the winner's end at their upper bound.
         warnings: What a reader of the winner's scores must know.
     """
@@ -148,6 +190,7 @@ class ExaminationFindings(Finding):
     sensitivity: tuple[SensitivityFinding, ...] = ()
     chances_on_front: tuple[ChanceFinding, ...] = ()
     asked: tuple[AskedFinding, ...] = ()
+    scale: ScaleFinding | None = None
     wider: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
 

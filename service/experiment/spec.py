@@ -172,12 +172,15 @@ class Examination(Spec):
     Attributes:
         finalists: Best candidates that compete on the selection split.
         mean: Whether the mean of the optimizer's distribution, if it has one, competes as well.
+        scale: Whether usual recipes at the scale of the best merge compete as well: what they reach is no
+            merit of the search.  At most four are scored.
         max_items: Items asked in all, over models and splits; none does not limit them.
         max_minutes: Time that it may take, over all resumes; none does not limit it.
     """
 
     finalists: Annotated[int, Field(ge=1, le=100)] = 8
     mean: bool = True
+    scale: bool = True
     max_items: Annotated[int, Field(ge=1)] | None = None
     max_minutes: Annotated[float, Field(gt=0)] | None = None
 

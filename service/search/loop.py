@@ -89,7 +89,7 @@ class SearchLoop:
         """Goes on from wherever the journal stands; returns why it stopped."""
         self._started = monotonic()
         # A distribution's mean was added by the examination of a shorter search: no ask made it.
-        recalled = (r for r in self.journal.recall() if r.candidate.kind is not CandidateKind.MEAN)
+        recalled = (r for r in self.journal.recall() if not r.candidate.kind.is_added)
         self._remembered = {r.candidate.number: r for r in recalled}
         told = {n: r.told for n, r in self._remembered.items() if r.told is not None}
         self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))

@@ -127,13 +127,16 @@ class UsualBaselines:
         """Yields the usual recipes, as far as the parents allow them."""
         if self.pool.base is not None:
             for weight in TASK_ARITHMETIC_WEIGHTS:
-                label = f"task arithmetic λ={weight}"
-                yield Baseline(label, self._recipe("task_arithmetic", weight=weight, normalize=0.0))
+                yield Baseline(f"task arithmetic λ={weight}", self.task_arithmetic(weight))
             for method, title in (("ties", "TIES"), ("dare_ties", "DARE-TIES")):
                 recipe = self._recipe(method, weight=1.0, density=USUAL_DENSITY, normalize=1.0)
                 yield Baseline(f"{title} (density {USUAL_DENSITY})", recipe)
         if len(self.pool.parents) == 2:
             yield Baseline("slerp t=0.5", self._recipe("slerp", base=self.pool.parents[0], t=0.5))
+
+    def task_arithmetic(self, weight: float) -> Recipe:
+        """Returns task arithmetic with one weight for all parents."""
+        return self._recipe("task_arithmetic", weight=weight, normalize=0.0)
 
     def _recipe(
         self,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 from evaluators import Score, Split
 from search_spaces import Recipe
 from service.errors import ConflictError, IllegalTransitionError, NameTakenError, NotFoundError
-from service.experiment.candidate import CandidateKind, CandidateStatus
+from service.experiment.candidate import ADDED_KINDS, CandidateKind, CandidateStatus
 from service.experiment.status import ENDED, UNDER_WAY, ExperimentStatus, check_move
 from service.search.journal import GenerationSummary
 from service.store.clock import DatabaseClock
@@ -187,7 +187,7 @@ class Repository:
         last = self.session.scalar(select(func.max(CandidateRow.number)).where(mine))
         free = max(total, (last or 0) + 1)
         query = select(CandidateRow).where(
-            mine, CandidateRow.kind == CandidateKind.MEAN, CandidateRow.number < total
+            mine, CandidateRow.kind.in_(ADDED_KINDS), CandidateRow.number < total
         )
         for row in self.session.scalars(query.order_by(CandidateRow.number)).all():
             of_row = (ExportRow.experiment_id == experiment.id, ExportRow.candidate_number == row.number)

@@ -60,3 +60,8 @@ def test_a_networks_products_are_counted_without_its_embedding(network: Any) -> 
     size = size_of(network)
     total = sum(weights.numel() for weights in network.parameters() if weights.dim() == 2)
     assert size.body + size.head + network.get_input_embeddings().weight.numel() == total
+
+
+def test_layers_that_candidates_share_are_left_out_of_their_products(network: Any) -> None:
+    size, rest = size_of(network), size_of(network, shared_layers=1)
+    assert (rest.body, rest.head) == (size.body / 2, size.head)  # it has two layers

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Executable, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from service.experiment.candidate import CandidateKind, CandidateStatus
+from service.experiment.candidate import ADDED_KINDS, CandidateKind, CandidateStatus
 from service.experiment.status import ExperimentStatus
 from service.search.dispatcher import MOST_ATTEMPTS
 from service.store.invariants.invariant import Invariant, Row
@@ -40,7 +40,7 @@ _ENDED_IS_ENDED = _candidates(
 )
 _NUMBERS = _per_experiment(
     (func.max(_C.number) + 1 - func.count()).label("missing"),
-    _C.kind != _K.MEAN,
+    _C.kind.not_in(ADDED_KINDS),
     func.max(_C.number) + 1 != func.count(),
 )
 _PLACES = _per_experiment(
@@ -79,7 +79,7 @@ def _settled_events(session: Session) -> Iterator[Row]:
         select(*_NAMED, events.label("events"))
         .join(_E, _E.id == _C.experiment_id)
         .outerjoin(told, and_(told.c.experiment_id == _C.experiment_id, told.c.number == _C.number))
-        .where(events != wanted, _C.kind != _K.MEAN)
+        .where(events != wanted, _C.kind.not_in(ADDED_KINDS))
     )
     yield from (dict(row) for row in session.execute(query).mappings())
 
@@ -87,7 +87,7 @@ def _settled_events(session: Session) -> Iterator[Row]:
 def _budgets(session: Session) -> Iterator[Row]:
     """Experiments with more evolved candidates, or more failures, than their budget allows."""
     evolved = func.sum(case((_C.kind.in_((_K.EVOLVED, _K.ENQUEUED)), 1), else_=0))
-    failed = func.sum(case((and_(_C.status == _S.FAILED, _C.kind != _K.MEAN), 1), else_=0))
+    failed = func.sum(case((and_(_C.status == _S.FAILED, _C.kind.not_in(ADDED_KINDS)), 1), else_=0))
     query = select(_E.name, _E.status, _E.spec, evolved, failed).join(_C).group_by(_E.id)
     for name, status, spec, count, failures in session.execute(query):
         budget = spec.get("budget", {})

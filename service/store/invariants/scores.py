@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from service.experiment.candidate import CandidateKind, CandidateStatus
+from service.experiment.candidate import ADDED_KINDS, CandidateStatus
 from service.experiment.enqueued import EnqueuedBy
 from service.store.invariants.invariant import Invariant, Row
 from service.store.models import CandidateRow, EvaluationRow, ExperimentRow, GenerationRow, OpeningRow
@@ -99,7 +99,7 @@ def _held_out_of_others(session: Session) -> Iterator[Row]:
     for key, numbers in session.execute(select(OpeningRow.experiment_id, OpeningRow.numbers)):
         opened.setdefault(key, set()).update(numbers)
     query = select(_E.id, _E.name, _C.number).join(_C, _C.experiment_id == _E.id).distinct()
-    query = query.join(_V, _V.candidate_id == _C.id).where(_V.split == "test", _C.kind != CandidateKind.MEAN)
+    query = query.join(_V, _V.candidate_id == _C.id).where(_V.split == "test", _C.kind.not_in(ADDED_KINDS))
     for key, name, number in session.execute(query):
         if key in opened and number not in opened[key]:
             yield {"experiment": name, "number": number}
