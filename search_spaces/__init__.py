@@ -13,9 +13,11 @@ from pydantic import Discriminator, Tag
 from search_spaces.errors import SpaceDefinitionError, UnknownNameError
 from search_spaces.genome import Genome, Variable
 from search_spaces.recipes.eyes import Eyes
+from search_spaces.recipes.heads import Heads
 from search_spaces.recipes.parent import Parent
 from search_spaces.recipes.recipe import Recipe, Slice, Source
 from search_spaces.spaces.frozen import FrozenSpace
+from search_spaces.spaces.headed import HeadedSpace
 from search_spaces.spaces.joint import JointOptions, JointSpace
 from search_spaces.spaces.mergekit_evolve import mergekit_evolve_space
 from search_spaces.spaces.mergekit_genotype import MergekitEvolveOptions
@@ -35,6 +37,8 @@ __all__ = [
     "Eyes",
     "FrozenSpace",
     "Genome",
+    "HeadedSpace",
+    "Heads",
     "Infeasible",
     "JointOptions",
     "LayerStackingOptions",

@@ -136,6 +136,9 @@ class Optimizer(ABC):
     forecasts: ClassVar[bool] = False  # whether it foresees what further candidates gain
     needs_measures: ClassVar[bool] = False
     needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is expensive to find out
+    reads_items: ClassVar[bool] = (
+        False  # `Evaluation.items` and `margins`, which a recovery else leaves packed
+    )
     declared_options: ClassVar[Mapping[str, Option]] = {}
 
     def __init__(self, setup: OptimizerSetup) -> None:

@@ -23,6 +23,8 @@ from service.store.rows import objectives_of
 
 MOST_KEPT = 32  # columns of experiments and splits; 50,000 candidates with 6 objectives take 6 MB
 
+_IS_BASELINE = {kind: kind.is_baseline for kind in CandidateKind}
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreColumns:
@@ -66,7 +68,8 @@ class ScoreColumns:
     @property
     def is_baseline(self) -> NDArray[np.bool_]:
         """(n,) Where no optimizer proposed the candidate."""
-        return np.array([CandidateKind(kind).is_baseline for kind in self.kinds], dtype=bool)
+        found = (_IS_BASELINE[kind] for kind in self.kinds.tolist())
+        return np.fromiter(found, dtype=bool, count=len(self.kinds))
 
     @property
     def scalars(self) -> NDArray[np.float64]:

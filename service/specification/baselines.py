@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from search_spaces import Eyes, Parent, ParentPool, Recipe, Slice, Source, SpaceOptions
+from search_spaces import Eyes, Heads, Parent, ParentPool, Recipe, Slice, Source, SpaceOptions
 from search_spaces.recipes.mergekit.recipe_yaml import read_recipe
 from search_spaces.recipes.recipe import DType
 from search_spaces.recipes.settings import constant
@@ -38,8 +38,11 @@ class PlannedBaseline(BaseModel):
         return content
 
 
+Parts = tuple[Eyes | None, Heads | None]
+
+
 def baselines_for(
-    spec: ExperimentSpec, pool: ParentPool, taken_over: Sequence[Baseline] = (), eyes: Eyes | None = None
+    spec: ExperimentSpec, pool: ParentPool, taken_over: Sequence[Baseline] = (), parts: Parts = (None, None)
 ) -> tuple[Baseline, ...]:
     """Returns generation 0: what the search must beat, each model once.
 
@@ -47,7 +50,7 @@ def baselines_for(
         spec: Says which of the usual recipes are wanted, and the user's own.
         pool: The parents.
         taken_over: The best of earlier experiments.
-        eyes: Whose vision tower models get that have none of their own; None where no parent sees.
+        parts: Whose vision tower models get that have none of their own, and who has a head.
 
     Raises:
         RecipeFileError: One of the user's own recipes describes no model.
@@ -59,15 +62,17 @@ def baselines_for(
     # What they say in vain was told when the spec was checked.
     found += [Baseline(name, read_recipe(text, notices=[])) for name, text in spec.baselines.recipes.items()]
     found += taken_over
-    found = [as_asked(baseline, spec.space, eyes) for baseline in found]
+    found = [as_asked(baseline, spec.space, parts) for baseline in found]
     first = {baseline.recipe.digest: baseline for baseline in reversed(found)}
     return tuple(baseline for baseline in found if first[baseline.recipe.digest] is baseline)
 
 
-def as_asked(baseline: Baseline, space: SpaceOptions, eyes: Eyes | None) -> Baseline:
-    """Returns a baseline as the experiment can ask it: in a chat, and about images."""
-    spoken_to = _spoken_to(baseline, space)
-    return spoken_to if eyes is None else _seeing(spoken_to, eyes)
+def as_asked(baseline: Baseline, space: SpaceOptions, parts: Parts) -> Baseline:
+    """Returns a baseline as the experiment can ask it: in a chat, about images, and with a head."""
+    eyes, heads = parts
+    found = _spoken_to(baseline, space)
+    found = found if eyes is None else _seeing(found, eyes)
+    return found if heads is None else replace(found, recipe=heads.given_to(found.recipe))
 
 
 def _spoken_to(baseline: Baseline, space: SpaceOptions) -> Baseline:

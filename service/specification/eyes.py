@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search_spaces import Eyes, Parent
+from search_spaces import Eyes, Heads, Parent
 from service.errors import Mistake
 from service.specification.reading import read_part
-from workers.checkpoints.inspection import compare_layouts
+from workers.checkpoints.inspection import compare_layouts, is_tied, tying_is_open
 from workers.checkpoints.language_part import is_multimodal, with_one_kind
 from workers.checkpoints.layout import Layout
 from workers.compatibility.eyes import check_eyes
@@ -27,12 +27,14 @@ class Seen:
         mistakes: In what the spec says of it.
         mismatches: Of the parents.
         told: What must be known of it.
+        heads: Which parents tie their embeddings, where not all do or none.
     """
 
     eyes: Eyes | None
     mistakes: Sequence[Mistake]
     mismatches: Sequence[MismatchError]
     told: tuple[str, ...] = ()
+    heads: Heads | None = None
 
 
 def look(layouts: Mapping[Parent, Layout], said: object, first: Parent | None) -> Seen:
@@ -45,9 +47,29 @@ def look(layouts: Mapping[Parent, Layout], said: object, first: Parent | None) -
     """
     wanted = said if said in (None, SEARCH) else read_part(Parent, said)
     eyes, mistakes = _eyes(layouts, wanted, first)
+    heads = _heads(layouts)
     if eyes is None:
-        return Seen(None, mistakes, () if mistakes else compare_layouts(list(layouts.values())))
-    return Seen(eyes, (), _mismatches(layouts, eyes), (_in_words(eyes, tuple(layouts)),))
+        found = () if mistakes else compare_layouts(list(layouts.values()), heads=heads is None)
+        return Seen(None, mistakes, found, _heads_in_words(heads), heads)
+    told = (_in_words(eyes, tuple(layouts)), *_heads_in_words(heads))
+    return Seen(eyes, (), _mismatches(layouts, eyes, heads), told, heads)
+
+
+def _heads(layouts: Mapping[Parent, Layout]) -> Heads | None:
+    """Returns who ties embeddings, where some do and some do not; None where that is open, or one cannot."""
+    tied = tuple(parent for parent, layout in layouts.items() if is_tied(layout))
+    untied = tuple(parent for parent in layouts if parent not in tied)
+    fixed = any(each.config.get("is_encoder_decoder") or tying_is_open(each) for each in layouts.values())
+    return None if fixed or not (tied and untied) else Heads(tied=tied, untied=untied)
+
+
+def _heads_in_words(heads: Heads | None) -> tuple[str, ...]:
+    if heads is None:
+        return ()
+    named = ", ".join(map(str, heads.tied))
+    others = ", ".join(map(str, heads.untied))
+    told = f"heads: {named} tied to its input embeddings, {others} not: merges of them have one of their own"
+    return (told,)
 
 
 def _eyes(
@@ -73,7 +95,7 @@ def _eyes(
     return Eyes(seeing=seeing, owner=owner, choices=choices), []
 
 
-def _mismatches(layouts: Mapping[Parent, Layout], eyes: Eyes) -> list[MismatchError]:
+def _mismatches(layouts: Mapping[Parent, Layout], eyes: Eyes, heads: Heads | None) -> list[MismatchError]:
     try:
         for parent in eyes.choices:
             check_eyes(layouts[parent], layouts[eyes.owner])
@@ -81,7 +103,7 @@ def _mismatches(layouts: Mapping[Parent, Layout], eyes: Eyes) -> list[MismatchEr
     except MismatchError as error:
         return [error]
     ordered = sorted(alike.values(), key=lambda layout: layout.parent != eyes.owner)
-    return compare_layouts(ordered, vocabularies=not renamed)
+    return compare_layouts(ordered, vocabularies=not renamed, heads=heads is None)
 
 
 def _in_words(eyes: Eyes, parents: Sequence[Parent]) -> str:

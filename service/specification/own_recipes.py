@@ -35,7 +35,7 @@ def suited_recipe(text: str, spec: ExperimentSpec, facts: ExperimentFacts) -> Re
     found = incompatibilities(recipe, spec.all_parents, layers=facts.layers, stacked=stacked, pointer=POINTER)
     if mistakes := list(found):
         raise InvalidSpecError(mistakes)
-    return as_asked(Baseline("", recipe), spec.space, facts.eyes).recipe
+    return as_asked(Baseline("", recipe), spec.space, (facts.eyes, facts.heads)).recipe
 
 
 def mistakes_in(error: RecipeFileError, pointer: str) -> Iterator[Mistake]:

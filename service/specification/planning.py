@@ -12,7 +12,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from search_spaces import Eyes, Infeasible, Parent, ParentPool, SearchSpace, SeeingSpace, build_space
+from search_spaces import (
+    Eyes,
+    HeadedSpace,
+    Heads,
+    Infeasible,
+    Parent,
+    ParentPool,
+    SearchSpace,
+    SeeingSpace,
+    build_space,
+)
 from search_spaces.spaces.pinned import PinnedSpace
 from service.experiment.objectives import ObjectiveFacts
 from service.experiment.spec import SMALLEST_WINDOW, ExperimentSpec
@@ -50,6 +60,7 @@ class ExperimentFacts(BaseModel):
             algorithm was built for.
         kinship: How alike any two parents are, as far as it was measured.
         eyes: Whose vision tower merged models get; None where no parent sees.
+        heads: Which parents tie their embeddings; None where all do, or none.
         changes: What parents changed of the base, as far as it is known.
         pinned: Genes that do nothing, and are not searched.
         transferred: How many of the baselines are known from which experiment.
@@ -70,6 +81,7 @@ class ExperimentFacts(BaseModel):
     first_budget: int | None = None
     kinship: tuple[tuple[float, ...], ...] | None = None
     eyes: Eyes | None = None
+    heads: Heads | None = None
     changes: tuple[WeightChanges, ...] = ()
     pinned: tuple[str, ...] = ()
     transferred: dict[str, int] = {}
@@ -94,6 +106,7 @@ def build_space_for(spec: ExperimentSpec, facts: Mapping[str, Any]) -> SearchSpa
     """
     options = spec.space.model_copy(update={"dtype": dtype_of(spec)})
     space = with_eyes(build_space(options, build_pool(spec, facts)), eyes_in(facts))
+    space = with_heads(space, heads_in(facts))
     pinned = facts.get("pinned") or ()
     return PinnedSpace(space, pinned) if pinned else space
 
@@ -107,6 +120,17 @@ def eyes_in(facts: Mapping[str, Any]) -> Eyes | None:
 def with_eyes(space: SearchSpace, eyes: Eyes | None) -> SearchSpace:
     """Returns the space of models that see, where a parent does."""
     return space if eyes is None else SeeingSpace(space, eyes)
+
+
+def heads_in(facts: Mapping[str, Any]) -> Heads | None:
+    """Returns which parents tie their embeddings, where not all do or none."""
+    said = facts.get("heads")
+    return None if said is None else Heads.model_validate(said)
+
+
+def with_heads(space: SearchSpace, heads: Heads | None) -> SearchSpace:
+    """Returns the space of models with a head of their own, where parents differ in theirs."""
+    return space if heads is None else HeadedSpace(space, heads)
 
 
 def build_optimizer_for(

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from evaluators import BenchmarkFacts
-from search_spaces import Eyes, Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
+from search_spaces import Eyes, Heads, Parent, ParentPool, Recipe, SearchSpace, SpaceOptions, build_space
 from search_spaces.catalogue.methods import METHODS
 from search_spaces.errors import RecipeFileError, SpaceError
 from search_spaces.genome import Real, Variable, initial_genome
@@ -40,7 +40,7 @@ from service.specification.objectives.searched_templates import (
 )
 from service.specification.objectives.task_folders import task_folders
 from service.specification.own_recipes import incompatibilities, mistakes_in
-from service.specification.planning import ExperimentFacts, build_pool, build_space_for, with_eyes
+from service.specification.planning import ExperimentFacts, build_pool, build_space_for, with_eyes, with_heads
 from service.specification.reading import (
     average_of,
     from_space_error,
@@ -157,6 +157,7 @@ class _Check:
     merged: Recipe | None = None
     templates: tuple[Parent, ...] = ()  # that the search chooses from
     eyes: Eyes | None = None
+    heads: Heads | None = None
     idle: Idle = field(default_factory=Idle)
     variables: tuple[Variable, ...] = (Real("any", 0.0, 1.0, 0.5),)  # until the space is known
     taken_over: list[PlannedBaseline] = field(default_factory=list)
@@ -192,7 +193,7 @@ class _Check:
         base = None if given is None else read_part(Parent, given) or Parent(model="unreadable")
         mixed = tuple(parent for parent in named if parent != base)
         seen = look(self.layouts, self.raw.get("vision"), base or next(iter(mixed), None))
-        self.eyes, mismatches = seen.eyes, seen.mismatches
+        self.eyes, self.heads, mismatches = seen.eyes, seen.heads, seen.mismatches
         self.warnings += seen.told
         self.mistakes += seen.mistakes if len(named) == len(self.layouts) else ()
         for mismatch in mismatches:
@@ -234,7 +235,7 @@ class _Check:
             if options is None:
                 return
             try:
-                space = with_eyes(build_space(options, self.pool), self.eyes)
+                space = with_heads(with_eyes(build_space(options, self.pool), self.eyes), self.heads)
                 self.idle = idle_in(space, self.pool, self.layouts)
                 self.warnings += self.idle.told
                 self.variables = PinnedSpace(space, self.idle.genes).variables
@@ -402,7 +403,7 @@ class _Check:
         layout = self._shaping() or next(iter(self.layouts.values()))
         shape = {"layers": layout.layers, "layer_prefix": layout.layer_prefix}
         taken_over = [Baseline(each.label, each.recipe) for each in self.taken_over]
-        planned = baselines_for(spec, build_pool(spec, shape), taken_over, self.eyes)
+        planned = baselines_for(spec, build_pool(spec, shape), taken_over, (self.eyes, self.heads))
         chosen = choose_algorithm(
             spec.optimizer.algorithm,
             self.variables,
@@ -421,6 +422,7 @@ class _Check:
             baselines=tuple(PlannedBaseline(label=b.label, recipe=b.recipe, kind=b.kind) for b in planned),
             kinship=kinship,
             eyes=self.eyes,
+            heads=self.heads,
             changes=self.idle.changes,
             pinned=self.idle.genes,
             **shape,

@@ -54,5 +54,5 @@ def experiments_that_fit(session: Session, wanted: ExperimentFilter) -> list[UUI
 
 def tags_in_use(session: Session) -> list[str]:
     """Returns all tags, in the order of letters."""
-    found = session.scalars(select(ExperimentRow.tags).where(ExperimentRow.tags.is_not(None)))
+    found = session.scalars(select(ExperimentRow.tags).where(ExperimentRow.deleted_at.is_(None)))
     return sorted({tag for tags in found for tag in tags or ()})

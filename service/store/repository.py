@@ -97,12 +97,20 @@ class Repository:
         limit: int,
         before: ExperimentRow | UUID | None = None,
         among: Collection[UUID] | None = None,
-        deleted: bool = False,
+        deleted: bool | None = False,
     ) -> list[ExperimentRow]:
-        """Returns experiments, newest first; `before` goes on after the last of a page."""
+        """Returns experiments, newest first; `before` goes on after the last of a page.
+
+        Args:
+            limit: How many.
+            before: The last of the page before.
+            among: Those alone; None takes all.
+            deleted: Those alone that wait to be removed, or those alone that do not; None takes both.
+        """
         query = select(ExperimentRow).order_by(ExperimentRow.id.desc()).limit(limit)
-        if not deleted:
-            query = query.where(ExperimentRow.deleted_at.is_(None))
+        if deleted is not None:
+            gone = ExperimentRow.deleted_at
+            query = query.where(gone.is_not(None) if deleted else gone.is_(None))
         if among is not None:
             query = query.where(ExperimentRow.id.in_(among))
         if before is not None:

@@ -32,7 +32,7 @@ class Commit:
 
 @dataclass(slots=True)
 class Repository:
-    """A model repository and its history, oldest commit first.
+    """A repository and its history, oldest commit first; data sets are called `datasets/org/name`.
 
     Attributes:
         requests: Pull requests, by reference (`refs/pr/1`), and their titles.
@@ -277,6 +277,22 @@ class _Handler(BaseHTTPRequestHandler):
         files = self._commit_at(name, revision).files
         self._json([_tree_entry(path, content) for path, content in sorted(files.items())])
 
+    def describe_data(self, name: str, revision: str | None = None) -> None:
+        self.describe(f"datasets/{name}", revision)
+
+    def data_tree(self, name: str, revision: str, folder: str | None = None) -> None:
+        files = self._commit_at(f"datasets/{name}", revision).files
+        within = f"{folder}/" if folder else ""
+        self._json([_tree_entry(p, content) for p, content in sorted(files.items()) if p.startswith(within)])
+
+    def data_paths(self, name: str, revision: str) -> None:
+        files = self._commit_at(f"datasets/{name}", revision).files
+        found = parse_qs(self.body.decode()).get("paths") or json.loads(self.body).get("paths", [])
+        self._json([_tree_entry(path, files[path]) for path in found if path in files])
+
+    def resolve_data(self, name: str, revision: str, path: str) -> None:
+        self.resolve(f"datasets/{name}", revision, path)
+
     def validate(self) -> None:
         self._json({"warnings": [], "errors": []})
 
@@ -444,5 +460,10 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", rf"/{_NAME}\.git/info/lfs/objects/batch", _Handler.batch),
     ("PUT", r"/blobs/([0-9a-f]{64})", _Handler.put_blob),
     ("POST", rf"/api/models/{_NAME}/commit/([^/]+)", _Handler.commit),
+    ("GET", rf"/api/datasets/{_NAME}", _Handler.describe_data),
+    ("GET", rf"/api/datasets/{_NAME}/revision/([^/]+)", _Handler.describe_data),
+    ("GET", rf"/api/datasets/{_NAME}/tree/([^/]+)(?:/(.+))?", _Handler.data_tree),
+    ("POST", rf"/api/datasets/{_NAME}/paths-info/([^/]+)", _Handler.data_paths),
+    ("GET|HEAD", rf"/datasets/{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve_data),
     ("GET|HEAD", rf"/{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
 )

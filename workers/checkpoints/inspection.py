@@ -111,7 +111,7 @@ def _check_sizes(parent: Parent, config: Mapping[str, Any], tensors: Mapping[str
 
 
 def compare_layouts(
-    layouts: Sequence[Layout], *, vocabularies: bool = True, depths: bool = True
+    layouts: Sequence[Layout], *, vocabularies: bool = True, depths: bool = True, heads: bool = True
 ) -> list[MismatchError]:
     """Returns everything in which checkpoints differ from the first and that keeps them from merging.
 
@@ -119,9 +119,11 @@ def compare_layouts(
         layouts: Of the checkpoints.
         vocabularies: Whether their tokens must be the same.
         depths: Whether they must have equally many layers.
+        heads: Whether all must tie their output to their input embeddings, or none.
     """
     problems: list[MismatchError] = []
     for other in layouts[1:]:
+        problems += _compare_tying(layouts[0], other) if heads else []
         problems += _compare(layouts[0], other, vocabularies=vocabularies, depths=depths)
     return problems
 
@@ -135,14 +137,18 @@ def _compare(first: Layout, other: Layout, *, vocabularies: bool, depths: bool) 
     if other.layers != first.layers and depths:
         detail = f"has {other.layers} layers, {first.parent} has {first.layers}"
         problems.append(MismatchError(field, detail, "merge models of one depth, or stack their layers"))
-    problems += _compare_tying(first, other)
     problems += _compare_vocabulary(first, other) if vocabularies else []
     return problems + _compare_tensors(first, other)
 
 
 def _compare_tying(first: Layout, other: Layout) -> list[MismatchError]:
     tied, others = is_tied(first), is_tied(other)
-    if tied == others or tying_is_open(first) or tying_is_open(other):
+    if (
+        other.architecture != first.architecture
+        or tied == others
+        or tying_is_open(first)
+        or tying_is_open(other)
+    ):
         return []
     detail = f"tie_word_embeddings is {others}, {first.parent} has {tied}"
     return [MismatchError(str(other.parent), detail, "untie the tied models first, or leave them out")]

@@ -159,7 +159,7 @@ def merge_tensor(
         target: torch.dtype = _dtype(plan.out_dtype)
         unfolded = replace(plan, fold=None, out_dtype="float64" if target == torch.float64 else "float32")
         folded = fold_into(plan.fold, merge_tensor(unfolded, sources, findings, work, caches), target)
-        _check(plan, sources, finite=is_finite(folded))
+        check_merged(plan, sources, finite=is_finite(folded))
         return folded
     return _merged(plan, sources, findings, caches, work)
 
@@ -197,9 +197,9 @@ def merge_into(
         except MergeError as error:
             if error.field == plan.name:
                 raise
-            raise _named(plan, error) from error
+            raise named_error(plan, error) from error
         if finite is not None:
-            _check(plan, sources, finite=finite)
+            check_merged(plan, sources, finite=finite)
             return held if held.lasting else None
     target.copy_(_merged(plan, sources, findings, caches, work))
     return None
@@ -212,7 +212,7 @@ def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches
     if source is not None:
         result = _cast(plan, source, sources)
         result = result if plan.out_dtype is None else result.to(_dtype(plan.out_dtype))
-        _check(plan, sources, finite=plan.kernel is None or is_finite(result))
+        check_merged(plan, sources, finite=plan.kernel is None or is_finite(result))
         return result
     try:
         ingredients = load(plan, sources, findings)
@@ -224,8 +224,8 @@ def _merged(plan: TensorPlan, sources: Sources, findings: object, caches: Caches
     except MergeError as error:
         if error.field == plan.name:
             raise
-        raise _named(plan, error) from error
-    _check(plan, sources, finite=finite)
+        raise named_error(plan, error) from error
+    check_merged(plan, sources, finite=finite)
     return result
 
 
@@ -235,12 +235,12 @@ def copied_from(plan: TensorPlan) -> Input | None:
     return plan.inputs[0] if plan.kernel is None or unchanged else None
 
 
-def _named(plan: TensorPlan, error: MergeError) -> MergeError:
+def named_error(plan: TensorPlan, error: MergeError) -> MergeError:
     """Returns a kernel's complaint with the tensor's name."""
     return MergeError(plan.name, f"{error.field}: {error.detail}", error.remedy)
 
 
-def _check(plan: TensorPlan, sources: Sources, *, finite: bool) -> None:
+def check_merged(plan: TensorPlan, sources: Sources, *, finite: bool) -> None:
     """Refuses a merged tensor that holds NaN or infinity."""
     if finite:
         return

@@ -77,6 +77,8 @@ class SampleOrder:
         parents: All of the experiment's: their names say how questions are put.
         benchmarks: lm-eval's tasks alone.
         count: Items of each benchmark, from the first on.
+        items: These items alone, by their places in the split, in the place of the first; none of those that
+            a benchmark does not have.
         seconds: That all of it may take.
         dtype: Of the weights; None takes the parents' own.
     """
@@ -88,6 +90,7 @@ class SampleOrder:
     count: int = 4
     seconds: float = 600.0
     dtype: str | None = None
+    items: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

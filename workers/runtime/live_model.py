@@ -19,6 +19,7 @@ from evaluators.inference.images.sight import see_with
 from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError
+from workers.merging.batches import BatchedTensor, batched, merge_batch
 from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.held_inputs import HeldInputs
@@ -53,6 +54,7 @@ class LiveModel:
     Attributes:
         owner: The checkpoint whose configuration and tokenizer the model takes.
         made: How many tensors the last candidate had computed.
+        together: How many of these in one pass.
         shared: How many it took from a parent without a copy.
     """
 
@@ -75,7 +77,7 @@ class LiveModel:
         self.tokenizer = load_tokenizer(owner)
         self._sight = sight_for(owner.folder, owner.config)
         self._spoken: dict[str, Any] = {}
-        self.made = self.shared = 0
+        self.made = self.shared = self.together = 0
         self._caches = caches
         self._networks: OrderedDict[str, Network] = OrderedDict()
         self._memory: dict[str, Tensor] = {}
@@ -108,13 +110,16 @@ class LiveModel:
         places = _places(network, plan)
         network.check_complete(places)
         findings = self._survey(plan, sources)
-        self.made = self.shared = 0
+        self.made = self.shared = self.together = 0
         changed: list[tuple[TensorPlan, _Slot]] = []
         shown: dict[str, Tensor] = {}
         first: dict[Hashable, ParameterPlace] = {}
+        repeats = len({tensor.inputs for tensor in places.values()}) < len(places)
         for place, tensor in places.items():
             # A layer that comes again is computed once, and lies in memory once.
-            twin = first.setdefault(_content(tensor, plan.owner), place) if place.is_whole else place
+            twin = (
+                first.setdefault(_content(tensor, plan.owner), place) if repeats and place.is_whole else place
+            )
             if twin is not place:
                 shown[place.parameter] = shown[twin.parameter]
                 self.shared += 1
@@ -142,7 +147,7 @@ class LiveModel:
         """Computes tensors in place: small ones several at a time, large ones with all threads."""
         several: list[tuple[TensorPlan, _Slot]] = []
         alone: list[tuple[TensorPlan, _Slot]] = []
-        for item in changed:
+        for item in self._not_batched(changed, sources, findings):
             small = has_fast_way(item[0]) and item[1].tensor.numel() < _LARGE
             divisible = self.device == "cpu" and (small or item[0].kernel in PREPARATIONS)
             (several if divisible else alone).append(item)
@@ -163,6 +168,28 @@ class LiveModel:
             make(item, together)
         several.sort(key=lambda item: -item[1].tensor.numel())  # so that no thread is left with a long one
         side_by_side([tensor for tensor, _ in several])(lambda item: make(item, one_by_one), several)
+
+    def _not_batched(
+        self, changed: Sequence[tuple[TensorPlan, _Slot]], sources: Sources, findings: object
+    ) -> list[tuple[TensorPlan, _Slot]]:
+        """Makes tensors that can be made together; returns the others."""
+        batch: list[BatchedTensor] = []
+        slots: list[_Slot] = []
+        others: list[tuple[TensorPlan, _Slot]] = []
+        for tensor, slot in changed:
+            one = batched(slot.tensor, tensor, slot.held, sources)
+            if one is None:
+                others.append((tensor, slot))
+                continue
+            slot.made_by = None  # until it is wholly written
+            batch.append(one)
+            slots.append(slot)
+        if batch:
+            merge_batch(batch, sources, findings, self._caches, together)
+        self.together = len(batch)
+        for one, slot in zip(batch, slots, strict=True):
+            slot.made_by = (one.plan, self._survey_number)
+        return others
 
     def _survey(self, plan: MergePlan, sources: Sources) -> object:
         """Returns what the method must know of the whole model; looks only where that has changed."""

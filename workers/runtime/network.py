@@ -52,6 +52,10 @@ class ParameterPlace:
     strides: tuple[int, ...]
     offset: int
 
+    def __hash__(self) -> int:
+        """Returns the hash of what is nearly unique: places are looked up for every candidate."""
+        return hash((self.parameter, self.offset))
+
     @property
     def is_whole(self) -> bool:
         """Says whether nothing else goes into the parameter."""
@@ -78,6 +82,7 @@ class Network:
         self._ignored = [re.compile(p) for p in not_loaded(self.model)]
         self._prefix = f"{self.model.base_model_prefix}."
         self._scaled: list[RemovableHandle] = []
+        self._complete: tuple[ParameterPlace, ...] | None = None  # places that were found to make it up
 
     def place_of(self, name: str) -> ParameterPlace | None:
         """Returns where a checkpoint's tensor goes; None for one that the network does not keep.
@@ -141,8 +146,11 @@ class Network:
         Raises:
             MergeError: A weight that is never written would be the last candidate's, or none at all.
         """
+        told = tuple(places)
+        if told == self._complete:
+            return
         covered = Counter[int]()
-        for place in places:
+        for place in told:
             covered[id(self._parameters[place.parameter])] += math.prod(place.shape)
         for name, place in self._places.items():
             target = self._parameters[place.parameter]
@@ -150,6 +158,7 @@ class Network:
                 raise MergeError(
                     name, "is in the network and not in the checkpoint", "save the parents again"
                 )
+        self._complete = told
 
 
 @dataclass(frozen=True, slots=True)

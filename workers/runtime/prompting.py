@@ -63,7 +63,7 @@ def answer_items(order: SampleOrder) -> SampleAnswers:
         network, tokenizer = merger.merge(order.recipe)
         harness = cast("Harness", prepared.evaluator)  # of lm-eval's tasks alone
         sets = harness.item_sets(order.split, tokenizer=tokenizer)  # type: ignore[arg-type]
-        items = tuple(tuple(range(min(order.count, one.size))) for one in sets)
+        items = tuple(_wanted(order, one.size) for one in sets)
         with torch.inference_mode():
             found = harness.shown(network, tokenizer, order.split, items)  # type: ignore[arg-type]
     except EvaluationError as error:
@@ -73,6 +73,12 @@ def answer_items(order: SampleOrder) -> SampleAnswers:
         prepared.close()
     names = [benchmark.name for benchmark in order.benchmarks]
     return SampleAnswers(tuple(zip(names, found, strict=True)))
+
+
+def _wanted(order: SampleOrder, size: int) -> tuple[int, ...]:
+    """Returns which items of a benchmark of this size are asked."""
+    chosen = order.items or tuple(range(order.count))
+    return tuple(item for item in chosen if item < size)
 
 
 def _workload(parents: tuple[Parent, ...], dtype: str | None) -> Workload:

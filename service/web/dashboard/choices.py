@@ -161,12 +161,17 @@ GROUPS: Mapping[str, Collection[ExperimentStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class ListChoice:
-    """Which experiments the reader wants to see; it lives in the query string."""
+    """Which experiments the reader wants to see; it lives in the query string.
+
+    Attributes:
+        deleted: Those that were deleted and can be brought back, in the place of the others.
+    """
 
     text: str
     group: str
     tag: str
     starred: bool
+    deleted: bool = False
 
     @classmethod
     def read(cls, wanted: Mapping[str, str]) -> Self:
@@ -177,6 +182,7 @@ class ListChoice:
             group=group if group in GROUPS else "",
             tag=wanted.get("tag", "")[:50],
             starred=wanted.get("starred") == "1",
+            deleted=wanted.get("deleted") == "1",
         )
 
     @property

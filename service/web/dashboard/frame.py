@@ -16,11 +16,13 @@ PAGES = {
     "candidates": "Candidates",
     "inside": "Inside a merge",
     "complementarity": "Complementarity",
+    "samples": "Sample answers",
     "lineage": "Lineage",
     "archive": "Archive",
     "runs": "Runs",
     "analysis": "Analysis",
     "compare": "Compare",
+    "try": "Try it",
     "export": "Export",
 }
 """Slug -> title, in the rail's order; the archive only where there is one."""

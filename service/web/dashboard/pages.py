@@ -49,7 +49,8 @@ def experiments(repository: Reading, wanted: Wanted) -> HTMLResponse:
     choice = ListChoice.read(wanted)
     fits = choice.filter
     among = None if fits.is_empty else experiments_that_fit(repository.session, fits)
-    rows = repository.experiments(limit=LIST_ROWS + 1, before=_as_id(wanted.get("before", "")), among=among)
+    before = _as_id(wanted.get("before", ""))
+    rows = repository.experiments(limit=LIST_ROWS + 1, before=before, among=among, deleted=choice.deleted)
     shown = rows[:LIST_ROWS]
     older = str(shown[-1].id) if len(rows) > LIST_ROWS else None
     views = [reports.experiment_view(repository, row) for row in shown]

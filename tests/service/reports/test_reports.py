@@ -45,9 +45,10 @@ def test_fitness_is_a_score_with_its_sign() -> None:
     ("status", "verbs"),
     [
         (_S.QUEUED, ["pause", "cancel"]),
-        (_S.RUNNING, ["pause", "cancel"]),
-        (_S.PAUSING, ["resume", "cancel"]),
-        (_S.PAUSED, ["resume", "extend", "cancel"]),
+        (_S.RUNNING, ["pause", "stop", "cancel"]),
+        (_S.PAUSING, ["resume", "stop", "cancel"]),
+        (_S.PAUSED, ["resume", "stop", "extend", "cancel"]),
+        (_S.STOPPING, ["cancel"]),
         (_S.EXAMINING, ["cancel"]),
         (_S.CANCELLING, []),
         (_S.SUCCEEDED, ["extend"]),

@@ -6,10 +6,11 @@ Looking them up takes longer than merging a small tensor, and candidates of a se
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from workers.merging.arithmetic.mixtures import Gram
 from workers.merging.fast.storage import Array
 from workers.merging.plan import Input, TensorPlan
 
@@ -43,6 +44,7 @@ class Operands:
         out: What is written.
         paired_parents, paired_base, paired_out: The same memory as pairs, where all of it can be seen so.
         vectors: The keys of the parents' task vectors.
+        places: In memory, of the output and of the parents.
     """
 
     parents: tuple[Array, ...]
@@ -52,6 +54,12 @@ class Operands:
     paired_base: Array
     paired_out: Array
     vectors: tuple[VectorKey, ...]
+    places: tuple[int, ...]
+
+    @property
+    def alone_in_pairs(self) -> bool:
+        """Says whether there are parents and no base, and all numbers are seen as pairs."""
+        return self.paired_out is not self.out and bool(self.parents) and not len(self.base)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +70,7 @@ class HeldInputs:
         parents, base: In the precision that the plan asks for.
         lasting: Whether they are the sources' own, so that holding them takes no memory.
         operands: The same for compiled passes, with what they write to; None until some are needed.
+        grams: Their inner products, by the vectors that a mixture asks for (`Mixture.products_of`).
     """
 
     sources: Hashable
@@ -70,6 +79,7 @@ class HeldInputs:
     base: Tensor | None
     lasting: bool
     operands: Operands | None = None
+    grams: dict[str, Gram] = field(default_factory=dict)
 
     def serve(self, plan: TensorPlan, sources: Hashable) -> bool:
         """Says whether another plan is for the same inputs."""

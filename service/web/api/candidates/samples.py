@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +26,7 @@ from workers.protocol.prompt_orders import SampleAnswers, SampleOrder
 router = APIRouter(prefix="/experiments/{key}", tags=["candidates"])
 
 MOST_ITEMS = 20
+MOST_KEPT = 200  # of a candidate, a split and a benchmark
 
 
 class WantedSamples(BaseModel):
@@ -39,6 +40,14 @@ class WantedSamples(BaseModel):
         Split, Field(description="`test` only where the candidate was examined on it: it is sealed.")
     ] = "search"
     count: Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Of each objective's first items.")] = 4
+    items: Annotated[
+        list[Annotated[int, Field(ge=0, lt=2**31)]],
+        Field(
+            max_length=MOST_ITEMS,
+            description="These alone, by their places in the split, in the place of the first.",
+        ),
+    ] = []
+    objective: Annotated[str | None, Field(max_length=200, description="Whose items; None asks all.")] = None
     seconds: Annotated[
         float, Field(gt=0, le=MOST_SECONDS, description="That all answers together may take.")
     ] = 300.0
@@ -74,12 +83,20 @@ def ask_samples(key: str, number: Number, wanted: WantedSamples, services: Servi
         repository = Repository(session)
         row = repository.candidate(repository.experiment(key).id, number)
         for benchmark, answers in found.entries:
-            shown = [asdict(answer) for answer in answers]
-            session.merge(
-                SampleRow(candidate_id=row.id, split=wanted.split, benchmark=benchmark, answers=shown)
-            )
+            _keep(repository, row, wanted.split, benchmark, [asdict(answer) for answer in answers])
         session.flush()
         return _view(repository, row)
+
+
+def _keep(
+    repository: Repository, row: CandidateRow, split: Split, benchmark: str, answers: list[dict[str, Any]]
+) -> None:
+    """Stores answers beside those to other items, which were asked for before."""
+    known = repository.session.get(SampleRow, (row.id, split, benchmark))
+    before = {answer["item"]: answer for answer in known.answers} if known is not None else {}
+    kept = before | {answer["item"]: answer for answer in answers}
+    shown = [kept[item] for item in sorted(kept)][-MOST_KEPT:]
+    repository.session.merge(SampleRow(candidate_id=row.id, split=split, benchmark=benchmark, answers=shown))
 
 
 def _order(repository: Repository, key: str, number: int, wanted: WantedSamples) -> SampleOrder:
@@ -91,13 +108,14 @@ def _order(repository: Repository, key: str, number: int, wanted: WantedSamples)
         detail = f"candidate {number} was not examined on the test split, which stays sealed"
         raise ConflictError(detail, "ask items of the search or the selection split")
     spec = ExperimentSpec.model_validate({"chat": {"apply": "off"}} | experiment.spec)
-    tasks = tuple(benchmark for benchmark in spec.benchmarks if benchmark.kind == "lm_eval")
+    tasks = tuple(
+        one for one in spec.benchmarks if one.kind == "lm_eval" and wanted.objective in (None, one.name)
+    )
     if not tasks:
         raise ConflictError("no objective is one of lm-eval's tasks", "put a prompt to it (`evomerge try`)")
     recipe = Recipe.model_validate(row.recipe)
-    return SampleOrder(
-        recipe, spec.all_parents, tasks, wanted.split, wanted.count, wanted.seconds, spec.dtype
-    )
+    asked = wanted.split, wanted.count, wanted.seconds, spec.dtype, tuple(dict.fromkeys(wanted.items))
+    return SampleOrder(recipe, spec.all_parents, tasks, *asked)
 
 
 def _view(repository: Repository, row: CandidateRow) -> SamplesView:

@@ -21,8 +21,8 @@ from service.web.dashboard.formats import is_share, with_error
 
 Theme = Literal["light", "dark"]
 Point = FrontPoint | CandidateView
-MOST_POINTS = 2_500
-MOST_ON_FRONT = 500
+MOST_POINTS = 1_000  # the page of the front draws all
+MOST_ON_FRONT = 200
 _LONGEST_LABEL = 26
 
 

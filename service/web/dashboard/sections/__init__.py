@@ -15,6 +15,8 @@ from service.web.dashboard.sections import (
     inside,
     lineage,
     runs,
+    samples,
+    trying,
 )
 
 router = APIRouter(prefix="/e/{key}", include_in_schema=False)
@@ -23,11 +25,13 @@ for section in (
     candidates,
     inside,
     complementarity,
+    samples,
     lineage,
     archive,
     runs,
     analysis,
     compare,
+    trying,
     export,
 ):
     router.include_router(section.router)

@@ -40,16 +40,17 @@ export function formContent(form) {
 
 /** Does what a button says: `data-post` is the address; method, content, a question before and a page after may be given; `data-made` is what precedes the id of what was made. */
 async function post(button, changed) {
-  const { post: address, method = "POST", content, confirm: question, then, made } = button.dataset;
+  const { post: address, method = "POST", content, confirm: question, then, done, made } = button.dataset;
   if (question !== undefined && !window.confirm(question)) return;
   button.disabled = true;
-  const problem = document.getElementById("action-problem");
+  const problem = button.closest("dialog, article")?.querySelector("[data-problem]") ?? document.getElementById("action-problem");
   problem.hidden = true;
   const { why, told } = await sent(method, address, content === undefined ? undefined : JSON.parse(content));
   button.disabled = false;
   problem.textContent = why;
   problem.hidden = why === "";
   if (why !== "") return;
+  if (done !== undefined) button.replaceWith(Object.assign(document.createElement("span"), { className: "hint", role: "status", textContent: done }));
   if (made !== undefined) window.location.assign(made + told.id);
   else if (then !== undefined) window.location.assign(then);
   else changed();

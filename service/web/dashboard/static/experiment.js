@@ -11,10 +11,11 @@ import { drawAll, followTheme, onPoint } from "./plots.js";
 
 const page = document.getElementById("experiment");
 
+const redraw = coalesced(drawAll); // pictures take longer than words, and words need not wait for them
 const update = coalesced(async () => {
   await refresh();
   showBasket();
-  await drawAll();
+  redraw();
   document.dispatchEvent(new Event("experiment.changed"));
 });
 
@@ -68,6 +69,7 @@ followKeys();
 document.addEventListener("export.asked", update);
 sync();
 
-await drawAll();
+document.querySelector(".rail a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 onPoint(show);
+redraw();
 follow(page.dataset.events, page.dataset.after, update);

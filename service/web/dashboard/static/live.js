@@ -85,6 +85,7 @@ export async function refresh(url = window.location.href) {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of document.querySelectorAll("[data-live]")) {
     const next = fresh.getElementById(old.id);
+    if (next !== null) keepOpen(old, next);
     if (next !== null && !old.isEqualNode(next) && !isBeingUsed(old)) swap(old, next);
   }
   for (const plot of document.querySelectorAll("[data-figure]")) {
@@ -104,6 +105,15 @@ function watch(url) {
     watching = null;
     refresh(url).catch(() => mark("lost"));
   }, WATCHED);
+}
+
+/** Leaves open what the reader opened. */
+function keepOpen(old, next) {
+  const fresh = [...next.querySelectorAll("details")];
+  for (const [place, part] of [...old.querySelectorAll("details")].entries()) {
+    const same = fresh[place];
+    if (same?.querySelector("summary")?.textContent === part.querySelector("summary")?.textContent) same.open = part.open;
+  }
 }
 
 const FIELDS = "textarea, input:not([type=checkbox], [type=radio], [type=button], [type=submit])";

@@ -9,6 +9,27 @@ export function theme() {
   return document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
 }
 
+let library;
+let chosen = () => {};
+
+/** Returns plotly, once the page itself has been painted: its script is large. */
+function plotly() {
+  library ??= new Promise((done, fail) => {
+    const script = document.createElement("script");
+    script.src = document.querySelector("meta[name=plotly]").content;
+    script.addEventListener("load", () => done(window.Plotly));
+    script.addEventListener("error", () => {
+      library = undefined;
+      script.remove();
+      fail(new TypeError("plotly's script did not come"));
+    });
+    const add = () => document.head.append(script);
+    if (document.visibilityState === "visible") requestAnimationFrame(() => setTimeout(add));
+    else add();
+  });
+  return library;
+}
+
 const plots = () => [...document.querySelectorAll("[data-figure]")];
 
 async function draw(element) {
@@ -23,7 +44,13 @@ async function draw(element) {
   if (touch.matches) figure.layout.dragmode = false; // a finger on the plot scrolls the page
   const words = figure.layout.meta?.description;
   if (words) element.setAttribute("aria-label", `${words} The table of candidates holds the numbers.`);
-  await window.Plotly.react(element, figure.data, figure.layout, SETTINGS);
+  await (await plotly()).react(element, figure.data, figure.layout, SETTINGS);
+  if (element.listens) return;
+  element.listens = true;
+  element.on("plotly_click", (event) => {
+    const number = event.points[0]?.customdata;
+    if (Number.isInteger(number)) chosen(number);
+  });
 }
 
 /** Draws every figure of the page, again where it changed. */
@@ -31,14 +58,9 @@ export async function drawAll() {
   await Promise.all(plots().map(draw));
 }
 
-/** Calls `chosen` with a candidate's number when its point is clicked. */
-export function onPoint(chosen) {
-  for (const element of plots()) {
-    element.on?.("plotly_click", (event) => {
-      const number = event.points[0]?.customdata;
-      if (Number.isInteger(number)) chosen(number);
-    });
-  }
+/** Calls `open` with a candidate's number when its point is clicked. */
+export function onPoint(open) {
+  chosen = open;
 }
 
 /** Draws again when the theme changes. */

@@ -354,3 +354,13 @@ def test_the_table_holds_the_candidates_that_fit_all_filters(
     made = {c.number for c in finished.played if c.operator == "crossover" and c.generation == 2}
     assert rows("op=crossover&mingen=2&maxgen=2") & set(scores) == made & set(scores)
     assert "No candidate fits" in client.get("/e/finished/candidates?min0=101").text
+
+
+def test_what_happened_is_searched(client: httpx.Client, finished: PlayedExperiment) -> None:
+    everything = client.get("/e/finished/runs").text
+    assert "generation 2 was learned from" in everything
+
+    failed = client.get("/e/finished/runs?log=FAILED").text
+    assert "candidate 29 is failed" in failed
+    assert "was learned from" not in failed
+    assert "Nothing of this kind" in client.get("/e/finished/runs?log=no+such+thing").text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from workers.merging.arithmetic.mixtures import mixture_weights, scalars_of
+from workers.merging.arithmetic.mixtures import Gram, mixture_weights, scalars_of
 from workers.merging.fast.applicable import is_mixture, is_sparse
 from workers.merging.fast.backends.numba_kernels import in_pairs, pass_over, weighted_sum
 from workers.merging.fast.backends.sum_forms import ElectedSum, Form, SumOnto, ThinnedSum
@@ -76,16 +76,29 @@ def operands_of(plan: TensorPlan, ingredients: Ingredients, out: Tensor) -> Oper
     written = as_array(out)
     paired_out, paired_base, *paired = in_pairs((written, base, *parents))
     vectors = tuple(VectorKey(item, plan.base, plan.dtype) for item in plan.inputs)
-    return Operands(parents, base, written, tuple(paired), paired_base, paired_out, vectors)
+    places = tuple(array.ctypes.data for array in (written, *parents))
+    return Operands(parents, base, written, tuple(paired), paired_base, paired_out, vectors, places)
+
+
+def gram_of(plan: TensorPlan, mixture: Mixture, operands: Operands, caches: Caches | None, work: Map) -> Gram:
+    """Returns the inner products that a mixture asks for; [0, 0] where it asks for none."""
+    parents, base, vectors = operands.parents, operands.base, operands.vectors
+    statistics = TensorStatistics(
+        plan=plan, parents=parents, base=base, caches=caches, work=work, vectors=vectors
+    )
+    return _gram(mixture, statistics)
+
+
+def _gram(mixture: Mixture, statistics: TensorStatistics) -> Gram:
+    if mixture.products_of == "nothing":
+        return np.zeros((0, 0))
+    of_inputs = mixture.products_of == "inputs"
+    return statistics.gram(with_base=of_inputs, around_base=not of_inputs)
 
 
 def _weights(mixture: Mixture, ingredients: Ingredients, statistics: TensorStatistics) -> tuple[float, ...]:
     """Returns weights that follow from inner products."""
-    gram = np.zeros((0, 0))
-    if mixture.products_of != "nothing":
-        of_inputs = mixture.products_of == "inputs"
-        gram = statistics.gram(with_base=of_inputs, around_base=not of_inputs)
-    return mixture_weights(mixture, scalars_of(ingredients, gram))
+    return mixture_weights(mixture, scalars_of(ingredients, _gram(mixture, statistics)))
 
 
 def _add_up(found: Operands, weights: tuple[float, ...], work: Map) -> bool:

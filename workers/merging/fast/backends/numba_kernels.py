@@ -52,7 +52,7 @@ def pass_over(out: Array, form: Form, ends: Array = _ONE_PIECE) -> Pass:
         form: What is written.
         ends: Where the pieces of the form's rule end, int64; the last is the number of entries.
     """
-    run = _run_pairs if out.dtype == np.uint32 else _run
+    run = run_pairs if out.dtype == np.uint32 else _run
     return lambda start, stop: bool(run(out, form, ends, start, stop))
 
 
@@ -70,7 +70,7 @@ def _run(out: Array, form: Form, ends: Array, start: int, stop: int) -> np.uint3
 
 
 @compiled
-def _run_pairs(out: Array, form: Form, ends: Array, start: int, stop: int) -> np.uint32:
+def run_pairs(out: Array, form: Form, ends: Array, start: int, stop: int) -> np.uint32:
     """As `_run`, of entries that are stored in pairs."""
     broken = np.uint32(0)
     for piece in range(ends.shape[0]):

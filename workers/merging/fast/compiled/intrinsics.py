@@ -127,6 +127,17 @@ def _widen(_context: Any, stored: Any) -> Any:  # noqa: ANN401
     return signature, generate
 
 
+def _words_at(_context: Any, address: Any, place: Any) -> Any:  # noqa: ANN401, ARG001
+    """Compiles `words_at(address, place)`: where the uint32 of this number lies, counted from an address."""
+    signature = types.CPointer(types.uint32)(types.int64, types.int64)
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        return builder.gep(pointer, [arguments[1]])
+
+    return signature, generate
+
+
 read: Any = intrinsic(_read)
 read_key: Any = intrinsic(_read_key)
 narrow: Any = intrinsic(_narrow)
@@ -134,3 +145,4 @@ narrow_pair: Any = intrinsic(_narrow_pair)
 brokenness: Any = intrinsic(_brokenness)
 bits: Any = intrinsic(_bits)
 widen: Any = intrinsic(_widen)
+words_at: Any = intrinsic(_words_at)

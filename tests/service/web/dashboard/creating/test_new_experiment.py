@@ -24,6 +24,7 @@ def test_a_clone_is_mended_where_it_is_wrong_and_created(context: BrowserContext
         row = add_experiment(service.database, small_spec(budget={"candidates": 8}))
         page = Watched(context.new_page(), service.url)
         view = page.open(f"/e/{row.id}")
+        view.get_by_text("More", exact=True).click()
         view.get_by_role("link", name="Clone").click()
         text = view.get_by_role("textbox", name="Experiment as YAML")
         written = text.input_value()

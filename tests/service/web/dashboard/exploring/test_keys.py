@@ -83,8 +83,8 @@ def test_an_experiment_is_named_noted_and_deleted_from_its_page(page: Watched, s
     paused.move(ExperimentStatus.PAUSED)
     view = page.open(f"/e/{paused.id}")
 
-    view.get_by_role("button", name="Star to be described").click()
-    expect(view.get_by_role("button", name="Star to be described")).to_have_attribute("aria-pressed", "true")
+    view.get_by_role("button", name="Star").click()
+    expect(view.get_by_role("button", name="Star")).to_have_attribute("aria-pressed", "true")
     view.get_by_text("More", exact=True).click()
     view.get_by_role("button", name="Name, tags, notes").click()
     view.get_by_label("Name").fill("described")
@@ -99,7 +99,12 @@ def test_an_experiment_is_named_noted_and_deleted_from_its_page(page: Watched, s
     view.once("dialog", lambda dialog: dialog.accept())
     view.get_by_role("button", name="Delete").click()
     expect(view.get_by_role("heading", level=1)).to_have_text("Experiments")
-    expect(view.get_by_role("link", name="described")).to_have_count(0)
+    expect(view.get_by_role("link", name="described", exact=True)).to_have_count(0)
+    view.get_by_role("link", name="Deleted ones").click()
+    view.get_by_role("row", name="described").get_by_role("button", name="Bring back").click()
+    expect(view.get_by_role("button", name="Bring back")).to_have_count(0)
+    view.get_by_role("link", name="All experiments").click()
+    expect(view.get_by_role("link", name="described", exact=True)).to_be_visible()
 
 
 def test_the_palette_goes_to_pages_experiments_and_candidates(
