@@ -10,10 +10,10 @@ export TOKENIZERS_PARALLELISM := false
 # from the others when it has none left.
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 
-.PHONY: help install demo test test-all check format serve bench browser openapi screenshots lock clean
+.PHONY: help install demo cluster-demo test test-all check format serve bench browser openapi screenshots lock clean
 
 help:  ## Print this help
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "evomerge needs Python 3.11 or newer; set PYTHON=/path/to/python" >&2; exit 1; }
@@ -30,6 +30,9 @@ install: $(VENV)/.installed  ## Create .venv and install everything into it
 demo: install  ## Evolve merges of real tiny models and export the winner (2 minutes)
 	@$(BIN)/python -m examples.demo
 
+cluster-demo: install  ## Kill a controller, a raylet, a worker, Postgres and Ray's head under an experiment (5 minutes)
+	@$(BIN)/python -m examples.cluster_demo
+
 test: install browser  ## Run the tests
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
@@ -42,6 +45,7 @@ check: install  ## Formatting, lint, types, layers, migrations, documents
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python scripts/check_tree.py
+	@$(BIN)/python -m scripts.check_manifests
 
 format: install  ## Format the code
 	@$(BIN)/ruff format .

@@ -21,6 +21,18 @@ key = typer.Typer(
 KeyName = Annotated[str, typer.Argument(metavar="KEY-NAME", help="What the key is called.")]
 
 
+@key.command("whoami")
+@finds_experiments
+def whoami(place: Place, as_json: JsonOption = False) -> None:
+    """Say whose key this is, and what role it has."""
+    with connect(place) as client:
+        found = client.me()
+    if as_json:
+        say_json(found)
+        return
+    say(f"{clean(found.name)} ({found.role})")
+
+
 @key.command("create")
 @finds_experiments
 def create(

@@ -97,6 +97,11 @@ COMMANDS: Mapping[str, Command] = {
         "Show all ancestors of a candidate.",
         ("evomerge lineage skills 17", "evomerge lineage skills 17 --json"),
     ),
+    "importances": Command(
+        "candidates.importances:importances",
+        "Say how much each gene matters.",
+        ("evomerge importances skills", "evomerge importances skills --json"),
+    ),
     "archive": Command(
         "experiments.origins:archive",
         "Show the best candidate of every cell over the measures.",
@@ -354,6 +359,7 @@ COMMANDS: Mapping[str, Command] = {
         (
             "evomerge key create grafana --role viewer --days 90",
             "evomerge key list",
+            "evomerge key whoami",
             "evomerge key revoke grafana",
             "evomerge key audit --limit 20",
         ),

@@ -18,10 +18,11 @@ from service.client.connection import CONNECT_SECONDS, UNHURRIED, cause_of, page
 from service.client.errors import ApiError, ClientError, ServerUnreachableError, SlowAnswerError
 from service.client.event_stream import events_in
 from service.experiment.spec import ExperimentSpec
-from service.reports.listings.key_views import AuditPage, KeysView, KeyView, NewKeyView
+from service.reports.listings.key_views import AuditPage, KeysView, KeyView, MeView, NewKeyView
 from service.reports.listings.method_views import MethodsView, ModelView
 from service.reports.listings.task_views import TaskDetail, TaskPage
 from service.reports.listings.worker_views import WorkersView
+from service.reports.search_views import ImportancesView
 from service.reports.views import (
     EventPage,
     EventView,
@@ -98,6 +99,10 @@ class Client(CandidateCalls):
         """Returns how far an experiment is, with the course of best value and hypervolume."""
         return self._view(ProgressView, "GET", f"{experiment_at(key)}/progress")
 
+    def importances(self, key: str | UUID) -> ImportancesView:
+        """Returns how much each gene matters to each objective, beside what chance alone would give."""
+        return self._view(ImportancesView, "GET", f"{experiment_at(key)}/importances")
+
     def config(self, key: str | UUID, form: Literal["short", "resolved"] = "short") -> str:
         """Returns an experiment's spec as YAML, without defaults or with every one."""
         return self._ask("GET", f"{experiment_at(key)}/config", params={"form": form}).text
@@ -106,6 +111,10 @@ class Client(CandidateCalls):
         """Makes a key for the service, which cannot be shown again; none of `days` never expires."""
         body = {"name": name, "role": role} | ({"days": days} if days is not None else {})
         return self._view(NewKeyView, "POST", "/api/v1/keys", json=body)
+
+    def me(self) -> MeView:
+        """Returns the name and role of the key that this client bears."""
+        return self._view(MeView, "GET", "/api/v1/me")
 
     def keys(self) -> KeysView:
         """Returns all keys, without what opens anything."""

@@ -40,6 +40,7 @@ from service.store.model_keys import ModelKeys, hash_folder
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.store.rows import objectives_of
+from service.tracing import span
 from workers.checkpoints.hub.parent_files import local_folder
 from workers.errors import CheckpointError, WorkerError, WorkInterruptedError
 from workers.pools.listening import listening
@@ -74,7 +75,8 @@ class ExperimentRun:
             spec = ExperimentSpec.model_validate(_AS_BEFORE_CHAT | row.spec)
             self.journal.take_over()
             try:
-                self._get_ready(row, spec)
+                with span("prepare"):
+                    self._get_ready(row, spec)
             except WorkInterruptedError:
                 self._give_way()
                 return
@@ -152,9 +154,11 @@ class ExperimentRun:
         plan = replace(plan, searched=row.search_seconds)
         # Asking changes nothing, but the first time it loads libraries, for seconds: no candidate's cost.
         optimizer.ask([len(plan.baselines)])
-        ending = SearchLoop(
+        loop = SearchLoop(
             plan, space=space, optimizer=optimizer, workforce=self.workforce, journal=self.journal
-        ).run()
+        )
+        with span("search"):
+            ending = loop.run()
         match ending:
             case Ending.STOPPED:
                 self.journal.let_go()
@@ -208,7 +212,9 @@ class ExperimentRun:
 
     def _examine(self, spec: ExperimentSpec, row: ExperimentRow) -> None:
         variables = build_space_for(spec, row.facts).variables
-        match examine(self.journal, self.workforce, spec, objectives_of(row), variables):
+        with span("examine"):
+            found = examine(self.journal, self.workforce, spec, objectives_of(row), variables)
+        match found:
             case Winner() as winner:
                 self.end(_S.SUCCEEDED, winner=winner)
             case ControlRequest.CANCEL:

@@ -7,6 +7,7 @@ What running one means is in `service.controller.experiment_run`, the search its
 
 from __future__ import annotations
 
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -28,9 +29,11 @@ from service.store.database import DATABASE_AWAY, Database
 from service.store.journal import DatabaseJournal
 from service.store.leases import acquire_lease, next_experiment, release_lease, renew_lease
 from service.store.repository import Repository
+from service.tracing import span
 from workers.protocol.messages import Workforce
 
 IDLE_SECONDS = 0.5  # between two looks for something to do
+FULL_SECONDS = 15.0  # until it is tried again whether the database's disk has room
 _S = ExperimentStatus
 
 logger = structlog.get_logger()
@@ -49,6 +52,7 @@ class Runner(PollingThread):
         super().__init__("evomerge-runner", pause=IDLE_SECONDS)
         self.database, self.workforce, self.settings = database, workforce, settings
         self._places = places or Places()
+        self._patient_until = float("-inf")  # with experiments that the database's full disk has paused
 
     def run_next(self) -> bool:
         """Runs the next experiment that needs it for as long as it goes; False where there is none."""
@@ -58,7 +62,12 @@ class Runner(PollingThread):
         key, epoch = claimed
         force = self.workforce.for_experiment()
         try:
-            with self._kept(key, epoch, force) as lease:
+            with (
+                # Whatever is logged while it runs names the experiment.
+                structlog.contextvars.bound_contextvars(experiment=str(key)),
+                self._kept(key, epoch, force) as lease,
+                span("experiment", experiment=str(key)),
+            ):
                 self._run_safely(key, epoch, lease, force)
         finally:
             self._places.give_back()
@@ -80,7 +89,8 @@ class Runner(PollingThread):
     def _claim(self) -> tuple[UUID, int] | None:
         """Takes the lease; a queued experiment runs from the same moment on."""
         with self.database.session() as session:
-            resume_where_there_is_space(session, self.settings)
+            if monotonic() >= self._patient_until:
+                resume_where_there_is_space(session, self.settings)
             row = next_experiment(session, self.owner)
             if row is None:
                 return None
@@ -94,7 +104,6 @@ class Runner(PollingThread):
 
     def _run_safely(self, key: UUID, epoch: int, lease: LeaseKeeper, force: Workforce) -> None:
         """Runs an experiment; every error ends in a sentence that people can read."""
-        log = logger.bind(experiment=str(key))
         journal = DatabaseJournal(
             self.database, key, epoch, stopping=self._stopping.is_set, owner=self.owner, held=lease.is_held
         )
@@ -106,14 +115,15 @@ class Runner(PollingThread):
                 run.run()
             except (LeaseLostError, *DATABASE_AWAY) as error:
                 if is_disk_full(error):  # a status still fits where many rows do not
+                    self._patient_until = monotonic() + FULL_SECONDS
                     run.pause(DISK_FULL)
                     return
                 raise  # the database is away: the next holder of the lease goes on
             except Exception as error:
                 failure = failure_of(error)
-                log.exception("experiment_failed", code=failure.code)
+                logger.exception("experiment_failed", code=failure.code)
                 run.end(_S.FAILED, failure=failure)
         except LeaseLostError:
-            log.warning("stepped_back")  # another controller goes on
+            logger.warning("stepped_back")  # another controller goes on
         finally:
             force.release()

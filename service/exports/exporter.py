@@ -21,6 +21,7 @@ from service.store.database import Database
 from service.store.leases import claim_export, release_export, renew_export
 from service.store.models import ExportRow
 from service.store.repository import Repository
+from service.tracing import span
 from workers.compatibility.licences.reading import terms_of
 from workers.compatibility.licences.verdict import ParentTerms
 from workers.errors import WorkerError, WorkInterruptedError
@@ -86,8 +87,14 @@ class Exporter(PollingThread):
                 return False
             Repository(session).note_export(row)
         try:
-            with LeaseKeeper(
-                f"export {row.id}", lambda: self._renew(row.id), seconds=self.settings.lease_seconds
+            with (
+                structlog.contextvars.bound_contextvars(
+                    export=str(row.id), experiment=str(row.experiment_id)
+                ),
+                LeaseKeeper(
+                    f"export {row.id}", lambda: self._renew(row.id), seconds=self.settings.lease_seconds
+                ),
+                span("export", export=str(row.id), experiment=str(row.experiment_id)),
             ):
                 status, result = self._carry_out(row)
         except WorkInterruptedError:

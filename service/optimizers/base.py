@@ -116,6 +116,9 @@ class Optimizer(ABC):
     supports_reevaluation: ClassVar[bool] = False  # whether `retell` changes all that it keeps of a candidate
     needs_measures: ClassVar[bool] = False
     needs_kinship: ClassVar[bool] = False  # how alike the parents are, which is expensive to find out
+    reads_items: ClassVar[bool] = (
+        False  # `Evaluation.items` and `margins`, which a recovery else leaves packed
+    )
     declared_options: ClassVar[Mapping[str, Option]] = {}
 
     def __init__(self, setup: OptimizerSetup) -> None:

@@ -51,6 +51,7 @@ class CmaEs(Optimizer):
     smallest_population: ClassVar[int] = 3
     diagonal: ClassVar[bool] = False
     supports_reevaluation: ClassVar[bool] = True
+    reads_items: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "restarts": Option("bipop", "how a converged run is followed by another", choices=("bipop", "best")),
         "warm_start": Option(default=True, meaning="learn the first steps from 20 baselines or more"),

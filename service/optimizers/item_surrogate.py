@@ -64,6 +64,7 @@ class ItemSurrogate(Optimizer):
 
     operator: ClassVar[str] = "prediction"
     supports_reevaluation: ClassVar[bool] = True
+    reads_items: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "exploration": Option(0.5, "standard deviations that are added to the prediction, on average", 0, 10),
         "front": Option(0.5, "share of candidates that climb a weighting of their own", 0, 1),

@@ -29,6 +29,7 @@ class M2n2(Breeding):
     smallest_population: ClassVar[int] = 2
     operator: ClassVar[str] = "split merge"
     steady_state: ClassVar[bool] = True
+    reads_items: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "archive": Option(15, "members that may breed", 2, 1000),
         "warm_up": Option(20, "random merges of the baselines before anyone is chosen", 0, 50),

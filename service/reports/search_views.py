@@ -68,6 +68,37 @@ class LineageView(View):
     nodes: list[LineageNode]
 
 
+class GeneView(View):
+    """How much a gene matters to an objective (PED-ANOVA, arXiv 2304.10255).
+
+    Attributes:
+        share: Of the importances of all genes, which sum to 1.
+        chance: The share that it exceeds in one of twenty shuffled rankings.
+        direction: The mean place of the best candidates in the gene's range less that of all: -1 to 1.
+        is_clear: Chance alone would hardly give so much.
+    """
+
+    gene: str
+    share: float
+    chance: float
+    direction: float
+    is_clear: bool
+
+
+class ObjectiveGenes(View):
+    """The genes by how much they matter to one objective; none where there are too few candidates."""
+
+    objective: str
+    genes: list[GeneView]
+
+
+class ImportancesView(View):
+    """How much each gene matters to each objective, from so many candidates."""
+
+    candidates: int
+    objectives: list[ObjectiveGenes]
+
+
 class MeasureView(View):
     """One axis of the archive."""
 

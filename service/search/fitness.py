@@ -42,9 +42,15 @@ class FitnessAssigner:
     """
 
     def __init__(
-        self, criteria: Criteria, policy: FailurePolicy = "worst", pruned: PruningPolicy = "estimate"
+        self,
+        criteria: Criteria,
+        policy: FailurePolicy = "worst",
+        pruned: PruningPolicy = "estimate",
+        *,
+        items: bool = True,
     ) -> None:
-        self.criteria, self.policy, self.pruned = criteria, policy, pruned
+        """Takes what is told of whom; `items`: whether the optimizer reads single items and margins."""
+        self.criteria, self.policy, self.pruned, self.items = criteria, policy, pruned, items
         self._best: dict[str, Score] = {}  # the best parent's, per objective
         self._worst: tuple[float, ...] | None = None
 
@@ -96,10 +102,10 @@ class FitnessAssigner:
             candidate.genome,
             fitness,
             not candidate.is_evolved,
-            items=tuple(score.item_fitness for score in profile.scores.values()),
+            items=tuple(score.item_fitness for score in profile.scores.values()) if self.items else (),
             measures=record.measures,
             violation=record.violation,
-            margins=_margins(profile),
+            margins=_margins(profile) if self.items else (),
         )
         return AssignedFitness(candidate, fitness, record, evaluation)
 

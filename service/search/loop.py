@@ -33,9 +33,11 @@ from service.errors import ReplayMismatchError
 from service.experiment.candidate import Candidate, CandidateKind, Remembered
 from service.experiment.enqueued import Enqueued
 from service.optimizers.base import Optimizer
+from service.search.collector import collector_waiting
 from service.search.dispatcher import Dispatcher
 from service.search.fidelity.policy import FidelityPolicy
 from service.search.fitness import AssignedFitness, FitnessAssigner
+from service.search.history import asked_by, next_piece, told_for_good
 from service.search.journal import ControlRequest, Journal
 from service.search.plan import Ending, SearchPlan
 from service.search.progress import SearchProgress
@@ -64,7 +66,9 @@ class SearchLoop:
         self.fidelity = FidelityPolicy(
             self.dispatcher, race=plan.race, rotation=plan.rotation, halving=plan.halving
         )
-        self.assigner = FitnessAssigner(plan.criteria, plan.failure_policy, plan.pruned)
+        self.assigner = FitnessAssigner(
+            plan.criteria, plan.failure_policy, plan.pruned, items=optimizer.reads_items
+        )
         self.progress = SearchProgress(plan, optimizer.scalar)
         self._remembered: dict[int, Remembered] = {}
         self._replay: deque[int] = deque()  # evolved candidates in the order in which they were told
@@ -75,16 +79,47 @@ class SearchLoop:
 
     def run(self) -> Ending:
         """Goes on from wherever the journal stands; returns why it stopped."""
-        self._started = monotonic()
+        self._started, ending = monotonic(), None
+        with collector_waiting():
+            history = self._recall()
+            if self.plan.order == "committed" and self.fidelity.asks_all_items and not self.prove_all:
+                self._fast_forward()
+            while ending is None and self._told < history:
+                ending = self._step()
+        while ending is None:
+            ending = self._step()
+        self.journal.commit()
+        return ending
+
+    def _recall(self) -> int:
+        """Reads what the journal remembers; returns how many candidates were told."""
         # A distribution's mean was added by the examination of a shorter search: no ask made it.
         recalled = (r for r in self.journal.recall() if not r.candidate.kind.is_added)
         self._remembered = {r.candidate.number: r for r in recalled}
         told = {n: r.told for n, r in self._remembered.items() if r.told is not None}
         self._replay = deque(sorted((n for n in told if n >= len(self.plan.baselines)), key=told.__getitem__))
-        while (ending := self._step()) is None:
-            pass
-        self.journal.commit()
-        return ending
+        return len(told)
+
+    def _fast_forward(self) -> None:
+        """Tells what was told before and needs no proof: much faster than to ask for it all again."""
+        end = told_for_good(self._remembered, self.schedule, self.plan.total)
+        while self._told < end and self.journal.control_request() is None:
+            no_reference = self.progress.archive.reference is None
+            for number in (numbers := next_piece(self._told, end, self.schedule, to_boundary=no_reference)):
+                known = self._remembered[number]
+                if known.outcome is not None:
+                    self.dispatcher.remember(known.candidate, known.outcome)
+                    self.dispatcher.worked[number] = known.worked
+            self._tell_all([self._remembered[number].candidate for number in numbers])
+            if self.schedule.is_boundary(self._told):
+                self.progress.archive.fix_reference()
+            for number in numbers:  # a long history need not be kept twice
+                del self._remembered[number]
+        self._asked = asked_by(self._told, self._remembered, self.schedule)
+        for number in range(self._told, self._asked):
+            known = self._remembered[number]
+            self._open[number] = known.candidate
+            self.fidelity.admit(known.candidate, known, self.progress.archive.best, 0.0)
 
     def _step(self) -> Ending | None:
         """Does the next thing there is to do; returns why nothing more is."""
@@ -236,17 +271,21 @@ class SearchLoop:
         candidates = [self._open.pop(number) for number in numbers]
         for generation in sorted({candidate.generation for candidate in candidates}):
             self._retell(generation)
+        self._write_down(self._tell_all(candidates), started)
+        return True
+
+    def _tell_all(self, candidates: Sequence[Candidate]) -> list[AssignedFitness]:
+        """Tells the optimizer and the progress of candidates that have ended."""
         assigned = self.assigner.assign(candidates, self.fidelity.estimated(candidates))
         self.optimizer.tell([a.evaluation for a in assigned if a.evaluation is not None])
-        self._told += len(numbers)
+        self._told += len(candidates)
         for one in assigned:
             number = one.candidate.number
             outcome, worked = self.dispatcher.outcomes.get(number), self.dispatcher.worked.get(number, 0.0)
             self.progress.note(one, outcome, worked)
         if self.progress.too_many_failures:
             self._ending = Ending.TOO_MANY_FAILURES
-        self._write_down(assigned, started)
-        return True
+        return assigned
 
     def _retell(self, generation: int) -> None:
         """Tells what the elites are worth now that they have answered a generation's items as well."""

@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from service.background.duties import ALL_DUTIES, Duty
 from service.controller.runners import Runners
 from service.exports.exporter import Exporters
+from service.exports.janitor import Janitor
 from service.log import configure_logging
 from service.settings import Settings
 from service.store.database import Database
+from service.tracing import configure_tracing
 from service.web import api, dashboard
 from service.web.api import health
 from service.web.api.bodies import StrictBodies
@@ -82,6 +84,7 @@ def open_services(
 ) -> Services:
     """Builds the parts, and starts those that have a duty; `cleanup` stops them in the opposite order."""
     configure_logging(settings.log_level)
+    configure_tracing()
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     cleanup.callback(database.close)
@@ -92,7 +95,8 @@ def open_services(
         cleanup.callback(force.close)
     runner = Runners(database, force, settings)
     exporter = Exporters(database, force, settings)
-    for duty, part in ((Duty.EXPERIMENTS, runner), (Duty.EXPORTS, exporter)):
+    janitor = Janitor(database, settings)
+    for duty, part in ((Duty.EXPERIMENTS, runner), (Duty.EXPORTS, exporter), (Duty.EXPORTS, janitor)):
         if duty in duties:
             part.start()
             cleanup.callback(part.stop)

@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.store.access.audit import note
 from service.store.database import DATABASE_AWAY, Database
 from service.store.models import AuditRow
+from service.tracing import span
 from service.web.access.guesses import MOST_GUESSES, Guesses
 from service.web.access.keyring import LOCAL, Caller, Keyring
 from service.web.access.present import CALLER
@@ -102,7 +103,8 @@ class Gatekeeper:
             if problem is not None:
                 await problem_response(scope, problem)(scope, receive, send_guarded)
             else:
-                await self.app(scope, receive, send_guarded)
+                with span("request", method=scope["method"], path=scope["path"], request_id=request_id):
+                    await self.app(scope, receive, send_guarded)
         except Exception:
             logger.exception("request_failed", method=scope["method"], path=scope["path"])
             if not status:

@@ -72,6 +72,7 @@ class ScriptedWorkforce:
         submitted: All assignments, in order.
         prepared: All workloads, in order.
         jobs: All jobs, in order.
+        asked: The benchmarks that it answers where no workload names them.
         published: What repositories on the Hub hold, by name.
     """
 
@@ -84,7 +85,7 @@ class ScriptedWorkforce:
         benchmarks: Sequence[str] = ("words",),
     ) -> None:
         self.slots, self.script, self.order = slots, dict(script or {}), order
-        self.known_tasks = set(benchmarks)
+        self.asked, self.known_tasks = tuple(benchmarks), set(benchmarks)
         self.in_process, self.at_once = False, False
         self.trouble: str | None = None
         self.submitted: list[Assignment] = []
@@ -144,7 +145,7 @@ class ScriptedWorkforce:
             remedy = "look at the script"
             failure = Failure(mishap.code, "it was scripted", remedy, mishap.retryable, "...")
             return Failed(key, attempt, failure, "w0")
-        names = [b.name for b in self.prepared[-1].benchmarks] if self.prepared else sorted(self.known_tasks)
+        names = [b.name for b in self.prepared[-1].benchmarks] if self.prepared else list(self.asked)
         scores = tuple(score_of(assignment.recipe, name, assignment.split) for name in names)
         if mishap is None and (assignment.race is not None or assignment.items is not None):
             item_sets = [ItemSet(ITEMS, "item set", additive=True) for _ in names]

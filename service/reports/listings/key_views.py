@@ -37,6 +37,13 @@ class NewKeyView(KeyView):
     key: str
 
 
+class MeView(View):
+    """Whose key a request bears."""
+
+    name: str
+    role: Role
+
+
 class KeysView(View):
     """All keys, the oldest first."""
 

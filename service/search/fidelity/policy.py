@@ -63,6 +63,11 @@ class FidelityPolicy:
         self._halvings: dict[int, SuccessiveHalving] = {}  # by generation
 
     @property
+    def asks_all_items(self) -> bool:
+        """Says whether every candidate is asked everything, whoever else there is."""
+        return self.race is None and self.halving is None and self.subsampling is None
+
+    @property
     def estimator(self) -> EstimatorFinding | None:
         """How the estimator stands that values candidates by a part of the items, if there is one."""
         return None if self.subsampling is None else self.subsampling.check.finding()

@@ -1,4 +1,4 @@
-"""Routes: how far an experiment is, and its spec as a file."""
+"""Routes: how far an experiment is, which genes matter, and its spec as a file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from service.experiment.spec import ExperimentSpec
+from service.reports.analysis.genes import gene_matrices, importances_view
 from service.reports.experiments import progress_view
+from service.reports.search_views import ImportancesView
 from service.reports.views import ProgressView
+from service.specification.planning import build_space_for
 from service.web.api.problems import responses
-from service.web.dependencies import Reading
+from service.web.dependencies import Reading, ServicesHere
 
 router = APIRouter(prefix="/experiments/{key}", tags=["experiments"])
 
@@ -29,6 +32,22 @@ Form = Literal["resolved", "short"]
 def get_progress(key: str, repository: Reading) -> ProgressView:
     """Gives counts by status, the rate, the time left, and the course of best value and hypervolume."""
     return progress_view(repository, repository.experiment(key))
+
+
+@router.get(
+    "/importances",
+    operation_id="getImportances",
+    summary="Say how much each gene matters",
+    response_model=ImportancesView,
+    responses=responses(404),
+)
+def get_importances(key: str, repository: Reading, services: ServicesHere) -> ImportancesView:
+    """Gives PED-ANOVA's importance of every gene for every objective, beside what chance alone would give."""
+    row = repository.experiment(key)
+    columns = services.columns.columns(repository.session, row, "search")
+    variables = build_space_for(ExperimentSpec.model_validate(row.spec), row.facts).variables
+    found = gene_matrices(repository.session, row, columns, variables)
+    return importances_view(columns, found, [variable.name for variable in variables])
 
 
 @router.get(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.reports.listings.key_views import AuditPage, KeysView, KeyView, NewKeyView, audit_view, key_view
+from service.reports.listings.key_views import (
+    AuditPage,
+    KeysView,
+    KeyView,
+    MeView,
+    NewKeyView,
+    audit_view,
+    key_view,
+)
 from service.store.access.audit import entries
 from service.store.access.keys import all_keys, create_key, revoke_key
 from service.store.access.role import Role
+from service.web.access.keyring import Caller
 from service.web.api.pages import PageWanted, cut_to
 from service.web.api.problems import responses
 from service.web.dependencies import Reading, Writing
@@ -64,6 +73,13 @@ def list_keys(repository: Reading) -> KeysView:
 def revoke(name: str, repository: Writing) -> KeyView:
     """Has a key open nothing any more, in all controllers within seconds."""
     return key_view(revoke_key(repository.session, name))
+
+
+@router.get("/me", operation_id="getMe", summary="Say whose key this is", response_model=MeView)
+def me(request: Request) -> MeView:
+    """Gives the name and role of the key that the request bears; without keys, of this machine."""
+    caller = cast("Caller", request.state.caller)
+    return MeView(name=caller.name, role=caller.role)
 
 
 @router.get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi.responses import JSONResponse
 from pydantic import Field
@@ -27,6 +27,12 @@ class SelectionQuery(PageQuery):
         str | None, Field(min_length=1, max_length=300, description="A field; `desc` after it sorts down.")
     ] = None
     fields: Annotated[str | None, Field(min_length=1, max_length=1000, description=FIELDS_HELP)] = None
+
+
+class PartialPage(Page):
+    """A page whose items hold only the members that were asked for."""
+
+    items: list[dict[str, Any]]
 
 
 def only(page: Page, items: Sequence[View], kind: type[View], fields: str) -> JSONResponse:

@@ -366,3 +366,14 @@ def test_a_revision_that_is_no_number_is_refused(optimizer_type: OptimizerKind) 
     optimizer = told(build(optimizer_type), history)
     with pytest.raises((ValueError, TypeError)):
         optimizer.retell([replace(history[-1], fitness=(math.nan, 0.0))])
+
+
+def test_only_an_optimizer_that_says_so_reads_single_items(optimizer_type: OptimizerKind) -> None:
+    if build(optimizer_type).reads_items:
+        pytest.skip("it says so")
+    history = history_of(optimizer_type)
+    items = [replace(e, items=((1.0, 0.0),) * 2, margins=((0.5, -0.5),) * 2) for e in history]
+    numbers = range(100, 104)
+    assert told(build(optimizer_type), items).ask(numbers) == told(build(optimizer_type), history).ask(
+        numbers
+    )

@@ -26,6 +26,8 @@ RACING: dict[str, Any] = {
 class Listener(RandomSearch):
     """Remembers what it is told."""
 
+    reads_items = True
+
     def __init__(self, setup: OptimizerSetup) -> None:
         super().__init__(setup)
         self.told: list[Evaluation] = []

@@ -37,7 +37,9 @@ MATRIX = {
     "getArchive": A.LOOK,
     "getFront": A.LOOK,
     "listQueue": A.LOOK,
+    "getMe": A.LOOK,
     "getProgress": A.LOOK,
+    "getImportances": A.LOOK,
     "getConfig": A.LOOK,
     "listSamples": A.LOOK,
     "listMethods": A.LOOK,
@@ -162,6 +164,12 @@ def test_a_key_is_shown_once_and_stored_as_a_hash(service: TestClient, home: Pat
     dump = "\n".join(sqlite3.connect(home / "evomerge.db").iterdump())
     assert made["beginning"] in dump
     assert made["key"] not in dump
+
+
+def test_a_key_says_whose_it_is(service: TestClient, keys: dict[Role, str]) -> None:
+    found = service.get("/api/v1/me", headers=bearer(keys[Role.OPERATOR])).json()
+    assert found == {"name": "a-operator", "role": "operator"}
+    assert service.get("/api/v1/me", headers=bearer(ADMIN_KEY)).json()["role"] == "admin"
 
 
 def test_a_name_is_taken_once(service: TestClient) -> None:

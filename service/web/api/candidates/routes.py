@@ -30,7 +30,7 @@ from service.web.api.candidates.listing import (
 )
 from service.web.api.candidates.table import CandidateTable
 from service.web.api.problems import responses
-from service.web.api.selection import only
+from service.web.api.selection import PartialPage, only
 from service.web.dependencies import Reading, ServicesHere
 
 router = APIRouter(prefix="/experiments/{key}", tags=["candidates"])
@@ -42,7 +42,7 @@ Number = Annotated[int, Path(ge=0, lt=2**31, description="The candidate's number
     "/candidates",
     operation_id="listCandidates",
     summary="List candidates, or all of them as one table",
-    response_model=CandidatePage,
+    response_model=CandidatePage | PartialPage,
     responses={
         200: {
             "content": {

@@ -45,13 +45,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_examples(schema: dict[str, Any]) -> None:
-    """Gives every parameter that needs one, and every answer, an example."""
+    """Gives every parameter that needs one, every body and every answer an example."""
     components = schema["components"]["schemas"]
     for operations in schema["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] in PARAMETERS:
                     parameter["example"] = PARAMETERS[parameter["name"]]
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                if "examples" not in content and "$ref" not in content["schema"]:  # else it has its own
+                    content["example"] = sample(content["schema"], components)
             for status, response in operation["responses"].items():
                 for media_type, content in response.get("content", {}).items():
                     if media_type == "application/json" and status < "400":

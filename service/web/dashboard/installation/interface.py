@@ -100,6 +100,7 @@ def _body(operation: Json, schema: Json) -> str | None:
     if content is None:
         return None
     given = [each["value"] for each in content.get("examples", {}).values()]
+    given += [content["example"]] if "example" in content else []
     name = content["schema"].get("$ref", "").rpartition("/")[2]
     given += schema["components"]["schemas"].get(name, {}).get("examples", [])
     return json.dumps(given[0] if given else {}, indent=2)

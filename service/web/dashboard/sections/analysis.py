@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from search_spaces import Variable
 from service.errors import NotFoundError
 from service.reports.analysis.correlations import correlations
+from service.reports.analysis.genes import gene_matrices
 from service.reports.analysis.importance import GeneImportance, importances
-from service.store.columns import genomes
 from service.store.models import ExperimentRow
 from service.store.repository import Repository
 from service.web.dashboard.formats import is_share
@@ -23,7 +23,6 @@ from service.web.dashboard.pictures.inside_pictures import variables_of
 from service.web.dashboard.rendering import missing, render
 from service.web.dependencies import Reading, Services, ServicesHere
 
-MOST_CANDIDATES = 5_000  # the newest, whose genes are looked at
 MOST_GENES = 12  # that are listed per objective
 MOST_SLICES = 3
 MOST_DOTS = 400
@@ -105,26 +104,8 @@ def _matrices(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Returns genes in the unit cube (n, d), scores and fitness (n, m) of evolved candidates."""
     columns = services.columns.columns(repository.session, row, "search")
-    variables = variables_of(row)
-    found = dict(genomes(repository.session, row.id, limit=MOST_CANDIDATES))
-    rows = [
-        place
-        for place in np.flatnonzero(columns.complete & ~columns.is_baseline).tolist()
-        if int(columns.numbers[place]) in found
-    ]
-    units = [
-        [
-            variable.to_unit(gene)
-            for variable, gene in zip(variables, found[int(columns.numbers[place])], strict=True)
-        ]
-        for place in rows
-    ]
-    values = columns.values[rows].reshape(len(rows), len(columns.objectives))
-    return (
-        np.array(units, dtype=np.float64).reshape(len(rows), len(variables)),
-        values,
-        values * columns.signs,
-    )
+    found = gene_matrices(repository.session, row, columns, variables_of(row))
+    return found.units, found.values, found.fitness
 
 
 def _slice(variable: Variable, units: NDArray[np.float64], values: NDArray[np.float64]) -> Slice:

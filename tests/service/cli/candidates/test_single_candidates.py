@@ -85,3 +85,9 @@ def test_an_experiment_is_stopped_deleted_and_brought_back(
     assert json.loads(evomerge("list", "--deleted", "--json"))["items"][0]["name"] == "small"
     evomerge("undelete", "small")
     assert "small" in evomerge("status", "small")
+
+
+def test_little_can_be_said_of_genes_from_few_candidates(finished: Command) -> None:
+    told = json.loads(finished("importances", "small", "--json"))
+    assert [one["objective"] for one in told["objectives"]] == ["words", "sums"]
+    assert "too few" in finished.notes("importances", "small")
