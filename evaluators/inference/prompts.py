@@ -43,7 +43,7 @@ class GenerationSettings:
         """Reads a task's generation arguments; the first given name of the length counts.
 
         Raises:
-            EvaluationError: Beams are wanted, and tokens drawn.
+            EvaluationError: Beams are wanted, and tokens drawn; or tokens are drawn at temperature 0.
         """
         options = {
             name: value
@@ -59,6 +59,11 @@ class GenerationSettings:
         options["do_sample"] = bool(options.get("do_sample", temperature > 0))
         if options["do_sample"] and temperature > 0:
             options["temperature"] = temperature
+        elif options["do_sample"] and wanted.get("temperature") is not None:
+            detail = "do_sample draws tokens, and nothing can be drawn at temperature 0"
+            raise EvaluationError(
+                "generation.temperature", detail, "write do_sample: false, or a temperature"
+            )
         if options["do_sample"] and int(options.get("num_beams") or 1) > 1:
             detail = f"{options['num_beams']} beams are kept, and tokens are drawn"
             remedy = "write num_beams: 1, or take the likeliest tokens with temperature: 0"

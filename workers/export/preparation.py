@@ -18,6 +18,7 @@ from workers.checkpoints.layout import Layout
 from workers.checkpoints.writing.checkpoint import Contents
 from workers.compatibility.fitting import FittedParents, fit_parents
 from workers.compatibility.loaded_parents import load_parents
+from workers.compatibility.parent_concerns import settings_that_differ
 from workers.errors import ExportError
 from workers.export.contents import contents_of, texts_of
 from workers.export.provenance.lock_file import LockedMerge
@@ -54,8 +55,11 @@ class PreparedMerge:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the parents' layouts have to note."""
-        return tuple(note for layout in self.stored.values() for note in layout.notes)
+        """What the parents' layouts have to note, and settings of the network in which they differ."""
+        layouts = tuple(self.fitted.layouts.values())
+        differing = settings_that_differ(layouts, self.plan.owner).warnings
+        told = (f"{each.field}: {each.detail}; {each.remedy}" for each in differing)
+        return (*(note for layout in self.stored.values() for note in layout.notes), *told)
 
     @property
     def locked(self) -> LockedMerge:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lm_eval.filters.selection import TakeFirstFilter
+from transformers import GenerationConfig
 
 from evaluators.benchmark import Benchmark
 from evaluators.errors import EvaluationError
 from evaluators.inference.prompts import LENGTH_NAMES, GenerationSettings
+from evaluators.lm_eval.names.suggestion import suggestion
 from evaluators.lm_eval.tasks.own_metrics import AnswersMetric, own_metric
 from evaluators.lm_eval.tasks.task_filters import answers_read, filters_of
 from evaluators.lm_eval.tasks.task_questions import Task
+
+_KNOWN = frozenset({*vars(GenerationConfig()), "until", "seed"})
 
 
 def set_decoding(benchmark: Benchmark, task: Task) -> None:
@@ -25,8 +32,8 @@ def set_decoding(benchmark: Benchmark, task: Task) -> None:
         if any(name in wanted for name in LENGTH_NAMES):  # lm-eval takes the first of several
             kept = {k: v for k, v in (task.config.generation_kwargs or {}).items() if k not in LENGTH_NAMES}
             task.set_config("generation_kwargs", kept)
-        if wanted.get("temperature") and "do_sample" not in wanted:
-            wanted["do_sample"] = True
+        if wanted.get("temperature") is not None and "do_sample" not in wanted:
+            wanted["do_sample"] = wanted["temperature"] > 0
         if wanted:
             task.set_config("generation_kwargs", wanted, update=True)
     if benchmark.chat.gen_prefix is not None:
@@ -42,6 +49,30 @@ def check_draws(task: Task) -> None:
     """
     if task.config.output_type == "generate_until":
         GenerationSettings.of_task(task.config.generation_kwargs or {}, None)
+
+
+def check_generation(wanted: Mapping[str, Any], task: Task) -> None:
+    """Refuses settings that lm-eval's command would hand to transformers, which does not know them.
+
+    Args:
+        wanted: They go before the task's own.
+        task: Has the model write, or is left alone.
+
+    Raises:
+        EvaluationError: Says which one, and what to write.
+    """
+    if task.config.output_type != "generate_until":
+        return
+    for name in wanted:
+        if name not in _KNOWN and name not in LENGTH_NAMES:
+            remedy = suggestion(name, [*_KNOWN, *LENGTH_NAMES])
+            if name == "repeats":
+                remedy = "set it in the task's file: it is no setting of an answer"
+            raise EvaluationError("generation", f"there is no setting {name!r}", remedy)
+    try:
+        GenerationSettings.of_task({**(task.config.generation_kwargs or {}), **wanted}, None)
+    except (TypeError, ValueError) as error:
+        raise EvaluationError("generation", str(error), "correct the setting") from error
 
 
 def check_repeats(task: Task, kind: str) -> None:

@@ -28,6 +28,7 @@ from evaluators.lm_eval.model import EvomergeLM
 from evaluators.lm_eval.names.data_access import data_problem
 from evaluators.lm_eval.names.location import locate_all
 from evaluators.lm_eval.names.task_files import task_code_allowed
+from evaluators.lm_eval.tasks.decoding_settings import check_generation
 from evaluators.lm_eval.tasks.image_files import check_images, use_image_files
 from evaluators.lm_eval.tasks.task_building import tame_lm_eval
 from evaluators.lm_eval.tasks.task_questions import Subtask, Task, foreign_code
@@ -51,10 +52,15 @@ class PlainEvaluation:
     def __init__(self, settings: EvaluationSettings) -> None:
         tame_lm_eval()
         self._settings = settings
+        if settings.limit is not None and settings.limit <= 0:
+            raise EvaluationError("limit", f"{settings.limit:g} items are none", "ask one or more")
         folders = [Path(folder) for folder in settings.folders]
         manager = locate_all(settings.tasks, folders, _finish)
         with foreign_code(", ".join(settings.tasks)):
             self.tasks = _LoadedTasks(manager, settings.tasks)
+        for task in self.tasks.found["tasks"].values():
+            if isinstance(task, ConfigurableTask):
+                check_generation(settings.generation, task)
         for task in self._seen:
             check_images(task, islice(task.eval_docs, get_sample_size(task, settings.limit)))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 from search_spaces import Recipe, Slice, Source
 from search_spaces.recipes.settings import constant
+from tests.tiny_models import save_tiny_model
 from tests.workers.recipes import linear_recipe, parent_at
 from tests.workers.sparse_models import write_zeros
 from workers.errors import CheckpointError, ExportError, MergeError
@@ -316,3 +318,18 @@ def test_a_limit_below_what_the_program_takes_is_refused(order: ExportOrder) -> 
 def test_a_limit_changes_no_bit(order: ExportOrder) -> None:
     limited = replace(order, memory_limit=10**10)
     assert merge_to_disk(limited).digest == digest_in_one_go(order)
+
+
+def test_settings_in_which_parents_differ_are_named_beside_the_merged_model(tmp_path: Path) -> None:
+    first, second = (save_tiny_model(tmp_path / name, seed) for seed, name in enumerate(("first", "second")))
+    config = json.loads((second / "config.json").read_text())
+    (second / "config.json").write_text(json.dumps(config | {"hidden_act": "gelu"}))
+
+    exported = merge_to_disk(
+        ExportOrder(linear_recipe([first, second], (0.5, 0.5)), str(tmp_path / "merged"))
+    )
+
+    (note,) = exported.notes
+    assert note.startswith(f"{second}: hidden_act (the activation) is 'gelu'")
+    assert f"computes with that of {first}" in note
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["hidden_act"] == "silu"

@@ -118,6 +118,14 @@ def test_models_stand_beside_parents_with_paired_differences(
 def test_what_cannot_be_asked_is_said(
     evaluate: Callable[..., EvaluationReport], folder: Path, tmp_path: Path
 ) -> None:
+    for generation, said in (
+        ({"tempreature": 0.4}, "no setting 'tempreature'.*did you mean temperature"),
+        ({"repeats": 4}, "no setting 'repeats'.*task's file"),
+        ({"temperature": "hot"}, "could not convert"),
+        ({"do_sample": True, "temperature": 0.0}, "nothing can be drawn at temperature 0"),
+    ):
+        with pytest.raises(TaskError, match=said):
+            evaluate("answers", generation=generation)
     with pytest.raises(NoSuchTaskError, match=r"did you mean choices\?"):
         evaluate("choice")
     bare = EvaluationSettings(tasks=("choices",), folders=(str(folder),), chat=Chat(apply="on"))
