@@ -2,7 +2,9 @@
 
 Both answer the same items, so the test is paired, and what all candidates find hard cancels out.
 After every batch the weighted mean difference D of the items seen is compared with its standard
-error: the candidate is pruned once D + z * se(D) < 0, one-sided.  A pruned candidate is worth the
+error: the candidate is pruned once D + z * se(D) < 0, one-sided.  Where several benchmarks make a front, it
+is pruned once this holds of each of them: what the incumbent beats everywhere is not on the front, and
+whatever may be better somewhere is asked on.  A pruned candidate is worth the
 incumbent's score on all items plus the mean difference on those seen (a control variate: Owen,
 Monte Carlo theory, 8.9), which is far less noisy than its own mean over a few items.
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +36,7 @@ class Race:
         batch: Items of each benchmark between two looks.
         z: Standard errors by which the candidate must lie behind.
         seed: Of the order in which the items are asked.
+        everywhere: The candidate has lost only where it lies behind in every benchmark; else in their mean.
     """
 
     incumbent: tuple[tuple[float, ...], ...]
@@ -41,6 +44,7 @@ class Race:
     batch: int = BATCH
     z: float = Z
     seed: int = 0
+    everywhere: bool = False
 
     def rounds(self) -> Iterator[ItemIndices]:
         """Yields the indices, among the assigned items, that are asked between two looks.
@@ -99,6 +103,17 @@ def race_result(race: Race, seen: Sequence[Sequence[int]], answers: Sequence[Seq
         difference += share * float(gaps_N.mean())
         variance += share**2 * _variance_of_mean(gaps_N)
     return RaceResult(difference, math.sqrt(variance))
+
+
+def has_lost(race: Race, seen: Sequence[Sequence[int]], answers: Sequence[Sequence[float]]) -> bool:
+    """Says whether a candidate lies significantly behind on the items seen; arguments as of `race_result`."""
+    if not race.everywhere:
+        return race_result(race, seen, answers).lost(race.z)
+    results = []
+    for place in range(len(race.incumbent)):
+        alone = replace(race, incumbent=race.incumbent[place : place + 1], weights=(1.0,))
+        results.append(race_result(alone, seen[place : place + 1], answers[place : place + 1]))
+    return all(result.lost(race.z) for result in results)
 
 
 def estimate(incumbent: Sequence[float], seen: Sequence[int], own: Sequence[float]) -> Estimate:

@@ -34,10 +34,11 @@ def criteria_mistakes(raw: Mapping[str, Any], parents: Sequence[Parent]) -> Iter
     for key, found in (("measures", measures), ("constraints", constraints)):
         for place, each in found.items():
             yield from _unknown(each, pointer_to(key, place), objectives, parents)
+    if raw.get("halving") is not None and len(objectives) > 1:
+        detail = f"{len(objectives)} objectives make a front, whose ends would lose against the mean"
+        remedy = "leave halving out (racing stops what lies behind in every objective), or name one objective"
+        yield Mistake("/halving", "needs_one_objective", detail, remedy)
     for key in ("racing", "halving"):
-        if raw.get(key) is not None and len(objectives) > 1:
-            detail = f"{len(objectives)} objectives make a front, whose ends would lose against the mean"
-            yield Mistake(f"/{key}", "needs_one_objective", detail, f"leave {key} out, or name one objective")
         if raw.get(key) is not None and measures:
             detail = "an archive's cells would lose against the best of all of them"
             yield Mistake(f"/{key}", "needs_one_objective", detail, f"leave {key} or measures out")

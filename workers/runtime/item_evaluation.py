@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from evaluators import ItemIndices, ItemSet, Race, Score
 from evaluators.conditions import STANDARD
 from evaluators.errors import EvaluationError
-from evaluators.sampling.racing import estimate, race_result
+from evaluators.sampling.racing import estimate, has_lost
 from evaluators.scores import mean_score
 from workers.protocol.messages import Assignment
 
@@ -138,7 +138,7 @@ def _race(race: Race, wanted: ItemIndices, answered: _Answers) -> ItemEvaluation
         fitness = [
             answered.fitness(n, [wanted[n][index] for index in indices]) for n, indices in enumerate(seen)
         ]
-        if race_result(race, seen, fitness).lost(race.z):
+        if has_lost(race, seen, fitness):
             scores = answered.scores(_items(wanted, seen))
             return ItemEvaluation(_estimated(race, seen, scores, fitness), pruned=True, asked=answered.asked)
     return ItemEvaluation(answered.scores(wanted), asked=answered.asked)

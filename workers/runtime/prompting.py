@@ -76,9 +76,16 @@ def answer_items(order: SampleOrder) -> SampleAnswers:
 
 
 def _wanted(order: SampleOrder, size: int) -> tuple[int, ...]:
-    """Returns which items of a benchmark of this size are asked."""
-    chosen = order.items or tuple(range(order.count))
-    return tuple(item for item in chosen if item < size)
+    """Returns which items of a benchmark of this size are asked, in their order.
+
+    Raises:
+        PromptError: It has none of those that are wanted.
+    """
+    chosen = sorted({item for item in order.items or range(order.count) if item < size})
+    if not chosen:
+        detail = f"a task has {size} items in its {order.split} split, and none of {list(order.items)}"
+        raise PromptError("items", detail, f"ask for places from 0 to {size - 1}")
+    return tuple(chosen)
 
 
 def _workload(parents: tuple[Parent, ...], dtype: str | None) -> Workload:

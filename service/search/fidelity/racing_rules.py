@@ -13,6 +13,8 @@ from workers.protocol.messages import Outcome, Scored
 class RaceRule:
     """How candidates race the best one so far on the same items.
 
+    With several objectives one has lost when it lies behind in each of them.
+
     Attributes:
         options: The spec's: items between two looks, and by how much a candidate must lie behind.
         weights: The objectives' weights in the difference.
@@ -35,4 +37,11 @@ class RaceRule:
         if any((score.item_indices and not part) or not score.per_item for score in outcome.scores):
             return None
         answers = tuple(score.item_fitness for score in outcome.scores)
-        return Race(answers, self.weights, batch=self.options.batch, z=self.options.z, seed=self.seed)
+        return Race(
+            answers,
+            self.weights,
+            batch=self.options.batch,
+            z=self.options.z,
+            seed=self.seed,
+            everywhere=len(self.weights) > 1,
+        )

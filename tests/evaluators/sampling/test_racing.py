@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from evaluators.sampling.racing import Race, estimate, race_result
+from evaluators.sampling.racing import Race, estimate, has_lost, race_result
 
 ITEMS = 400
 
@@ -83,3 +85,18 @@ def test_the_estimate_of_a_pruned_candidate_is_unbiased_and_knows_its_error() ->
     assert abs(np.mean(gaps)) < 4 * np.std(gaps) / 20
     assert np.std(gaps) == pytest.approx(float(np.mean(errors)), rel=0.15)
     assert np.std(gaps) < 0.8 * np.std(own_means)  # what the control variate is for
+
+
+def test_where_benchmarks_make_a_front_a_candidate_is_asked_on_that_may_be_better_in_one() -> None:
+    better, half = (1.0,) * 60, (0.0, 1.0) * 30
+    everywhere = Race((better, better), (9.0, 1.0), everywhere=True)
+    seen = [list(range(50)), list(range(50))]
+    half_so_far = list(half[:50])
+    assert has_lost(everywhere, seen, [half_so_far, half_so_far])
+    assert not has_lost(everywhere, seen, [half_so_far, list(better[:50])])
+    assert has_lost(replace(everywhere, everywhere=False), seen, [half_so_far, list(better[:50])])
+
+
+def test_a_benchmark_without_items_so_far_is_no_evidence() -> None:
+    front = Race(((1.0,) * 60, (1.0,) * 60), (1.0, 1.0), everywhere=True)
+    assert not has_lost(front, [list(range(50)), []], [[0.0, 1.0] * 25, []])

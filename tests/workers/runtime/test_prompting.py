@@ -59,6 +59,15 @@ def test_items_are_answered_with_prompts_as_the_model_saw_them(average: Recipe, 
     ((name, answers),) = found.entries
     assert name == "words"
     assert [answer.item for answer in answers] == [0, 1, 2]
+    chosen = InlinePool().run_job(
+        SampleOrder(average, workload.parents, workload.benchmarks, items=(2, 1, 10**6))
+    )
+    assert isinstance(chosen, SampleAnswers)
+    assert {answer.item: answer for answer in chosen.entries[0][1]} == {
+        answer.item: answer for answer in answers[1:]
+    }
+    with pytest.raises(PromptError, match="none of"):
+        InlinePool().run_job(SampleOrder(average, workload.parents, workload.benchmarks, items=(10**6,)))
     for answer in answers:
         assert answer.prompt
         assert answer.text in [text for text, _ in answer.choices]

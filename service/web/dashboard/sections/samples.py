@@ -50,7 +50,8 @@ def page(key: str, repository: Reading, wanted: Wanted) -> HTMLResponse:
         return missing(error)
     detail, newest = detail_and_event(repository, row)
     names, opened = _names(row), _open(row)
-    chosen, item = chosen_numbers(wanted, 1), wanted.get("item", "")
+    chosen = chosen_numbers({"sel": wanted.get("number") or wanted.get("sel", "")}, 1)
+    item = wanted.get("item", "")
     context = SamplesContext(
         experiment=detail,
         newest_event=newest,

@@ -64,8 +64,7 @@ async function answerOf(number, given) {
 
 function keep(given) {
   const url = new URL(window.location.href);
-  for (const name of ["objective", "split", "item"]) url.searchParams.set(name, given[name]);
-  if (url.searchParams.get("sel") === null) url.searchParams.set("sel", given.number);
+  for (const name of ["objective", "split", "item", "number"]) url.searchParams.set(name, given[name]);
   window.history.replaceState(window.history.state, "", url);
 }
 

@@ -76,3 +76,36 @@ def test_a_run_that_was_interrupted_races_on_as_if_it_had_not_been(told: str) ->
 def test_without_races_everybody_is_asked_everything() -> None:
     journal, _ = raced(racing=None)
     assert not any(outcome.pruned for outcome in outcomes(journal).values())
+
+
+def test_with_several_objectives_what_may_be_better_in_one_is_asked_on() -> None:
+    two: dict[str, Any] = {"objectives": [{"task": "sums"}, {"task": "words", "weight": 2.0}]}
+    journal, force = ListJournal(), ScriptedWorkforce(slots=3, order="any", benchmarks=("words", "sums"))
+    loop = loop_over(journal, force, **(RACING | two | with_optimizer("nsga2")))
+    assert loop.run() is Ending.BUDGET_SPENT
+    found = outcomes(journal)
+    pruned = {number for number, outcome in found.items() if outcome.pruned}
+    assert pruned
+    assert not pruned & set(loop.progress.archive.front)
+    best = {number: one for number, one in found.items() if number in loop.progress.archive.front}
+    for number in pruned:
+        values = [score.fitness for score in found[number].scores]
+        assert any(
+            all(v < s.fitness for v, s in zip(values, one.scores, strict=True)) for one in best.values()
+        )
+
+
+def test_races_on_several_objectives_go_with_rotating_items() -> None:
+    two: dict[str, Any] = {"objectives": [{"task": "sums"}, {"task": "words"}], "rotation": {"items": 32}}
+
+    def run(slots: int) -> ListJournal:
+        journal = ListJournal()
+        force = ScriptedWorkforce(slots=slots, order="any", benchmarks=("words", "sums"))
+        assert (
+            loop_over(journal, force, **(RACING | two | with_optimizer("nsga2"))).run() is Ending.BUDGET_SPENT
+        )
+        return journal
+
+    journal = run(1)
+    assert any(outcome.pruned for outcome in outcomes(journal).values())
+    assert essence(run(4)) == essence(journal)
