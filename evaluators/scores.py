@@ -27,6 +27,8 @@ class Score:
             `overlong` (the prompt was longer than the model reads, and lost its beginning).
         margins: By how much each item's best right answer is likelier than its best wrong one, in nats
             (divided by length where the metric does so), to float32: positive where the item is right.
+            Of generated answers that are compared with one short reference, the least lead of any of its
+            tokens over all others.
             Only where larger values are better and all of the split's items were asked at once, in the
             split's order; () where it is not known.
     """

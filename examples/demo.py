@@ -197,7 +197,7 @@ def run_steps(options: DemoOptions, service: ServiceProcess, files: Path) -> Exp
         front = client.front(ended.id, "search")
         console.print(results_table(front))
         console.print(
-            "  held out: the test split, read once; ± one standard error; * winner, picked on selection"
+            "  held out: the test split, read once; ± one standard error; * winner, by search and selection"
         )
         verdict(front)
         step(6, "Export the winner, load it in a fresh process, score it again")

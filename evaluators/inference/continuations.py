@@ -8,7 +8,7 @@ Shapes: T scored tokens, U scored nodes of a pass, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -23,10 +23,20 @@ from evaluators.errors import BadScoreError, EvaluationError
 from evaluators.inference.first_layers.kept_states import KeptStates
 from evaluators.inference.memory import run_unless_out_of_memory
 from evaluators.inference.packed_weights import packed_weights
-from evaluators.inference.shared_prefixes.passes import Pass, Runs, build_pass, judge, read_beginning
+from evaluators.inference.shared_prefixes.passes import (
+    Pass,
+    Runs,
+    build_pass,
+    judge,
+    leads,
+    read_beginning,
+)
 from evaluators.inference.shared_prefixes.prefix_cache import Beginning
 from evaluators.inference.shared_prefixes.sharing import Sharing
 from evaluators.inference.shared_prefixes.token_tree import Section, Tokens, Tree, arrange, lone_rows
+
+_Question = Callable[[PreTrainedModel, Pass, Beginning | None], Tensor]
+"""From a network, a pass and what was read before it to rows of T."""
 
 # Float32 logits of one batch: 1 GiB.  Long texts with large vocabularies get smaller batches.
 _MOST_LOGITS = 1 << 28
@@ -104,6 +114,7 @@ class ContinuationPlan:
     Attributes:
         why_alone: Why rows share no beginnings; None if they do.
         lost: Per continuation, how many tokens of its context did not fit the network.
+        longest: Tokens of the longest continuation.
     """
 
     def __init__(
@@ -128,6 +139,7 @@ class ContinuationPlan:
         rows, self._asked = list(asked_by), list(asked_by.values())
         self._runs: list[Runs] = [[continuations[n].tokens for n in asked] for asked in self._asked]
         self.lost = tuple(one.lost(limits.max_length) for one in continuations)
+        self.longest = max((len(one.tokens) for one in continuations), default=0)
         longest = max(map(len, rows), default=0)
         self._budget = _Budget(limits, min(limits.batch_size * longest, room or 1 << 62))
         self.why_alone, section = _arranged(rows, self._runs, limits, self._budget.tokens)
@@ -164,9 +176,7 @@ class ContinuationPlan:
         """
         if not self.batches:
             return Judged(np.zeros(0), np.zeros(0, dtype=bool))
-        with torch.inference_mode(), packed_weights(network, self.tokens_read):
-            found = self._all_passed(network)
-            logprobs_T, greedy_T = torch.cat(found, dim=1).cpu().double().numpy()  # the only device sync
+        logprobs_T, greedy_T = self._asked_of(network, judge)
         totals = np.add.reduceat(logprobs_T, self._starts)[self._places]
         exact = np.minimum.reduceat(greedy_T, self._starts)[self._places] > 0
         if broken := int(np.isnan(totals).sum()):
@@ -176,6 +186,24 @@ class ContinuationPlan:
                 "the merged weights are probably broken: look at the recipe",
             )
         return Judged(totals, exact)
+
+    def least_leads(self, network: PreTrainedModel) -> NDArray[np.float64]:
+        """Returns, per continuation, the least lead of any of its tokens over all others, in nats.
+
+        Positive where greedy decoding gives it; NaN where the network's logits are.
+
+        Raises:
+            EvaluationError: Not even a single row fits the memory.
+        """
+        if not self.batches:
+            return np.zeros(0)
+        (leads_T,) = self._asked_of(network, leads)
+        return np.asarray(np.minimum.reduceat(leads_T, self._starts)[self._places])
+
+    def _asked_of(self, network: PreTrainedModel, question: _Question) -> NDArray[np.float64]:
+        with torch.inference_mode(), packed_weights(network, self.tokens_read):
+            found = self._all_passed(network, question)
+            return np.asarray(torch.cat(found, dim=1).cpu().double().numpy())  # the only device sync
 
     def _staged(self, section: Section, device: torch.device | str) -> _Stage:
         beginning = torch.tensor([section.tokens], device=device) if section.tokens else None
@@ -191,15 +219,17 @@ class ContinuationPlan:
         distinct = torch.unique(torch.cat([tokens.flatten() for tokens in read])) if read else torch.zeros(0)
         return KeptStates(distinct, sum(tokens.numel() for tokens in read))
 
-    def _all_passed(self, network: PreTrainedModel) -> list[Tensor]:
+    def _all_passed(self, network: PreTrainedModel, question: _Question) -> list[Tensor]:
         while True:
             try:
                 with self._kept.used(network):
-                    return list(self._passed(network, self._stage, None))
+                    return list(self._passed(network, self._stage, None, question))
             except _HalvedError:
                 self._kept = self._kept_states()
 
-    def _passed(self, network: PreTrainedModel, stage: _Stage, before: Beginning | None) -> Iterator[Tensor]:
+    def _passed(
+        self, network: PreTrainedModel, stage: _Stage, before: Beginning | None, question: _Question
+    ) -> Iterator[Tensor]:
         if stage.beginning is not None:
             before = run_unless_out_of_memory(
                 partial(read_beginning, network, stage.beginning, before), rows=1
@@ -207,7 +237,7 @@ class ContinuationPlan:
         number = 0
         while number < len(stage.passes):
             batch = stage.passes[number]
-            found = run_unless_out_of_memory(partial(judge, network, batch, before), rows=len(batch.trees))
+            found = run_unless_out_of_memory(partial(question, network, batch, before), rows=len(batch.trees))
             if found is None:  # no memory: from now on two halves take this pass's place
                 stage.passes[number : number + 1] = self._halves(batch, stage.depth)
                 if not self._kept.run.is_plain:
@@ -216,7 +246,7 @@ class ContinuationPlan:
             yield found
             number += 1
         for below in stage.stages:
-            yield from self._passed(network, below, before)
+            yield from self._passed(network, below, before, question)
 
     def _halves(self, batch: Pass, depth: int) -> list[Pass]:
         middle = len(batch.trees) // 2

@@ -34,6 +34,8 @@ from evaluators.lm_eval.notes import notes_of
 from evaluators.lm_eval.own_marks import own_values
 from evaluators.lm_eval.prompt_facts import Asked, with_prompts
 from evaluators.lm_eval.question_set import Part, Selection
+from evaluators.lm_eval.reference_leads import METRIC as REFERENCE_METRIC
+from evaluators.lm_eval.reference_leads import reference_margins
 from evaluators.lm_eval.shown_answers import shown_answers
 from evaluators.lm_eval.task_marks import marked, results_of, values_of
 from evaluators.lm_eval.tasks.image_files import check_images
@@ -87,7 +89,8 @@ class Harness:
         """
         item_set = self._asked.of(split, conditions, tokenizer)
         selection = item_set.questions.selection(items)
-        selection.ask(InMemoryModel(model, tokenizer, batch_size=self._batch_size))
+        asked = InMemoryModel(model, tokenizer, batch_size=self._batch_size)
+        selection.ask(asked)
         scores = []
         for number, (built, parts) in enumerate(zip(self._built, selection.parts, strict=True)):
             if items is None or items[number]:
@@ -99,7 +102,8 @@ class Harness:
                 if items is not None and len(items[number]) < item_set.facts[number].size:
                     score = replace(score, item_indices=items[number])
                 elif split == "search" and score.per_item and score.higher_is_better:
-                    score = replace(score, margins=_margins(parts, item_set.marks[number], selection))
+                    marks = item_set.marks[number]
+                    score = replace(score, margins=_margins(built, parts, marks, selection, asked, score))
                 score.check()
                 scores.append(score)
         return tuple(scores)
@@ -207,13 +211,27 @@ def _score(
 
 
 def _margins(
-    parts: Sequence[Part], marks: Sequence[ChoiceMarks | None], selection: Selection
+    built: BuiltBenchmark,
+    parts: Sequence[Part],
+    marks: Sequence[ChoiceMarks | None],
+    selection: Selection,
+    model: InMemoryModel,
+    score: Score,
 ) -> tuple[float, ...]:
-    """Returns all items' margins; () where any has none, or is marked by lm-eval itself."""
-    asked = [pair for pair in zip(parts, marks, strict=True) if pair[0].questions]
-    found = [mark.margins(part.rows, selection.totals(part)) for part, mark in asked if mark is not None]
-    if len(found) < len(asked):
-        return ()
+    """Returns all items' margins; () where any has none."""
+    found, start = [], 0
+    for subtask, part, mark in zip(built.subtasks, parts, marks, strict=True):
+        values = score.per_item[start : start + len(part.questions)]
+        start += len(part.questions)
+        if mark is not None:
+            found.append(mark.margins(part.rows, selection.totals(part)))
+        elif part.questions:
+            margins_n = None
+            if built.own is None and built.metric == REFERENCE_METRIC:
+                margins_n = reference_margins(subtask, part, values, selection, model)
+            if margins_n is None:
+                return ()
+            found.append(margins_n)
     margins_N = np.concatenate(found)
     return tuple(margins_N.tolist()) if np.isfinite(margins_N).all() else ()
 

@@ -76,6 +76,7 @@ class Selection:
         self._judged: Judged | None = None
         self._answers: dict[str, Sequence[Any]] = {}
         self._generated: dict[str, Sequence[Generated]] = {}
+        self._references: dict[int, ContinuationPlan] = {}
 
     def _part(self, questions: Questions, rows: Indices) -> Part:
         starts = {kind: len(requests) for kind, requests in self._requests.items()}
@@ -113,6 +114,20 @@ class Selection:
         (kind,) = (kind for kind in GENERATIONS if kind in part.spans)  # a task's requests are of one kind
         return self._generated[kind][part.spans[kind]]
 
+    def reference_plan(
+        self, part: Part, references: Sequence[tuple[str, str]], model: InMemoryModel
+    ) -> ContinuationPlan:
+        """Returns how one task's references are read after its prompts; planned once.
+
+        Args:
+            part: Of the task.
+            references: Prompts and what follows them, the same every time.
+            model: Of the same footing as the last that was asked.
+        """
+        if id(part) not in self._references:
+            self._references[id(part)] = model.plan_continuations(references)
+        return self._references[id(part)]
+
     def hand_out(self, part: Part) -> None:
         """Gives the answers to one task's requests, where lm-eval's filters look for them."""
         for question in part.questions:
@@ -134,6 +149,7 @@ class Selection:
         """Cuts the questions into tokens and batches, and notes what does not fit the model."""
         self._plans = {kind: _plan(model, kind, asked) for kind, asked in self._requests.items()}
         self._footing = model.footing
+        self._references = {}
         self.overlong = {
             id(request)
             for kind, requests in self._requests.items()

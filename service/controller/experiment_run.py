@@ -175,7 +175,7 @@ class ExperimentRun:
         propose_scaled(self.journal, spec, build_pool(spec, row.facts), space.variables)
         if spec.examination.mean:
             propose_mean(self.journal, optimizer, space)
-        return self.end(_S.EXAMINING, reason=ending.value)
+        return self.end(_S.EXAMINING, reason=loop.reason)
 
     def _models(self, spec: ExperimentSpec) -> ModelKeys | None:
         """Returns what names models by their weights; None where no name says what the parents hold."""

@@ -44,7 +44,7 @@ def _loop(row: ExperimentRow, journal: _Remembering) -> SearchLoop:
     budget = plan.budget.model_copy(
         update={
             "candidates": evolved, "seconds": None, "gpu_hours": None, "target": None, "stagnation": None,
-            "failures": len(journal.entries),
+            "least_gain": None, "failures": len(journal.entries),
         }
     )  # fmt: skip
     return SearchLoop(

@@ -153,6 +153,8 @@ class Budget(Spec):
             which the search has done enough.
         stagnation: Evolved candidates in a row without a better one, or a larger front, after which
             nothing more is expected.
+        least_gain: What further candidates, at most 40, must be expected to add to the weighted mean of the
+            objectives, for the search to go on; only where the algorithm has a forecast.
     """
 
     candidates: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -161,6 +163,7 @@ class Budget(Spec):
     failures: Annotated[int, Field(ge=0)] = 20
     target: float | None = None
     stagnation: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    least_gain: Annotated[float, Field(gt=0)] | None = None
 
 
 class Examination(Spec):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from search_spaces.errors import UnknownNameError
-from service.optimizers.base import Evaluation, MeasureAxis, Optimizer, OptimizerSetup, Origin
+from service.optimizers.base import Evaluation, Forecast, MeasureAxis, Optimizer, OptimizerSetup, Origin
 from service.optimizers.choice import AUTO, ChosenAlgorithm, choose_algorithm
 from service.optimizers.cma_es import CmaEs
 from service.optimizers.cma_me import CmaMae, CmaMe
@@ -32,6 +32,7 @@ __all__ = [
     "OPTIMIZERS",
     "ChosenAlgorithm",
     "Evaluation",
+    "Forecast",
     "MeasureAxis",
     "Optimizer",
     "OptimizerSetup",

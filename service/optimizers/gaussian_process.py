@@ -6,8 +6,8 @@ Shapes: n known points and z new ones in the unit cube of d dimensions, C column
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,10 @@ class Smoothness:
     length: float
     linear: float
     noise: float
+
+
+_AXES = ("noise", "length", "linear")  # in the order in which they are tried
+_GRID: Mapping[str, Sequence[float]] = {"noise": NOISES, "length": LENGTHS, "linear": LINEAR}
 
 
 class GaussianProcess:
@@ -100,6 +104,14 @@ class GaussianProcess:
         deviations = np.sqrt(self._variance * np.maximum(prior - explained, 0.0))
         return self._means + kernel @ self._solved, deviations
 
+    def covariance(self, points: Array) -> Array:
+        """Returns how far predictions err together, shape [z, z]; its diagonal is the deviations' square."""
+        points = (points - _MIDDLE) * self.scales
+        lengths = np.einsum("zd,zd->z", points, points)
+        kernel = self._kernel(lengths, self._lengths, points @ self._points.T, self.smoothness)
+        prior = self._kernel(lengths, lengths, points @ points.T, self.smoothness)
+        return np.asarray(self._variance * (prior - kernel @ self._inverse @ kernel.T))
+
     @property
     def noise(self) -> float:
         """The standard deviation of what is not smooth."""
@@ -138,7 +150,7 @@ class GaussianProcess:
         return np.asarray(found * self.scales**2 / count, dtype=np.float64)
 
     def _likeliest(self, like: Smoothness | None) -> tuple[Smoothness, float]:
-        """Goes through the grid along one axis after the other, and along the first two again."""
+        """Goes downhill on the grid along one axis after the other, and along the first two again."""
         tried: dict[Smoothness, float] = {}
 
         def loss(one: Smoothness) -> float:
@@ -147,13 +159,8 @@ class GaussianProcess:
             return tried[one]
 
         best = like or Smoothness(*FIRST)
-        axes: tuple[Callable[[Smoothness], list[Smoothness]], ...] = (
-            lambda at: [Smoothness(at.length, at.linear, noise) for noise in NOISES],
-            lambda at: [Smoothness(length, at.linear, at.noise) for length in LENGTHS],
-            lambda at: [Smoothness(at.length, linear, at.noise) for linear in LINEAR],
-        )
-        for axis in axes if like else (*axes, *axes[:2]):
-            best = min(axis(best), key=loss)
+        for axis in _AXES if like else (*_AXES, *_AXES[:2]):
+            best = _downhill(best, axis, loss)
         return best, loss(best)
 
     def _loss(self, smoothness: Smoothness) -> float:
@@ -213,6 +220,16 @@ def with_relevance(points: Array, values: Array, counts: Array) -> GaussianProce
             break
         best = other
     return best
+
+
+def _downhill(start: Smoothness, axis: str, loss: Callable[[Smoothness], float]) -> Smoothness:
+    """Returns where along an axis of the grid the loss is less than on both sides."""
+    line = [replace(start, **{axis: value}) for value in _GRID[axis]]
+    place = line.index(start)
+    for way in (1, -1):
+        while 0 <= place + way < len(line) and loss(line[place + way]) < loss(line[place]):
+            place += way
+    return line[place]
 
 
 def _root(gram: Array) -> Array:

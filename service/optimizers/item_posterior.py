@@ -22,6 +22,8 @@ PROBIT = 1.702  # the logistic function of so much is the normal distribution's,
 DECIMALS = 6  # of a value: points are compared by it, and linear algebra differs in its last bits
 BEND = 0.05  # what the sum of all objectives counts beside the least of them (Knowles, 2006)
 HARSHNESS = 5.0  # what a certain breach of constraints costs, in units of the objective's range
+DRAWS = 500  # of what is possible, for a forecast
+TINY = 1e-12
 LEAST_COMMON = 0.02  # share of the errors that all items of an objective have in common
 
 
@@ -87,6 +89,25 @@ class ItemPosterior:
         """
         fitness, breaches = self._predicted(points, optimism)
         return self._valued(fitness, weighting, breaches)
+
+    def gain(self, points: Array, rng: np.random.Generator) -> tuple[float, float]:
+        """Returns by how much the best of some points leads the best known one: mean and deviation.
+
+        Over draws from what is possible of all of them together, in the unit of the weighted mean.
+
+        Args:
+            points: Shape [z, d].
+            rng: What is drawn from.
+        """
+        asked = np.concatenate([points, self.positions[self.best(None)][None]])
+        low, usual, high = (self._predicted(asked, hope)[0] @ self._weights for hope in (-1.0, 0.0, 1.0))
+        covariance = self._process.covariance(asked)
+        deviations = np.sqrt(np.maximum(np.diag(covariance), TINY))
+        values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        drawn = usual + (high - low) / 2 * (rng.standard_normal((DRAWS, len(asked))) @ root.T)
+        gains = np.maximum(drawn[:, :-1].max(axis=1) - drawn[:, -1], 0.0)
+        return round(float(gains.mean()), DECIMALS), round(float(gains.std()), DECIMALS)
 
     def _valued(self, fitness: Array, weighting: Array | None, breaches: Array | None = None) -> Array:
         shares = (fitness - self._lowest) / self._ranges

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from search_spaces.genome import Genome, initial_genome
-from service.optimizers.base import Evaluation, Optimizer, OptimizerSetup, Origin
+from service.optimizers.base import Evaluation, Forecast, Optimizer, OptimizerSetup, Origin
 from service.optimizers.basins import Basins
 from service.optimizers.cma_es import CmaEs, mirrored
 from service.optimizers.evaluation_memory import EvaluationMemory
@@ -31,7 +31,8 @@ APART = 0.05  # how far candidates are from all others, in units of the distance
 CONSIDERED = 40  # of the climb's points
 SPREAD = 2.0  # of a trust region's radius: each candidate has its own, up to so many times more or less
 MOST_PENDING = 15  # candidates before one, of which it keeps apart
-_MEAN, _LANES = 2**32, 2**33  # no candidate has these numbers
+HOPE = 1.0  # deviations that are added where it is asked what can still be gained
+_MEAN, _LANES, _FORECAST = 2**32, 2**33, 2**34  # no candidate has these numbers
 
 
 class ItemSurrogate(Optimizer):
@@ -64,6 +65,7 @@ class ItemSurrogate(Optimizer):
 
     operator: ClassVar[str] = "prediction"
     supports_reevaluation: ClassVar[bool] = True
+    forecasts: ClassVar[bool] = True
     reads_items: ClassVar[bool] = True
     declared_options: ClassVar[Mapping[str, Option]] = {
         "exploration": Option(0.5, "standard deviations that are added to the prediction, on average", 0, 10),
@@ -169,6 +171,17 @@ class ItemSurrogate(Optimizer):
         points = list(self._climb(self.rng(_MEAN), -CAUTION, None, region))
         genomes = map(self.genome_at, points)
         return next(filter(self.is_feasible, genomes), None) or self.genome_at(region.starts[0])
+
+    def forecast(self, candidates: int) -> Forecast | None:
+        """Returns what the model expects of so many of the points that it holds for promising."""
+        known = self._known.evaluations
+        if len(known) < FEWEST or all(evaluation.baseline for evaluation in known):
+            return None
+        rng = self.rng(_FORECAST)
+        points = list(self._climb(rng, HOPE, None, self._region(None, HOPE, of_start=False)))
+        chosen = np.array(points[:: max(1, len(points) // candidates)][:candidates])
+        with self._blas.limit(limits=1, user_api="blas"):
+            return Forecast(candidates, *self._posterior_now().gain(chosen, rng))
 
     def _near_the_start(self, rng: np.random.Generator) -> Genome:
         drawn = self._start + self.setup.sigma * rng.standard_normal(len(self._start))

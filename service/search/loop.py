@@ -32,7 +32,7 @@ from search_spaces.errors import NotInSpaceError
 from service.errors import ReplayMismatchError
 from service.experiment.candidate import Candidate, CandidateKind, Remembered
 from service.experiment.enqueued import Enqueued
-from service.optimizers.base import Optimizer
+from service.optimizers.base import Forecast, Optimizer
 from service.search.collector import collector_waiting
 from service.search.dispatcher import Dispatcher
 from service.search.fidelity.policy import FidelityPolicy
@@ -42,6 +42,8 @@ from service.search.journal import ControlRequest, Journal
 from service.search.plan import Ending, SearchPlan
 from service.search.progress import SearchProgress
 from workers.protocol.messages import Workforce
+
+FORESEEN = 40  # further candidates, of which it is asked what they can be expected to gain
 
 
 class SearchLoop:
@@ -75,7 +77,17 @@ class SearchLoop:
         self._open: dict[int, Candidate] = {}  # asked for, and not yet told
         self._asked = self._told = 0  # how many
         self._ending: Ending | None = None
+        self._forecast: Forecast | None = None
         self._started = monotonic()
+
+    @property
+    def reason(self) -> str:
+        """Why it stopped, and what further candidates promised, where the optimizer foresees it."""
+        ending = self._ending or Ending.BUDGET_SPENT
+        if ending not in (Ending.BUDGET_SPENT, Ending.NOTHING_TO_EXPECT, Ending.STAGNATED):
+            return ending.value
+        forecast = self._forecast or self.optimizer.forecast(FORESEEN)
+        return ending.value if forecast is None else f"{ending.value}; expected: {forecast}"
 
     def run(self) -> Ending:
         """Goes on from wherever the journal stands; returns why it stopped."""
@@ -189,11 +201,22 @@ class SearchLoop:
     def _reason_to_end(self) -> Ending | None:
         """Says why no further candidate should be asked for, if there is a reason; it stays one."""
         if self._ending is None:
-            self._ending = self.progress.enough()
+            self._ending = self.progress.enough() or self._nothing_to_expect()
         seconds, spent = self.plan.budget.seconds, self.plan.searched + monotonic() - self._started
         if self._ending is None and seconds is not None and spent > seconds:
             self._ending = Ending.TIME_SPENT
         return self._ending
+
+    def _nothing_to_expect(self) -> Ending | None:
+        """Says whether those that are left, as far as is looked, are expected to gain less than they must."""
+        least = self.plan.budget.least_gain
+        if least is None or self._told <= len(self.plan.baselines):
+            return None
+        forecast = self.optimizer.forecast(min(FORESEEN, self.plan.total - self._told))
+        if forecast is None or forecast.gain >= least:
+            return None
+        self._forecast = forecast
+        return Ending.NOTHING_TO_EXPECT
 
     def _needs_proof(self, number: int) -> bool:
         """Says whether a remembered candidate is asked for again, to see that it would be proposed."""

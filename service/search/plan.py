@@ -27,6 +27,7 @@ class Ending(StrEnum):
     GPU_HOURS_SPENT = "GPU hours spent"
     TARGET_REACHED = "target reached"
     STAGNATED = "nothing better for a while"
+    NOTHING_TO_EXPECT = "nothing more to expect"
     TOO_MANY_FAILURES = "too many failures"
     FINISHED_EARLY = "stopped by request"
     PAUSED = "paused"

@@ -79,6 +79,7 @@ def optimizer_mistakes(
     else:
         yield from _pace(options, optimizer)
         yield from _takes_back(raw, optimizer)
+        yield from _foresees(raw, optimizer)
         if raw.get("halving") is not None and _is_steady(options, optimizer):
             detail = "in a steady state there is no generation whose better part could go on"
             remedy = "set optimizer.steady_state to false, or use racing instead"
@@ -153,11 +154,27 @@ def _takes_back(raw: Mapping[str, Any], optimizer: Optimizer) -> Iterator[Mistak
     """Yields an optimizer that would keep what candidates scored on other items."""
     if raw.get("rotation") is None or optimizer.supports_reevaluation:
         return
-    able = sorted(name for name, kind in OPTIMIZERS.items() if kind.supports_reevaluation)
+    able = _able("supports_reevaluation")
     detail = "this algorithm keeps what a candidate scored once, so that the lucky ones would stay for ever"
     yield Mistake(
         "/rotation", "needs_another_optimizer", detail, f"leave rotation out, or use one of {', '.join(able)}"
     )
+
+
+def _foresees(raw: Mapping[str, Any], optimizer: Optimizer) -> Iterator[Mistake]:
+    """Yields an end by a forecast, where the algorithm has none."""
+    budget = raw.get("budget")
+    if optimizer.forecasts or not isinstance(budget, Mapping) or budget.get("least_gain") is None:
+        return
+    detail = "this algorithm does not foresee what further candidates gain"
+    able = ", ".join(_able("forecasts"))
+    yield Mistake(
+        "/budget/least_gain", "needs_another_optimizer", detail, f"use stagnation, or one of {able}"
+    )
+
+
+def _able(trait: str) -> list[str]:
+    return sorted(name for name, kind in OPTIMIZERS.items() if getattr(kind, trait))
 
 
 def rotation_mistakes(raw: Mapping[str, Any], entries: Sequence[BenchmarkFacts]) -> Iterator[Mistake]:

@@ -99,6 +99,16 @@ def judge(network: PreTrainedModel, batch: Pass, before: Beginning | None = None
     return torch.stack((logprobs_T, greedy_T.float()))
 
 
+def leads(network: PreTrainedModel, batch: Pass, before: Beginning | None = None) -> Tensor:
+    """Returns a row of T: by how much each token is likelier than the likeliest other one, in nats."""
+    logits_UV = _logits(network, batch, before).float()
+    best_U2, places_U2 = logits_UV.topk(2, dim=-1)
+    wanted_T = logits_UV[batch.pairs, batch.tokens]
+    is_best_T = places_U2[batch.pairs, 0] == batch.tokens
+    others_T = torch.where(is_best_T, best_U2[batch.pairs, 1], best_U2[batch.pairs, 0])
+    return (wanted_T - others_T)[None]
+
+
 def _top_and_sum(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Returns, for each of some nodes (u x V), the largest logit, and the sum of exp(logit - largest)."""
     tops_u = logits.amax(dim=-1).float()

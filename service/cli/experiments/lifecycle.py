@@ -13,6 +13,8 @@ from service.cli.terminal.output import CommandError, clean, note, say_json
 from service.experiment.status import UNDER_WAY
 from service.reports.views import ExperimentView
 
+LIMITS = ("seconds", "gpu_hours", "target", "stagnation", "least_gain")
+
 
 @finds_experiments
 def pause(name: NameArgument, place: Place, as_json: JsonOption = False) -> None:
@@ -38,9 +40,10 @@ def extend(
     failures: Annotated[int | None, typer.Option(help="Failed candidates that are allowed.")] = None,
     target: Annotated[float | None, typer.Option(help="Weighted mean at which to end.")] = None,
     stagnation: Annotated[int | None, typer.Option(help="Candidates without progress to end at.")] = None,
+    least_gain: Annotated[float | None, typer.Option(help="Expected gain below which to end.")] = None,
     lift: Annotated[
         list[str] | None,
-        typer.Option(help="A limit to lift: seconds, gpu_hours, target or stagnation. Repeatable."),
+        typer.Option(help=f"A limit to lift: {', '.join(LIMITS)}. Repeatable."),
     ] = None,
     widen: Annotated[
         bool,
@@ -63,10 +66,11 @@ def extend(
         "failures": failures,
         "target": target,
         "stagnation": stagnation,
+        "least_gain": least_gain,
     }
     budget: dict[str, int | float | None] = {key: value for key, value in totals.items() if value is not None}
     for limit in lift or []:
-        if limit not in ("seconds", "gpu_hours", "target", "stagnation"):
+        if limit not in LIMITS:
             raise typer.BadParameter(f"{limit!r} is no limit that can be lifted", param_hint="--lift")
         budget[limit] = None
     if new is not None and not widen:

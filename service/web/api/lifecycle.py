@@ -139,6 +139,7 @@ class Extension(BaseModel):
     failures: int | None = None
     target: float | None = None
     stagnation: int | None = None
+    least_gain: float | None = None
 
 
 @router.post(

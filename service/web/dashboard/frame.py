@@ -91,6 +91,7 @@ class ExperimentPage:
             "gpu_hours": "the limit of {} GPU hours",
             "target": "the target of {}",
             "stagnation": "the limit of {} candidates without progress",
+            "least_gain": "the least expected gain of {}",
         }
         return [
             (limit, text.format(f"{budget[limit]:,.10g}"))

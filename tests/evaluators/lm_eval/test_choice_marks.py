@@ -12,7 +12,7 @@ import pytest
 from evaluators import Score
 from evaluators.lm_eval.harness import Harness
 from tests.evaluators.lm_eval.test_harness import RIGHT, UNEVEN, benchmark, expected
-from tests.evaluators.task_writing import CHOICE, GENERATION, three_splits, write_task
+from tests.evaluators.task_writing import CHOICE, three_splits, write_task
 
 METRICS = ("acc", "acc_norm", "acc_bytes")
 
@@ -76,7 +76,6 @@ def test_margins_are_known_of_whole_search_splits_alone(network: Any, tokenizer:
     [
         (CHOICE, {"direction": "minimize"}),
         (UNEVEN, {"metric": "exact_match"}),  # marked by lm-eval itself
-        (GENERATION, {}),
     ],
 )
 def test_what_is_not_chosen_by_likelihood_has_no_margins(

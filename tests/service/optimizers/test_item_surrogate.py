@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from search_spaces.genome import Genome, initial_genome, to_unit_cube
-from service.optimizers import OPTIMIZERS, Evaluation, Optimizer, OptimizerSetup
+from service.optimizers import OPTIMIZERS, Evaluation, Forecast, Optimizer, OptimizerSetup
 from service.optimizers.evaluation_memory import EvaluationMemory
 from service.optimizers.item_columns import answers_of, margins_of
 from service.optimizers.item_groups import grouped
@@ -122,6 +122,31 @@ def test_the_mean_is_worth_more_than_whoever_was_lucky() -> None:
         means.append(worth(mean)[0])
         lucky.append(best_of(history, worth))
     assert np.mean(means) > np.mean(lucky)
+
+
+def test_less_is_expected_the_longer_a_search_has_gone_on() -> None:
+    def forecast(count: int) -> Forecast:
+        optimizer = built()
+        history = search(optimizer, noisy(worth, items=400), count, baselines=[initial_genome(TEN)])
+        found = optimizer.forecast(40)
+        assert found is not None
+        assert optimizer.forecast(40) == found
+        replayed = built()
+        replayed.tell(history)
+        assert replayed.forecast(40) == found
+        return found
+
+    soon, late = forecast(9), forecast(80)
+    assert late.gain < soon.gain / 2
+    assert str(replace(late, gain=0.0021, error=0.003)) == "+0.002 ± 0.003 for 40 further candidates"
+
+
+def test_nothing_is_foreseen_of_what_was_not_searched() -> None:
+    optimizer = built()
+    assert optimizer.forecast(40) is None
+    optimizer.tell(evaluations(worth, range(4), optimizer.ask(range(4)), baseline=True))
+    assert optimizer.forecast(40) is None
+    assert built(name="cma_es").forecast(40) is None
 
 
 def test_predicted_candidates_name_where_the_climb_began_and_others_their_three_parents() -> None:

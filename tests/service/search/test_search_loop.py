@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -272,6 +273,23 @@ def test_a_search_that_stagnated_stays_so_after_a_restart() -> None:
     assert loop_over(journal, workforce, budget=budget).run() is Ending.STAGNATED
     assert essence(journal) == before
     assert not workforce.submitted
+
+
+def test_a_search_ends_where_further_candidates_promise_too_little_and_says_what_they_promise() -> None:
+    changes = {**with_optimizer("item_surrogate"), "budget": {"candidates": 60, "least_gain": 0.9}}
+    journal, workforce = ListJournal(), ScriptedWorkforce(benchmarks=OBJECTIVES)
+    loop = loop_over(journal, workforce, **changes)
+    assert loop.run() is Ending.NOTHING_TO_EXPECT
+    assert re.fullmatch(
+        r"nothing more to expect; expected: \+\d\.\d{3} ± \d\.\d{3} for 40 further candidates", loop.reason
+    )
+    before = essence(journal)
+    assert sum(not each.candidate.is_baseline for each in journal.recall()) < 60
+    again = loop_over(journal, ScriptedWorkforce(benchmarks=OBJECTIVES), **changes)
+    assert again.run() is Ending.NOTHING_TO_EXPECT
+    assert (essence(journal), again.reason) == (before, loop.reason)
+    _, ending = run(**(changes | {"budget": {"candidates": 12, "least_gain": 1e-9}}))
+    assert ending is Ending.BUDGET_SPENT
 
 
 def test_gpu_hours_end_the_run_and_count_again_after_a_restart() -> None:
