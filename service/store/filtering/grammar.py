@@ -22,6 +22,7 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<operator><=|>=|!=|[=<>:])|(?P<bracket>[()])"""
     r"""|(?P<word>[^\s"()=<>!:]+))"""
 )
+_VALUE = re.compile(r"""\s*(?P<word>[^\s"()=<>!:][^\s"()]*)""")  # after an operator: times hold colons
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,13 @@ Token = tuple[str, str]
 
 
 def _tokens(text: str) -> Iterator[Token]:
-    place = 0
+    place, kind = 0, ""
     while text[place:].strip():
-        match = _TOKEN.match(text, place)
+        match = (_VALUE.match(text, place) if kind == "operator" else None) or _TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
             raise invalid(f"{text[place:].strip()[:40]!r} cannot be read", _EXAMPLE)
-        yield match.lastgroup, match[match.lastgroup]
-        place = match.end()
+        kind, place = match.lastgroup, match.end()
+        yield kind, match[kind]
 
 
 class _Reader:

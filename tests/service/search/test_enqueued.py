@@ -14,6 +14,9 @@ from service.experiment.enqueued import Enqueued, EnqueuedBy
 from service.search.journal import ListJournal
 from service.search.plan import Ending
 from tests.service.scripted_workforce import ScriptedWorkforce
+from tests.service.search.fidelity.test_halving_search import HALVING
+from tests.service.search.fidelity.test_racing_search import RACING
+from tests.service.search.fidelity.test_rotation import ROTATING
 from tests.service.search.test_search_loop import OBJECTIVES, essence, loop_over
 from tests.service.small_experiments import EVERY_OPTIMIZER, with_optimizer
 from workers.protocol.messages import Scored
@@ -91,3 +94,33 @@ def test_a_candidate_is_asked_anew_though_its_scores_are_known() -> None:
     outcomes = [journal.entries[number].outcome for number in (0, 4, 5)]
     scores = [outcome.scores for outcome in outcomes if isinstance(outcome, Scored)]
     assert scores[0] == scores[1] == scores[2]
+
+
+ONE = {"objectives": [{"task": "words"}]}
+FIDELITIES: dict[str, dict[str, Any]] = {
+    "halving": HALVING | ONE,
+    "rotation": ROTATING | with_optimizer("nsga2") | ONE,
+    "racing": RACING | with_optimizer("cma_es") | ONE,
+}
+
+
+@pytest.mark.parametrize("fidelity", sorted(FIDELITIES))
+def test_a_recipe_in_the_queue_is_scored_whole_where_others_are_asked_little(fidelity: str) -> None:
+    def run(stop_after: int | None) -> ListJournal:
+        changes = FIDELITIES[fidelity]
+        journal, workforce = ListJournal(), Stopping(stop_after, benchmarks=["words"])
+        journal.queue = [queued(INEXPRESSIBLE), queued(INEXPRESSIBLE, EnqueuedBy.REEVALUATION)]
+        while True:
+            workforce.left = stop_after
+            try:
+                loop_over(journal, workforce, **changes).run()
+            except ConnectionError:
+                workforce.drop()
+                continue
+            return journal
+
+    whole = run(stop_after=None)
+    own = [each for each in whole.recall() if each.candidate.kind is CandidateKind.ENQUEUED]
+    assert len(own) == 2
+    assert all(isinstance(each.outcome, Scored) and not each.outcome.pruned for each in own)
+    assert essence(run(stop_after=9)) == essence(whole)
