@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from evaluators import Split
 from service.experiment.candidate import CandidateKind, CandidateStatus
 from service.store.models import CandidateRow, EvaluationRow
 
 NOT_PROPOSED_BY_A_SEARCH = tuple(kind for kind in CandidateKind if kind.is_baseline)
+NEWEST = 1_000  # candidates that tell how the experiment's are made
 WITHOUT_SCORES = (CandidateStatus.FAILED, CandidateStatus.INFEASIBLE)
 
 
@@ -113,7 +114,7 @@ def _conditions(wanted: CandidateFilter, split: Split) -> Iterator[ColumnElement
     if last is not None:
         yield row.generation <= last
     for bound in wanted.scores:
-        score = EvaluationRow
+        score = aliased(EvaluationRow)  # the table may be sorted by another one
         query = select(score.candidate_id).where(
             score.candidate_id == row.id, score.split == split, score.benchmark == bound.objective
         )
@@ -125,9 +126,14 @@ def _conditions(wanted: CandidateFilter, split: Split) -> Iterator[ColumnElement
 
 
 def operators_in_use(session: Session, experiment_id: UUID) -> list[str]:
-    """Returns how an experiment's candidates were made, in the order of letters."""
-    query = select(CandidateRow.operator).where(CandidateRow.experiment_id == experiment_id).distinct()
-    return sorted(found for found in session.scalars(query) if found)
+    """Returns how an experiment's newest candidates were made, in the order of letters."""
+    newest = (
+        select(CandidateRow.operator)
+        .where(CandidateRow.experiment_id == experiment_id)
+        .order_by(CandidateRow.number.desc())
+        .limit(NEWEST)
+    )
+    return sorted({found for found in session.scalars(newest) if found})
 
 
 def _sorted(query: Select[int], order: Order, split: Split) -> Select[int]:

@@ -351,6 +351,7 @@ def test_the_table_holds_the_candidates_that_fit_all_filters(
     good = {number for number, (first, second) in scores.items() if first >= 0.7 and second <= 0.7}
     assert good
     assert rows("min0=70&max1=70") == good
+    assert rows("min0=70&max1=70&sort=score0") == good
     made = {c.number for c in finished.played if c.operator == "crossover" and c.generation == 2}
     assert rows("op=crossover&mingen=2&maxgen=2") & set(scores) == made & set(scores)
     assert "No candidate fits" in client.get("/e/finished/candidates?min0=101").text
