@@ -20,6 +20,7 @@ from service.search.journal import GenerationSummary
 from service.specification.baselines import PlannedBaseline, baselines_for
 from service.specification.planning import ExperimentFacts, build_pool, build_space_for
 from service.store.database import Database
+from service.store.leases import acquire_lease
 from service.store.models import CandidateRow, EvaluationRow
 from service.store.repository import Repository
 from service.store.rows import evaluation_rows, recipe_json
@@ -28,6 +29,7 @@ from service.store.types import now
 ITEMS = 50
 GENERATION = 8
 CHUNK = 5_000
+FAR = 1e6  # seconds for which no controller takes a running one away
 SHAPE = {"layers": 4, "layer_prefix": "model.layers."}
 
 
@@ -55,6 +57,8 @@ def write_history(
     with database.session() as session:
         repository = Repository(session)
         key = repository.create_experiment(name, spec.model_dump(mode="json"), facts=facts).id
+        if running and acquire_lease(session, key, "a history", seconds=FAR) is None:
+            raise RuntimeError(f"experiment {name} was taken before it was written")
     scores = _scores(candidates, objectives, seed)
     space = build_space_for(spec, facts)
     genome = tuple(variable.from_unit(0.5) for variable in space.variables)
