@@ -131,7 +131,7 @@ Announce = Callable[[int], None]
 
 
 ExportFormat = Literal["hf", "mergekit", "gguf"]
-QuantizedKindName = Literal["int8", "float8", "nf4"]
+QuantizedKindName = Literal["int8", "nf4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class ExportOrder:
             something lies there already, too.
         format: `hf`: a checkpoint.  `mergekit`: its recipe and descriptions alone.  `gguf`: a checkpoint with
             a GGUF file beside it.
-        quantize: Kinds of quantized copies to write beside it (`int8`, `float8`, `nf4`).
+        quantize: Kinds of quantized copies to write beside it (`int8`, `nf4`).
         sign: Add a signature of all files, by the key of the worker's machine.
         memory_limit: Bytes that the process may have resident; None sets no limit.
         restart: Begin anew where an earlier process was killed, instead of going on.

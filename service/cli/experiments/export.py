@@ -86,7 +86,7 @@ def export(
         typer.Option(
             "--quantize",
             metavar="KIND,...",
-            help="Write copies beside it: int8, float8 (torchao), nf4 (bitsandbytes).",
+            help="Write copies beside it: int8, nf4 (bitsandbytes).",
         ),
     ] = None,
     sign: Annotated[

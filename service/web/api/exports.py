@@ -104,9 +104,9 @@ class ExportRequest(BaseModel):
     quantize: Annotated[
         tuple[QuantizedKindName, ...],
         Field(
-            max_length=3,
+            max_length=2,
             description="Quantized copies to write beside it, each in a folder, address or repository of its "
-            "own whose name ends with the kind: `int8` and `float8` by torchao, `nf4` by bitsandbytes.",
+            "own whose name ends with the kind: `int8` and `nf4`, by bitsandbytes.",
         ),
     ] = ()
     sign: Annotated[

@@ -80,7 +80,7 @@ def test_what_lies_where_a_copy_would_is_seen_before_anything_is_merged(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"quantize": ("int3",)}, "'int3' is no kind of copy; choose of int8, float8, nf4"),
+        ({"quantize": ("int3",)}, "'int3' is no kind of copy; choose of int8, nf4"),
         ({"format": "mergekit"}, "no weights are written"),
     ],
 )

@@ -32,17 +32,9 @@ class QuantizedKind:
 
 
 def _int8() -> Any:  # noqa: ANN401 - transformers
-    from torchao.quantization import Int8WeightOnlyConfig
-    from transformers import TorchAoConfig
+    from transformers import BitsAndBytesConfig
 
-    return TorchAoConfig(Int8WeightOnlyConfig(version=2))
-
-
-def _float8() -> Any:  # noqa: ANN401 - transformers
-    from torchao.quantization import Float8WeightOnlyConfig
-    from transformers import TorchAoConfig
-
-    return TorchAoConfig(Float8WeightOnlyConfig())
+    return BitsAndBytesConfig(load_in_8bit=True)
 
 
 def _nf4() -> Any:  # noqa: ANN401 - transformers
@@ -55,8 +47,7 @@ def _nf4() -> Any:  # noqa: ANN401 - transformers
 
 
 KINDS: dict[str, QuantizedKind] = {
-    "int8": QuantizedKind("torchao", "8-bit integers with a scale per row", _int8),
-    "float8": QuantizedKind("torchao", "8-bit floating point with a scale", _float8),
+    "int8": QuantizedKind("bitsandbytes", "8-bit integers with a scale per row (LLM.int8)", _int8),
     "nf4": QuantizedKind("bitsandbytes", "4-bit normal floats in blocks (QLoRA)", _nf4),
 }
 """By the name that users say, which the copy's name ends with."""
