@@ -63,9 +63,9 @@ GOALS = {
     "front_page_paint": 1.5,
     "event_to_screen_p95": 1.0,
     "idle_share": 0.01,
-    "memory_mib": 500.0,
+    "memory_mb": 500.0,
 }
-"""Seconds; a share of one core; MiB."""
+"""Seconds; a share of one core; MB."""
 FRONT_DRAWN = "document.getElementById('explorer')?.dataset.drawn ?? null"
 OVERVIEW_DRAWN = "document.querySelector('#front .main-svg') !== null || null"
 
@@ -146,7 +146,7 @@ def reader(view: Browser, settings: Settings, searches: list[tuple[str, int, int
         search = GrowingSearch(database, UUID(key), objectives)
         delays = delays_to_screen(view, page, search, events=40, pause=0.7)
         found |= {"event_to_screen_p95": percentile_95(delays), "event_to_screen": median(delays)}
-        found["memory_mib"] = server.memory_mib
+        found["memory_mb"] = server.memory_mb
         small = f"{server.url}/e/{searches[2][0]}"
         for name, place in (("overview", ""), ("candidates", "/candidates"), ("runs", "/runs")):
             drawn = OVERVIEW_DRAWN if not place else "true"
@@ -190,7 +190,7 @@ def _tell(rows: list[dict[str, Any]], seen: dict[str, float], peer: dict[str, fl
     cells = [[f"{row[name]:.3g}" for name in header] for row in rows]
     print_table("CPU seconds of the server", header, cells)
     listed = [[name, f"{value:.3g}"] for name, value in seen.items()]
-    print_table("In the browser, the largest search", ["what", "seconds, share, MiB, KiB"], listed)
+    print_table("In the browser, the largest search", ["what", "seconds, share, MB, KiB"], listed)
     if peer is not None:
         told = [[name, v if isinstance(v, str) else f"{v:.3g}"] for name, v in peer.items()]
         print_table("Optuna Dashboard, as many trials and objectives", ["what", "figure"], told)

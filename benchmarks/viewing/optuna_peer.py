@@ -47,7 +47,7 @@ def measure_optuna(view: Browser, folder: Path, *, trials: int, objectives: int)
             found["front_drawn"] = "not within 120 s"
         found["cpu_of_one_look"] = server.cpu_seconds - before
         found["idle_share"] = idle_share(view, address, server, seconds=20)
-        found["memory_mib"] = server.memory_mib
+        found["memory_mb"] = server.memory_mb
     return found
 
 

@@ -36,10 +36,10 @@ class ServedProcess:
         return sum(sum(one.cpu_times()[:2]) for one in each)
 
     @property
-    def memory_mib(self) -> float:
+    def memory_mb(self) -> float:
         """What it holds of the memory now, with its children."""
         each = [self.process, *self.process.children(recursive=True)]
-        return float(sum(one.memory_info().rss for one in each)) / 2**20
+        return float(sum(one.memory_info().rss for one in each)) / 1e6
 
 
 @contextmanager
