@@ -96,7 +96,7 @@ def test_with_several_objectives_what_may_be_better_in_one_is_asked_on() -> None
 
 
 def test_races_on_several_objectives_go_with_rotating_items() -> None:
-    two: dict[str, Any] = {"objectives": [{"task": "sums"}, {"task": "words"}], "rotation": {"items": 32}}
+    two: dict[str, Any] = {"objectives": [{"task": "words"}, {"task": "sums"}], "rotation": {"items": 32}}
 
     def run(slots: int) -> ListJournal:
         journal = ListJournal()
