@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from huggingface_hub import ModelCard
 
 from tests.workers.hub_server import HubServer
@@ -22,6 +23,7 @@ print(*export(order).notes)
 """
 
 
+@pytest.mark.slow
 def test_a_copy_gets_a_repository_of_its_own_that_names_the_whole_model(
     hub: HubServer, tiny_parents: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -224,6 +224,7 @@ def test_images_inside_the_data_are_asked_about_like_files(gallery: Gallery, tmp
     assert [item["q"] for item in shares[0]] == [item["q"] for item in shares[1]]
 
 
+@pytest.mark.slow
 def test_an_export_answers_what_was_asked_in_a_conversation_about_images(
     gallery: Gallery, tmp_path: Path
 ) -> None:
