@@ -6,7 +6,7 @@ weights have to be found.  The tensors are those of `stream.merge_into`, bit for
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +54,22 @@ def batched(
     if not known or target.dtype != getattr(torch, str(plan.out_dtype)):
         return None
     return BatchedTensor(plan, held)
+
+
+def get_ready(made: Iterable[tuple[Tensor, TensorPlan, HeldInputs | None]], sources: Sources) -> None:
+    """Loads what the next candidate's batch will want, so that the first candidate alone waits for it.
+
+    Args:
+        made: Tensors that were merged alone just now: where to, of which plan, and what was held of them.
+        sources: Of the weights.
+    """
+    found = (batched(target, plan, held, sources) for target, plan, held in made)
+    counts = {len(one.held.operands.places) - 1 for one in found if one and one.held.operands is not None}
+    if counts:
+        from workers.merging.fast.backends.batched_sums import compile_for
+
+        for parents in sorted(counts):
+            compile_for(parents)
 
 
 def merge_batch(

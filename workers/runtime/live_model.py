@@ -19,7 +19,7 @@ from evaluators.inference.images.sight import see_with
 from workers.checkpoints.architecture.configuration import own_dtype
 from workers.checkpoints.layout import Layout
 from workers.errors import MergeError
-from workers.merging.batches import BatchedTensor, batched, merge_batch
+from workers.merging.batches import BatchedTensor, batched, get_ready, merge_batch
 from workers.merging.fast.applicable import has_fast_way
 from workers.merging.fast.caches import Caches
 from workers.merging.fast.held_inputs import HeldInputs
@@ -168,6 +168,7 @@ class LiveModel:
             make(item, together)
         several.sort(key=lambda item: -item[1].tensor.numel())  # so that no thread is left with a long one
         side_by_side([tensor for tensor, _ in several])(lambda item: make(item, one_by_one), several)
+        get_ready(((slot.tensor, tensor, slot.held) for tensor, slot in several), sources)
 
     def _not_batched(
         self, changed: Sequence[tuple[TensorPlan, _Slot]], sources: Sources, findings: object

@@ -7,6 +7,7 @@ All numbers are bfloat16, of which two lie in a word, and no tensor has a base. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,13 @@ def batched_sum(operands: Operands, weights: tuple[float, ...]) -> BatchedSum:
         places = [places[number] for number in taking_part]
         weights = tuple(weights[number] for number in taking_part)
     return BatchedSum((out, *places), len(operands.paired_out), weights)
+
+
+@cache
+def compile_for(parents: int) -> None:
+    """Loads or compiles the pass for sums of so many parents; the first batch would wait for it otherwise."""
+    places, weights = np.zeros((1, 1 + parents), np.int64), np.zeros((1, parents), np.float32)
+    _add_up((_NOTHING,) * parents, places, np.zeros(1, np.int64), weights, _ONE_PIECE, 0, 0)
 
 
 def add_up_together(batch: Sequence[BatchedSum], work: Map) -> list[bool]:
