@@ -11,9 +11,10 @@ function order() {
   if (target) order.target = target;
   if (given.get("dtype")) order.dtype = given.get("dtype");
   if (given.get("shard_gigabytes")) order.shard_gigabytes = Number(given.get("shard_gigabytes"));
-  for (const name of ["private", "replace", "verify", "create_pr", "accept_licences", "even_a_parent"]) {
+  for (const name of ["private", "replace", "verify", "create_pr", "accept_licences", "even_a_parent", "sign"]) {
     if (form.elements[name] !== undefined) order[name] = form.elements[name].checked;
   }
+  if (given.getAll("quantize").length) order.quantize = given.getAll("quantize");
   return order;
 }
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
+from sqlalchemy import select
 
 from service.experiment.status import ExperimentStatus
+from service.store.models import ExportRow
 from tests.service.running import ControlledWorkforce
 from tests.service.small_experiments import add_experiment, small_spec
 from tests.service.web.dashboard.played_experiment import PlayedExperiment
@@ -68,11 +70,16 @@ def test_an_export_is_asked_for_by_its_form_and_followed(context: BrowserContext
         page.complaints.clear()  # the browser itself notes the status
 
         view.get_by_label("Target").fill(str(tmp_path / "out"))
+        view.get_by_label("quantized copy (nf4)").check()
         view.get_by_role("button", name="Export", exact=True).click()
         expect(view.locator("#exports")).to_contain_text(re.compile("queued|running"))
         workforce.job_gate.set()
         expect(view.locator("#exports")).to_contain_text("succeeded")
         view.close()
+        with service.database.reading() as session:
+            export = session.scalars(select(ExportRow)).one()
+            assert export.options["quantize"] == ["nf4"]
+            assert export.options["sign"] is False
     assert page.complaints == []
     assert page.foreign_requests == []
 
