@@ -61,11 +61,9 @@ def scored_again(folder: Path, tasks: Path) -> float:
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        "joint",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in SPACES if kind != "joint"),
-    ],
+    SPACES,
 )
+@pytest.mark.slow
 def test_an_experiment_over_any_space_ends_with_a_stock_checkpoint(
     kind: str, address: str, tiny_parents: dict[str, Path], word_task: Path
 ) -> None:

@@ -22,10 +22,8 @@ RUNS = [
     pytest.param(
         name,
         is_steady,
-        # In a steady state the surrogate is fitted anew for every candidate: most of a minute.
-        marks=[]
-        if name in OFTEN_USED and (name, is_steady) != ("item_surrogate", True)
-        else [pytest.mark.slow],
+        # The surrogate is fitted anew for every generation, or for every candidate: most of a minute.
+        marks=[] if name in OFTEN_USED and name != "item_surrogate" else [pytest.mark.slow],
     )
     for name in sorted(OPTIMIZERS)
     for is_steady in (False, True)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from service.web.app import create_app
@@ -40,6 +41,7 @@ with TestClient(app, base_url="http://localhost") as http:
 """
 
 
+@pytest.mark.slow
 def test_the_controller_works_where_no_model_library_is_installed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_MODELS, str(tmp_path)],

@@ -167,11 +167,9 @@ def touched_parent(order: ExportOrder) -> ExportOrder:
 
 @pytest.mark.parametrize(
     "change",
-    [
-        other_weights,
-        *(pytest.param(change, marks=pytest.mark.slow) for change in (other_shards, touched_parent)),
-    ],
+    [other_weights, other_shards, touched_parent],
 )
+@pytest.mark.slow
 def test_what_was_written_for_another_merge_is_not_used(
     killed: ExportOrder, change: Callable[[ExportOrder], ExportOrder]
 ) -> None:
@@ -195,7 +193,10 @@ def lose_a_file(files: list[Path]) -> None:
     files[0].unlink()
 
 
-@pytest.mark.parametrize("damage", [flip_a_byte, lose_the_end, lose_a_file])
+@pytest.mark.parametrize(
+    "damage",
+    [flip_a_byte, *(pytest.param(one, marks=pytest.mark.slow) for one in (lose_the_end, lose_a_file))],
+)
 def test_unfinished_files_are_not_believed(killed: ExportOrder, damage: Callable[[list[Path]], None]) -> None:
     (partial,) = Path(killed.folder).parent.iterdir()
     damage(sorted((partial / "checkpoint").iterdir()))

@@ -137,6 +137,7 @@ def test_preparing_again_changes_parents_and_benchmarks(
     assert [(score.benchmark, len(score.per_item)) for score in outcome.scores] == [("renamed", 3)]
 
 
+@pytest.mark.slow
 def test_a_workload_that_cannot_work_is_refused_and_the_next_one_works(
     workforce: Workforce, workload: Workload, words: Benchmark, recipe: Callable[[int], Recipe]
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_workload_that_cannot_work_is_refused_and_the_next_one_works(
     assert isinstance(next(iter(outcomes_of(workforce, 1).values())), Scored)
 
 
+@pytest.mark.slow
 def test_an_export_is_a_job(workforce: Workforce, recipe: Callable[[int], Recipe], tmp_path: Path) -> None:
     order = ExportOrder(recipe(4), str(tmp_path / "winner"))
     exported = workforce.run_job(order)

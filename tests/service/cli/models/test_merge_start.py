@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 MERGE = """
 import json, sys
 from service.cli.program import main
@@ -30,6 +32,7 @@ NOT_NEEDED = {
 """The top-level modules that a merge of folders must not wait for."""
 
 
+@pytest.mark.slow
 def test_a_small_merge_imports_only_what_it_needs(tiny_parents: Mapping[str, Path], tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yml"
     recipe.write_text(

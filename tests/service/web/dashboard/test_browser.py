@@ -350,6 +350,7 @@ def test_the_best_of_all_rows_comes_first_when_a_table_is_sorted(page: Watched, 
     expect(view).to_have_url(re.compile("sort=score0&down=1&page=1"))
 
 
+@pytest.mark.slow
 def test_axes_can_be_chosen_among_three_objectives(page: Watched, served: Served) -> None:
     three = PlayedExperiment(served.database, "three skills", objectives=("one", "two", "three"))
     three.play_baselines()
@@ -401,6 +402,7 @@ def background(page: Page) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_the_page_and_its_plots_follow_the_systems_theme(page: Watched, finished: PlayedExperiment) -> None:
     view = page.open(f"/e/{finished.id}")
     font = "document.getElementById('front').layout.font.color"

@@ -153,6 +153,7 @@ def test_a_recipe_holds_rate_and_seed_of_every_parent(tiny_parents: dict[str, Pa
     assert read_recipe(write_recipe(recipe)).digest == recipe.digest != child_of(tiny_parents, 4712).digest
 
 
+@pytest.mark.slow
 def test_children_in_memory_are_those_on_disk_and_factors_are_made_once(
     tiny_parents: dict[str, Path], tmp_path: Path
 ) -> None:
