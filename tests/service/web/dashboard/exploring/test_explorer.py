@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.service.web.dashboard.played_experiment import PlayedExperiment
 from tests.service.web.dashboard.served import Served, find_browser
@@ -83,9 +85,13 @@ def test_new_candidates_appear_without_fetching_the_old_ones_again(page: Watched
 def test_a_click_on_a_mark_opens_its_candidate_and_hovering_tells_its_recipe(
     page: Watched, finished: PlayedExperiment
 ) -> None:
-    view = opened(page, "/e/finished/front?arrows=0&ellipses=0", 29)
-    view.locator("#selected tbody tr a").first.click()
-    dialog = view.get_by_role("dialog")
+    for _ in range(3):  # before the drawer's script has come, the link leads to the candidate's own page
+        view = opened(page, "/e/finished/front?arrows=0&ellipses=0", 29)
+        view.locator("#selected tbody tr a").first.click()
+        dialog = view.get_by_role("dialog")
+        with suppress(PlaywrightTimeoutError):
+            dialog.wait_for(timeout=10_000)
+            break
     expect(dialog).to_contain_text("Candidate")
     view.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
