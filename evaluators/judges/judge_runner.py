@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -150,7 +151,7 @@ class FileJudgeRunner:
         return replace(self._like, item_indices=part, item_set=self.fingerprint(split, tokenizer))
 
 
-class AnswersRunner(FileJudgeRunner):
+class AnswersRunner(FileJudgeRunner, ABC):
     """Has prompts answered greedily; the score is the mean over the answers' values."""
 
     def form(self, tokenizer: Tokenizer | None) -> ChatFormat | None:
@@ -165,11 +166,11 @@ class AnswersRunner(FileJudgeRunner):
             self._prompts[key] = spoken(self.items[split], self.benchmark.chat, form)
         return self._prompts[key]
 
+    @abstractmethod
     def values(
         self, answers: Sequence[str], split: Split, indices: Sequence[int], asked: InMemoryModel
     ) -> list[float]:
         """Returns a value per answer."""
-        raise NotImplementedError
 
     def answers(self, asked: InMemoryModel, split: Split, indices: Sequence[int]) -> list[str]:
         """Returns what a model answers, without its reasoning."""

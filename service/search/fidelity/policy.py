@@ -64,7 +64,7 @@ class FidelityPolicy:
 
     @property
     def asks_all_items(self) -> bool:
-        """Says whether every candidate is asked everything, whoever else there is."""
+        """Says whether every candidate is asked all items, however many others there are."""
         return self.race is None and self.halving is None and self.subsampling is None
 
     @property

@@ -2,7 +2,7 @@
 
 `state = failed AND (objectives.gsm8k >= 0.5 OR kind = "parent") AND NOT on_front = true`
 
-AND and OR may stand beside each other only in parentheses, where nobody has to know which binds first.
+AND and OR may stand beside each other only in parentheses, so that no order of precedence has to be known.
 Pure: knows no fields and no database.
 """
 
